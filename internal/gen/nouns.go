@@ -1,0 +1,55 @@
+package main
+
+// nouns places every operation in the folder of its noun (ARCHITECTURE.md). The generator refuses an operation that is not here.
+var nouns = map[string][]string{
+	"domain": {
+		"CreateDomain", "GetDomain", "UpdateDomain", "DeleteDomain", "ListDomains",
+		"TagResource", "UntagResource", "ListTagsForResource",
+		"PutDomainObjectType", "GetDomainObjectType", "DeleteDomainObjectType", "ListDomainObjectTypes",
+		"CreateDomainLayout", "GetDomainLayout", "UpdateDomainLayout", "DeleteDomainLayout", "ListDomainLayouts",
+	},
+	"objecttype": {
+		"PutProfileObjectType", "GetProfileObjectType", "DeleteProfileObjectType", "ListProfileObjectTypes",
+		"GetProfileObjectTypeTemplate", "ListProfileObjectTypeTemplates", "DetectProfileObjectType",
+		"ListObjectTypeAttributes", "ListObjectTypeAttributeValues", "GetObjectTypeAttributeStatistics",
+	},
+	"profile": {
+		"CreateProfile", "UpdateProfile", "DeleteProfile", "BatchGetProfile", "SearchProfiles",
+		"AddProfileKey", "DeleteProfileKey", "PutProfileObject", "BatchPutProfileObject", "ListProfileObjects",
+		"DeleteProfileObject", "MergeProfiles", "ListProfileHistoryRecords", "GetProfileHistoryRecord",
+		"ListProfileAttributeValues",
+	},
+	"match": {
+		"GetMatches", "GetSimilarProfiles", "ListRuleBasedMatches", "GetAutoMergingPreview",
+		"GetIdentityResolutionJob", "ListIdentityResolutionJobs",
+	},
+	"calc": {
+		"CreateCalculatedAttributeDefinition", "GetCalculatedAttributeDefinition", "UpdateCalculatedAttributeDefinition",
+		"DeleteCalculatedAttributeDefinition", "ListCalculatedAttributeDefinitions", "GetCalculatedAttributeForProfile",
+		"ListCalculatedAttributesForProfile", "BatchGetCalculatedAttributeForProfile",
+	},
+	"segment": {
+		"CreateSegmentDefinition", "GetSegmentDefinition", "DeleteSegmentDefinition", "ListSegmentDefinitions",
+		"CreateSegmentEstimate", "GetSegmentEstimate", "CreateSegmentSnapshot", "GetSegmentSnapshot", "GetSegmentMembership",
+	},
+	"upload": {
+		"CreateUploadJob", "GetUploadJobPath", "StartUploadJob", "StopUploadJob", "GetUploadJob", "ListUploadJobs",
+		"GetUploadJobDetails", "ListUploadJobRejects",
+	},
+	"event": {
+		"CreateEventStream", "GetEventStream", "DeleteEventStream", "ListEventStreams",
+		"CreateEventTrigger", "GetEventTrigger", "UpdateEventTrigger", "DeleteEventTrigger", "ListEventTriggers",
+	},
+	"integration": {
+		"PutIntegration", "GetIntegration", "DeleteIntegration", "ListIntegrations", "ListAccountIntegrations",
+		"CreateIntegrationWorkflow", "GetWorkflow", "GetWorkflowSteps", "DeleteWorkflow", "ListWorkflows",
+	},
+	"recommend": {
+		"CreateRecommender", "GetRecommender", "UpdateRecommender", "DeleteRecommender", "ListRecommenders",
+		"StartRecommender", "StopRecommender", "ListRecommenderRecipes", "GetProfileRecommendations",
+		"CreateRecommenderFilter", "GetRecommenderFilter", "DeleteRecommenderFilter", "ListRecommenderFilters",
+		"CreateRecommenderSchema", "GetRecommenderSchema", "DeleteRecommenderSchema", "ListRecommenderSchemas",
+	},
+	"access": {"CreateAccessKey", "ListAccessKeys", "DeleteAccessKey"},
+	"admin":  {"CreateBackup"},
+}

@@ -1,0 +1,647 @@
+// Package pebble is the default engine: the store contract on an embedded Pebble database in one folder, for one process.
+//
+// Get and Scan are gets and iterators, Write and Swap synced batches, WriteRun sorted tables that are ingested. Swap takes a
+// striped lock per partition around its reads and its batch; Write rows need none, they have one writer at a time.
+//
+// A failed write of the log ends the process: what is durable is then decided by the restart.
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"kith/store"
+)
+
+// dataFormat is the version of the key layout and of all records. History:
+//
+//	1  first
+const dataFormat = 1
+
+const (
+	formatFile = "KITH_FORMAT"
+	ingestDir  = "ingest"
+
+	tableSize  = 64 << 20 // bytes of rows per ingested table
+	batchLimit = 1 << 20  // a run up to this size is written as batches: cheaper than a table
+)
+
+// Options configure Open. The zero value is usable.
+type Options struct {
+	// FS is the file system; nil is the machine's.
+	FS vfs.FS
+	// CacheBytes is the size of the block cache; 0 is 64 MiB.
+	CacheBytes int64
+	// Log receives the engine's warnings; nil drops them.
+	Log *slog.Logger
+}
+
+// Store is the engine. Make it with Open.
+type Store struct {
+	db      *pebble.DB
+	fs      vfs.FS
+	dir     string
+	locks   [256]sync.Mutex
+	seed    maphash.Seed
+	version atomic.Uint64
+	runs    atomic.Uint64
+}
+
+// Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open and
+// store.ErrFormat when a newer version wrote it.
+func Open(dir string, o Options) (*Store, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if err := o.FS.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create %s: %w", dir, err)
+	}
+	if err := checkFormat(o.FS, dir); err != nil {
+		return nil, err
+	}
+	cache := pebble.NewCache(o.CacheBytes)
+	defer cache.Unref()
+	opts := &pebble.Options{
+		FS:                          o.FS,
+		Cache:                       cache,
+		MemTableSize:                16 << 20,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                1000,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.NumCPU()-1) },
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      logger{o.Log},
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	opts.EnsureDefaults()
+	db, err := pebble.Open(dir, opts)
+	if err != nil {
+		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
+			return nil, store.ErrLocked
+		}
+		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
+	}
+	s := &Store{db: db, fs: o.FS, dir: dir, seed: maphash.MakeSeed()}
+	if err := s.prepare(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// prepare writes the format marker and clears the tables of runs that a crash left behind.
+func (s *Store) prepare() error {
+	ingest := s.fs.PathJoin(s.dir, ingestDir)
+	if err := s.fs.RemoveAll(ingest); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("clear %s: %w", ingest, err)
+	}
+	if err := s.fs.MkdirAll(ingest, 0o700); err != nil {
+		return fmt.Errorf("create %s: %w", ingest, err)
+	}
+	path := s.fs.PathJoin(s.dir, formatFile)
+	if _, err := s.fs.Stat(path); err == nil {
+		return nil
+	}
+	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = fmt.Fprintf(f, "%d\n", dataFormat)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	d, err := s.fs.OpenDir(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func checkFormat(fs vfs.FS, dir string) error {
+	f, err := fs.Open(fs.PathJoin(dir, formatFile))
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	defer f.Close()
+	b := make([]byte, 16)
+	n, _ := f.Read(b)
+	v, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil {
+		return fmt.Errorf("%s is damaged: it must hold a number", fs.PathJoin(dir, formatFile))
+	}
+	if v > dataFormat {
+		return fmt.Errorf("%w: its data format is %d, this program knows up to %d", store.ErrFormat, v, dataFormat)
+	}
+	return nil
+}
+
+// logger passes the engine's errors on; its chatter is dropped.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Infof(string, ...any) {}
+func (l logger) Errorf(format string, args ...any) {
+	if l.log != nil {
+		l.log.Error("storage engine", "text", fmt.Sprintf(format, args...))
+	}
+}
+func (l logger) Fatalf(format string, args ...any) {
+	if l.log != nil {
+		l.log.Error("storage engine: ending the process", "text", fmt.Sprintf(format, args...))
+	}
+	os.Exit(70)
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Row{}, err
+	}
+	cell, closer, err := s.db.Get(store.AppendKey(nil, p, key))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return store.Row{}, store.ErrNotFound
+	}
+	if err != nil {
+		return store.Row{}, err
+	}
+	defer closer.Close()
+	row, err := store.DecodeCell(bytes.Clone(cell))
+	row.Key = bytes.Clone(key)
+	return row, err
+}
+
+// span returns the encoded bounds of a range of a partition.
+func span(p store.Partition, r store.Range) (lower, upper []byte) {
+	prefix := store.AppendPartition(nil, p)
+	lower = append(bytes.Clone(prefix), r.Start...)
+	if r.End != nil {
+		return lower, append(bytes.Clone(prefix), r.End...)
+	}
+	return lower, store.After(prefix)
+}
+
+// Scan implements store.Store.
+func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		lower, upper := span(p, r)
+		if bytes.Compare(lower, upper) >= 0 {
+			return
+		}
+		prefix := len(store.AppendPartition(nil, p))
+		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		if err != nil {
+			yield(store.Row{}, err)
+			return
+		}
+		defer it.Close()
+		n := 0
+		for ok := it.First(); ok; ok = it.Next() {
+			if err := ctx.Err(); err != nil {
+				yield(store.Row{}, err)
+				return
+			}
+			row, err := store.DecodeCell(it.Value())
+			row.Key = it.Key()[prefix:]
+			if !yield(row, err) {
+				return
+			}
+			if n++; n == r.Limit {
+				return
+			}
+		}
+		if err := errors.Join(it.Error(), ctx.Err()); err != nil {
+			yield(store.Row{}, err)
+		}
+	}
+}
+
+// Probe implements store.Store with one iterator that only moves forward.
+func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation, probes iter.Seq[store.Probe]) iter.Seq2[store.Hit, error] {
+	return func(yield func(store.Hit, error) bool) {
+		lower := store.AppendIncarnation(nil, t, inc)
+		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: store.After(lower)})
+		if err != nil {
+			yield(store.Hit{}, err)
+			return
+		}
+		defer it.Close()
+		var at, last []byte
+		i := 0
+		for pr := range probes {
+			if err := ctx.Err(); err != nil {
+				yield(store.Hit{}, err)
+				return
+			}
+			p := store.Partition{Table: t, Incarnation: inc, Key: pr.Partition}
+			at = store.AppendPartition(at[:0], p)
+			prefix := len(at)
+			at = append(at, pr.Range.Start...)
+			if bytes.Compare(at, last) < 0 {
+				yield(store.Hit{}, fmt.Errorf("probe %d: %w", i, store.ErrOrder))
+				return
+			}
+			last = append(last[:0], at...)
+			for ok, n := it.SeekGE(at), 0; ok; ok = it.Next() {
+				k := it.Key()
+				if len(k) < prefix || !bytes.Equal(k[:prefix], at[:prefix]) {
+					break
+				}
+				if pr.Range.End != nil && bytes.Compare(k[prefix:], pr.Range.End) >= 0 {
+					break
+				}
+				if pr.Range.Limit > 0 && n == pr.Range.Limit {
+					break
+				}
+				n++
+				row, err := store.DecodeCell(it.Value())
+				row.Key = k[prefix:]
+				if !yield(store.Hit{Index: i, Row: row}, err) {
+					return
+				}
+			}
+			if err := it.Error(); err != nil {
+				yield(store.Hit{}, err)
+				return
+			}
+			i++
+		}
+	}
+}
+
+// Write implements store.Store.
+func (s *Store) Write(ctx context.Context, p store.Partition, ms []store.Mutation) error {
+	if err := errors.Join(ctx.Err(), store.CheckMutations(p, ms)); err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	for _, m := range ms {
+		if err := addTo(b, store.AppendKey(nil, p, m.Key), m); err != nil {
+			return err
+		}
+	}
+	return b.Commit(pebble.Sync)
+}
+
+func addTo(b *pebble.Batch, key []byte, m store.Mutation) error {
+	if m.Delete {
+		return b.Delete(key, nil)
+	}
+	return b.Set(key, store.AppendWriteCell(nil, m.Time, m.Value), nil)
+}
+
+// Swap implements store.Store.
+func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (uint64, error) {
+	if err := errors.Join(ctx.Err(), store.CheckSwaps(p, ops)); err != nil {
+		return 0, err
+	}
+	prefix := store.AppendPartition(nil, p)
+	lock := &s.locks[maphash.Bytes(s.seed, prefix)%uint64(len(s.locks))]
+	lock.Lock()
+	defer lock.Unlock()
+	var newest uint64
+	for _, op := range ops {
+		have, err := s.versionOf(append(prefix[:len(prefix):len(prefix)], op.Key...))
+		if err != nil {
+			return 0, err
+		}
+		if have != op.Expect {
+			return 0, store.ErrConflict
+		}
+		newest = max(newest, have)
+	}
+	version := s.nextVersion(newest)
+	b := s.db.NewBatch()
+	defer b.Close()
+	for _, op := range ops {
+		key := append(prefix[:len(prefix):len(prefix)], op.Key...)
+		var err error
+		switch op.Op {
+		case store.Put:
+			err = b.Set(key, store.AppendSwapCell(nil, version, op.Value), nil)
+		case store.Delete:
+			err = b.Delete(key, nil)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return version, b.Commit(pebble.Sync)
+}
+
+func (s *Store) versionOf(key []byte) (uint64, error) {
+	cell, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer closer.Close()
+	row, err := store.DecodeCell(cell)
+	if err != nil {
+		return 0, err
+	}
+	if row.Version == 0 {
+		return 0, errors.New("swap of a Write row")
+	}
+	return row.Version, nil
+}
+
+// nextVersion returns a version above floor that this folder never had: the clock in nanoseconds, or one more than the last.
+func (s *Store) nextVersion(floor uint64) uint64 {
+	for {
+		last := s.version.Load()
+		next := max(uint64(time.Now().UnixNano()), last+1, floor+1)
+		if s.version.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+// WriteRun implements store.Store: small runs as batches, others as tables that are ingested together at the end.
+func (s *Store) WriteRun(ctx context.Context, t store.Table, rows iter.Seq2[store.RunRow, error]) error {
+	w := &runWriter{s: s, ctx: ctx, batch: s.db.NewBatch()}
+	defer w.discard()
+	var key, last []byte
+	for row, err := range rows {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		p := store.Partition{Table: t, Incarnation: row.Incarnation, Key: row.Partition}
+		m := row.Mutation
+		if n := len(p.Key) + len(m.Key); n > store.MaxKey || len(m.Value) > store.MaxValue {
+			return store.CheckMutations(p, []store.Mutation{m})
+		}
+		key = store.AppendKey(key[:0], p, m.Key)
+		if last != nil && bytes.Compare(key, last) <= 0 {
+			return store.ErrOrder
+		}
+		last = append(last[:0], key...)
+		if err := w.add(key, m); err != nil {
+			return err
+		}
+	}
+	return w.finish()
+}
+
+// runWriter collects the rows of a run: in a batch as long as they are few, then in tables.
+type runWriter struct {
+	s     *Store
+	ctx   context.Context
+	batch *pebble.Batch
+	table *sstable.Writer
+	size  int
+	cell  []byte
+	paths []string
+}
+
+func (w *runWriter) add(key []byte, m store.Mutation) error {
+	if w.batch != nil {
+		if w.batch.Len() < batchLimit {
+			return addTo(w.batch, key, m)
+		}
+		if err := w.spill(); err != nil {
+			return err
+		}
+	}
+	if w.table == nil || w.size >= tableSize {
+		if err := w.nextTable(); err != nil {
+			return err
+		}
+	}
+	w.size += len(key) + len(m.Value) + store.CellHeader
+	if m.Delete {
+		return w.table.Delete(key)
+	}
+	w.cell = store.AppendWriteCell(w.cell[:0], m.Time, m.Value)
+	return w.table.Set(key, w.cell)
+}
+
+// spill moves the rows of the batch into the first table.
+func (w *runWriter) spill() error {
+	if err := w.nextTable(); err != nil {
+		return err
+	}
+	batch := w.batch
+	w.batch = nil
+	defer batch.Close()
+	for r := batch.Reader(); ; {
+		kind, key, value, ok, err := r.Next()
+		if err != nil || !ok {
+			return err
+		}
+		w.size += len(key) + len(value)
+		if kind == pebble.InternalKeyKindDelete {
+			err = w.table.Delete(key)
+		} else {
+			err = w.table.Set(key, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *runWriter) nextTable() error {
+	if w.table != nil {
+		if err := w.table.Close(); err != nil {
+			return err
+		}
+		w.table = nil
+	}
+	path := w.s.fs.PathJoin(w.s.dir, ingestDir, fmt.Sprintf("%d.sst", w.s.runs.Add(1)))
+	f, err := w.s.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	w.paths = append(w.paths, path)
+	opts := w.s.db.TableFormat()
+	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), w.s.writerOptions(opts))
+	w.size = 0
+	return nil
+}
+
+func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
+	o := &pebble.Options{}
+	o.EnsureDefaults()
+	o.Levels[len(o.Levels)-1].FilterPolicy = bloom.FilterPolicy(10)
+	return o.MakeWriterOptions(len(o.Levels)-1, format)
+}
+
+func (w *runWriter) finish() error {
+	if w.batch != nil {
+		if w.batch.Empty() {
+			return nil
+		}
+		return w.batch.Commit(pebble.Sync)
+	}
+	if err := w.table.Close(); err != nil {
+		return err
+	}
+	w.table = nil
+	if err := w.s.db.Ingest(w.ctx, w.paths); err != nil {
+		return err
+	}
+	w.paths = nil
+	return nil
+}
+
+func (w *runWriter) discard() {
+	if w.batch != nil {
+		_ = w.batch.Close()
+	}
+	if w.table != nil {
+		_ = w.table.Close()
+	}
+	for _, path := range w.paths {
+		_ = w.s.fs.Remove(path)
+	}
+}
+
+// Sweep implements store.Store. Cursors are encoded keys.
+func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.SweepRow, error] {
+	return func(yield func(store.SweepRow, error) bool) {
+		lower, upper := sweepSpan(r)
+		if bytes.Compare(lower, upper) >= 0 {
+			return
+		}
+		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		if err != nil {
+			yield(store.SweepRow{}, err)
+			return
+		}
+		defer it.Close()
+		var open []byte
+		var p store.Partition
+		for ok := it.First(); ok; ok = it.Next() {
+			if err := ctx.Err(); err != nil {
+				yield(store.SweepRow{}, err)
+				return
+			}
+			k := it.Key()
+			if len(open) == 0 || !bytes.HasPrefix(k, open) {
+				if p, _, err = store.DecodeKey(k); err != nil {
+					yield(store.SweepRow{}, err)
+					return
+				}
+				open = append(open[:0], k[:store.PartitionLen(k)]...)
+			}
+			row, err := store.DecodeCell(it.Value())
+			row.Key = k[len(open):]
+			if !yield(store.SweepRow{Partition: p, Row: row, Cursor: func() string { return string(k) + "\x00" }}, err) {
+				return
+			}
+		}
+		if err := errors.Join(it.Error(), ctx.Err()); err != nil {
+			yield(store.SweepRow{}, err)
+		}
+	}
+}
+
+func sweepSpan(r store.SweepRange) (lower, upper []byte) {
+	prefix := []byte{byte(r.Table)}
+	if r.Incarnation != 0 {
+		prefix = store.AppendIncarnation(nil, r.Table, r.Incarnation)
+	}
+	lower, upper = prefix, store.After(prefix)
+	if r.From != "" {
+		lower = []byte(r.From)
+	}
+	if r.To != "" {
+		upper = []byte(r.To)
+	}
+	return lower, upper
+}
+
+// Split implements store.Store: it cuts at table boundaries, moved forward to where a partition starts.
+func (s *Store) Split(ctx context.Context, r store.SweepRange, n int) ([]store.SweepRange, error) {
+	lower, upper := sweepSpan(r)
+	ranges := []store.SweepRange{r}
+	if n < 2 || bytes.Compare(lower, upper) >= 0 {
+		return ranges, ctx.Err()
+	}
+	tables, err := s.db.SSTables()
+	if err != nil {
+		return nil, err
+	}
+	var starts [][]byte
+	for _, level := range tables {
+		for _, t := range level {
+			k := t.Smallest.UserKey
+			if l := store.PartitionLen(k); l > 0 && bytes.Compare(k[:l], lower) > 0 && bytes.Compare(k[:l], upper) < 0 {
+				starts = append(starts, k[:l])
+			}
+		}
+	}
+	slices.SortFunc(starts, bytes.Compare)
+	for i := 1; i < n && len(starts) > 0; i++ {
+		cut := string(starts[i*len(starts)/n])
+		prev := &ranges[len(ranges)-1]
+		if cut <= prev.From {
+			continue
+		}
+		prev.To = cut
+		ranges = append(ranges, store.SweepRange{Table: r.Table, Incarnation: r.Incarnation, From: cut, To: r.To})
+	}
+	return ranges, ctx.Err()
+}
+
+// DropRange implements store.Store.
+func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnation) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	lower := store.AppendIncarnation(nil, t, inc)
+	return s.db.DeleteRange(lower, store.After(lower), pebble.Sync)
+}
+
+// Checkpoint implements store.Store with hard links.
+func (s *Store) Checkpoint(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	f, err := s.fs.Create(s.fs.PathJoin(dir, formatFile), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%d\n", dataFormat)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error { return s.db.Close() }

@@ -1,0 +1,268 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// The errors of every engine. Engines convert their driver's errors into these or wrap them as they are.
+var (
+	// ErrNotFound says that a row does not exist.
+	ErrNotFound = errors.New("row not found")
+	// ErrConflict says that a row had not the version a Swap expected; nothing was written.
+	ErrConflict = errors.New("version conflict")
+	// ErrUnknown says that a Swap may or may not have happened. Read again before deciding.
+	ErrUnknown = errors.New("outcome unknown")
+	// ErrTooLarge says that a key, value or batch is over the limits below.
+	ErrTooLarge = errors.New("too large for the store")
+	// ErrOrder says that a Probe or a WriteRun was not given in ascending order.
+	ErrOrder = errors.New("not in ascending order")
+	// ErrLocked says that another process has the data folder open.
+	ErrLocked = errors.New("the data folder is in use by another process")
+	// ErrFormat says that the data was written by a newer version of the program.
+	ErrFormat = errors.New("the data folder was written by a newer version")
+)
+
+// The limits come from the weakest engine, a Cassandra-compatible cluster: a key there is at most 64 KiB, and a mutation at
+// most half of a commit log segment of 32 MiB; large cells hurt long before that.
+const (
+	MaxKey   = 4 << 10 // partition key and row key together, bytes
+	MaxValue = 2 << 20
+	MaxBatch = 4 << 20 // all mutations of one Write or Swap
+)
+
+// Table names a family of partitions. Append only; the numbers are on disk.
+type Table byte
+
+// The tables.
+const (
+	Catalog Table = 1 // domains and access keys; incarnation 0
+	Jobs    Table = 2 // work, its leases, the turn of a domain
+	Profile Table = 3 // contributions of profiles
+	Index   Table = 4 // key values of profiles
+)
+
+// Tables lists all tables, for sweeps.
+var Tables = []Table{Catalog, Jobs, Profile, Index}
+
+// String returns the table's name on a cluster.
+func (t Table) String() string {
+	switch t {
+	case Catalog:
+		return "catalog"
+	case Jobs:
+		return "jobs"
+	case Profile:
+		return "profile"
+	case Index:
+		return "key_index"
+	}
+	return fmt.Sprintf("table%d", byte(t))
+}
+
+// Incarnation is the life of a domain between its creation and its deletion; 0 belongs to no domain.
+type Incarnation uint64
+
+// Partition names a partition.
+type Partition struct {
+	Table       Table
+	Incarnation Incarnation
+	Key         string
+}
+
+// Row is a row as read. Its bytes are valid until the iterator moves on, or for ever when Get returned it.
+type Row struct {
+	Key   []byte
+	Value []byte
+	// Version is set for Swap rows, and above 0.
+	Version uint64
+	// Time is set for Write rows: the writer's time in microseconds.
+	Time int64
+}
+
+// Clone returns a copy that the caller may keep.
+func (r Row) Clone() Row {
+	r.Key, r.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+	return r
+}
+
+// Range is a half-open range of row keys; nil bounds are open. Limit 0 means all.
+type Range struct {
+	Start, End []byte
+	Limit      int
+}
+
+// Prefix returns the range of row keys that begin with p.
+func Prefix(p string) Range { return Range{Start: []byte(p), End: After([]byte(p))} }
+
+// After returns the first key behind all keys that begin with p, or nil when there is none.
+func After(p []byte) []byte {
+	end := bytes.Clone(p)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// Mutation is one blind put or delete of a Write row.
+type Mutation struct {
+	Key    []byte
+	Value  []byte
+	Delete bool
+	Time   int64 // microseconds: the holder's time; a delete carries the time it read
+}
+
+// Swap is one conditional put, delete or check of a Swap row. Expect is the version the row must have, 0 for absent.
+type Swap struct {
+	Key    []byte
+	Value  []byte
+	Expect uint64
+	Op     SwapOp
+}
+
+// SwapOp is what a Swap does when every expectation of its call holds.
+type SwapOp byte
+
+// The operations of a Swap.
+const (
+	Put SwapOp = iota
+	Delete
+	Check
+)
+
+// Probe asks for a range of rows of one partition.
+type Probe struct {
+	Partition string
+	Range     Range
+}
+
+// Hit is a row that a Probe found. Index counts the probes from 0.
+type Hit struct {
+	Index int
+	Row   Row
+}
+
+// RunRow is one mutation of a WriteRun.
+type RunRow struct {
+	Incarnation Incarnation
+	Partition   string
+	Mutation    Mutation
+}
+
+// SweepRange is a part of a table to sweep. The zero Incarnation means all of them.
+type SweepRange struct {
+	Table       Table
+	Incarnation Incarnation
+	// From and To are engine positions: the cursor of a SweepRow, or bounds made by Split. Empty is open.
+	From, To string
+}
+
+// SweepRow is a row met by a Sweep, with the cursor from which a later Sweep goes on behind it.
+type SweepRow struct {
+	Partition Partition
+	Row       Row
+	Cursor    func() string
+}
+
+// Store is the contract. All methods are safe for concurrent use; iterators are for one goroutine. A context that ends
+// stops the call with the context's error. Suite: store/storetest.
+type Store interface {
+	// Get returns one row, or ErrNotFound.
+	Get(ctx context.Context, p Partition, key []byte) (Row, error)
+
+	// Scan streams the rows of a range of one partition in key order.
+	Scan(ctx context.Context, p Partition, r Range) iter.Seq2[Row, error]
+
+	// Probe streams the rows of many small ranges, in the order of the probes, which must ascend by partition and then by
+	// Range.Start (else ErrOrder). It is not a snapshot.
+	Probe(ctx context.Context, t Table, inc Incarnation, probes iter.Seq[Probe]) iter.Seq2[Hit, error]
+
+	// Write applies blind mutations of Write rows of one partition: all or none, repeatable, durable on return.
+	Write(ctx context.Context, p Partition, ms []Mutation) error
+
+	// WriteRun applies many mutations of one table, ascending by incarnation, partition and row key (else ErrOrder), as
+	// Write does: the mutations of one partition are atomic, everything is durable on return, and it may be repeated.
+	// An error leaves any whole number of partitions written.
+	WriteRun(ctx context.Context, t Table, rows iter.Seq2[RunRow, error]) error
+
+	// Swap applies conditional operations on Swap rows of one partition, all or none, durable on return. It returns the
+	// version that every row it put now has. ErrConflict: an expectation failed, nothing was written. ErrUnknown: it may
+	// have happened.
+	Swap(ctx context.Context, p Partition, ops []Swap) (uint64, error)
+
+	// Sweep streams all rows of a range of a table in the engine's order, whole partitions together. It is not a snapshot:
+	// a row written or deleted meanwhile may or may not be met; every row that stays untouched is met exactly once.
+	Sweep(ctx context.Context, r SweepRange) iter.Seq2[SweepRow, error]
+
+	// Split cuts a range into at most n ranges of roughly equal size that cover it. No partition is cut.
+	Split(ctx context.Context, r SweepRange, n int) ([]SweepRange, error)
+
+	// DropRange removes all rows of an incarnation from a table, Swap rows too. Only for dead incarnations.
+	DropRange(ctx context.Context, t Table, inc Incarnation) error
+
+	// Checkpoint writes a consistent copy into dir, which must not exist. Engines whose copies are the operator's business
+	// return an error that says so.
+	Checkpoint(ctx context.Context, dir string) error
+
+	// Close releases the engine. No other call may be running or follow.
+	Close() error
+}
+
+// CheckMutations returns ErrTooLarge when a batch is over the limits. Engines call it first.
+func CheckMutations(p Partition, ms []Mutation) error {
+	total := 0
+	for _, m := range ms {
+		if err := checkSize(p.Key, m.Key, m.Value); err != nil {
+			return err
+		}
+		total += len(m.Key) + len(m.Value)
+	}
+	return checkBatch(total)
+}
+
+// CheckSwaps is CheckMutations for Swap.
+func CheckSwaps(p Partition, ops []Swap) error {
+	total := 0
+	for _, op := range ops {
+		if err := checkSize(p.Key, op.Key, op.Value); err != nil {
+			return err
+		}
+		total += len(op.Key) + len(op.Value)
+	}
+	return checkBatch(total)
+}
+
+func checkSize(part string, key, value []byte) error {
+	if n := len(part) + len(key); n > MaxKey {
+		return fmt.Errorf("%w: a key of %d bytes, the limit is %d", ErrTooLarge, n, MaxKey)
+	}
+	if len(value) > MaxValue {
+		return fmt.Errorf("%w: a value of %d bytes, the limit is %d", ErrTooLarge, len(value), MaxValue)
+	}
+	return nil
+}
+
+func checkBatch(total int) error {
+	if total > MaxBatch {
+		return fmt.Errorf("%w: a batch of %d bytes, the limit is %d", ErrTooLarge, total, MaxBatch)
+	}
+	return nil
+}
+
+// Collect gathers a Scan into clones. Only for ranges known to be small.
+func Collect(rows iter.Seq2[Row, error]) ([]Row, error) {
+	var all []Row
+	for row, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, row.Clone())
+	}
+	return all, nil
+}
