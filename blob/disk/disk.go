@@ -105,11 +105,8 @@ func (w *writer) commit() (blob.Info, error) {
 	if err := w.ctx.Err(); err != nil {
 		return blob.Info{}, err
 	}
-	// An empty stream is the header alone: DARE has no form for it.
-	if w.size > 0 {
-		if err := w.sealed.Close(); err != nil {
-			return blob.Info{}, err
-		}
+	if err := w.sealed.Close(); err != nil {
+		return blob.Info{}, err
 	}
 	if err := w.file.Sync(); err != nil {
 		return blob.Info{}, err

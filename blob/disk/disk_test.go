@@ -44,7 +44,7 @@ func TestStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			if cut {
-				b = b[:40+2*(65536+32)] // at a package boundary, where the length alone tells nothing
+				b = append(b[:40+2*(65536+32)], b[len(b)-16:]...) // at a package boundary, where the length alone tells nothing
 			} else {
 				b[len(b)/2] ^= 1
 			}
