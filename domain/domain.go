@@ -1,0 +1,180 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/api"
+	"kith/fault"
+	"kith/store"
+)
+
+// CreateDomain creates a domain. It is not idempotent: an existing name is a BadRequest, whatever the body.
+func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest) (*api.CreateDomainResponse, error) {
+	now := s.Now().UnixMicro()
+	rec := &Record{
+		Name: *in.DomainName, Incarnation: newIncarnation(), CreatedAt: now, UpdatedAt: now,
+		DefaultExpirationDays: *in.DefaultExpirationDays,
+		DefaultEncryptionKey:  api.Val(in.DefaultEncryptionKey),
+		DeadLetterQueueURL:    api.Val(in.DeadLetterQueueUrl),
+		Tags:                  in.Tags,
+	}
+	rec.setBlocks(in.Matching, in.RuleBasedMatching, in.DataStore)
+	value, err := json.Marshal(rec, json.Deterministic(true))
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Store.Swap(ctx, catalog, []store.Swap{{Key: liveKey(rec.Name), Value: value}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil, fault.BadRequestf("Domain %s already exists", rec.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write a domain: %w", err)
+	}
+	return &api.CreateDomainResponse{
+		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
+		DefaultEncryptionKey: text(rec.DefaultEncryptionKey), DeadLetterQueueUrl: text(rec.DeadLetterQueueURL),
+		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
+		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
+	}, nil
+}
+
+// GetDomain returns a domain with its statistics.
+func (s *Service) GetDomain(ctx context.Context, in *api.GetDomainRequest) (*api.GetDomainResponse, error) {
+	rec, err := s.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.GetDomainResponse{
+		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
+		DefaultEncryptionKey: text(rec.DefaultEncryptionKey), DeadLetterQueueUrl: text(rec.DeadLetterQueueURL),
+		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
+		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
+	}
+	if s.Stats != nil {
+		out.Stats, err = s.Stats(ctx, rec.Incarnation)
+	}
+	return out, err
+}
+
+// UpdateDomain changes the members that are present, each as a whole. Tags are left alone: TagResource changes them.
+func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest) (*api.UpdateDomainResponse, error) {
+	rec, err := s.Update(ctx, *in.DomainName, 0, func(rec *Record) error {
+		if in.DefaultExpirationDays != nil {
+			rec.DefaultExpirationDays = *in.DefaultExpirationDays
+		}
+		if in.DefaultEncryptionKey != nil {
+			rec.DefaultEncryptionKey = *in.DefaultEncryptionKey
+		}
+		if in.DeadLetterQueueUrl != nil {
+			rec.DeadLetterQueueURL = *in.DeadLetterQueueUrl
+		}
+		rec.UpdatedAt = max(s.Now().UnixMicro(), rec.UpdatedAt+1000)
+		rec.setBlocks(in.Matching, in.RuleBasedMatching, in.DataStore)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.UpdateDomainResponse{
+		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
+		DefaultEncryptionKey: text(rec.DefaultEncryptionKey), DeadLetterQueueUrl: text(rec.DeadLetterQueueURL),
+		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
+		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
+	}, nil
+}
+
+// DeleteDomain makes a domain and all its data unreachable at once; the rows are removed in the background. The name may be
+// used again immediately.
+func (s *Service) DeleteDomain(ctx context.Context, in *api.DeleteDomainRequest) (*api.DeleteDomainResponse, error) {
+	for {
+		rec, err := s.Lookup(ctx, *in.DomainName)
+		if err != nil {
+			return nil, err
+		}
+		_, err = s.Store.Swap(ctx, catalog, []store.Swap{
+			{Key: liveKey(rec.Name), Op: store.Delete, Expect: rec.Version},
+			{Key: deadKey(rec.Incarnation)},
+		})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("delete a domain: %w", err)
+		}
+		if s.OnDelete != nil {
+			s.OnDelete(rec.Incarnation)
+		}
+		return &api.DeleteDomainResponse{Message: api.Ptr("Domain Deleted")}, nil
+	}
+}
+
+// ListDomains lists the domains by name.
+func (s *Service) ListDomains(ctx context.Context, in *api.ListDomainsRequest) (*api.ListDomainsResponse, error) {
+	limit := 100
+	if in.MaxResults != nil {
+		limit = int(*in.MaxResults)
+	}
+	r := store.Prefix(livePrefix)
+	if in.NextToken != nil {
+		r.Start = liveKey(*in.NextToken)
+	}
+	r.Limit = limit + 1
+	out := &api.ListDomainsResponse{Items: []api.ListDomainItem{}}
+	for row, err := range s.Store.Scan(ctx, catalog, r) {
+		if err != nil {
+			return nil, err
+		}
+		rec, err := decode(strings.TrimPrefix(string(row.Key), livePrefix), row)
+		if err != nil {
+			return nil, err
+		}
+		if len(out.Items) == limit {
+			out.NextToken = &rec.Name
+			break
+		}
+		out.Items = append(out.Items, api.ListDomainItem{DomainName: &rec.Name, CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags})
+	}
+	return out, nil
+}
+
+// setBlocks takes over the blocks that are present.
+func (rec *Record) setBlocks(m *api.MatchingRequest, rb *api.RuleBasedMatchingRequest, ds *api.DataStoreRequest) {
+	if m != nil {
+		rec.Matching = &api.MatchingResponse{Enabled: m.Enabled, JobSchedule: m.JobSchedule, AutoMerging: m.AutoMerging, ExportingConfig: m.ExportingConfig}
+	}
+	if rb != nil {
+		status := api.RuleBasedMatchingStatusActive
+		rec.RuleBasedMatching = &api.RuleBasedMatchingResponse{
+			Enabled: rb.Enabled, MatchingRules: rb.MatchingRules, Status: &status,
+			MaxAllowedRuleLevelForMerging:  rb.MaxAllowedRuleLevelForMerging,
+			MaxAllowedRuleLevelForMatching: rb.MaxAllowedRuleLevelForMatching,
+			AttributeTypesSelector:         rb.AttributeTypesSelector, ConflictResolution: rb.ConflictResolution, ExportingConfig: rb.ExportingConfig,
+		}
+		if !api.Val(rb.Enabled) {
+			rec.RuleBasedMatching.Status = nil
+		}
+	}
+	if ds != nil {
+		rec.DataStore = api.Val(ds.Enabled)
+	}
+}
+
+func (rec *Record) dataStore() *api.DataStoreResponse {
+	if !rec.DataStore {
+		return nil
+	}
+	return &api.DataStoreResponse{Enabled: api.Ptr(true), Readiness: &api.Readiness{ProgressPercentage: api.Ptr(int32(100))}}
+}
+
+// text returns nil for "", so that unset members are omitted.
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,213 @@
+package domain
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/api"
+	"kith/fault"
+	"kith/internal/restjson"
+	"kith/store"
+)
+
+// Record is what is stored of a domain. Times are microseconds.
+type Record struct {
+	Name        string            `json:"-"`
+	Version     uint64            `json:"-"` // of the row
+	Incarnation store.Incarnation `json:",string"`
+	CreatedAt   int64
+	UpdatedAt   int64
+
+	DefaultExpirationDays int32
+	DefaultEncryptionKey  string                         `json:",omitzero"`
+	DeadLetterQueueURL    string                         `json:",omitzero"`
+	Matching              *api.MatchingResponse          `json:",omitzero"`
+	RuleBasedMatching     *api.RuleBasedMatchingResponse `json:",omitzero"`
+	DataStore             bool                           `json:",omitzero"`
+	Tags                  map[string]string              `json:",omitzero"`
+
+	// LastJobTime is the newest time given to a job; the next is later.
+	LastJobTime int64 `json:",omitzero"`
+	// Keys are the attributes that imports made keys of this domain, besides the predefined ones.
+	Keys []Key `json:",omitzero"`
+}
+
+// Key is an attribute, or a tuple of them, that is indexed because an import matches on it.
+type Key struct {
+	// Name is the index's name. It holds a character no KeyName may have, so that searches can't reach it.
+	Name  string
+	Parts []KeyPart
+	// Ready is set when the profiles that were there before have been indexed.
+	Ready bool `json:",omitzero"`
+}
+
+// KeyPart is an attribute of a Key with the content type that normalises it.
+type KeyPart struct {
+	Attribute   string // path below _profile
+	ContentType string
+}
+
+var catalog = store.Partition{Table: store.Catalog, Key: "domains"}
+
+const (
+	livePrefix = "d/"
+	deadPrefix = "x/"
+)
+
+func liveKey(name string) []byte { return []byte(livePrefix + name) }
+
+func deadKey(inc store.Incarnation) []byte {
+	return []byte(deadPrefix + strconv.FormatUint(uint64(inc), 16))
+}
+
+func newIncarnation() store.Incarnation {
+	var b [8]byte
+	for {
+		_, _ = rand.Read(b[:])
+		if inc := store.Incarnation(binary.BigEndian.Uint64(b[:])); inc != 0 {
+			return inc
+		}
+	}
+}
+
+// Service owns the domains.
+type Service struct {
+	Store store.Store
+	Now   func() time.Time
+	// Stats counts the profiles of a domain; nil counts nothing.
+	Stats func(ctx context.Context, inc store.Incarnation) (*api.DomainStats, error)
+	// OnDelete is told when a domain is gone, so that work in it stops at once.
+	OnDelete func(store.Incarnation)
+	// OnUpdate is told when a domain may have new background work.
+	OnUpdate func()
+}
+
+// Lookup returns a living domain, or fault.NotFound. It precedes every other lookup of an operation.
+func (s *Service) Lookup(ctx context.Context, name string) (*Record, error) {
+	row, err := s.Store.Get(ctx, catalog, liveKey(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fault.NotFoundf("DomainName %s is not found in account %s", name, accountID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a domain: %w", err)
+	}
+	return decode(name, row)
+}
+
+const accountID = "000000000000"
+
+func decode(name string, row store.Row) (*Record, error) {
+	rec := &Record{Name: name, Version: row.Version}
+	if err := json.Unmarshal(row.Value, rec); err != nil {
+		return nil, fmt.Errorf("domain record: %w", err)
+	}
+	return rec, nil
+}
+
+// ErrGone says that a domain was deleted while it was being worked on.
+var ErrGone = errors.New("the domain is gone")
+
+// Update changes the record of a living domain; change may be called several times. The incarnation 0 is any; another one
+// returns ErrGone when the domain was deleted, or deleted and created again.
+func (s *Service) Update(ctx context.Context, name string, inc store.Incarnation, change func(*Record) error) (*Record, error) {
+	for {
+		rec, err := s.Lookup(ctx, name)
+		if inc != 0 && (errors.Is(err, fault.NotFound) || err == nil && rec.Incarnation != inc) {
+			return nil, ErrGone
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := change(rec); err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(rec, json.Deterministic(true))
+		if err != nil {
+			return nil, err
+		}
+		rec.Version, err = s.Store.Swap(ctx, catalog, []store.Swap{{Key: liveKey(name), Value: value, Expect: rec.Version}})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("write a domain: %w", err)
+		}
+		return rec, nil
+	}
+}
+
+// TakeJobTime gives a job its time, later than every time given before, and makes key a key of the domain if it is none yet.
+// A nil key changes no keys.
+func (s *Service) TakeJobTime(ctx context.Context, name string, inc store.Incarnation, key *Key) (int64, *Record, error) {
+	var at int64
+	rec, err := s.Update(ctx, name, inc, func(rec *Record) error {
+		at = max(s.Now().UnixMicro(), rec.LastJobTime+1)
+		rec.LastJobTime = at
+		if key != nil && rec.key(key.Name) == nil {
+			rec.Keys = append(rec.Keys, *key)
+		}
+		return nil
+	})
+	return at, rec, err
+}
+
+// KeyReady notes that the profiles there were before a key have been indexed.
+func (s *Service) KeyReady(ctx context.Context, name string, inc store.Incarnation, key string) (*Record, error) {
+	return s.Update(ctx, name, inc, func(rec *Record) error {
+		if k := rec.key(key); k != nil {
+			k.Ready = true
+		}
+		return nil
+	})
+}
+
+func (rec *Record) key(name string) *Key {
+	for i := range rec.Keys {
+		if rec.Keys[i].Name == name {
+			return &rec.Keys[i]
+		}
+	}
+	return nil
+}
+
+// Live lists the living domains.
+func (s *Service) Live(ctx context.Context) ([]*Record, error) {
+	var all []*Record
+	for row, err := range s.Store.Scan(ctx, catalog, store.Prefix(livePrefix)) {
+		if err != nil {
+			return nil, err
+		}
+		rec, err := decode(strings.TrimPrefix(string(row.Key), livePrefix), row)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rec)
+	}
+	return all, nil
+}
+
+// Dead lists the deleted domains whose rows are not all removed yet.
+func (s *Service) Dead(ctx context.Context) ([]store.Incarnation, error) {
+	var all []store.Incarnation
+	for row, err := range s.Store.Scan(ctx, catalog, store.Prefix(deadPrefix)) {
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.ParseUint(strings.TrimPrefix(string(row.Key), deadPrefix), 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("dead domain row: %w", err)
+		}
+		all = append(all, store.Incarnation(n))
+	}
+	return all, nil
+}
+
+func at(micros int64) *restjson.Time { return restjson.At(time.UnixMicro(micros).UTC()) }

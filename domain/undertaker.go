@@ -1,0 +1,71 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"kith/job"
+	"kith/store"
+)
+
+// UndertakerKind is the kind of work that removes the rows of a deleted domain.
+const UndertakerKind = "delete-domain"
+
+// Undertaker removes what a deleted domain left: its rows in every table, and its blobs.
+type Undertaker struct {
+	Store store.Store
+	// DropBlobs removes the blobs of an incarnation.
+	DropBlobs func(ctx context.Context, inc store.Incarnation) error
+}
+
+// Run implements job.Handler. The jobs table goes last, for it holds the lease; then the incarnation is forgotten.
+func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
+	for _, table := range []store.Table{store.Index, store.Profile} {
+		if err := u.Store.DropRange(ctx, table, t.Incarnation); err != nil {
+			return fmt.Errorf("remove rows of a deleted domain: %w", err)
+		}
+	}
+	if err := u.DropBlobs(ctx, t.Incarnation); err != nil {
+		return fmt.Errorf("remove files of a deleted domain: %w", err)
+	}
+	if err := u.Store.DropRange(ctx, store.Jobs, t.Incarnation); err != nil {
+		return err
+	}
+	row, err := u.Store.Get(ctx, catalog, deadKey(t.Incarnation))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = u.Store.Swap(ctx, catalog, []store.Swap{{Key: deadKey(t.Incarnation), Op: store.Delete, Expect: row.Version}})
+	return err
+}
+
+// GiveUp implements job.Handler: removal is tried for ever.
+func (u *Undertaker) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+
+// Domains lists where background work may be, for job.Runner. A dead domain always has the work of being removed.
+func (s *Service) Domains(ctx context.Context) ([]job.Domain, error) {
+	live, err := s.Live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := s.Dead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []job.Domain
+	for _, rec := range live {
+		all = append(all, job.Domain{Incarnation: rec.Incarnation})
+	}
+	for _, inc := range dead {
+		w := job.Work{Kind: UndertakerKind, ID: "undertaker", Incarnation: inc, Arrived: s.Now().UnixMicro()}
+		if err := job.Enqueue(ctx, s.Store, w); err != nil {
+			return nil, err
+		}
+		all = append(all, job.Domain{Incarnation: inc, Dead: true})
+	}
+	return all, nil
+}

@@ -1,0 +1,526 @@
+// Package job runs durable background work: at most one piece of work per domain at a time (the domain's turn, in order of
+// arrival), under a lease with heartbeats, fenced by version, retried with backoff. It survives kill -9: what was queued or
+// running is continued by the next start, or by another node when the lease runs out.
+//
+// Rows, all Swap rows in table jobs:
+//
+//	(incarnation, "turn")        "q/<work id>" → queued work      one row per piece of work that waits for or has the turn
+//	                             "holder"      → queued work      the one that has the turn
+//	(incarnation, "work/<id>")   "lease"       → lease            owner, expiry, attempts
+//	                             all other rows of the partition belong to the kind of work
+//
+// Invariants:
+//
+//  1. Work has the turn from before its first read of the store until its queue row and "holder" are deleted in one Swap.
+//  2. Only the owner of the unexpired lease runs work. Every row that matters is published by Task.Swap, which checks the
+//     lease's version in the same call: who lost the lease publishes nothing, however late it wakes up.
+//  3. A handler may be run any number of times for one piece of work, and must end up in the same state.
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/store"
+)
+
+// ErrLost says that the lease was lost: another owner runs the work, or its domain is gone. The handler must stop.
+var ErrLost = errors.New("lease lost")
+
+// Work is a piece of work in a domain.
+type Work struct {
+	Kind        string
+	ID          string
+	Incarnation store.Incarnation `json:"-"`
+	Arrived     int64             // microseconds
+}
+
+// Partition returns the partition of a piece of work.
+func Partition(inc store.Incarnation, id string) store.Partition {
+	return store.Partition{Table: store.Jobs, Incarnation: inc, Key: "work/" + id}
+}
+
+func turnPartition(inc store.Incarnation) store.Partition {
+	return store.Partition{Table: store.Jobs, Incarnation: inc, Key: "turn"}
+}
+
+const queuePrefix = "q/"
+
+var (
+	holderKey = []byte("holder")
+	leaseKey  = []byte("lease")
+)
+
+// lease is the record of invariant 2.
+type lease struct {
+	Owner     string
+	Expires   int64 // microseconds
+	Attempts  int
+	NotBefore int64 `json:",omitzero"`
+}
+
+// Enqueue puts work at the end of its domain's queue. Work that is queued already stays where it is.
+func Enqueue(ctx context.Context, s store.Store, w Work) error {
+	value, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	_, err = s.Swap(ctx, turnPartition(w.Incarnation), []store.Swap{{Key: []byte(queuePrefix + w.ID), Value: value}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("queue work: %w", err)
+	}
+	return nil
+}
+
+// Queued says whether a piece of work waits for or has the turn.
+func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string) (bool, error) {
+	_, err := s.Get(ctx, turnPartition(inc), []byte(queuePrefix+id))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Task is a piece of work being run under a lease.
+type Task struct {
+	Work
+	store store.Store
+
+	mu      sync.Mutex
+	version uint64 // of the lease row
+	lease   lease
+}
+
+// Partition returns the partition of the work.
+func (t *Task) Partition() store.Partition { return Partition(t.Incarnation, t.ID) }
+
+// Attempts counts the runs of this work that failed so far.
+func (t *Task) Attempts() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lease.Attempts
+}
+
+// Swap publishes rows of the work's partition if the lease is still ours. store.ErrConflict means that another expectation
+// failed, ErrLost that the lease is gone.
+func (t *Task) Swap(ctx context.Context, ops ...store.Swap) (uint64, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ops = append(ops, store.Swap{Key: leaseKey, Op: store.Check, Expect: t.version})
+	v, err := t.store.Swap(ctx, t.Partition(), ops)
+	if errors.Is(err, store.ErrConflict) {
+		row, getErr := t.store.Get(ctx, t.Partition(), leaseKey)
+		if errors.Is(getErr, store.ErrNotFound) || getErr == nil && row.Version != t.version {
+			return 0, ErrLost
+		}
+		if getErr != nil {
+			return 0, getErr
+		}
+	}
+	return v, err
+}
+
+// renew moves the lease's expiry. It returns ErrLost when the lease is somebody else's.
+func (t *Task) renew(ctx context.Context, l lease) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v, err := swapLease(ctx, t.store, t.Partition(), t.version, l)
+	if errors.Is(err, store.ErrConflict) {
+		return ErrLost
+	}
+	if err != nil {
+		return err
+	}
+	t.version, t.lease = v, l
+	return nil
+}
+
+func swapLease(ctx context.Context, s store.Store, p store.Partition, expect uint64, l lease) (uint64, error) {
+	value, err := json.Marshal(l)
+	if err != nil {
+		return 0, err
+	}
+	return s.Swap(ctx, p, []store.Swap{{Key: leaseKey, Value: value, Expect: expect}})
+}
+
+func readLease(ctx context.Context, s store.Store, p store.Partition) (lease, uint64, error) {
+	var l lease
+	row, err := s.Get(ctx, p, leaseKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return l, 0, nil
+	}
+	if err != nil {
+		return l, 0, err
+	}
+	return l, row.Version, json.Unmarshal(row.Value, &l)
+}
+
+// Handler runs one kind of work.
+type Handler interface {
+	// Run does the work, from wherever an earlier run left it. A nil error ends the work and gives the turn on.
+	Run(ctx context.Context, t *Task) error
+	// GiveUp is asked after MaxAttempts failed runs. It records the failure and returns true to end the work, or returns
+	// false when the work must be tried for ever, because part of its outcome is visible already.
+	GiveUp(ctx context.Context, t *Task, cause error) (bool, error)
+}
+
+// Domain is an incarnation that may have work. A dead one only runs kinds in Runner.Undertakers.
+type Domain struct {
+	Incarnation store.Incarnation
+	Dead        bool
+}
+
+// Runner finds and runs work on this node.
+type Runner struct {
+	Store    store.Store
+	Handlers map[string]Handler
+	// Undertakers are the kinds that run in dead domains; all other work there is dropped.
+	Undertakers map[string]bool
+	// Domains lists where work may be.
+	Domains func(ctx context.Context) ([]Domain, error)
+	// Owner names this node. A lease of the same owner that no task here holds is taken over at once: it is from before a restart.
+	Owner string
+	Now   func() time.Time
+	Log   Logger
+
+	// Zero values are replaced by the defaults in brackets.
+	LeaseFor    time.Duration // 15 s
+	Poll        time.Duration // 1 s
+	MaxAttempts int           // 5
+	Backoff     time.Duration // 1 s, doubled with every attempt up to a minute
+	Parallel    int           // 4 domains at a time
+
+	once    sync.Once
+	wake    chan struct{}
+	mu      sync.Mutex
+	running map[store.Incarnation]context.CancelCauseFunc
+	wg      sync.WaitGroup
+}
+
+// Logger is the part of slog.Logger that is used.
+type Logger interface {
+	Info(msg string, args ...any)
+	Warn(msg string, args ...any)
+	Error(msg string, args ...any)
+}
+
+func (r *Runner) init() {
+	r.once.Do(func() {
+		r.wake = make(chan struct{}, 1)
+		r.running = map[store.Incarnation]context.CancelCauseFunc{}
+		if r.LeaseFor == 0 {
+			r.LeaseFor = 15 * time.Second
+		}
+		if r.Poll == 0 {
+			r.Poll = time.Second
+		}
+		if r.MaxAttempts == 0 {
+			r.MaxAttempts = 5
+		}
+		if r.Backoff == 0 {
+			r.Backoff = time.Second
+		}
+		if r.Parallel == 0 {
+			r.Parallel = 4
+		}
+	})
+}
+
+// Wake makes the runner look for work now.
+func (r *Runner) Wake() {
+	r.init()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Abort cancels what runs here in a domain, because the domain is gone. Other nodes notice at their next heartbeat.
+func (r *Runner) Abort(inc store.Incarnation) {
+	r.init()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cancel := r.running[inc]; cancel != nil {
+		cancel(ErrLost)
+	}
+}
+
+// Run looks for work until ctx ends, then waits for the tasks it started; their leases are given back for the next start.
+func (r *Runner) Run(ctx context.Context) {
+	r.init()
+	defer r.wg.Wait()
+	for {
+		if err := r.look(ctx); err != nil && ctx.Err() == nil {
+			r.Log.Error("looking for background work failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		case <-time.After(r.Poll):
+		}
+	}
+}
+
+// look starts a task for every domain that has work and none running here.
+func (r *Runner) look(ctx context.Context) error {
+	domains, err := r.Domains(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range domains {
+		r.mu.Lock()
+		busy := r.running[d.Incarnation] != nil || len(r.running) >= r.Parallel
+		r.mu.Unlock()
+		if busy {
+			continue
+		}
+		t, err := r.next(ctx, d)
+		if err != nil {
+			return err
+		}
+		if t != nil {
+			r.start(ctx, d, t)
+		}
+	}
+	return nil
+}
+
+// next returns the task of the domain's turn if this node may run it now.
+func (r *Runner) next(ctx context.Context, d Domain) (*Task, error) {
+	w, err := r.holder(ctx, d.Incarnation)
+	if w == nil || err != nil {
+		return nil, err
+	}
+	now := r.Now().UnixMicro()
+	l, version, err := readLease(ctx, r.Store, Partition(d.Incarnation, w.ID))
+	if err != nil {
+		return nil, err
+	}
+	if l.NotBefore > now || l.Expires > now && l.Owner != r.Owner {
+		return nil, nil
+	}
+	l.Owner, l.Expires, l.NotBefore = r.Owner, now+r.LeaseFor.Microseconds(), 0
+	version, err = swapLease(ctx, r.Store, Partition(d.Incarnation, w.ID), version, l)
+	if errors.Is(err, store.ErrConflict) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Task{Work: *w, store: r.Store, version: version, lease: l}, nil
+}
+
+// holder returns the work that has the turn, giving the turn to the head of the queue when it is free.
+func (r *Runner) holder(ctx context.Context, inc store.Incarnation) (*Work, error) {
+	p := turnPartition(inc)
+	row, err := r.Store.Get(ctx, p, holderKey)
+	if err == nil {
+		return decodeWork(row.Value, inc)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	var head *Work
+	var version uint64
+	for row, err := range r.Store.Scan(ctx, p, store.Prefix(queuePrefix)) {
+		if err != nil {
+			return nil, err
+		}
+		w, err := decodeWork(row.Value, inc)
+		if err != nil {
+			return nil, err
+		}
+		if head == nil || w.Arrived < head.Arrived {
+			head, version = w, row.Version
+		}
+	}
+	if head == nil {
+		return nil, nil
+	}
+	value, err := json.Marshal(head)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Store.Swap(ctx, p, []store.Swap{
+		{Key: holderKey, Value: value},
+		{Key: []byte(queuePrefix + head.ID), Op: store.Check, Expect: version},
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return nil, nil
+	}
+	return head, err
+}
+
+func decodeWork(b []byte, inc store.Incarnation) (*Work, error) {
+	w := &Work{}
+	if err := json.Unmarshal(b, w); err != nil {
+		return nil, fmt.Errorf("work record: %w", err)
+	}
+	w.Incarnation = inc
+	return w, nil
+}
+
+// start runs t in the background with heartbeats.
+func (r *Runner) start(ctx context.Context, d Domain, t *Task) {
+	taskCtx, cancel := context.WithCancelCause(ctx)
+	r.mu.Lock()
+	r.running[d.Incarnation] = cancel
+	r.mu.Unlock()
+	r.wg.Go(func() {
+		defer func() {
+			cancel(nil)
+			r.mu.Lock()
+			delete(r.running, d.Incarnation)
+			r.mu.Unlock()
+			r.Wake()
+		}()
+		beat := make(chan struct{})
+		go func() {
+			defer close(beat)
+			r.heartbeat(taskCtx, cancel, t)
+		}()
+		err := r.run(taskCtx, d, t)
+		cancel(nil)
+		<-beat
+		r.settle(ctx, d, t, err)
+	})
+}
+
+func (r *Runner) run(ctx context.Context, d Domain, t *Task) (err error) {
+	h := r.Handlers[t.Kind]
+	if h == nil {
+		return fmt.Errorf("no handler for work of kind %q", t.Kind)
+	}
+	if d.Dead && !r.Undertakers[t.Kind] {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in work of kind %s: %v", t.Kind, p)
+		}
+	}()
+	err = h.Run(ctx, t)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// heartbeat keeps the lease until ctx ends, and cancels the task when the lease is lost or could not be renewed in time.
+func (r *Runner) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, t *Task) {
+	tick := time.NewTicker(r.LeaseFor / 3)
+	defer tick.Stop()
+	expires := r.Now().Add(r.LeaseFor)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		t.mu.Lock()
+		l := t.lease
+		t.mu.Unlock()
+		l.Expires = r.Now().Add(r.LeaseFor).UnixMicro()
+		err := t.renew(ctx, l)
+		if err == nil {
+			expires = time.UnixMicro(l.Expires)
+			continue
+		}
+		if errors.Is(err, ErrLost) || r.Now().After(expires) {
+			cancel(ErrLost)
+			return
+		}
+	}
+}
+
+// settle ends the work, gives the lease back, or puts the work off, depending on how its run ended.
+func (r *Runner) settle(ctx context.Context, d Domain, t *Task, err error) {
+	// The runner may be stopping; what is left to write is short.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	log := func(msg string, more error) {
+		r.Log.Error(msg, "kind", t.Kind, "work", t.ID, "error", more)
+	}
+	switch {
+	case err == nil:
+		if err := r.finish(ctx, t); err != nil {
+			log("ending background work failed; it will be run again", err)
+		}
+	case errors.Is(err, ErrLost):
+		r.Log.Warn("background work lost its lease", "kind", t.Kind, "work", t.ID)
+	case errors.Is(err, context.Canceled):
+		l := t.lease
+		l.Expires = 0
+		if err := t.renew(ctx, l); err != nil {
+			log("giving a lease back failed", err)
+		}
+	default:
+		r.failed(ctx, t, err)
+	}
+}
+
+func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
+	l := t.lease
+	l.Attempts++
+	r.Log.Error("background work failed", "kind", t.Kind, "work", t.ID, "attempt", l.Attempts, "error", cause)
+	if l.Attempts >= r.MaxAttempts {
+		if h := r.Handlers[t.Kind]; h != nil {
+			done, err := h.GiveUp(ctx, t, cause)
+			if err == nil && done {
+				err = r.finish(ctx, t)
+			}
+			if err != nil {
+				r.Log.Error("giving up background work failed", "kind", t.Kind, "work", t.ID, "error", err)
+			} else if done {
+				return
+			}
+		}
+	}
+	wait := min(r.Backoff<<min(l.Attempts-1, 10), time.Minute)
+	l.Expires, l.NotBefore = 0, r.Now().Add(wait).UnixMicro()
+	if err := t.renew(ctx, l); err != nil {
+		r.Log.Error("putting background work off failed", "kind", t.Kind, "work", t.ID, "error", err)
+	}
+}
+
+// finish gives the turn on. Repeating it is harmless.
+func (r *Runner) finish(ctx context.Context, t *Task) error {
+	p := turnPartition(t.Incarnation)
+	var ops []store.Swap
+	for _, key := range [][]byte{holderKey, []byte(queuePrefix + t.ID)} {
+		row, err := r.Store.Get(ctx, p, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		w, err := decodeWork(row.Value, t.Incarnation)
+		if err != nil {
+			return err
+		}
+		if w.ID != t.ID {
+			return nil
+		}
+		ops = append(ops, store.Swap{Key: key, Op: store.Delete, Expect: row.Version})
+	}
+	if _, err := r.Store.Swap(ctx, p, ops); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, err := r.Store.Swap(ctx, t.Partition(), []store.Swap{{Key: leaseKey, Op: store.Delete, Expect: t.version}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,290 @@
+package objecttype
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Source is a parsed Source of a field: an accessor "_source.<path>" or a template with at least one "{{_source.<path>}}".
+//
+// Templates are the documented part of Handlebars: interpolation, #if/else, #unless, #with, #each and the block helper
+// removeExtraSpace. Values are never HTML-escaped. A template all of whose variables are empty yields "".
+type Source struct {
+	// Accessor is the path of a plain accessor, "" for a template.
+	Accessor string
+	nodes    []node
+	vars     []string
+}
+
+// Lookup returns the value at a path below _source: a string, a []any, a map[string]any, or nil for absent.
+type Lookup func(path string) any
+
+const sourcePrefix = "_source."
+
+// MaxSourceDepth bounds how deep blocks of a template may be nested.
+const MaxSourceDepth = 16
+
+// ParseSource parses a Source. The error is a sentence for the caller.
+func ParseSource(text string) (*Source, error) {
+	if !strings.Contains(text, "{{") {
+		path, ok := strings.CutPrefix(text, sourcePrefix)
+		if !ok || path == "" {
+			return nil, fmt.Errorf("Source %q must be _source.<column> or a template with {{_source.<column>}}", text) //nolint:staticcheck // a sentence for the caller
+		}
+		return &Source{Accessor: path, vars: []string{path}}, nil
+	}
+	p := &parser{text: text}
+	nodes, _, err := p.block("", 0)
+	if err != nil {
+		return nil, fmt.Errorf("Source %q: %w", text, err) //nolint:staticcheck // a sentence for the caller
+	}
+	if len(p.vars) == 0 {
+		return nil, fmt.Errorf("Source %q uses no {{_source.<column>}}", text) //nolint:staticcheck // a sentence for the caller
+	}
+	return &Source{nodes: nodes, vars: p.vars}, nil
+}
+
+// Paths returns the paths below _source that s reads, without repetition.
+func (s *Source) Paths() []string {
+	var all []string
+	for _, v := range s.vars {
+		if !slices.Contains(all, v) {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// Eval returns the field's value.
+func (s *Source) Eval(lookup Lookup) string {
+	if s.Accessor != "" {
+		return scalar(lookup(s.Accessor))
+	}
+	e := &eval{lookup: lookup}
+	e.run(s.nodes, nil)
+	if !e.filled {
+		return ""
+	}
+	return e.out.String()
+}
+
+func scalar(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// node is a piece of a template: text, a variable, or a block.
+type node struct {
+	text string
+	path string // of a variable or a block's subject
+	this bool   // the path is relative to the block's value
+	kind string // "", "var", "if", "unless", "with", "each", "removeExtraSpace"
+	body []node
+	alt  []node // else
+}
+
+type parser struct {
+	text string
+	vars []string
+}
+
+// block parses until the end of the text or the closing tag of kind; it reports whether it stopped at an else.
+func (p *parser) block(kind string, depth int) (nodes []node, atElse bool, err error) {
+	if depth > MaxSourceDepth {
+		return nil, false, errors.New("blocks are nested too deep")
+	}
+	for {
+		i := strings.Index(p.text, "{{")
+		if i < 0 {
+			if kind != "" {
+				return nil, false, fmt.Errorf("{{#%s}} is not closed", kind)
+			}
+			if p.text != "" {
+				nodes = append(nodes, node{text: p.text})
+			}
+			p.text = ""
+			return nodes, false, nil
+		}
+		if i > 0 {
+			nodes = append(nodes, node{text: p.text[:i]})
+		}
+		tag, err := p.tag(i)
+		if err != nil {
+			return nil, false, err
+		}
+		switch {
+		case tag == "else" && kind != "":
+			return nodes, true, nil
+		case strings.HasPrefix(tag, "/"):
+			if kind == "" || strings.TrimSpace(tag[1:]) != kind {
+				return nil, false, fmt.Errorf("{{%s}} closes nothing", tag)
+			}
+			return nodes, false, nil
+		case strings.HasPrefix(tag, "#"):
+			n, err := p.open(tag[1:], depth)
+			if err != nil {
+				return nil, false, err
+			}
+			nodes = append(nodes, n)
+		default:
+			path, this, err := p.path(tag, depth)
+			if err != nil {
+				return nil, false, err
+			}
+			nodes = append(nodes, node{kind: "var", path: path, this: this})
+		}
+	}
+}
+
+// tag cuts the tag at i off the text and returns what stands in it.
+func (p *parser) tag(i int) (string, error) {
+	open, end := "{{", "}}"
+	if strings.HasPrefix(p.text[i:], "{{{") {
+		open, end = "{{{", "}}}"
+	}
+	rest := p.text[i+len(open):]
+	j := strings.Index(rest, end)
+	if j < 0 {
+		return "", fmt.Errorf("%s is not closed", open)
+	}
+	p.text = rest[j+len(end):]
+	return strings.TrimSpace(rest[:j]), nil
+}
+
+func (p *parser) open(tag string, depth int) (node, error) {
+	kind, subject, _ := strings.Cut(strings.TrimSpace(tag), " ")
+	n := node{kind: kind}
+	switch kind {
+	case "if", "unless", "with", "each":
+		var err error
+		if n.path, n.this, err = p.path(strings.TrimSpace(subject), depth); err != nil {
+			return n, err
+		}
+	case "removeExtraSpace":
+		if strings.TrimSpace(subject) != "" {
+			return n, errors.New("{{#removeExtraSpace}} takes no argument")
+		}
+	default:
+		return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each and removeExtraSpace", kind)
+	}
+	var atElse bool
+	var err error
+	if n.body, atElse, err = p.block(kind, depth+1); err != nil {
+		return n, err
+	}
+	if atElse {
+		if n.alt, atElse, err = p.block(kind, depth+1); err != nil {
+			return n, err
+		}
+		if atElse {
+			return n, errors.New("a block has two {{else}}")
+		}
+	}
+	return n, nil
+}
+
+// path reads a variable: _source.<path>, or inside a block "this", "this.<path>" or a bare name of the block's value.
+func (p *parser) path(tag string, depth int) (path string, this bool, err error) {
+	if path, ok := strings.CutPrefix(tag, sourcePrefix); ok && path != "" {
+		p.vars = append(p.vars, path)
+		return path, false, nil
+	}
+	if depth > 0 {
+		if tag == "this" {
+			return "", true, nil
+		}
+		if path := strings.TrimPrefix(tag, "this."); path != "" && !strings.ContainsAny(path, " #/{}") {
+			return path, true, nil
+		}
+	}
+	return "", false, fmt.Errorf("{{%s}} must be {{_source.<column>}}", tag)
+}
+
+type eval struct {
+	lookup Lookup
+	out    strings.Builder
+	filled bool // some variable was not empty
+}
+
+func (e *eval) run(nodes []node, this any) {
+	for _, n := range nodes {
+		if n.kind == "" {
+			e.out.WriteString(n.text)
+			continue
+		}
+		var v any
+		switch {
+		case n.kind == "removeExtraSpace":
+		case n.this:
+			v = walk(this, n.path)
+		default:
+			v = e.lookup(n.path)
+		}
+		switch n.kind {
+		case "var":
+			if s := scalar(v); s != "" {
+				e.filled = true
+				e.out.WriteString(s)
+			}
+		case "if":
+			e.choose(truthy(v), n, this)
+		case "unless":
+			e.choose(!truthy(v), n, this)
+		case "with":
+			if truthy(v) {
+				e.run(n.body, v)
+			} else {
+				e.run(n.alt, this)
+			}
+		case "each":
+			list, _ := v.([]any)
+			for _, item := range list {
+				e.run(n.body, item)
+			}
+			if len(list) == 0 {
+				e.run(n.alt, this)
+			}
+		case "removeExtraSpace":
+			inner := &eval{lookup: e.lookup}
+			inner.run(n.body, this)
+			e.filled = e.filled || inner.filled
+			e.out.WriteString(strings.Join(strings.Fields(inner.out.String()), " "))
+		}
+	}
+}
+
+func (e *eval) choose(yes bool, n node, this any) {
+	if yes {
+		e.run(n.body, this)
+		return
+	}
+	e.run(n.alt, this)
+}
+
+func truthy(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case string:
+		return v != ""
+	case []any:
+		return len(v) > 0
+	}
+	return true
+}
+
+func walk(v any, path string) any {
+	if path == "" {
+		return v
+	}
+	for part := range strings.SplitSeq(path, ".") {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[part]
+	}
+	return v
+}

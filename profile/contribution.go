@@ -1,0 +1,247 @@
+package profile
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"kith/objecttype"
+)
+
+// Kind is what sort of source a contribution comes from; it decides which values it may replace.
+type Kind byte
+
+// The kinds. They are on disk.
+const (
+	Import Kind = 'i' // a row of an upload job
+	Manual Kind = 'm' // CreateProfile, UpdateProfile
+	Object Kind = 'o' // a profile object
+)
+
+// Stamp says when and with what weight a value was written.
+type Stamp struct {
+	Time       int64 // microseconds
+	Row        int64 // row number within an import, else 0
+	Priority   int64 // SourcePriority, 1 is strongest, 0 is none
+	SourceTime int64 // SourceLastUpdatedTimestamp in microseconds, else 0
+}
+
+// Value is one attribute of a contribution.
+type Value struct {
+	Attr  objecttype.Attr
+	Text  string
+	Blank bool // a blank set by hand: it masks older values
+	Stamp Stamp
+}
+
+// IndexKey is a key of a profile: the key's name and the normalised value.
+type IndexKey struct{ Name, Value string }
+
+// Contribution is what one source says about one profile. Values are in the order of objecttype.Attr.Less.
+type Contribution struct {
+	Kind    Kind
+	Expires int64 // microseconds; invisible from then on
+	Stamp   Stamp // of the values that have no stamp of their own
+	// Extra are the index rows written with this contribution that its own values don't yield.
+	Extra  []IndexKey
+	Values []Value
+}
+
+// Encoding, version 1:
+//
+//	0x01 | kind | expires (8) | time (8) | row | priority | source time
+//	| number of extras { length, name, length, value } | values until the end:
+//	    number<<2 | flags, [length, name of a custom attribute], [time (8) | row | priority | source time], length, text
+//
+// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank.
+const (
+	contributionV1 = 1
+	flagStamp      = 1
+	flagBlank      = 2
+	fixedHeader    = 18
+)
+
+// ErrCorrupt says that stored bytes are not a contribution.
+var ErrCorrupt = errors.New("corrupt contribution")
+
+// AppendHeader appends all of an encoded contribution but its values.
+func (c *Contribution) AppendHeader(dst []byte) []byte {
+	dst = append(dst, contributionV1, byte(c.Kind))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Expires))
+	dst = appendStamp(dst, c.Stamp)
+	dst = binary.AppendUvarint(dst, uint64(len(c.Extra)))
+	for _, k := range c.Extra {
+		dst = appendText(appendText(dst, k.Name), k.Value)
+	}
+	return dst
+}
+
+// Append appends the encoded contribution.
+func (c *Contribution) Append(dst []byte) []byte {
+	dst = c.AppendHeader(dst)
+	for _, v := range c.Values {
+		dst = AppendValue(dst, v, c.Stamp)
+	}
+	return dst
+}
+
+// AppendValue appends one encoded value of a contribution whose stamp is base.
+func AppendValue(dst []byte, v Value, base Stamp) []byte {
+	flags := uint64(0)
+	if v.Stamp != base {
+		flags |= flagStamp
+	}
+	if v.Blank {
+		flags |= flagBlank
+	}
+	dst = binary.AppendUvarint(dst, uint64(v.Attr.ID)<<2|flags)
+	if v.Attr.ID == 0 {
+		dst = appendText(dst, v.Attr.Custom)
+	}
+	if flags&flagStamp != 0 {
+		dst = appendStamp(dst, v.Stamp)
+	}
+	return appendText(dst, v.Text)
+}
+
+func appendStamp(dst []byte, s Stamp) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(s.Time))
+	dst = binary.AppendUvarint(dst, uint64(s.Row))
+	dst = binary.AppendUvarint(dst, uint64(s.Priority))
+	return binary.AppendUvarint(dst, uint64(s.SourceTime))
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// expiry returns the expiry of an encoded contribution without decoding the rest.
+func expiry(b []byte) (int64, error) {
+	if len(b) < fixedHeader || b[0] != contributionV1 {
+		return 0, ErrCorrupt
+	}
+	return int64(binary.BigEndian.Uint64(b[2:])), nil
+}
+
+// DecodeContribution reads an encoded contribution. Its strings are copies.
+func DecodeContribution(b []byte) (*Contribution, error) {
+	expires, err := expiry(b)
+	if err != nil {
+		return nil, err
+	}
+	c := &Contribution{Kind: Kind(b[1]), Expires: expires}
+	d := decoder{b: b[10:]}
+	c.Stamp = d.stamp()
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		c.Extra = append(c.Extra, IndexKey{d.text(), d.text()})
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	c.Values, err = DecodeValues(d.b, c.Stamp)
+	return c, err
+}
+
+// DecodeValues reads encoded values; those without a stamp of their own get base.
+func DecodeValues(b []byte, base Stamp) ([]Value, error) {
+	d := decoder{b: b}
+	var values []Value
+	for len(d.b) > 0 && d.err == nil {
+		head := d.uvarint()
+		v := Value{Stamp: base, Blank: head&flagBlank != 0}
+		if head>>2 > 0xffff {
+			return nil, ErrCorrupt
+		}
+		v.Attr.ID = uint16(head >> 2)
+		if v.Attr.ID == 0 {
+			v.Attr.Custom = d.text()
+		}
+		if head&flagStamp != 0 {
+			v.Stamp = d.stamp()
+		}
+		v.Text = d.text()
+		values = append(values, v)
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return values, nil
+}
+
+type decoder struct {
+	b   []byte
+	err error
+}
+
+func (d *decoder) uvarint() uint64 {
+	n, size := binary.Uvarint(d.b)
+	if size <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+func (d *decoder) stamp() (s Stamp) {
+	if len(d.b) < 8 {
+		d.fail()
+		return s
+	}
+	s.Time = int64(binary.BigEndian.Uint64(d.b))
+	d.b = d.b[8:]
+	s.Row, s.Priority, s.SourceTime = int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())
+	return s
+}
+
+func (d *decoder) text() string {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
+
+func (d *decoder) fail() {
+	d.b = nil
+	if d.err == nil {
+		d.err = fmt.Errorf("%w: it ends too early", ErrCorrupt)
+	}
+}
+
+// MergeRows merges the values of a later row of the same unique key into those of the earlier ones: attribute by attribute,
+// the later one wins. Both are in order and so is the result.
+func MergeRows(earlier, later []Value) []Value {
+	out := make([]Value, 0, len(earlier)+len(later))
+	for len(earlier) > 0 && len(later) > 0 {
+		switch {
+		case earlier[0].Attr == later[0].Attr:
+			out = append(out, later[0])
+			earlier, later = earlier[1:], later[1:]
+		case earlier[0].Attr.Less(later[0].Attr):
+			out = append(out, earlier[0])
+			earlier = earlier[1:]
+		default:
+			out = append(out, later[0])
+			later = later[1:]
+		}
+	}
+	return append(append(out, earlier...), later...)
+}
+
+// SortValues puts values in the order of a contribution.
+func SortValues(values []Value) {
+	slices.SortStableFunc(values, func(a, b Value) int {
+		switch {
+		case a.Attr == b.Attr:
+			return 0
+		case a.Attr.Less(b.Attr):
+			return -1
+		}
+		return 1
+	})
+}

@@ -1,0 +1,187 @@
+package profile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"kith/domain"
+	"kith/objecttype"
+)
+
+// Profile is the fold of a profile's visible contributions.
+type Profile struct {
+	ID     ID
+	Values []Value // the winners, in the order of objecttype.Attr.Less, no blanks
+	// Private are keys without an attribute, in the private namespace of upload jobs.
+	Private []IndexKey
+	// Expires is when the last visible contribution expires, in microseconds.
+	Expires int64
+}
+
+// PrivatePrefix begins the names of keys that only upload jobs fill and match: a unique key without a Target.
+const PrivatePrefix = "upload:"
+
+// sourced is a contribution with where it comes from.
+type sourced struct {
+	source string
+	*Contribution
+}
+
+// entry is a value on its way through the fold.
+type entry struct {
+	Value
+	kind   Kind
+	source string
+}
+
+// fold computes a profile from its visible contributions. It works attribute by attribute, in the order of write time, row
+// number and source, and applies the rules one after another: they are no total order, so the newest does not always win.
+func fold(id ID, parts []sourced) *Profile {
+	p := &Profile{ID: id}
+	var all []entry
+	for _, part := range parts {
+		p.Expires = max(p.Expires, part.Expires)
+		for _, k := range part.Extra {
+			if strings.HasPrefix(k.Name, PrivatePrefix) {
+				p.Private = append(p.Private, k)
+			}
+		}
+		for _, v := range part.Values {
+			all = append(all, entry{v, part.Kind, part.source})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b entry) int {
+		if a.Attr != b.Attr {
+			if a.Attr.Less(b.Attr) {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Stamp.Time, b.Stamp.Time), cmp.Compare(a.Stamp.Row, b.Stamp.Row), strings.Compare(a.source, b.source))
+	})
+	for i := 0; i < len(all); {
+		winner := all[i]
+		for i++; i < len(all) && all[i].Attr == winner.Attr; i++ {
+			if replaces(all[i], winner) {
+				winner = all[i]
+			}
+		}
+		if !winner.Blank {
+			p.Values = append(p.Values, winner.Value)
+		}
+	}
+	return p
+}
+
+// replaces says whether a value written later replaces the present one (spec/core.md 4.5, and for imports 1.8: an operator
+// ran it on purpose, so it replaces manual and unprioritised values, but it protects nothing afterwards).
+func replaces(in, cur entry) bool {
+	switch in.kind {
+	case Manual:
+		return true
+	case Import:
+		return cur.Stamp.Priority == 0
+	}
+	switch cur.kind {
+	case Manual:
+		return in.Stamp.Priority > 0
+	case Import:
+		return true
+	}
+	if in.Stamp.Priority != cur.Stamp.Priority {
+		return in.Stamp.Priority > 0 && (cur.Stamp.Priority == 0 || in.Stamp.Priority < cur.Stamp.Priority)
+	}
+	return in.Stamp.sourceTime() >= cur.Stamp.sourceTime()
+}
+
+// sourceTime is the time the source claims, or the write time when it claims none.
+func (s Stamp) sourceTime() int64 {
+	if s.SourceTime != 0 {
+		return s.SourceTime
+	}
+	return s.Time
+}
+
+// Get returns the value of an attribute, or "".
+func (p *Profile) Get(a objecttype.Attr) string { return find(p.Values, a) }
+
+func find(values []Value, a objecttype.Attr) string {
+	for i := range values {
+		if values[i].Attr == a {
+			return values[i].Text
+		}
+	}
+	return ""
+}
+
+// Keys calls emit for every key that values yield: the predefined ones and the domain's own. Normalised values; a key with
+// several attributes is their tuple and needs all of them. It may emit one key twice.
+func Keys(values []Value, own []domain.Key, emit func(name, value string)) {
+	var first, middle, last string
+	for i := range values {
+		v := &values[i]
+		switch v.Attr.ID {
+		case objecttype.FirstName:
+			first = v.Text
+		case objecttype.MiddleName:
+			middle = v.Text
+		case objecttype.LastName:
+			last = v.Text
+		default:
+			if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
+				if n := objecttype.Normalize(ct, v.Text); n != "" {
+					emit(name, n)
+				}
+			}
+		}
+	}
+	for _, full := range objecttype.FullNames(first, middle, last) {
+		emit(objecttype.KeyFullName, full)
+	}
+	for _, k := range own {
+		if n := OwnKey(values, k); n != "" {
+			emit(k.Name, n)
+		}
+	}
+}
+
+// OwnKey returns the normalised value of one of the domain's own keys, or "" when a part of it is missing.
+func OwnKey(values []Value, k domain.Key) string {
+	var tuple []string
+	for _, part := range k.Parts {
+		a, ok := objecttype.ParsePath(part.Attribute)
+		if !ok {
+			return ""
+		}
+		n := objecttype.Normalize(objecttype.ContentType(part.ContentType), find(values, a))
+		if n == "" {
+			return ""
+		}
+		tuple = append(tuple, n)
+	}
+	return strings.Join(tuple, objecttype.TupleSep)
+}
+
+// Has says whether the profile has a key, given by its index value: invariant 3.
+func (p *Profile) Has(name, indexValue string, own []domain.Key) bool {
+	if name == objecttype.KeyProfileID {
+		return indexValue == p.ID.String()
+	}
+	for _, k := range p.Private {
+		if k.Name == name && objecttype.IndexValue(k.Value) == indexValue {
+			return true
+		}
+	}
+	found := false
+	Keys(p.Values, own, func(n, v string) {
+		found = found || n == name && objecttype.IndexValue(v) == indexValue
+	})
+	return found
+}
+
+// WriteTime is the time of an API write: later than everything in the profile and than the job that holds the domain's turn,
+// so that no edit is lost silently to an import that decided before it.
+func WriteTime(now, newestInProfile, turnTime int64) int64 {
+	return max(now, newestInProfile+1, turnTime+1)
+}

@@ -1,0 +1,40 @@
+package profile
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// ID is a profile id; its text is 32 hex digits.
+type ID [16]byte
+
+// String returns the 32 hex digits of the API.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseID reads 32 lower-case hex digits.
+func ParseID(s string) (id ID, ok bool) {
+	if len(s) != 32 {
+		return id, false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return id, false
+		}
+	}
+	_, err := hex.Decode(id[:], []byte(s))
+	return id, err == nil
+}
+
+// MaxBuckets bounds the bucket number in an imported profile's id.
+const MaxBuckets = 1 << 12
+
+// ImportID mints the id of the n-th profile that a bucket of an import creates: a UUIDv7 (RFC 9562) whose time is the job's,
+// followed by the bucket, the counter and 30 random bits. Ascending counters give ascending ids, behind all older jobs' ids.
+func ImportID(jobTime int64, bucket int, n uint32) (id ID) {
+	var r [4]byte
+	_, _ = rand.Read(r[:])
+	binary.BigEndian.PutUint64(id[:8], uint64(jobTime/1000)<<16|0x7000|uint64(bucket&0xfff))
+	binary.BigEndian.PutUint64(id[8:], 2<<62|uint64(n)<<30|uint64(binary.BigEndian.Uint32(r[:])>>2))
+	return id
+}

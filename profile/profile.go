@@ -1,0 +1,278 @@
+package profile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"kith/api"
+	"kith/domain"
+	"kith/fault"
+	"kith/objecttype"
+	"kith/store"
+)
+
+// Service owns the profiles.
+type Service struct {
+	Store   store.Store
+	Domains *domain.Service
+	Now     func() time.Time
+
+	stats statsCache
+}
+
+// Reader gathers the rows of one profile's partition and folds them. The zero value is ready; Reset makes it so again.
+type Reader struct {
+	parts []sourced
+	dead  bool
+}
+
+// Reset forgets all rows.
+func (r *Reader) Reset() { r.parts, r.dead = r.parts[:0], false }
+
+// Add takes in a row as of a moment in microseconds.
+func (r *Reader) Add(row store.Row, now int64) error {
+	if source, ok := isContribution(row.Key); ok {
+		expires, err := expiry(row.Value)
+		if err != nil {
+			return err
+		}
+		if expires <= now {
+			return nil
+		}
+		c, err := DecodeContribution(row.Value)
+		if err != nil {
+			return err
+		}
+		r.parts = append(r.parts, sourced{source, c})
+		return nil
+	}
+	if string(row.Key) == string(tombstoneKey) {
+		r.dead = true
+	}
+	return nil
+}
+
+// Profile returns the fold of what was added, or nil when no profile is visible.
+func (r *Reader) Profile(id ID) *Profile {
+	if r.dead || len(r.parts) == 0 {
+		return nil
+	}
+	return fold(id, r.parts)
+}
+
+// With returns the fold as it will be when c, from source, has been added.
+func (r *Reader) With(id ID, source string, c *Contribution) *Profile {
+	return fold(id, append(slices.Clip(r.parts), sourced{source, c}))
+}
+
+// Load returns a visible profile, or nil when there is none.
+func (s *Service) Load(ctx context.Context, inc store.Incarnation, id ID) (*Profile, error) {
+	var r Reader
+	now := s.Now().UnixMicro()
+	for row, err := range s.Store.Scan(ctx, Partition(inc, id), store.Range{}) {
+		if err != nil {
+			return nil, fmt.Errorf("read a profile: %w", err)
+		}
+		if err := r.Add(row, now); err != nil {
+			return nil, fmt.Errorf("profile %s: %w", id, err)
+		}
+	}
+	return r.Profile(id), nil
+}
+
+// BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.
+func (s *Service) BatchGetProfile(ctx context.Context, in *api.BatchGetProfileRequest) (*api.BatchGetProfileResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.BatchGetProfileResponse{Profiles: []api.Profile{}, Errors: []api.BatchGetProfileError{}}
+	for i, text := range in.ProfileIds {
+		if slices.Contains(in.ProfileIds[:i], text) {
+			continue
+		}
+		id, _ := ParseID(text)
+		p, err := s.Load(ctx, rec.Incarnation, id)
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			out.Errors = append(out.Errors, api.BatchGetProfileError{
+				Code: api.Ptr(string(fault.NotFound)), ProfileId: &text,
+				Message: api.Ptr(fmt.Sprintf("Profile %s is not found in domain %s.", text, rec.Name)),
+			})
+			continue
+		}
+		out.Profiles = append(out.Profiles, *p.wire())
+	}
+	return out, nil
+}
+
+// DeleteProfile removes a profile and everything attached to it. Its id is dead for good.
+func (s *Service) DeleteProfile(ctx context.Context, in *api.DeleteProfileRequest) (*api.DeleteProfileResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := ParseID(*in.ProfileId)
+	missing := fault.NotFoundf("Profile %s is not found in domain %s.", *in.ProfileId, rec.Name)
+	p, err := s.Load(ctx, rec.Incarnation, id)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, missing
+	}
+	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it.
+	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{{Key: tombstoneKey}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("delete a profile: %w", err)
+	}
+	if err := s.clear(ctx, rec, id, func(int64) bool { return true }); err != nil {
+		return nil, err
+	}
+	return &api.DeleteProfileResponse{Message: api.Ptr("OK")}, nil
+}
+
+// clear removes the invisible contributions of a profile that gone approves of by their expiry. Index rows go first, so that a
+// crash leaves the contribution from which the rest is found again.
+func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone func(expires int64) bool) error {
+	part := Partition(rec.Incarnation, id)
+	rows, err := store.Collect(s.Store.Scan(ctx, part, store.Prefix(contributionPrefix)))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		c, err := DecodeContribution(row.Value)
+		if err != nil {
+			return fmt.Errorf("profile %s: %w", id, err)
+		}
+		source, _ := isContribution(row.Key)
+		if !gone(c.Expires) {
+			continue
+		}
+		for _, k := range c.IndexKeys(rec.Keys) {
+			p := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: IndexPartition(k.Name, k.Value)}
+			if err := s.Store.Write(ctx, p, []store.Mutation{{Key: IndexRowKey(nil, id, source), Delete: true, Time: row.Time}}); err != nil {
+				return err
+			}
+		}
+		if row.Version > 0 {
+			_, err = s.Store.Swap(ctx, part, []store.Swap{{Key: row.Key, Op: store.Delete, Expect: row.Version}})
+		} else {
+			err = s.Store.Write(ctx, part, []store.Mutation{{Key: row.Key, Delete: true, Time: row.Time}})
+		}
+		if err != nil && !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+// IndexKeys returns all keys a contribution has index rows for, each once.
+func (c *Contribution) IndexKeys(own []domain.Key) []IndexKey {
+	var all []IndexKey
+	add := func(name, value string) {
+		if k := (IndexKey{name, value}); !slices.Contains(all, k) {
+			all = append(all, k)
+		}
+	}
+	Keys(c.Values, own, add)
+	for _, k := range c.Extra {
+		add(k.Name, k.Value)
+	}
+	return all
+}
+
+// wire returns the profile in the API's form. Unset attributes are omitted.
+func (p *Profile) wire() *api.Profile {
+	out := &api.Profile{ProfileId: api.Ptr(p.ID.String())}
+	for i := range p.Values {
+		v := &p.Values[i]
+		if base, part := v.Attr.AddressPart(); base != 0 {
+			*addressPart(out, base, part) = &v.Text
+			continue
+		}
+		switch v.Attr.ID {
+		case 0:
+			if out.Attributes == nil {
+				out.Attributes = map[string]string{}
+			}
+			out.Attributes[v.Attr.Custom] = v.Text
+		case objecttype.PartyType:
+			out.PartyType = api.Ptr(api.PartyType(v.Text))
+		case objecttype.Gender:
+			out.Gender = api.Ptr(api.Gender(v.Text))
+		case objecttype.ProfileType:
+			out.ProfileType = api.Ptr(api.ProfileType(v.Text))
+		default:
+			if dst := scalar(out, v.Attr.ID); dst != nil {
+				*dst = &v.Text
+			}
+		}
+	}
+	return out
+}
+
+func scalar(p *api.Profile, id uint16) **string {
+	switch id {
+	case objecttype.AccountNumber:
+		return &p.AccountNumber
+	case objecttype.AdditionalInformation:
+		return &p.AdditionalInformation
+	case objecttype.BusinessName:
+		return &p.BusinessName
+	case objecttype.FirstName:
+		return &p.FirstName
+	case objecttype.MiddleName:
+		return &p.MiddleName
+	case objecttype.LastName:
+		return &p.LastName
+	case objecttype.BirthDate:
+		return &p.BirthDate
+	case objecttype.PhoneNumber:
+		return &p.PhoneNumber
+	case objecttype.MobilePhoneNumber:
+		return &p.MobilePhoneNumber
+	case objecttype.HomePhoneNumber:
+		return &p.HomePhoneNumber
+	case objecttype.BusinessPhoneNumber:
+		return &p.BusinessPhoneNumber
+	case objecttype.EmailAddress:
+		return &p.EmailAddress
+	case objecttype.PersonalEmailAddress:
+		return &p.PersonalEmailAddress
+	case objecttype.BusinessEmailAddress:
+		return &p.BusinessEmailAddress
+	case objecttype.PartyTypeString:
+		return &p.PartyTypeString
+	case objecttype.GenderString:
+		return &p.GenderString
+	}
+	return nil
+}
+
+func addressPart(p *api.Profile, base uint16, part int) **string {
+	var block **api.Address
+	switch base {
+	case objecttype.Address:
+		block = &p.Address
+	case objecttype.ShippingAddress:
+		block = &p.ShippingAddress
+	case objecttype.MailingAddress:
+		block = &p.MailingAddress
+	default:
+		block = &p.BillingAddress
+	}
+	if *block == nil {
+		*block = &api.Address{}
+	}
+	a := *block
+	return [...]**string{&a.Address1, &a.Address2, &a.Address3, &a.Address4, &a.City, &a.County, &a.State, &a.Province, &a.Country, &a.PostalCode}[part]
+}

@@ -1,0 +1,35 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"kith/api"
+	"kith/fault"
+)
+
+// Admin does what belongs to the program as a whole.
+type Admin struct {
+	// Backup writes a consistent copy of everything into a folder that does not exist or is empty, and returns its size.
+	Backup func(ctx context.Context, dir string) (int64, error)
+}
+
+// CreateBackup writes a consistent copy into a folder on the server's machine, while the server goes on.
+func (a *Admin) CreateBackup(ctx context.Context, in *api.CreateBackupRequest) (*api.CreateBackupResponse, error) {
+	dir := *in.Directory
+	if !filepath.IsAbs(dir) {
+		return nil, fault.BadRequestf("Directory must be an absolute path on the server's machine.")
+	}
+	n, err := a.Backup(ctx, filepath.Clean(dir))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, fault.BadRequestf("Directory %s exists and is not empty; name a new one.", dir)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
+		return nil, fault.BadRequestf("Directory %s can't be written by the server: its parent must exist and be writable for it.", dir)
+	case err != nil:
+		return nil, err
+	}
+	return &api.CreateBackupResponse{Directory: &dir, Bytes: &n}, nil
+}

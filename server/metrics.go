@@ -1,0 +1,55 @@
+package server
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"kith/fault"
+)
+
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	uploaded prometheus.Counter
+	handler  http.Handler
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kith_requests_total", Help: "Requests by operation and HTTP status."}, []string{"operation", "status"}),
+		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kith_request_seconds", Help: "Time to answer, by operation.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"operation"}),
+		uploaded: prometheus.NewCounter(prometheus.CounterOpts{Name: "kith_uploaded_bytes_total", Help: "Bytes of files received, complete or not."}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.uploaded, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return m
+}
+
+func (m *metrics) observe(op string, status int, took time.Duration) {
+	m.requests.WithLabelValues(op, strconv.Itoa(status)).Inc()
+	m.seconds.WithLabelValues(op).Observe(took.Seconds())
+}
+
+// Registry is where other parts of the program register their metrics.
+func (s *Server) Registry() *prometheus.Registry { return s.metrics.registry }
+
+// serveMetrics lets in who has the token, or who is on this machine when there is none.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, requestID string) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	allowed := s.MetricsToken == "" && loopback(r) ||
+		s.MetricsToken != "" && ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.MetricsToken)) == 1
+	if !allowed {
+		writeError(w, r, s.Log, requestID, fault.AccessDeniedf("Metrics are for this machine, or for who sends the configured token as \"Authorization: Bearer\"."))
+		return
+	}
+	s.metrics.handler.ServeHTTP(w, r)
+}

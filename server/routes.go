@@ -1,0 +1,50 @@
+package server
+
+import (
+	"context"
+
+	"kith/internal/restjson"
+)
+
+// handlers are the bound operations by name.
+type handlers map[string]func(ctx context.Context, in restjson.Input) (any, error)
+
+// on binds an operation to its method.
+func on[In restjson.Input, Out any](h handlers, name string, method func(context.Context, In) (Out, error)) {
+	h[name] = func(ctx context.Context, in restjson.Input) (any, error) { return method(ctx, in.(In)) }
+}
+
+// bind is the table of what is built: one line per operation. What has no line answers 501.
+func (s *Server) bind() handlers {
+	h := handlers{}
+
+	on(h, "CreateDomain", s.Domains.CreateDomain)
+	on(h, "GetDomain", s.Domains.GetDomain)
+	on(h, "UpdateDomain", s.Domains.UpdateDomain)
+	on(h, "DeleteDomain", s.Domains.DeleteDomain)
+	on(h, "ListDomains", s.Domains.ListDomains)
+	on(h, "TagResource", s.Domains.TagResource)
+	on(h, "UntagResource", s.Domains.UntagResource)
+	on(h, "ListTagsForResource", s.Domains.ListTagsForResource)
+
+	on(h, "CreateUploadJob", s.Uploads.CreateUploadJob)
+	on(h, "GetUploadJobPath", s.Uploads.GetUploadJobPath)
+	on(h, "StartUploadJob", s.Uploads.StartUploadJob)
+	on(h, "StopUploadJob", s.Uploads.StopUploadJob)
+	on(h, "GetUploadJob", s.Uploads.GetUploadJob)
+	on(h, "ListUploadJobs", s.Uploads.ListUploadJobs)
+	on(h, "GetUploadJobDetails", s.Uploads.GetUploadJobDetails)
+	on(h, "ListUploadJobRejects", s.Uploads.ListUploadJobRejects)
+
+	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
+	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
+	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
+
+	on(h, "CreateAccessKey", s.Access.CreateAccessKey)
+	on(h, "ListAccessKeys", s.Access.ListAccessKeys)
+	on(h, "DeleteAccessKey", s.Access.DeleteAccessKey)
+
+	on(h, "CreateBackup", s.Admin.CreateBackup)
+
+	return h
+}

@@ -1,0 +1,145 @@
+package upload
+
+import (
+	"bufio"
+	"bytes"
+	"container/heap"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"kith/blob"
+	"kith/store"
+)
+
+// apply is the third stage: it merges all runs and writes them, index rows before the contributions they belong to. It may
+// be repeated.
+func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
+	for _, table := range []store.Table{store.Index, store.Profile} {
+		if err := w.applyTable(ctx, table, runs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) applyTable(ctx context.Context, table store.Table, runs map[int]runResult) error {
+	var cursors cursorHeap
+	defer func() {
+		for _, c := range cursors {
+			c.close()
+		}
+	}()
+	for _, n := range slices.Sorted(maps.Keys(runs)) {
+		if runs[n].Run == "" {
+			continue
+		}
+		r, err := w.Blobs.Open(ctx, runs[n].Run, w.key)
+		if err != nil {
+			return fmt.Errorf("open a run: %w", err)
+		}
+		from, to := int64(0), runs[n].IndexFrom
+		if table == store.Index {
+			from, to = runs[n].IndexFrom, r.Size()
+		}
+		c := &cursor{blob: r, r: bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), 64<<10)}
+		ok, err := c.next()
+		if err != nil || !ok {
+			c.close()
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		cursors = append(cursors, c)
+	}
+	return w.Store.WriteRun(ctx, table, w.merged(&cursors))
+}
+
+// merged streams the rows of all cursors in order.
+func (w *work) merged(cursors *cursorHeap) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		heap.Init(cursors)
+		for cursors.Len() > 0 {
+			c := (*cursors)[0]
+			row := store.RunRow{Incarnation: w.task.Incarnation, Partition: c.row.part, Mutation: store.Mutation{Key: c.row.key, Value: c.row.value, Time: w.job.Time}}
+			if !yield(row, nil) {
+				return
+			}
+			ok, err := c.next()
+			if err != nil {
+				yield(store.RunRow{}, err)
+				return
+			}
+			if ok {
+				heap.Fix(cursors, 0)
+				continue
+			}
+			c.close()
+			heap.Pop(cursors)
+		}
+	}
+}
+
+// cursor reads a section of a run.
+type cursor struct {
+	blob blob.Reader
+	r    *bufio.Reader
+	row  runRow
+	part []byte
+}
+
+func (c *cursor) close() { _ = c.blob.Close() }
+
+// next moves to the next row and reports whether there is one.
+func (c *cursor) next() (bool, error) {
+	if _, err := c.r.Peek(1); errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	for i, dst := range [...]*[]byte{&c.part, &c.row.key, &c.row.value} {
+		n, err := binary.ReadUvarint(c.r)
+		if err != nil || n > store.MaxBatch {
+			return false, fmt.Errorf("a run is damaged: %w", errors.Join(err, io.ErrUnexpectedEOF))
+		}
+		if uint64(cap(*dst)) < n {
+			*dst = make([]byte, n, 2*n)
+		}
+		*dst = (*dst)[:n]
+		if _, err := io.ReadFull(c.r, *dst); err != nil {
+			return false, fmt.Errorf("a run is damaged: %w", err)
+		}
+		if i == 0 && c.row.part != string(c.part) {
+			c.row.part = string(c.part)
+		}
+	}
+	return true, nil
+}
+
+// cursorHeap orders cursors by their current rows.
+type cursorHeap []*cursor
+
+func (h cursorHeap) Len() int { return len(h) }
+func (h cursorHeap) Less(i, j int) bool {
+	if c := strings.Compare(h[i].row.part, h[j].row.part); c != 0 {
+		return c < 0
+	}
+	return bytes.Compare(h[i].row.key, h[j].row.key) < 0
+}
+func (h cursorHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *cursorHeap) Push(x any) { *h = append(*h, x.(*cursor)) }
+
+// Pop implements heap.Interface.
+func (h *cursorHeap) Pop() any {
+	old := *h
+	c := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return c
+}

@@ -1,0 +1,32 @@
+// Package upload owns upload jobs: from CreateUploadJob over the uploaded CSV file to profiles.
+//
+// Operations: CreateUploadJob, GetUploadJobPath, StartUploadJob, StopUploadJob, GetUploadJob, ListUploadJobs, and the
+// additions GetUploadJobDetails and ListUploadJobRejects. Behaviour: spec/core.md section 1.
+//
+// An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable:
+//
+//	read     records are parsed, mapped and validated in parallel; each goes to the bucket of its unique key, bad ones to the rejects
+//	resolve  per bucket: rows of one key are merged in file order, the key index is probed, hits are verified against their
+//	         profiles, created / updated / rejected is decided, ids are minted; the outcome is an immutable sorted run
+//	apply    the runs are merged and written
+//
+// Rows, in the job's partition of table jobs (job.Partition), all Swap rows:
+//
+//	"state"     → Job          the record, its status, its counters once final
+//	"read"      → readResult   published once when the file has been read
+//	"run/<n>"   → runResult    published once per bucket
+//	"lease"                    of package job
+//
+// and in partition "upload-jobs" of the domain, a Write row per job, newest first: inverted creation time + job id.
+//
+// Blobs, all sealed with the job's client token: <incarnation>/<job>/file-*, spill-*, run-*, rejects-*. Each attempt writes
+// under names of its own; what is published names the blobs that count.
+//
+// Invariants:
+//
+//  1. "read" and "run/<n>" are published by one Swap that checks the lease and that "state" is IN_PROGRESS. The first
+//     publisher wins. Counters are sums over what is published.
+//  2. Nothing is written to profiles before all runs are published or the job is stopped. Once applying has begun it is
+//     repeated until it succeeds.
+//  3. Memory is bounded by the distinct keys of a bucket, never by the file.
+package upload

@@ -1,0 +1,245 @@
+package upload
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"kith/api"
+	"kith/domain"
+	"kith/fault"
+	"kith/objecttype"
+	"kith/profile"
+)
+
+// Quotas of a mapping.
+const (
+	MaxFields     = 250
+	DefaultExpiry = 14 // days
+)
+
+// mapping is a job's Fields and UniqueKey, compiled.
+type mapping struct {
+	fields []field // with a target, in the order of objecttype.Attr.Less
+	unique []field // the parts of the unique key
+	// index is the name of the key that rows are matched by.
+	index string
+	// own is the definition of index when it is a key of the domain's own, else nil.
+	own *domain.Key
+	// private says that the unique key has no attribute: its value is kept beside the contribution.
+	private bool
+	// sources are the columns that fields read, by header name.
+	sources []string
+}
+
+// field is one entry of Fields.
+type field struct {
+	label   string
+	source  *objecttype.Source
+	attr    objecttype.Attr
+	hasAttr bool
+	ct      objecttype.ContentType
+	prefix  []byte // of the encoded value
+}
+
+// compile checks a job's mapping. The error is a fault for the caller; it names labels, sources and targets.
+func compile(fields map[string]api.ObjectTypeField, uniqueKey string) (*mapping, error) {
+	if len(fields) == 0 {
+		return nil, fault.BadRequestf("Fields must map at least one column.")
+	}
+	if len(fields) > MaxFields {
+		return nil, fault.BadRequestf("Fields maps %d columns; the limit is %d.", len(fields), MaxFields)
+	}
+	m := &mapping{}
+	byLabel := map[string]field{}
+	byAttr := map[objecttype.Attr]string{}
+	for _, label := range slices.Sorted(maps.Keys(fields)) {
+		f, err := compileField(label, fields[label])
+		if err != nil {
+			return nil, err
+		}
+		byLabel[label] = f
+		for _, p := range f.source.Paths() {
+			if !slices.Contains(m.sources, p) {
+				m.sources = append(m.sources, p)
+			}
+		}
+		if !f.hasAttr {
+			continue
+		}
+		if other, ok := byAttr[f.attr]; ok {
+			return nil, fault.BadRequestf("Fields %q and %q have the same Target _profile.%s; a column can fill an attribute only once.", other, label, f.attr.Path())
+		}
+		byAttr[f.attr] = label
+		m.fields = append(m.fields, f)
+	}
+	for a, label := range byAttr {
+		if twin, ok := a.Twin(); ok && byAttr[twin] != "" {
+			return nil, fault.BadRequestf("Fields %q and %q are mutually exclusive: map either _profile.%s or _profile.%s.", label, byAttr[twin], a.Path(), twin.Path())
+		}
+	}
+	slices.SortFunc(m.fields, func(a, b field) int {
+		if a.attr.Less(b.attr) {
+			return -1
+		}
+		return 1
+	})
+	var err error
+	if m.unique, err = resolveUnique(byLabel, fields, uniqueKey); err != nil {
+		return nil, err
+	}
+	m.chooseIndex()
+	return m, nil
+}
+
+func compileField(label string, in api.ObjectTypeField) (f field, err error) {
+	f = field{label: label, ct: objecttype.String}
+	if in.ContentType != nil {
+		f.ct = objecttype.ContentType(*in.ContentType)
+	}
+	if f.source, err = objecttype.ParseSource(api.Val(in.Source)); err != nil {
+		return f, fault.BadRequestf("Field %q: %s.", label, err)
+	}
+	if in.Target == nil {
+		return f, nil
+	}
+	if f.attr, err = objecttype.ParseTarget(*in.Target); err != nil {
+		return f, fault.BadRequestf("Field %q: %s.", label, err)
+	}
+	f.hasAttr = true
+	f.prefix = binary.AppendUvarint(nil, uint64(f.attr.ID)<<2)
+	if f.attr.ID == 0 {
+		f.prefix = append(binary.AppendUvarint(f.prefix, uint64(len(f.attr.Custom))), f.attr.Custom...)
+	}
+	return f, nil
+}
+
+// resolveUnique finds the fields that UniqueKey names: a label, a Source with or without "_source.", a Target with or
+// without "_profile.", or several of these between commas.
+func resolveUnique(byLabel map[string]field, fields map[string]api.ObjectTypeField, uniqueKey string) ([]field, error) {
+	one := func(name string) (field, bool) {
+		if f, ok := byLabel[name]; ok {
+			return f, true
+		}
+		for _, prefix := range []string{"_source.", "_profile."} {
+			for _, label := range slices.Sorted(maps.Keys(fields)) {
+				text := api.Val(fields[label].Source)
+				if prefix == "_profile." {
+					text = api.Val(fields[label].Target)
+				}
+				if text != "" && (text == name || text == prefix+name) {
+					return byLabel[label], true
+				}
+			}
+		}
+		return field{}, false
+	}
+	if f, ok := one(strings.TrimSpace(uniqueKey)); ok {
+		return []field{f}, nil
+	}
+	var parts []field
+	for part := range strings.SplitSeq(uniqueKey, ",") {
+		f, ok := one(strings.TrimSpace(part))
+		if !ok {
+			return nil, fault.BadRequestf("UniqueKey %q names no field: it must be a key of Fields, a Source, a Target, or several of these separated by commas.", uniqueKey)
+		}
+		if !slices.ContainsFunc(parts, func(o field) bool { return o.label == f.label }) {
+			parts = append(parts, f)
+		}
+	}
+	return parts, nil
+}
+
+// chooseIndex decides by which key rows are matched (spec/core.md 1.8).
+func (m *mapping) chooseIndex() {
+	if len(m.unique) == 1 && m.unique[0].hasAttr {
+		if name, ct := objecttype.PredefinedKey(m.unique[0].attr); name != "" {
+			m.index, m.unique[0].ct = name, ct
+			return
+		}
+	}
+	key := &domain.Key{}
+	var names, labels []string
+	for _, f := range m.unique {
+		labels = append(labels, f.label)
+		if !f.hasAttr {
+			m.private = true
+			continue
+		}
+		key.Parts = append(key.Parts, domain.KeyPart{Attribute: f.attr.Path(), ContentType: string(f.ct)})
+		names = append(names, f.attr.Path()+":"+string(f.ct))
+	}
+	if m.private {
+		m.index = profile.PrivatePrefix + strings.Join(labels, "+")
+		return
+	}
+	key.Name = "attribute:" + strings.Join(names, "+")
+	m.index, m.own = key.Name, key
+}
+
+// bound is a mapping bound to the columns of a file.
+type bound struct {
+	*mapping
+	columns map[string]int // source path → column
+	header  []string
+	fields  []boundField
+	unique  []boundField
+}
+
+type boundField struct {
+	field
+	column int // of an accessor, -1 for a template
+}
+
+// bind finds the columns of a mapping in a header. Names match exactly after trimming, else by a unique hit without regard
+// to case. The error is the job's reason; it names columns.
+func (m *mapping) bind(header []string) (*bound, error) {
+	b := &bound{mapping: m, columns: map[string]int{}}
+	exact, folded := map[string]int{}, map[string][]int{}
+	for i, h := range header {
+		h = strings.TrimSpace(h)
+		b.header = append(b.header, h)
+		if h == "" {
+			continue
+		}
+		if j, ok := exact[h]; ok {
+			return nil, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", h, j+1, i+1)
+		}
+		exact[h] = i
+		folded[strings.ToLower(h)] = append(folded[strings.ToLower(h)], i)
+	}
+	var missing []string
+	for _, source := range m.sources {
+		name := strings.TrimSpace(source)
+		if i, ok := exact[name]; ok {
+			b.columns[source] = i
+		} else if hits := folded[strings.ToLower(name)]; len(hits) == 1 {
+			b.columns[source] = hits[0]
+		} else {
+			missing = append(missing, fmt.Sprintf("%q", name))
+		}
+	}
+	if missing != nil {
+		hint := ""
+		if len(b.header) == 1 && strings.ContainsAny(b.header[0], ";\t|") {
+			hint = "; the header has one column only: the file must be separated by commas"
+		}
+		return nil, fmt.Errorf("the header lacks the mapped column %s%s", strings.Join(missing, ", "), hint)
+	}
+	for _, f := range m.fields {
+		b.fields = append(b.fields, b.bindField(f))
+	}
+	for _, f := range m.unique {
+		b.unique = append(b.unique, b.bindField(f))
+	}
+	return b, nil
+}
+
+func (b *bound) bindField(f field) boundField {
+	if f.source.Accessor == "" {
+		return boundField{f, -1}
+	}
+	return boundField{f, b.columns[f.source.Accessor]}
+}

@@ -1,0 +1,236 @@
+package upload
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/api"
+	"kith/blob"
+	"kith/domain"
+	"kith/fault"
+	"kith/internal/restjson"
+	"kith/job"
+	"kith/store"
+)
+
+// Kind is the kind of background work of an upload job.
+const Kind = "upload"
+
+// Job is what is stored of an upload job. Times are microseconds.
+type Job struct {
+	ID      string `json:"-"`
+	Version uint64 `json:"-"` // of the row
+
+	Domain      string
+	DisplayName string
+	Fields      map[string]api.ObjectTypeField
+	UniqueKey   string
+	DataExpiry  int32
+	CreatedAt   int64
+	Token       []byte // the client token, sealed; purpose "client token", context the job id
+
+	Status       api.UploadJobStatus
+	StatusReason api.StatusReason `json:",omitzero"`
+	// Reason says in a sentence why the job failed. It holds nothing of the customers' data.
+	Reason      string `json:",omitzero"`
+	StartedAt   int64  `json:",omitzero"`
+	CompletedAt int64  `json:",omitzero"`
+
+	File *File `json:",omitzero"`
+
+	// Time is the job's write time, taken when it got the turn.
+	Time int64 `json:",omitzero"`
+	// Applying is set before the first profile is written.
+	Applying bool `json:",omitzero"`
+	// Final is set when the counters stand.
+	Final    bool `json:",omitzero"`
+	Counters Counters
+
+	FileDeletedAt    int64 `json:",omitzero"`
+	RejectsDeletedAt int64 `json:",omitzero"`
+}
+
+// File is the last completely uploaded file.
+type File struct {
+	Blob       string
+	Size       int64
+	UploadedAt int64
+}
+
+// Counters are the three of the API.
+type Counters struct{ Created, Updated, Failed int64 }
+
+func (c Counters) plus(d Counters) Counters {
+	return Counters{c.Created + d.Created, c.Updated + d.Updated, c.Failed + d.Failed}
+}
+
+// readResult is what the read stage publishes.
+type readResult struct {
+	Rows    int64 // data records
+	Failed  int64
+	Rejects string `json:",omitzero"` // blob
+	Buckets int
+	Spills  []string `json:",omitzero"` // blobs by bucket; none when the rows were kept in memory
+	Header  []string
+}
+
+// runResult is what resolving a bucket publishes.
+type runResult struct {
+	Counters
+	Run       string `json:",omitzero"` // blob
+	IndexFrom int64  // where the index section begins in it
+	Rejects   string `json:",omitzero"` // blob
+}
+
+var stateKey, readKey = []byte("state"), []byte("read")
+
+const runPrefix = "run/"
+
+func runKey(bucket int) []byte { return fmt.Appendf(nil, "%s%05d", runPrefix, bucket) }
+
+func listPartition(inc store.Incarnation) store.Partition {
+	return store.Partition{Table: store.Jobs, Incarnation: inc, Key: "upload-jobs"}
+}
+
+// listKey orders jobs newest first.
+func listKey(createdAt int64, id string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, math.MaxUint64-uint64(createdAt)), id...)
+}
+
+func blobDir(inc store.Incarnation, id string) string { return IncarnationDir(inc) + id + "/" }
+
+// IncarnationDir is the prefix of all blobs of a domain.
+func IncarnationDir(inc store.Incarnation) string {
+	return strconv.FormatUint(uint64(inc), 16) + "/"
+}
+
+// terminal says whether a status is an end.
+func terminal(s api.UploadJobStatus) bool {
+	return s != api.UploadJobStatusCreated && s != api.UploadJobStatusInProgress
+}
+
+// load returns a job, or fault.NotFound.
+func (s *Service) load(ctx context.Context, rec *domain.Record, id string) (*Job, error) {
+	row, err := s.Store.Get(ctx, job.Partition(rec.Incarnation, id), stateKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fault.NotFoundf("Upload job %s is not found in domain %s.", id, rec.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read an upload job: %w", err)
+	}
+	return decodeJob(id, row)
+}
+
+func decodeJob(id string, row store.Row) (*Job, error) {
+	j := &Job{ID: id, Version: row.Version}
+	if err := json.Unmarshal(row.Value, j); err != nil {
+		return nil, fmt.Errorf("upload job record: %w", err)
+	}
+	return j, nil
+}
+
+func (j *Job) swap() (store.Swap, error) {
+	value, err := json.Marshal(j, json.Deterministic(true))
+	return store.Swap{Key: stateKey, Value: value, Expect: j.Version}, err
+}
+
+// change loads a job, changes it and writes it back, again when somebody else was faster. change may be called several times.
+func (s *Service) change(ctx context.Context, rec *domain.Record, id string, change func(*Job) error) (*Job, error) {
+	for {
+		j, err := s.load(ctx, rec, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(j); err != nil {
+			return nil, err
+		}
+		op, err := j.swap()
+		if err != nil {
+			return nil, err
+		}
+		j.Version, err = s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{op})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("write an upload job: %w", err)
+		}
+		return j, nil
+	}
+}
+
+// published returns what the stages of a job have published.
+func (s *Service) published(ctx context.Context, inc store.Incarnation, id string) (*readResult, map[int]runResult, error) {
+	var read *readResult
+	runs := map[int]runResult{}
+	for row, err := range s.Store.Scan(ctx, job.Partition(inc, id), store.Range{Start: readKey, End: store.After([]byte(runPrefix))}) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if string(row.Key) == string(readKey) {
+			read = &readResult{}
+			if err := json.Unmarshal(row.Value, read); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		n, err := strconv.Atoi(string(row.Key[len(runPrefix):]))
+		if err != nil {
+			return nil, nil, fmt.Errorf("run row: %w", err)
+		}
+		var run runResult
+		if err := json.Unmarshal(row.Value, &run); err != nil {
+			return nil, nil, err
+		}
+		runs[n] = run
+	}
+	return read, runs, nil
+}
+
+// counters returns the job's counters as they stand.
+func (s *Service) counters(ctx context.Context, inc store.Incarnation, j *Job) (Counters, error) {
+	if j.Final {
+		return j.Counters, nil
+	}
+	read, runs, err := s.published(ctx, inc, j.ID)
+	return sum(read, runs), err
+}
+
+func sum(read *readResult, runs map[int]runResult) (c Counters) {
+	if read != nil {
+		c.Failed = read.Failed
+	}
+	for _, run := range runs {
+		c = c.plus(run.Counters)
+	}
+	return c
+}
+
+// clientToken opens the job's sealed token: the key of the file and of everything the job writes.
+func (s *Service) clientToken(j *Job) (key blob.Key, err error) {
+	plain, err := s.Sealer.Open("client token", j.ID, j.Token)
+	if err != nil || len(plain) != len(key) {
+		return key, fmt.Errorf("client token of upload job %s: %w: was the master key changed?", j.ID, err)
+	}
+	return blob.Key(plain), nil
+}
+
+func (j *Job) idBytes() (b [16]byte) {
+	_, _ = hex.Decode(b[:], []byte(j.ID))
+	return b
+}
+
+func wireTime(micros int64) *restjson.Time {
+	if micros == 0 {
+		return nil
+	}
+	return restjson.At(time.UnixMicro(micros).UTC())
+}

@@ -1,0 +1,238 @@
+package upload
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/api"
+	"kith/blob"
+	"kith/fault"
+)
+
+// Reason codes of rejected rows besides those of a record's text (textFault). They are stable.
+const (
+	reasonCellCount    = "cell-count"
+	reasonBadUTF8      = "invalid-utf8"
+	reasonNUL          = "nul-byte"
+	reasonTooLong      = "value-too-long"
+	reasonEnum         = "value-not-allowed"
+	reasonEmptyKey     = "empty-key"
+	reasonBadKey       = "unusable-key"
+	reasonAmbiguousKey = "ambiguous-key"
+)
+
+// reject is a row that was not imported.
+type reject struct {
+	Line    int64
+	Row     int64
+	Column  string `json:",omitzero"`
+	Code    string
+	Message string
+	Cells   []string
+	// Truncated says that Cells are not all there was.
+	Truncated bool `json:",omitzero"`
+}
+
+// maxRejectBytes bounds the cells kept of one rejected row.
+const maxRejectBytes = 64 << 10
+
+// newReject keeps the original cells. What is no UTF-8 is kept with replacement characters.
+func newReject(line, row int64, column, code, message string, cells [][]byte) reject {
+	r := reject{Line: line, Row: row, Column: column, Code: code, Message: message, Cells: []string{}}
+	room := maxRejectBytes
+	for _, c := range cells {
+		if len(c) > room {
+			c, r.Truncated = c[:room], true
+		}
+		room -= len(c)
+		r.Cells = append(r.Cells, strings.ToValidUTF8(string(c), "\uFFFD"))
+		if r.Truncated {
+			break
+		}
+	}
+	return r
+}
+
+func (f textFault) sentence() string {
+	switch f {
+	case faultTooLong:
+		return fmt.Sprintf("The record is longer than %d bytes. Shorten it; reading went on at the next line.", MaxRecord)
+	case faultOpenQuote:
+		return "A cell opens with a quote that is never closed. Close it, or double it if it belongs to the value; reading went on at the next line."
+	case faultBadQuote:
+		return "Text follows the closing quote of a cell. Double the quotes that belong to the value; reading went on at the next line."
+	}
+	return ""
+}
+
+// rejectWriter writes rejects into a blob that is created with the first one: frames of a uvarint length and JSON.
+type rejectWriter struct {
+	create func() (blob.Writer, string, error)
+	w      blob.Writer
+	buf    *bufio.Writer
+	name   string
+	n      int64
+}
+
+func (w *rejectWriter) add(r reject) error {
+	if w.w == nil {
+		var err error
+		if w.w, w.name, err = w.create(); err != nil {
+			return err
+		}
+		w.buf = bufio.NewWriterSize(w.w, 64<<10)
+	}
+	w.n++
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if _, err := w.buf.Write(binary.AppendUvarint(nil, uint64(len(b)))); err != nil {
+		return err
+	}
+	_, err = w.buf.Write(b)
+	return err
+}
+
+// commit returns the blob's name, or "" when there was no reject.
+func (w *rejectWriter) commit() (string, error) {
+	if w.w == nil {
+		return "", nil
+	}
+	if err := w.buf.Flush(); err != nil {
+		return "", err
+	}
+	_, err := w.w.Commit()
+	return w.name, err
+}
+
+func (w *rejectWriter) abort() {
+	if w.w != nil {
+		w.w.Abort()
+	}
+}
+
+// readRejects streams the rejects of a blob from a byte offset, each with the offset behind it.
+func readRejects(ctx context.Context, blobs blob.Store, name string, key blob.Key, from int64) iter.Seq2[rejectAt, error] {
+	return func(yield func(rejectAt, error) bool) {
+		r, err := blobs.Open(ctx, name, key)
+		if err != nil {
+			yield(rejectAt{}, err)
+			return
+		}
+		defer r.Close()
+		buf := bufio.NewReaderSize(io.NewSectionReader(r, from, r.Size()-from), 64<<10)
+		at := from
+		for {
+			n, err := binary.ReadUvarint(buf)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil || n > 1<<20 {
+				yield(rejectAt{}, fmt.Errorf("rejects are damaged at byte %d: %w", at, err))
+				return
+			}
+			b := make([]byte, n)
+			if _, err := io.ReadFull(buf, b); err != nil {
+				yield(rejectAt{}, err)
+				return
+			}
+			at += int64(len(binary.AppendUvarint(nil, n))) + int64(n)
+			var rej rejectAt
+			rej.next = at
+			if err := json.Unmarshal(b, &rej.reject); err != nil {
+				yield(rejectAt{}, err)
+				return
+			}
+			if !yield(rej, nil) {
+				return
+			}
+		}
+	}
+}
+
+type rejectAt struct {
+	reject
+	next int64
+}
+
+// ListUploadJobRejects lists the rows that were not imported: first those found while reading, in file order, then those
+// found while resolving, by bucket.
+func (s *Service) ListUploadJobRejects(ctx context.Context, in *api.ListUploadJobRejectsRequest) (*api.ListUploadJobRejectsResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.load(ctx, rec, *in.JobId)
+	if err != nil {
+		return nil, err
+	}
+	if j.RejectsDeletedAt != 0 {
+		return nil, fault.BadRequestf("The rejects of upload job %s were deleted when their retention ended.", j.ID)
+	}
+	key, err := s.clientToken(j)
+	if err != nil {
+		return nil, err
+	}
+	read, runs, err := s.published(ctx, rec.Incarnation, j.ID)
+	if err != nil {
+		return nil, err
+	}
+	var blobs []string
+	if read != nil && read.Rejects != "" {
+		blobs = append(blobs, read.Rejects)
+	}
+	for _, n := range slices.Sorted(maps.Keys(runs)) {
+		if runs[n].Rejects != "" {
+			blobs = append(blobs, runs[n].Rejects)
+		}
+	}
+	limit := 100
+	if in.MaxResults != nil {
+		limit = int(*in.MaxResults)
+	}
+	first, offset := 0, int64(0)
+	if in.NextToken != nil {
+		a, b, _ := strings.Cut(*in.NextToken, ":")
+		var err1, err2 error
+		first, err1 = strconv.Atoi(a)
+		offset, err2 = strconv.ParseInt(b, 10, 64)
+		if errors.Join(err1, err2) != nil || first < 0 || offset < 0 {
+			return nil, fault.BadRequestf("NextToken is not valid.")
+		}
+	}
+	out := &api.ListUploadJobRejectsResponse{Items: []api.Reject{}}
+	for i := first; i < len(blobs); i++ {
+		for r, err := range readRejects(ctx, s.Blobs, blobs[i], key, offset) {
+			if err != nil {
+				return nil, err
+			}
+			if len(out.Items) == limit {
+				out.NextToken = api.Ptr(fmt.Sprintf("%d:%d", i, offset))
+				return out, nil
+			}
+			item := api.Reject{LineNumber: &r.Line, RowNumber: &r.Row, ReasonCode: &r.Code, Message: &r.Message, Cells: r.Cells}
+			if r.Column != "" {
+				item.Column = &r.Column
+			}
+			if r.Truncated {
+				item.CellsTruncated = &r.Truncated
+			}
+			out.Items = append(out.Items, item)
+			offset = r.next
+		}
+		offset = 0
+	}
+	return out, nil
+}

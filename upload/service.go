@@ -1,0 +1,446 @@
+package upload
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/access"
+	"kith/api"
+	"kith/blob"
+	"kith/domain"
+	"kith/fault"
+	"kith/job"
+	"kith/objecttype"
+	"kith/sigv4"
+	"kith/store"
+)
+
+// Service owns the upload jobs.
+type Service struct {
+	Store   store.Store
+	Blobs   blob.Store
+	Domains *domain.Service
+	Sealer  *access.Sealer
+	Now     func() time.Time
+	Log     *slog.Logger
+	// Wake is told when a job waits for its turn.
+	Wake func()
+
+	Config
+
+	progress sync.Map // job id → *progress, of the jobs this node works on
+}
+
+// Config are the operator's settings. Zero values are replaced by the defaults in brackets.
+type Config struct {
+	URLLife       time.Duration // of a pre-signed URL [15 minutes]
+	MaxFileBytes  int64         // of an uploaded file; 0 is unlimited
+	KeepFiles     time.Duration // uploaded files, after the job's end [7 days]
+	KeepRejects   time.Duration // rejects and runs, after the job's end [30 days]
+	BucketBytes   int64         // of the file per bucket [24 MiB]
+	MemoryBytes   int64         // files up to this size are not spilled [32 MiB]
+	Workers       int           // [number of cores]
+	BatchBytes    int           // of the file per unit of parallel reading [256 KiB]
+	StopPollEvery time.Duration // how soon a stop by another node is noticed [500 ms]
+}
+
+// CreateUploadJob validates the mapping and creates a job.
+func (s *Service) CreateUploadJob(ctx context.Context, in *api.CreateUploadJobRequest) (*api.CreateUploadJobResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := compile(in.Fields, *in.UniqueKey); err != nil {
+		return nil, err
+	}
+	var random [48]byte
+	_, _ = rand.Read(random[:])
+	random[6], random[8] = random[6]&0x0f|0x40, random[8]&0x3f|0x80 // a UUIDv4
+	id := hex.EncodeToString(random[:16])
+	j := &Job{
+		Domain: rec.Name, DisplayName: *in.DisplayName, Fields: in.Fields, UniqueKey: *in.UniqueKey,
+		DataExpiry: DefaultExpiry, CreatedAt: s.Now().UnixMicro(), Status: api.UploadJobStatusCreated,
+		Token: s.Sealer.Seal("client token", id, random[16:]),
+	}
+	if in.DataExpiry != nil {
+		j.DataExpiry = *in.DataExpiry
+	}
+	op, err := j.swap()
+	if err != nil {
+		return nil, err
+	}
+	// The list row first: one without a record is passed over, a record without one would never be listed.
+	err = s.Store.Write(ctx, listPartition(rec.Incarnation), []store.Mutation{{Key: listKey(j.CreatedAt, id), Time: j.CreatedAt}})
+	if err != nil {
+		return nil, fmt.Errorf("list an upload job: %w", err)
+	}
+	if _, err := s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{op}); err != nil {
+		return nil, fmt.Errorf("create an upload job: %w", err)
+	}
+	return &api.CreateUploadJobResponse{JobId: &id}, nil
+}
+
+type baseURLKey struct{}
+
+// WithBaseURL returns a context that carries the scheme and host a client reaches the server by.
+func WithBaseURL(ctx context.Context, base string) context.Context {
+	return context.WithValue(ctx, baseURLKey{}, base)
+}
+
+// URLKeyID is the access key id in pre-signed upload URLs. Its secret is derived from the master key.
+const URLKeyID = "KITHUPLOAD"
+
+// URLSecret returns the secret that signs upload URLs.
+func (s *Service) URLSecret() string { return hex.EncodeToString(s.Sealer.Subkey("upload urls")) }
+
+// Headers of SSE-C, as S3 names them.
+const (
+	HeaderAlgorithm = "x-amz-server-side-encryption-customer-algorithm"
+	HeaderKey       = "x-amz-server-side-encryption-customer-key"
+	HeaderKeyMD5    = "x-amz-server-side-encryption-customer-key-MD5"
+)
+
+// maxURL is the most the model allows.
+const maxURL = 2048
+
+// GetUploadJobPath returns a fresh pre-signed URL for the job's file, and the job's client token.
+func (s *Service) GetUploadJobPath(ctx context.Context, in *api.GetUploadJobPathRequest) (*api.GetUploadJobPathResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.load(ctx, rec, *in.JobId)
+	if err != nil {
+		return nil, err
+	}
+	if j.Status != api.UploadJobStatusCreated {
+		return nil, fault.BadRequestf("Upload job %s is %s; a file can be uploaded only while it is CREATED. Create a new job.", j.ID, j.Status)
+	}
+	key, err := s.clientToken(j)
+	if err != nil {
+		return nil, err
+	}
+	base, _ := ctx.Value(baseURLKey{}).(string)
+	scheme, host, _ := strings.Cut(base, "://")
+	at := s.Now().UTC().Truncate(time.Second)
+	region := access.From(ctx).Region
+	if region == "" {
+		region = "us-east-1"
+	}
+	life := s.urlLife()
+	signed := sigv4.Presign{
+		Method: "PUT", Scheme: scheme, Host: host, Path: "/upload/" + url.PathEscape(rec.Name) + "/" + j.ID,
+		AccessKeyID: URLKeyID, Secret: s.URLSecret(), Region: region, At: at, Expires: life,
+		Headers: map[string]string{HeaderAlgorithm: "AES256"},
+	}.URL()
+	if len(signed) > maxURL {
+		return nil, fault.Internalf("The upload URL would be longer than %d characters; configure a shorter public URL.", maxURL)
+	}
+	token := base64.StdEncoding.EncodeToString(key[:])
+	return &api.GetUploadJobPathResponse{Url: &signed, ClientToken: &token, ValidUntil: wireTime(at.Add(life).UnixMicro())}, nil
+}
+
+func (s *Service) urlLife() time.Duration {
+	if s.URLLife == 0 {
+		return 15 * time.Minute
+	}
+	return min(s.URLLife, sigv4.MaxExpires)
+}
+
+// The ways an upload can be refused, for the edge to word as S3 does.
+var (
+	ErrNotCreated = errors.New("the upload job takes no file any more")
+	ErrWrongKey   = errors.New("the key is not this job's client token")
+	ErrTooLarge   = errors.New("the file is over the size limit")
+)
+
+// ReceiveFile stores the body as the job's file, sealed with the client's key. verify is asked when the body has ended and
+// before the file counts. A body that fails leaves the file there was. It returns the file's entity tag.
+func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key blob.Key, body io.Reader, verify func() error) (etag string, err error) {
+	rec, err := s.Domains.Lookup(ctx, domainName)
+	if err != nil {
+		return "", err
+	}
+	j, err := s.load(ctx, rec, id)
+	if err != nil {
+		return "", err
+	}
+	if j.Status != api.UploadJobStatusCreated {
+		return "", ErrNotCreated
+	}
+	token, err := s.clientToken(j)
+	if err != nil {
+		return "", err
+	}
+	if subtle.ConstantTimeCompare(token[:], key[:]) != 1 {
+		return "", ErrWrongKey
+	}
+	etag = randomName()
+	w, err := s.Blobs.Create(ctx, blobDir(rec.Incarnation, id)+"file-"+etag, key)
+	if err != nil {
+		return "", err
+	}
+	defer w.Abort()
+	limit := s.MaxFileBytes
+	if limit > 0 {
+		body = io.LimitReader(body, limit+1)
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, body, make([]byte, 256<<10))
+	if err != nil {
+		return "", fmt.Errorf("receive a file: %w", err)
+	}
+	if limit > 0 && n > limit {
+		return "", ErrTooLarge
+	}
+	if err := verify(); err != nil {
+		return "", err
+	}
+	info, err := w.Commit()
+	if err != nil {
+		return "", err
+	}
+	old := ""
+	_, err = s.change(ctx, rec, id, func(j *Job) error {
+		if j.Status != api.UploadJobStatusCreated {
+			return ErrNotCreated
+		}
+		old = ""
+		if j.File != nil {
+			old = j.File.Blob
+		}
+		j.File = &File{Blob: info.Name, Size: info.Size, UploadedAt: s.Now().UnixMicro()}
+		return nil
+	})
+	if err != nil {
+		old = info.Name
+	}
+	if old != "" {
+		if err := s.Blobs.Delete(context.WithoutCancel(ctx), old); err != nil {
+			s.Log.Warn("a replaced file could not be deleted; the next clean-up tries again", "job", id, "error", err)
+		}
+	}
+	return etag, err
+}
+
+func randomName() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// StartUploadJob hands the job to the background. Of two concurrent calls one succeeds.
+func (s *Service) StartUploadJob(ctx context.Context, in *api.StartUploadJobRequest) (*api.StartUploadJobResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.change(ctx, rec, *in.JobId, func(j *Job) error {
+		if j.Status != api.UploadJobStatusCreated {
+			return fault.BadRequestf("Upload job %s is %s; only a job that is CREATED can be started.", j.ID, j.Status)
+		}
+		if j.File == nil {
+			return fault.BadRequestf("Upload job %s has no file yet: PUT the file to the Url of GetUploadJobPath first.", j.ID)
+		}
+		j.Status, j.StartedAt = api.UploadJobStatusInProgress, s.Now().UnixMicro()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.enqueue(ctx, rec.Incarnation, j); err != nil {
+		return nil, err // the next clean-up queues it
+	}
+	return &api.StartUploadJobResponse{}, nil
+}
+
+func (s *Service) enqueue(ctx context.Context, inc store.Incarnation, j *Job) error {
+	err := job.Enqueue(ctx, s.Store, job.Work{Kind: Kind, ID: j.ID, Incarnation: inc, Arrived: j.StartedAt})
+	if err == nil && s.Wake != nil {
+		s.Wake()
+	}
+	return err
+}
+
+// StopUploadJob ends a job. What its published runs hold is still applied; there is no rollback.
+func (s *Service) StopUploadJob(ctx context.Context, in *api.StopUploadJobRequest) (*api.StopUploadJobResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.change(ctx, rec, *in.JobId, func(j *Job) error {
+		switch j.Status {
+		case api.UploadJobStatusStopped:
+			return nil
+		case api.UploadJobStatusCreated:
+			j.Final = true
+		case api.UploadJobStatusInProgress:
+		default:
+			return fault.BadRequestf("Upload job %s is %s and can't be stopped any more.", j.ID, j.Status)
+		}
+		j.Status, j.CompletedAt = api.UploadJobStatusStopped, s.Now().UnixMicro()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := s.progress.Load(*in.JobId); ok {
+		p.(*progress).stop()
+	}
+	return &api.StopUploadJobResponse{}, nil
+}
+
+// GetUploadJob returns a job with its counters.
+func (s *Service) GetUploadJob(ctx context.Context, in *api.GetUploadJobRequest) (*api.GetUploadJobResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.load(ctx, rec, *in.JobId)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.GetUploadJobResponse{
+		JobId: &j.ID, DisplayName: &j.DisplayName, Status: &j.Status, StatusReason: j.reason(),
+		CreatedAt: wireTime(j.CreatedAt), CompletedAt: wireTime(j.CompletedAt),
+		Fields: j.Fields, UniqueKey: &j.UniqueKey, DataExpiry: &j.DataExpiry,
+	}
+	if j.Status != api.UploadJobStatusCreated {
+		c, err := s.counters(ctx, rec.Incarnation, j)
+		if err != nil {
+			return nil, err
+		}
+		out.ResultsSummary = &api.ResultsSummary{CreatedRecords: &c.Created, UpdatedRecords: &c.Updated, FailedRecords: &c.Failed}
+	}
+	return out, nil
+}
+
+func (j *Job) reason() *api.StatusReason {
+	if j.StatusReason == "" {
+		return nil
+	}
+	return &j.StatusReason
+}
+
+// ListUploadJobs lists the jobs of a domain, newest first.
+func (s *Service) ListUploadJobs(ctx context.Context, in *api.ListUploadJobsRequest) (*api.ListUploadJobsResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	limit := 100
+	if in.MaxResults != nil {
+		limit = int(*in.MaxResults)
+	}
+	r := store.Range{}
+	if in.NextToken != nil {
+		if r.Start, err = hex.DecodeString(*in.NextToken); err != nil {
+			return nil, fault.BadRequestf("NextToken is not valid.")
+		}
+	}
+	out := &api.ListUploadJobsResponse{Items: []api.UploadJobItem{}}
+	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), r) {
+		if err != nil {
+			return nil, err
+		}
+		if len(out.Items) == limit {
+			out.NextToken = api.Ptr(hex.EncodeToString(row.Key))
+			break
+		}
+		j, err := s.load(ctx, rec, string(row.Key[8:]))
+		if errors.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, api.UploadJobItem{
+			JobId: &j.ID, DisplayName: &j.DisplayName, Status: &j.Status, StatusReason: j.reason(),
+			CreatedAt: wireTime(j.CreatedAt), CompletedAt: wireTime(j.CompletedAt), DataExpiry: &j.DataExpiry,
+		})
+	}
+	return out, nil
+}
+
+// GetUploadJobDetails tells what the API has no member for: the stage, what was detected, and why a job failed.
+func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobDetailsRequest) (*api.GetUploadJobDetailsResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.load(ctx, rec, *in.JobId)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.GetUploadJobDetailsResponse{
+		JobId: &j.ID, Status: api.Ptr(string(j.Status)), StartedAt: wireTime(j.StartedAt),
+		FileDeletedAt: wireTime(j.FileDeletedAt), RejectsDeletedAt: wireTime(j.RejectsDeletedAt),
+	}
+	if j.Reason != "" {
+		out.Reason = &j.Reason
+	}
+	if j.File != nil {
+		out.FileBytes, out.FileUploadedAt = &j.File.Size, wireTime(j.File.UploadedAt)
+	}
+	if j.Time != 0 {
+		out.ProfilesExpireAt = wireTime(j.expires())
+	}
+	read, runs, err := s.published(ctx, rec.Incarnation, j.ID)
+	if err != nil {
+		return nil, err
+	}
+	if read != nil {
+		out.RowsRead, out.Header = &read.Rows, read.Header
+		out.Encoding, out.Delimiter = api.Ptr("UTF-8"), api.Ptr(",")
+	}
+	stage, percent := j.stage(read, len(runs))
+	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
+		rows := p.(*progress).rows.Load()
+		out.RowsRead, percent = &rows, int32(40*p.(*progress).bytes.Load()/j.File.Size)
+	}
+	out.Stage, out.PercentComplete = &stage, &percent
+	return out, nil
+}
+
+// stage names where a job is and guesses how much of it is done.
+func (j *Job) stage(read *readResult, runs int) (string, int32) {
+	switch {
+	case j.Status == api.UploadJobStatusCreated && j.File == nil:
+		return "waiting for the file", 0
+	case j.Status == api.UploadJobStatusCreated:
+		return "waiting for the start", 0
+	case j.Final:
+		return "finished", 100
+	case j.Time == 0:
+		return "waiting for its turn", 0
+	case j.Applying || j.Status == api.UploadJobStatusStopped:
+		return "applying", 80
+	case read == nil:
+		return "reading", 0
+	}
+	return "resolving", int32(40 + 40*runs/max(1, read.Buckets))
+}
+
+// expires is when the contributions of the job expire, in microseconds.
+func (j *Job) expires() int64 {
+	return j.Time + int64(j.DataExpiry)*24*int64(time.Hour/time.Microsecond)
+}
+
+func encode(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
+
+// indexValueOf returns the index value of a row's unique key, given the normalised parts.
+func indexValueOf(parts []string) string {
+	return objecttype.IndexValue(strings.Join(parts, objecttype.TupleSep))
+}

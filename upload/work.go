@@ -1,0 +1,353 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kith/api"
+	"kith/blob"
+	"kith/domain"
+	"kith/fault"
+	"kith/job"
+	"kith/profile"
+	"kith/store"
+)
+
+// errStopped ends the stages of a job that was stopped.
+var errStopped = errors.New("the job was stopped")
+
+// invalid is a fault of the file that fails the whole job: StatusReason VALIDATION_FAILURE.
+type invalid struct{ reason string }
+
+func (e *invalid) Error() string { return e.reason }
+
+// progress is what this node knows of a job it works on.
+type progress struct {
+	rows, bytes atomic.Int64
+	stop        func()
+}
+
+// work is one run of a job's background work.
+type work struct {
+	*Service
+	task *job.Task
+	rec  *domain.Record
+	job  *Job
+	key  blob.Key
+	m    *mapping
+	file blob.Reader
+	// attempt sets the blobs of this run apart from those of other runs.
+	attempt string
+	// memory holds the buckets of a small file that was read by this run.
+	memory   []*memoryBucket
+	progress *progress
+}
+
+// Run implements job.Handler: it takes the job from wherever it is to its end.
+func (s *Service) Run(ctx context.Context, t *job.Task) error {
+	w := &work{Service: s, task: t, attempt: randomName()[:8]}
+	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if w.job.Final || w.job.Status == api.UploadJobStatusCreated {
+		return nil
+	}
+	var err error
+	if w.rec, err = s.record(ctx, t.Incarnation, w.job.Domain); err != nil {
+		return err
+	}
+	if w.key, err = s.clientToken(w.job); err != nil {
+		return err
+	}
+	if w.m, err = compile(w.job.Fields, w.job.UniqueKey); err != nil {
+		return err
+	}
+	runCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w.progress = &progress{stop: func() { cancel(errStopped) }}
+	s.progress.Store(t.ID, w.progress)
+	defer s.progress.Delete(t.ID)
+
+	if w.job.Status == api.UploadJobStatusInProgress && !w.job.Applying {
+		err := w.decide(runCtx, cancel)
+		if cause := context.Cause(runCtx); cause != nil && err != nil {
+			err = cause
+		}
+		var bad *invalid
+		switch {
+		case errors.As(err, &bad):
+			return w.fail(ctx, api.StatusReasonValidationFailure, bad.reason)
+		case errors.Is(err, errStopped):
+			if err := w.reload(ctx); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		}
+	}
+	return w.finish(ctx)
+}
+
+// record returns the domain of the work, or job.ErrLost when it is gone.
+func (s *Service) record(ctx context.Context, inc store.Incarnation, name string) (*domain.Record, error) {
+	rec, err := s.Domains.Lookup(ctx, name)
+	if errors.Is(err, fault.NotFound) || err == nil && rec.Incarnation != inc {
+		return nil, job.ErrLost
+	}
+	return rec, err
+}
+
+func (w *work) reload(ctx context.Context) error {
+	j, err := w.load(ctx, &domain.Record{Incarnation: w.task.Incarnation}, w.task.ID)
+	if err == nil {
+		w.job = j
+	}
+	return err
+}
+
+// publish puts rows beside the job's record if the job is still IN_PROGRESS and the lease is ours.
+func (w *work) publish(ctx context.Context, ops ...store.Swap) error {
+	ops = append(ops, store.Swap{Key: stateKey, Op: store.Check, Expect: w.job.Version})
+	_, err := w.task.Swap(ctx, ops...)
+	return w.explain(ctx, err)
+}
+
+// explain tells why a publication met a conflict: the job was stopped, or another publisher was first (nil: its outcome counts).
+func (w *work) explain(ctx context.Context, err error) error {
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	j, loadErr := w.load(ctx, w.rec, w.task.ID)
+	if loadErr != nil {
+		return loadErr
+	}
+	if j.Status == api.UploadJobStatusStopped {
+		return errStopped
+	}
+	return nil
+}
+
+// update changes the job's record under the lease. errStopped: the job was stopped meanwhile.
+func (w *work) update(ctx context.Context, change func(*Job)) error {
+	changed := *w.job
+	change(&changed)
+	op, err := changed.swap()
+	if err != nil {
+		return err
+	}
+	v, err := w.task.Swap(ctx, op)
+	if errors.Is(err, store.ErrConflict) {
+		if err := w.reload(ctx); err != nil {
+			return err
+		}
+		if w.job.Status == api.UploadJobStatusStopped {
+			return errStopped
+		}
+		return errors.New("the job's record changed under its worker")
+	}
+	if err != nil {
+		return err
+	}
+	changed.Version = v
+	w.job = &changed
+	return nil
+}
+
+// decide runs the stages that write no profiles.
+func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error {
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	watchCtx, done := context.WithCancel(ctx)
+	defer done()
+	name := w.job.Domain
+	watcher.Go(func() { w.watch(watchCtx, cancel, name) })
+
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	var err error
+	if w.file, err = w.Blobs.Open(ctx, w.job.File.Blob, w.key); err != nil {
+		return fmt.Errorf("open the uploaded file: %w", err)
+	}
+	defer w.file.Close()
+	read, runs, err := w.published(ctx, w.task.Incarnation, w.job.ID)
+	if err != nil {
+		return err
+	}
+	if read == nil || len(read.Spills) == 0 && len(runs) < read.Buckets {
+		if read, err = w.read(ctx, read); err != nil {
+			return err
+		}
+	}
+	if err := w.resolve(ctx, read, runs); err != nil {
+		return err
+	}
+	return w.update(ctx, func(j *Job) { j.Applying = true })
+}
+
+// watch cancels the stages when another node has stopped the job or the domain is gone.
+func (w *work) watch(ctx context.Context, cancel context.CancelCauseFunc, name string) {
+	every := w.StopPollEvery
+	if every == 0 {
+		every = 500 * time.Millisecond
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		rec, err := w.record(ctx, w.task.Incarnation, name)
+		if errors.Is(err, job.ErrLost) {
+			cancel(job.ErrLost)
+			return
+		}
+		if err != nil {
+			continue
+		}
+		j, err := w.load(ctx, rec, w.task.ID)
+		if errors.Is(err, fault.NotFound) {
+			cancel(job.ErrLost)
+			return
+		}
+		if err == nil && j.Status == api.UploadJobStatusStopped {
+			cancel(errStopped)
+			return
+		}
+	}
+}
+
+// begin gives the job its time, makes its unique attribute a key of the domain and indexes the profiles there are.
+func (w *work) begin(ctx context.Context) error {
+	if w.job.Time == 0 {
+		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.own)
+		if errors.Is(err, domain.ErrGone) {
+			return job.ErrLost
+		}
+		if err != nil {
+			return err
+		}
+		w.rec = rec
+		if err := w.update(ctx, func(j *Job) { j.Time = at }); err != nil {
+			return err
+		}
+	}
+	if w.m.own == nil {
+		return nil
+	}
+	for _, k := range w.rec.Keys {
+		if k.Name != w.m.own.Name || k.Ready {
+			continue
+		}
+		if err := profile.IndexKeyOfAll(ctx, w.Store, w.task.Incarnation, k, w.Now().UnixMicro()); err != nil {
+			return fmt.Errorf("index the profiles there are: %w", err)
+		}
+		rec, err := w.Domains.KeyReady(ctx, w.job.Domain, w.task.Incarnation, k.Name)
+		if errors.Is(err, domain.ErrGone) {
+			return job.ErrLost
+		}
+		if err != nil {
+			return err
+		}
+		w.rec = rec
+	}
+	return nil
+}
+
+// finish applies what is published and gives the job its end.
+func (w *work) finish(ctx context.Context) error {
+	read, runs, err := w.published(ctx, w.task.Incarnation, w.job.ID)
+	if err != nil {
+		return err
+	}
+	if err := w.apply(ctx, runs); err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	c := sum(read, runs)
+	if err := w.conclude(ctx, c); err != nil {
+		return err
+	}
+	w.Log.Info("upload job ended", "job", w.job.ID, "status", w.job.Status, "created", c.Created, "updated", c.Updated, "failed", c.Failed)
+	w.clearSpills(ctx, read)
+	return nil
+}
+
+// conclude writes the final state. A stop that comes in between stays a stop.
+func (w *work) conclude(ctx context.Context, c Counters) error {
+	for {
+		err := w.update(ctx, func(j *Job) {
+			j.Counters, j.Final = c, true
+			if j.Status == api.UploadJobStatusStopped {
+				return
+			}
+			j.CompletedAt = w.Now().UnixMicro()
+			switch {
+			case c.Failed == 0:
+				j.Status = api.UploadJobStatusSucceeded
+			case c.Created+c.Updated > 0:
+				j.Status = api.UploadJobStatusPartiallySucceeded
+			default:
+				j.Status, j.StatusReason = api.UploadJobStatusFailed, api.StatusReasonValidationFailure
+				j.Reason = "Every row was rejected; the rejects say why."
+			}
+		})
+		if errors.Is(err, errStopped) {
+			continue
+		}
+		return err
+	}
+}
+
+// fail ends the job before anything was written.
+func (w *work) fail(ctx context.Context, reason api.StatusReason, text string) error {
+	err := w.update(ctx, func(j *Job) {
+		j.Status, j.StatusReason, j.Reason = api.UploadJobStatusFailed, reason, text
+		j.CompletedAt, j.Final = w.Now().UnixMicro(), true
+	})
+	if errors.Is(err, errStopped) {
+		return w.finish(ctx)
+	}
+	if err == nil {
+		w.Log.Info("upload job failed", "job", w.job.ID, "reason", reason)
+	}
+	return err
+}
+
+func (w *work) clearSpills(ctx context.Context, read *readResult) {
+	if read == nil {
+		return
+	}
+	for _, name := range read.Spills {
+		if err := w.Blobs.Delete(ctx, name); err != nil {
+			w.Log.Warn("a spilled bucket could not be deleted; the next clean-up tries again", "job", w.job.ID, "error", err)
+			return
+		}
+	}
+}
+
+// GiveUp implements job.Handler. A job that has begun to apply is tried for ever.
+func (s *Service) GiveUp(ctx context.Context, t *job.Task, cause error) (bool, error) {
+	w := &work{Service: s, task: t}
+	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	w.rec = &domain.Record{Incarnation: t.Incarnation}
+	if w.job.Final {
+		return true, nil
+	}
+	if w.job.Applying || w.job.Status != api.UploadJobStatusInProgress {
+		return false, nil
+	}
+	err := w.fail(ctx, api.StatusReasonInternalFailure, fmt.Sprintf("The server could not complete the job after %d attempts; its log says why. Nothing was written.", t.Attempts()+1))
+	return err == nil, err
+}
