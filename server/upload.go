@@ -37,7 +37,9 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, requestID s
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if err := s.receive(w, r); err != nil {
+	err := s.receive(w, r)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	if err != nil {
 		if r.Header.Get("Expect") == "" {
 			// A client that sends all before it reads would see a reset instead of the reason.
 			_, _ = io.CopyN(io.Discard, r.Body, 8<<20)

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Config is the server's configuration. Flags go before environment variables (KITH_LISTEN, …), these before the file, and
+// the file before the defaults. The zero value of every field is usable; defaults stand in brackets.
+type Config struct {
+	Listen       string `toml:"listen"`        // address to listen on [127.0.0.1:8320]
+	Data         string `toml:"data"`          // data folder [data]
+	PublicURL    string `toml:"public_url"`    // scheme and host of upload URLs [from each request]
+	Dev          bool   `toml:"dev"`           // accept any key pair; loopback only
+	InsecureHTTP bool   `toml:"insecure_http"` // plain HTTP on an address that is not loopback
+	TLSCert      string `toml:"tls_cert"`      // PEM file; with TLSKey
+	TLSKey       string `toml:"tls_key"`       // PEM file
+
+	URLLife      duration           `toml:"url_life"`       // of upload URLs, up to 168h [15m]
+	KeepFiles    duration           `toml:"keep_files"`     // uploaded files after the job's end [168h]
+	KeepRejects  duration           `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
+	MaxFileBytes int64              `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
+	MetricsToken string             `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
+	Limits       map[string]float64 `toml:"limits"`         // requests per second and domain, by operation; "*" for all others
+}
+
+// duration is a time.Duration as text, such as "15m".
+type duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no duration such as 15m or 72h", b)
+	}
+	*d = duration(v)
+	return nil
+}
+
+// flagNames maps the flags of serve to their environment variables.
+var flagNames = []string{"listen", "data", "public-url", "dev", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
+
+// otherEnv are variables that are read elsewhere.
+var otherEnv = []string{"KITH_MASTER_KEY"}
+
+func envName(flag string) string {
+	return "KITH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func addServeFlags(f *pflag.FlagSet) {
+	f.String("listen", "127.0.0.1:8320", "address to listen on")
+	addDataFlag(f)
+	f.String("public-url", "", "scheme and host clients reach the server by, for upload URLs (default: those of each request)")
+	f.Bool("dev", false, "accept any access key; loopback only")
+	f.Bool("insecure-http", false, "allow plain HTTP on an address that is not loopback")
+	f.String("tls-cert", "", "PEM file of the certificate")
+	f.String("tls-key", "", "PEM file of the certificate's key")
+	f.String("config", "", "TOML file with these settings and limits")
+	f.Duration("url-life", 15*time.Minute, "life of upload URLs, at most 168h")
+	f.Duration("keep-files", 7*24*time.Hour, "how long uploaded files are kept after their job's end")
+	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
+	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
+	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
+}
+
+func addDataFlag(f *pflag.FlagSet) {
+	f.String("data", "data", "data folder")
+}
+
+// loadConfig gathers the configuration of serve. warn is told of environment variables that nobody knows.
+func loadConfig(cmd *cobra.Command, warn func(string)) (*Config, error) {
+	f := cmd.Flags()
+	for _, name := range flagNames {
+		if v, ok := os.LookupEnv(envName(name)); ok && !f.Changed(name) {
+			if err := f.Set(name, v); err != nil {
+				return nil, usageError("%s: %w", envName(name), err)
+			}
+		}
+	}
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		known := slices.Contains(otherEnv, name) || slices.ContainsFunc(flagNames, func(n string) bool { return envName(n) == name })
+		if strings.HasPrefix(name, "KITH_") && !known {
+			warn("unknown environment variable " + name + " is ignored")
+		}
+	}
+	c := &Config{}
+	if path, _ := f.GetString("config"); path != "" {
+		if err := readConfigFile(path, c); err != nil {
+			return nil, err
+		}
+	}
+	c.overlay(f)
+	return c, c.check()
+}
+
+func readConfigFile(path string, c *Config) error {
+	r, err := os.Open(path)
+	if err != nil {
+		return usageError("configuration file: %w", err)
+	}
+	defer r.Close()
+	err = toml.NewDecoder(r).DisallowUnknownFields().Decode(c)
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		return usageError("configuration file %s has keys nobody knows:\n%s", path, strict.String())
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		return usageError("configuration file %s:\n%s", path, bad.String())
+	}
+	if err != nil {
+		return usageError("configuration file %s: %w", path, err)
+	}
+	return nil
+}
+
+// overlay takes flags that were set, and the defaults of those that nothing set.
+func (c *Config) overlay(f *pflag.FlagSet) {
+	text := func(name string, dst *string) {
+		if v, _ := f.GetString(name); f.Changed(name) || *dst == "" {
+			*dst = v
+		}
+	}
+	flag := func(name string, dst *bool) {
+		if v, _ := f.GetBool(name); f.Changed(name) {
+			*dst = v
+		}
+	}
+	span := func(name string, dst *duration) {
+		if v, _ := f.GetDuration(name); f.Changed(name) || *dst == 0 {
+			*dst = duration(v)
+		}
+	}
+	text("listen", &c.Listen)
+	text("data", &c.Data)
+	text("public-url", &c.PublicURL)
+	flag("dev", &c.Dev)
+	flag("insecure-http", &c.InsecureHTTP)
+	text("tls-cert", &c.TLSCert)
+	text("tls-key", &c.TLSKey)
+	span("url-life", &c.URLLife)
+	span("keep-files", &c.KeepFiles)
+	span("keep-rejects", &c.KeepRejects)
+	if v, _ := f.GetInt64("max-file-bytes"); f.Changed("max-file-bytes") {
+		c.MaxFileBytes = v
+	}
+	text("metrics-token", &c.MetricsToken)
+}
+
+// check refuses settings that contradict each other or are unsafe.
+func (c *Config) check() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return usageError("--listen %q must be host:port", c.Listen)
+	}
+	local := isLoopback(host)
+	tls := c.TLSCert != "" || c.TLSKey != ""
+	switch {
+	case tls && (c.TLSCert == "" || c.TLSKey == ""):
+		return usageError("--tls-cert and --tls-key belong together")
+	case c.Dev && !local:
+		return usageError("--dev accepts any key and is for loopback addresses only; --listen is %s", c.Listen)
+	case !local && !tls && !c.InsecureHTTP:
+		return usageError("--listen %s is reachable from other machines and customer data would travel in clear: give --tls-cert and --tls-key, or say --insecure-http if a proxy in front speaks TLS", c.Listen)
+	case c.URLLife < 0 || time.Duration(c.URLLife) > 7*24*time.Hour || time.Duration(c.URLLife) < time.Second:
+		return usageError("--url-life must be between 1s and 168h")
+	case c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
+		return usageError("--keep-files, --keep-rejects and --max-file-bytes must not be negative")
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return usageError("--public-url %q must be http(s)://host[:port] without a path", c.PublicURL)
+		}
+	}
+	for op, n := range c.Limits {
+		if n < 0 {
+			return usageError("limits: %s must not be negative", op)
+		}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// versionText is the release, or what the build knows of its source.
+func versionText() string {
+	if version != "dev" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return version + " " + s.Value[:12]
+		}
+	}
+	return version
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/access"
+	"kith/blob"
+	"kith/blob/disk"
+	"kith/store"
+	"kith/store/pebble"
+)
+
+// folder is a data folder opened by this process:
+//
+//	master.key   seals client tokens and access-key secrets
+//	node-id      this node's name in leases
+//	store/       the embedded database
+//	blob/        uploaded files, runs, rejects
+//	local.json   while a server runs: its address, and a key for commands of the same user
+type folder struct {
+	dir    string
+	master []byte
+	owner  string
+	store  *pebble.Store
+	blobs  *gatedBlobs
+}
+
+// openFolder opens or creates a data folder. Its errors say what to do.
+func openFolder(dir string, log *slog.Logger) (*folder, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the data folder %s can't be created: %w", dir, err)
+	}
+	f := &folder{dir: dir}
+	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log})
+	if errors.Is(err, store.ErrLocked) {
+		return nil, fmt.Errorf("the data folder %s is in use by another kith process; stop it, or name another folder with --data", dir)
+	}
+	if errors.Is(err, store.ErrFormat) {
+		return nil, fmt.Errorf("the data folder %s was written by a newer kith; use that version, or restore a backup made by this one (%w)", dir, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.store = st
+	blobs, err := disk.Open(filepath.Join(dir, "blob"))
+	if err == nil {
+		f.blobs = &gatedBlobs{Store: blobs}
+		f.master, err = access.LoadMasterKey(os.Getenv("KITH_MASTER_KEY"), dir)
+	}
+	if err == nil {
+		f.owner, err = nodeID(filepath.Join(dir, "node-id"))
+	}
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return f, nil
+}
+
+func (f *folder) close() error {
+	return errors.Join(f.blobs.Close(), f.store.Close())
+}
+
+func nodeID(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil && len(strings.TrimSpace(string(b))) > 0 {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:])
+	text := "node-" + hex.EncodeToString(id[:])
+	return text, os.WriteFile(path, []byte(text+"\n"), 0o600)
+}
+
+// gatedBlobs lets a backup hold back deletions, so that what the copied store names is still there when it is copied.
+type gatedBlobs struct {
+	blob.Store
+	gate sync.RWMutex
+}
+
+// Delete implements blob.Store.
+func (g *gatedBlobs) Delete(ctx context.Context, name string) error {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	return g.Store.Delete(ctx, name)
+}
+
+// backup copies the folder into dir while it is in use: the store's checkpoint, then the blobs, then the master key.
+func (f *folder) backup(ctx context.Context, dir string) (int64, error) {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return 0, fs.ErrExist
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return 0, err
+	}
+	f.blobs.gate.Lock()
+	defer f.blobs.gate.Unlock()
+	if err := f.store.Checkpoint(ctx, filepath.Join(dir, "store")); err != nil {
+		return 0, err
+	}
+	if err := copyTree(ctx, filepath.Join(f.dir, "blob"), filepath.Join(dir, "blob"), true); err != nil {
+		return 0, err
+	}
+	err := copyFile(filepath.Join(f.dir, access.MasterKeyFile), filepath.Join(dir, access.MasterKeyFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the key may come from the environment
+		return 0, err
+	}
+	return treeSize(dir)
+}
+
+// copyTree copies a folder's files, by hard links where link is set and possible. Names that begin with a dot are left out.
+func copyTree(ctx context.Context, from, to string, link bool) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		if d.IsDir() {
+			if strings.HasPrefix(d.Name(), ".") && rel != "." {
+				return fs.SkipDir
+			}
+			return os.MkdirAll(target, 0o700)
+		}
+		if link && os.Link(path, target) == nil {
+			return nil
+		}
+		return copyFile(path, target)
+	})
+}
+
+func copyFile(from, to string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	return errors.Join(err, dst.Sync(), dst.Close())
+}
+
+func treeSize(dir string) (n int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	return n, err
+}
+
+// local is what DIR/local.json tells commands of the same user: whoever may read the data folder may use the server.
+type local struct {
+	Endpoint        string
+	AccessKeyID     string
+	SecretAccessKey string
+}
+
+func localPath(dir string) string { return filepath.Join(dir, "local.json") }
+
+func writeLocal(dir string, l local) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	_ = os.Remove(localPath(dir))
+	return os.WriteFile(localPath(dir), append(b, '\n'), 0o600)
+}
+
+// readLocal returns nil when no server has written the file.
+func readLocal(dir string) *local {
+	b, err := os.ReadFile(localPath(dir))
+	if err != nil {
+		return nil
+	}
+	l := &local{}
+	if json.Unmarshal(b, l) != nil {
+		return nil
+	}
+	return l
+}

@@ -1,0 +1,336 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles/types"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"kith/api"
+	"kith/upload"
+)
+
+// importExpiry is the default life of imported data here, in days: the longest the API allows. Its own default is 14.
+const importExpiry = 1098
+
+type importOptions struct {
+	domain, key string
+	maps        []string
+	expire      int32
+}
+
+func importCommand() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use: "import FILE", Short: "Import a CSV file of customers", Args: cobra.ExactArgs(1),
+		Long: `Import a CSV file of customers through the public API: the domain is created if it is missing, a mapping is suggested from
+the header, the file is uploaded, and the job followed to its end.
+
+Exit codes: 0 all rows imported, 3 some rows were rejected, 4 the import failed or was stopped, 2 wrong usage, 1 anything else.`,
+		Example: `  kith import customers.csv
+  kith import customers.csv --domain shop --key email --map "Cust. level=Attributes.tier" --map internal=-`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			err = importFile(cmd.Context(), c, args[0], o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return errors.Join(err, c.close())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.domain, "domain", "customers", "domain to import into; created if missing")
+	f.StringVar(&o.key, "key", "", "column that identifies a customer (default: the customer number, e-mail or phone)")
+	f.StringArrayVar(&o.maps, "map", nil, "COLUMN=TARGET: where a column goes, such as tier=Attributes.Tier; COLUMN=- leaves it out")
+	f.Int32Var(&o.expire, "expire", importExpiry, "days after which the imported data expires, 1 to 1098")
+	addClientFlags(cmd)
+	return cmd
+}
+
+// importFile imports one file and prints what happens. The result goes to out, everything else to info.
+func importFile(ctx context.Context, c *client, path string, o importOptions, out, info io.Writer) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return usageError("%w", err)
+	}
+	defer file.Close()
+	header, err := readHeader(file)
+	if err != nil {
+		return usageError("%s: %w", path, err)
+	}
+	mapping := suggest(header)
+	for _, m := range o.maps {
+		if err := override(mapping, m); err != nil {
+			return &exitErr{exitUsage, err}
+		}
+	}
+	key, err := chooseKey(mapping, o.key)
+	if err != nil {
+		return &exitErr{exitUsage, err}
+	}
+	printMapping(info, path, mapping, key)
+	if err := ensureDomain(ctx, c, o.domain, info); err != nil {
+		return err
+	}
+	id, err := createJob(ctx, c, filepath.Base(path), mapping, key, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(info, "Upload job %s in domain %s\n", id, o.domain)
+	if err := putFile(ctx, c, o.domain, id, file, info); err != nil {
+		return err
+	}
+	if _, err := c.StartUploadJob(ctx, &customerprofiles.StartUploadJobInput{DomainName: &o.domain, JobId: &id}); err != nil {
+		return fmt.Errorf("start the import: %w", plain(err))
+	}
+	return followJob(ctx, c, o.domain, id, out, info)
+}
+
+// readHeader reads the header of a CSV file without moving its offset for good.
+func readHeader(file *os.File) ([]string, error) {
+	head := make([]byte, upload.MaxHeader+3)
+	n, err := io.ReadFull(file, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	text := bytes.TrimPrefix(head[:n], []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, errors.New("the file is UTF-16; save it as UTF-8")
+	}
+	r := csv.NewReader(bytes.NewReader(text))
+	r.LazyQuotes = true
+	header, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("the file is empty: it needs a header line with the column names")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the header can't be read: %w", err)
+	}
+	return header, nil
+}
+
+func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion) {
+	fmt.Fprintf(w, "Mapping of %s:\n", filepath.Base(path))
+	width := 0
+	for _, s := range mapping {
+		width = max(width, min(40, len([]rune(s.Column))))
+	}
+	for _, s := range mapping {
+		target, note := "(left out)", ""
+		if s.Target != "" {
+			target = s.Target
+		}
+		if s.Label == key.Label {
+			note = "  ← identifies the customer"
+		}
+		fmt.Fprintf(w, "  %-*s → %s%s\n", width, s.Column, target, note)
+	}
+}
+
+func ensureDomain(ctx context.Context, c *client, name string, info io.Writer) error {
+	_, err := c.GetDomain(ctx, &customerprofiles.GetDomainInput{DomainName: &name})
+	if !isCode(err, "ResourceNotFoundException") {
+		if err != nil {
+			return fmt.Errorf("look at domain %s: %w", name, plain(err))
+		}
+		return nil
+	}
+	_, err = c.CreateDomain(ctx, &customerprofiles.CreateDomainInput{DomainName: &name, DefaultExpirationDays: aws.Int32(366)})
+	if err != nil {
+		return fmt.Errorf("create domain %s: %w", name, plain(err))
+	}
+	fmt.Fprintf(info, "Created domain %s\n", name)
+	return nil
+}
+
+func createJob(ctx context.Context, c *client, name string, mapping []suggestion, key suggestion, o importOptions) (string, error) {
+	fields := map[string]types.ObjectTypeField{}
+	for _, s := range mapping {
+		if s.Target == "" && s.Label != key.Label {
+			continue
+		}
+		f := types.ObjectTypeField{Source: aws.String("_source." + s.Column), ContentType: types.FieldContentType(s.ContentType)}
+		if s.Target != "" {
+			f.Target = aws.String("_profile." + s.Target)
+		}
+		fields[s.Label] = f
+	}
+	job, err := c.CreateUploadJob(ctx, &customerprofiles.CreateUploadJobInput{
+		DomainName: &o.domain, DisplayName: aws.String(name), Fields: fields, UniqueKey: &key.Label, DataExpiry: &o.expire,
+	})
+	if err != nil {
+		return "", fmt.Errorf("create the upload job: %w", plain(err))
+	}
+	return *job.JobId, nil
+}
+
+// putFile uploads the file as the API documents it.
+func putFile(ctx context.Context, c *client, domain, id string, file *os.File, info io.Writer) error {
+	stat, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	path, err := c.GetUploadJobPath(ctx, &customerprofiles.GetUploadJobPathInput{DomainName: &domain, JobId: &id})
+	if err != nil {
+		return fmt.Errorf("ask where to upload: %w", plain(err))
+	}
+	key, err := base64.StdEncoding.DecodeString(*path.ClientToken)
+	if err != nil {
+		return fmt.Errorf("client token: %w", err)
+	}
+	sum := md5.Sum(key) //nolint:gosec // the protocol asks for it
+	bar := newBar(stat.Size(), "Uploading", info, true)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, *path.Url, io.TeeReader(file, bar))
+	if err != nil {
+		return err
+	}
+	r.ContentLength = stat.Size()
+	if stat.Size() == 0 {
+		r.Body = http.NoBody
+	}
+	r.Header.Set(upload.HeaderAlgorithm, "AES256")
+	r.Header.Set(upload.HeaderKey, *path.ClientToken)
+	r.Header.Set(upload.HeaderKeyMD5, base64.StdEncoding.EncodeToString(sum[:]))
+	res, err := http.DefaultClient.Do(r)
+	_ = bar.Finish()
+	fmt.Fprintln(info)
+	if err != nil {
+		return fmt.Errorf("upload the file: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+		return fmt.Errorf("upload the file: the server answered %s: %s", res.Status, text)
+	}
+	return nil
+}
+
+func newBar(size int64, what string, w io.Writer, isBytes bool) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(size, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w),
+		progressbar.OptionShowBytes(isBytes), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionUseANSICodes(false), progressbar.OptionSetVisibility(isTerminal(w)))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	stat, err := f.Stat()
+	return err == nil && stat.Mode()&os.ModeCharDevice != 0
+}
+
+func jobPath(domain, id string) string {
+	return "/kith/domains/" + url.PathEscape(domain) + "/upload-jobs/" + url.PathEscape(id)
+}
+
+// followJob waits for a job's end and prints its result. Its error tells how the job ended.
+func followJob(ctx context.Context, c *client, domain, id string, out, info io.Writer) error {
+	bar := newBar(100, "Importing", info, false)
+	wait := 50 * time.Millisecond
+	for {
+		job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
+		if err != nil {
+			return fmt.Errorf("look at the job: %w", plain(err))
+		}
+		var details api.GetUploadJobDetailsResponse
+		if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &details); err != nil {
+			return fmt.Errorf("look at the job: %w", err)
+		}
+		if job.Status == types.UploadJobStatusCreated {
+			return fmt.Errorf("upload job %s was not started yet", id)
+		}
+		if api.Val(details.Stage) == "finished" {
+			_ = bar.Finish()
+			fmt.Fprintln(info)
+			return printResult(ctx, c, domain, job, &details, out, info)
+		}
+		bar.Describe("Importing: " + api.Val(details.Stage))
+		_ = bar.Set(int(api.Val(details.PercentComplete)))
+		select {
+		case <-ctx.Done():
+			return &exitErr{exitError, fmt.Errorf("interrupted; the import itself goes on while a server runs on its data folder: kith jobs %s --domain %s", id, domain)}
+		case <-time.After(wait):
+		}
+		wait = min(wait*3/2, time.Second)
+	}
+}
+
+func printResult(ctx context.Context, c *client, domain string, job *customerprofiles.GetUploadJobOutput, details *api.GetUploadJobDetailsResponse, out, info io.Writer) error {
+	var created, updated, failed int64
+	if r := job.ResultsSummary; r != nil {
+		created, updated, failed = aws.ToInt64(r.CreatedRecords), aws.ToInt64(r.UpdatedRecords), aws.ToInt64(r.FailedRecords)
+	}
+	fmt.Fprintf(out, "%s: %d created, %d updated, %d failed", job.Status, created, updated, failed)
+	if job.CompletedAt != nil && details.StartedAt != nil {
+		took := job.CompletedAt.Sub(details.StartedAt.Time).Seconds()
+		fmt.Fprintf(out, " in %.1f s", took)
+		if n := created + updated + failed; took > 0.1 && n > 1000 {
+			fmt.Fprintf(out, " (%.0f rows/s)", float64(n)/took)
+		}
+	}
+	fmt.Fprintln(out)
+	if details.ProfilesExpireAt != nil && created+updated > 0 {
+		fmt.Fprintf(out, "The imported data expires on %s (%d days after the import).\n", details.ProfilesExpireAt.Format(time.DateOnly), *job.DataExpiry)
+	}
+	if details.Reason != nil {
+		fmt.Fprintln(out, *details.Reason)
+	}
+	if failed > 0 {
+		if err := printRejects(ctx, c, domain, *job.JobId, failed, out); err != nil {
+			fmt.Fprintln(info, "The rejected rows could not be read: "+err.Error())
+		}
+	}
+	switch job.Status {
+	case types.UploadJobStatusSucceeded:
+		return nil
+	case types.UploadJobStatusPartiallySucceeded:
+		return &exitErr{exitPartial, errors.New("")}
+	}
+	return &exitErr{exitFailed, errors.New("")}
+}
+
+// firstProblems is how many rejects an import shows.
+const firstProblems = 10
+
+func printRejects(ctx context.Context, c *client, domain, id string, failed int64, out io.Writer) error {
+	var page api.ListUploadJobRejectsResponse
+	q := url.Values{"max-results": {strconv.Itoa(firstProblems)}}
+	if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/rejects", q, nil, &page); err != nil {
+		return err
+	}
+	if len(page.Items) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "\nThe first problems:")
+	for _, item := range page.Items {
+		column := ""
+		if item.Column != nil {
+			column = ", column " + *item.Column
+		}
+		fmt.Fprintf(out, "  line %d%s: %s [%s]\n", *item.LineNumber, column, *item.Message, *item.ReasonCode)
+	}
+	if more := failed - int64(len(page.Items)); more > 0 {
+		fmt.Fprintf(out, "  … and %d more\n", more)
+	}
+	return nil
+}

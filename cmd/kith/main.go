@@ -1,0 +1,90 @@
+// Command kith is the whole product in one binary: the server, and the commands of its operators.
+//
+// Rules of its output: what a program may want to read goes to standard output, everything else to standard error. Errors are
+// one sentence that says what to do. Nothing a customer wrote is printed, except by commands whose purpose that is.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker for releases.
+var version = "dev"
+
+// The exit codes, also in docs/operations.md.
+const (
+	exitOK      = 0
+	exitError   = 1 // anything else
+	exitUsage   = 2 // flags or configuration
+	exitPartial = 3 // an import ended with rejected rows
+	exitFailed  = 4 // an import failed or was stopped
+)
+
+// exitErr ends the program with a code.
+type exitErr struct {
+	code int
+	err  error
+}
+
+func (e *exitErr) Error() string { return e.err.Error() }
+func (e *exitErr) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &exitErr{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run runs the command line and returns its exit code.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitError
+	if e, ok := errors.AsType[*exitErr](err); ok {
+		code = e.code
+	}
+	if err.Error() != "" {
+		fmt.Fprintln(root.ErrOrStderr(), "kith: "+err.Error())
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kith",
+		Short: "A customer-profile server you run yourself, with the API of Amazon Connect Customer Profiles",
+		Long: `Kith speaks the Amazon Connect Customer Profiles API, so boto3, the AWS CLI and every AWS SDK work against it with
+only the endpoint changed. Start with "kith demo".`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitErr{exitUsage, err} })
+	root.AddCommand(serveCommand(), importCommand(), jobsCommand(), keysCommand(), sampleCommand(), demoCommand(),
+		backupCommand(), restoreCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "kith", versionText())
+			return err
+		},
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kith/access"
+	"kith/api"
+	"kith/node"
+	"kith/server"
+	"kith/upload"
+)
+
+// drainFor is how long requests in flight may take when the server ends.
+const drainFor = 30 * time.Second
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
+		Long: `Run the server on a data folder. The first start creates a root access key and prints it once.
+
+Every flag can also be given as an environment variable (KITH_LISTEN, KITH_DATA, …) or in the TOML file of --config.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			stderr := cmd.ErrOrStderr()
+			c, err := loadConfig(cmd, func(text string) { fmt.Fprintln(stderr, "kith: warning: "+text) })
+			if err != nil {
+				return err
+			}
+			p, err := startProgram(c, stderr)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stderr, "Kith %s is ready at %s (data folder %s)\n", versionText(), p.url, c.Data)
+			if c.Dev {
+				fmt.Fprintln(stderr, "Development mode: every access key is accepted, from this machine only.")
+			}
+			select {
+			case <-cmd.Context().Done():
+				fmt.Fprintln(stderr, "Ending: requests in flight may finish, imports continue at the next start.")
+				return p.close()
+			case err := <-p.failed:
+				return errors.Join(err, p.close())
+			}
+		},
+	}
+	addServeFlags(cmd.Flags())
+	return cmd
+}
+
+// program is a server that listens.
+type program struct {
+	folder *folder
+	node   *node.Node
+	http   *http.Server
+	url    string
+	local  local
+	failed chan error
+}
+
+// startProgram opens the data folder, starts a node on it and listens. Secrets of a first start are printed to out.
+func startProgram(c *Config, out io.Writer) (*program, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	f, err := openFolder(c.Data, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{folder: f, failed: make(chan error, 1)}
+	if err := p.start(c, log, out); err != nil {
+		if p.node != nil {
+			p.node.Stop()
+		}
+		return nil, errors.Join(err, f.close())
+	}
+	return p, nil
+}
+
+func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; choose another address with --listen", c.Listen, err)
+	}
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	p.url = scheme + "://" + listener.Addr().String()
+	id, secret := access.NewKeyPair()
+	everything, err := access.ParsePolicy(access.Everything)
+	if err != nil {
+		return err
+	}
+	p.local = local{Endpoint: p.url, AccessKeyID: id, SecretAccessKey: secret}
+	p.node, err = node.Start(node.Config{
+		Store: p.folder.store, Blobs: p.folder.blobs, Master: p.folder.master, Owner: p.folder.owner, Log: log,
+		Backup: p.folder.backup,
+		Upload: upload.Config{
+			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
+			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects),
+		},
+		Server: server.Config{
+			AnyKey: c.Dev, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
+			Local: &access.Key{ID: id, Secret: secret, Policy: everything},
+		},
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := p.firstKey(c, out); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	p.http = &http.Server{Handler: p.node.Handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	go func() {
+		var err error
+		if c.TLSCert != "" {
+			err = p.http.ServeTLS(listener, c.TLSCert, c.TLSKey)
+		} else {
+			err = p.http.Serve(listener)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			p.failed <- err
+		}
+	}()
+	if err := writeLocal(c.Data, p.local); err != nil {
+		log.Warn("commands on this machine need --endpoint and a key: local.json could not be written", "error", err)
+	}
+	return nil
+}
+
+// firstKey makes the root key of a new data folder and prints it, once, ready to paste.
+func (p *program) firstKey(c *Config, out io.Writer) error {
+	ctx := context.Background()
+	empty, err := p.node.Access.Empty(ctx)
+	if err != nil || !empty || c.Dev {
+		return err
+	}
+	key, err := p.node.Access.CreateAccessKey(ctx, &api.CreateAccessKeyRequest{Description: api.Ptr("root"), Policy: api.Ptr(access.Everything)})
+	if err != nil {
+		return fmt.Errorf("create the root access key: %w", err)
+	}
+	_, err = fmt.Fprintf(out, `
+The root access key of this data folder, shown only now:
+
+  aws configure set aws_access_key_id     %[1]s --profile kith
+  aws configure set aws_secret_access_key %[2]s --profile kith
+  aws configure set region us-east-1 --profile kith
+  aws --profile kith --endpoint-url %[3]s customer-profiles list-domains
+
+  import boto3
+  client = boto3.client("customer-profiles", endpoint_url="%[3]s", region_name="us-east-1",
+                        aws_access_key_id="%[1]s",
+                        aws_secret_access_key="%[2]s")
+
+`, *key.AccessKeyId, *key.SecretAccessKey, p.url)
+	return err
+}
+
+// close drains requests, gives leases back and closes the engines; the store flushes what it holds.
+func (p *program) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
+	defer cancel()
+	err := p.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = p.http.Close()
+	}
+	p.node.Stop()
+	_ = os.Remove(localPath(p.folder.dir))
+	return errors.Join(err, p.folder.close())
+}

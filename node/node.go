@@ -1,0 +1,181 @@
+// Package node is a running Kith: the services on given engines, the HTTP handler, and the background loops. Engines are
+// chosen by who makes it: cmd/kith, or a test.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"kith/access"
+	"kith/blob"
+	"kith/domain"
+	"kith/job"
+	"kith/profile"
+	"kith/server"
+	"kith/store"
+	"kith/upload"
+)
+
+// Config is what a node is made of.
+type Config struct {
+	Store  store.Store
+	Blobs  blob.Store
+	Master []byte // the master key
+	Owner  string // this node's name in leases, kept across restarts
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	Upload upload.Config
+	Job    *job.Runner // settings only, or nil; the node fills in the rest
+	Server server.Config
+
+	// Backup copies everything into a folder; nil refuses backups.
+	Backup func(ctx context.Context, dir string) (int64, error)
+	// CleanUpEvery is how often retention is looked after; 0 is ten minutes.
+	CleanUpEvery time.Duration
+	// SweepEvery is how often expired data is removed; 0 is a day.
+	SweepEvery time.Duration
+}
+
+// Node is a running Kith. Make it with Start.
+type Node struct {
+	Config
+	Handler  http.Handler
+	Server   *server.Server
+	Access   *access.Service
+	Domains  *domain.Service
+	Profiles *profile.Service
+	Uploads  *upload.Service
+
+	runner *job.Runner
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// Start wires the services and starts the background loops. It does not listen; Handler answers requests.
+func Start(c Config) (*Node, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	sealer, err := access.NewSealer(c.Master)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Config: c}
+	if n.runner = c.Job; n.runner == nil {
+		n.runner = &job.Runner{}
+	}
+	n.Access = &access.Service{Store: c.Store, Sealer: sealer, Now: c.Now}
+	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
+	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now}
+	n.Uploads = &upload.Service{
+		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Sealer: sealer, Now: c.Now, Log: c.Log,
+		Wake: n.runner.Wake, Config: c.Upload,
+	}
+	n.Domains.Stats = n.Profiles.Stats
+	n.Domains.OnDelete = func(inc store.Incarnation) {
+		n.runner.Abort(inc)
+		n.Profiles.Forget(inc)
+		n.runner.Wake()
+	}
+	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner = c.Store, c.Now, c.Log, c.Owner
+	n.runner.Domains = n.Domains.Domains
+	n.runner.Handlers = map[string]job.Handler{
+		upload.Kind:           n.Uploads,
+		profile.SweepKind:     profile.Sweeper{Service: n.Profiles},
+		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
+	}
+	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
+
+	sc := c.Server
+	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
+	backup := c.Backup
+	if backup == nil {
+		backup = func(context.Context, string) (int64, error) { return 0, errors.New("this node can't be backed up") }
+	}
+	sc.Admin = &server.Admin{Backup: backup}
+	n.Server = server.New(sc)
+	n.Handler = n.Server
+
+	ctx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	n.wg.Go(func() { n.runner.Run(ctx) })
+	n.wg.Go(func() { n.maintain(ctx) })
+	return n, nil
+}
+
+// Stop ends the background loops. Work in progress gives its lease back and is continued by the next start.
+func (n *Node) Stop() {
+	n.cancel()
+	n.wg.Wait()
+}
+
+// maintain looks after retention now and then, and queues the removal of expired data once a day.
+func (n *Node) maintain(ctx context.Context) {
+	every, sweepEvery := n.CleanUpEvery, n.SweepEvery
+	if every == 0 {
+		every = 10 * time.Minute
+	}
+	if sweepEvery == 0 {
+		sweepEvery = 24 * time.Hour
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		if err := n.CleanUp(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Error("clean-up failed; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if n.Now().Sub(swept) < sweepEvery {
+			continue
+		}
+		if err := n.QueueSweeps(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Error("queuing the removal of expired data failed", "error", err)
+			continue
+		}
+		swept = n.Now()
+	}
+}
+
+// CleanUp looks after the retention of all domains once.
+func (n *Node) CleanUp(ctx context.Context) error {
+	live, err := n.Domains.Live(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rec := range live {
+		if err := n.Uploads.CleanUp(ctx, rec); err != nil {
+			return fmt.Errorf("domain %s: %w", rec.Name, err)
+		}
+	}
+	return nil
+}
+
+// QueueSweeps queues the removal of expired data in all domains.
+func (n *Node) QueueSweeps(ctx context.Context) error {
+	live, err := n.Domains.Live(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rec := range live {
+		w := job.Work{Kind: profile.SweepKind, ID: profile.SweepKind, Incarnation: rec.Incarnation, Arrived: n.Now().UnixMicro()}
+		if err := job.Enqueue(ctx, n.Store, w); err != nil {
+			return err
+		}
+	}
+	n.runner.Wake()
+	return nil
+}
