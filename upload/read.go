@@ -428,7 +428,7 @@ type sinks struct {
 func (w *work) newSinks(prior *readResult) (*sinks, error) {
 	per, inMemory := w.BucketBytes, w.MemoryBytes
 	if per == 0 {
-		per = 24 << 20
+		per = 8 << 20
 	}
 	if inMemory == 0 {
 		inMemory = 32 << 20

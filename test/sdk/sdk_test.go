@@ -1,0 +1,107 @@
+// Package sdk runs the vendors' SDKs against Kith. The servers are started in process: one on the embedded engines, one with
+// a rate limit, and one whose store fails.
+package sdk
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"kith/access"
+	"kith/api"
+	"kith/blob/disk"
+	"kith/node"
+	"kith/server"
+	"kith/store"
+	"kith/store/faulty"
+	"kith/store/mem"
+	"kith/store/pebble"
+)
+
+// start runs a node on an engine and returns its URL.
+func start(t *testing.T, st store.Store, sc server.Config) (*node.Node, string) {
+	t.Helper()
+	blobs, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Start(node.Config{
+		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "test", Server: sc,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(n.Handler)
+	t.Cleanup(func() {
+		web.Close()
+		n.Stop()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n, web.URL
+}
+
+func newKey(t *testing.T, n *node.Node, policy string) (id, secret string) {
+	t.Helper()
+	key, err := n.Access.CreateAccessKey(t.Context(), &api.CreateAccessKeyRequest{Policy: &policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *key.AccessKeyId, *key.SecretAccessKey
+}
+
+// limitedPolicy allows everything but asking for upload paths.
+const limitedPolicy = `{"Statement": [
+	{"Effect": "Allow", "Action": "profile:*", "Resource": "*"},
+	{"Effect": "Deny", "Action": ["profile:GetUploadJobPath"], "Resource": "arn:aws:profile:*:*:domains/*"}]}`
+
+func TestPython(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := filepath.Join(root, ".venv", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		t.Skip("no Python environment: `make venv` makes it, `make test` does so by itself")
+	}
+	local := &access.Key{ID: "KITHTEST", Secret: "test-secret"}
+
+	db, err := pebble.Open(filepath.Join(t.TempDir(), "store"), pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, endpoint := start(t, db, server.Config{})
+	id, secret := newKey(t, n, access.Everything)
+	limitedID, limitedSecret := newKey(t, n, limitedPolicy)
+
+	// The throttled and the faulty server know the same key.
+	local.ID, local.Secret = id, secret
+	_, throttled := start(t, mem.New(), server.Config{Local: local, Limits: server.Limits{PerOperation: map[string]float64{"GetUploadJobPath": 1}}})
+	broken := &faulty.Store{Store: mem.New()}
+	_, faultyURL := start(t, broken, server.Config{Local: local})
+	broken.Before = func(op faulty.Op, p store.Partition) error {
+		if op == faulty.Get {
+			return errors.New("injected: the disk is gone")
+		}
+		return nil
+	}
+
+	args := []string{"-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", filepath.Join(root, "test", "sdk", "python")}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), python, args...)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1",
+		"KITH_TEST_ENDPOINT="+endpoint, "KITH_TEST_KEY="+id, "KITH_TEST_SECRET="+secret,
+		"KITH_TEST_LIMITED_KEY="+limitedID, "KITH_TEST_LIMITED_SECRET="+limitedSecret,
+		"KITH_TEST_THROTTLED_ENDPOINT="+throttled, "KITH_TEST_FAULTY_ENDPOINT="+faultyURL)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
