@@ -1,0 +1,49 @@
+# Every target is what its name says; `make help` lists them.
+GO ?= go
+
+.PHONY: help build generate test race venv lint fuzz bench cover clean
+
+help:       ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+build:      ## build bin/kith, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/kith ./cmd/kith
+
+generate:   ## write api/zz_*.go and the table of COMPATIBILITY.md from model/ and the routes
+	$(GO) run ./internal/gen .
+	$(GO) test ./server -run TestCompatibilityTable -update
+
+test: venv  ## everything but the long tests; sets up what it needs
+	$(GO) vet ./...
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) test ./...
+	$(GO) run ./cmd/kith demo --once --listen 127.0.0.1:0
+
+race:       ## the tests under the race detector
+	$(GO) test -race ./...
+
+venv: .venv/ready ## the Python environment of test/sdk
+.venv/ready: test/sdk/python/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement test/sdk/python/requirements.txt
+	touch .venv/ready
+
+lint:       ## formatting, vet, package comments, import rule
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) test ./internal/lint
+
+FUZZTIME ?= 30s
+fuzz:       ## every fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test $$p -list '^Fuzz' 2>/dev/null | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	  done; \
+	done
+
+BENCHROWS ?= 1000000
+bench:      ## rows per second and peak memory of an import; BENCHROWS rows
+	$(GO) run ./test/bench -rows $(BENCHROWS)
+
+clean:      ## remove what the targets made
+	rm -rf bin .venv data

@@ -1,0 +1,329 @@
+// Package e2e tests whole nodes: imports under concurrency, faults, restarts and kills, on every embedded engine.
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kith/api"
+	"kith/blob"
+	"kith/blob/disk"
+	"kith/internal/restjson"
+	"kith/job"
+	"kith/node"
+	"kith/store"
+	"kith/store/mem"
+	"kith/store/pebble"
+	"kith/upload"
+)
+
+var ctx = context.Background()
+
+// rig is a node with its engines, which outlive restarts of the node.
+type rig struct {
+	t      *testing.T
+	store  store.Store
+	blobs  blob.Store
+	clock  *clock
+	config upload.Config
+	log    *strings.Builder
+	logMu  sync.Mutex
+	*node.Node
+}
+
+// clock is the real time plus what a test adds.
+type clock struct {
+	mu    sync.Mutex
+	extra time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.extra)
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.extra += d
+}
+
+func newRig(t *testing.T, st store.Store, config upload.Config) *rig {
+	t.Helper()
+	blobs, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: config, log: &strings.Builder{}}
+	r.start()
+	t.Cleanup(func() {
+		r.Stop()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func newPebble(t *testing.T) store.Store {
+	t.Helper()
+	st, err := pebble.Open(t.TempDir()+"/db", pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// Write implements io.Writer: the node's log.
+func (r *rig) Write(p []byte) (int, error) {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	return r.log.Write(p)
+}
+
+func (r *rig) logText() string {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	return r.log.String()
+}
+
+func (r *rig) start() {
+	r.t.Helper()
+	n, err := node.Start(node.Config{
+		Store: r.store, Blobs: r.blobs, Master: make([]byte, 32), Owner: "node-1", Now: r.clock.now, Upload: r.config,
+		Log: slog.New(slog.NewTextHandler(r, nil)),
+		Job: &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Node = n
+}
+
+func (r *rig) restart() {
+	r.Stop()
+	r.start()
+}
+
+func (r *rig) domain(name string) {
+	r.t.Helper()
+	if _, err := r.Domains.CreateDomain(ctx, &api.CreateDomainRequest{DomainName: &name, DefaultExpirationDays: api.Ptr(int32(366))}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// spec describes a job: columns as "label:Source:Target:ContentType", the key, and the file.
+type spec struct {
+	fields []string
+	key    string
+	expiry int32
+}
+
+func (s spec) request(domain string) *api.CreateUploadJobRequest {
+	in := &api.CreateUploadJobRequest{DomainName: &domain, DisplayName: api.Ptr("test"), UniqueKey: &s.key, Fields: map[string]api.ObjectTypeField{}}
+	for _, f := range s.fields {
+		p := append(strings.Split(f, ":"), "", "", "")
+		field := api.ObjectTypeField{Source: api.Ptr("_source." + p[1])}
+		if strings.Contains(p[1], "{{") {
+			field.Source = &p[1]
+		}
+		if p[2] != "" {
+			field.Target = api.Ptr("_profile." + p[2])
+		}
+		if p[3] != "" {
+			field.ContentType = api.Ptr(api.FieldContentType(p[3]))
+		}
+		in.Fields[p[0]] = field
+	}
+	if s.expiry > 0 {
+		in.DataExpiry = &s.expiry
+	}
+	return in
+}
+
+// uploaded creates a job and stores its file.
+func (r *rig) uploaded(domain string, s spec, file io.Reader) string {
+	r.t.Helper()
+	job, err := r.Uploads.CreateUploadJob(ctx, s.request(domain))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.put(domain, *job.JobId, file)
+	return *job.JobId
+}
+
+func (r *rig) put(domain, id string, file io.Reader) {
+	r.t.Helper()
+	path, err := r.Uploads.GetUploadJobPath(upload.WithBaseURL(ctx, "http://h"), &api.GetUploadJobPathRequest{DomainName: &domain, JobId: &id})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.Uploads.ReceiveFile(ctx, domain, id, decodeKey(r.t, *path.ClientToken), file, func() error { return nil }); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) startJob(domain, id string) error {
+	_, err := r.Uploads.StartUploadJob(ctx, &api.StartUploadJobRequest{DomainName: &domain, JobId: &id})
+	return err
+}
+
+func (r *rig) get(domain, id string) *api.GetUploadJobResponse {
+	r.t.Helper()
+	job, err := r.Uploads.GetUploadJob(ctx, &api.GetUploadJobRequest{DomainName: &domain, JobId: &id})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return job
+}
+
+func (r *rig) details(domain, id string) *api.GetUploadJobDetailsResponse {
+	r.t.Helper()
+	d, err := r.Uploads.GetUploadJobDetails(ctx, &api.GetUploadJobDetailsRequest{DomainName: &domain, JobId: &id})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return d
+}
+
+// wait waits until a job's counters stand.
+func (r *rig) wait(domain, id string) *api.GetUploadJobResponse {
+	r.t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if api.Val(r.details(domain, id).Stage) == "finished" {
+			return r.get(domain, id)
+		}
+	}
+	r.t.Fatalf("job %s did not end: %+v\n%s", id, r.details(domain, id), r.logText())
+	return nil
+}
+
+// run imports a file and returns the ended job.
+func (r *rig) run(domain string, s spec, file string) *api.GetUploadJobResponse {
+	r.t.Helper()
+	id := r.uploaded(domain, s, strings.NewReader(file))
+	if err := r.startJob(domain, id); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.wait(domain, id)
+}
+
+// outcome is a job's end in one line.
+func outcome(j *api.GetUploadJobResponse) string {
+	s := api.Val(j.ResultsSummary)
+	text := fmt.Sprintf("%s %d/%d/%d", *j.Status, api.Val(s.CreatedRecords), api.Val(s.UpdatedRecords), api.Val(s.FailedRecords))
+	if j.StatusReason != nil {
+		text += " " + string(*j.StatusReason)
+	}
+	return text
+}
+
+func (r *rig) expect(j *api.GetUploadJobResponse, want string) {
+	r.t.Helper()
+	if got := outcome(j); got != want {
+		r.t.Fatalf("the job ended as %s, want %s (%s)\n%s", got, want, api.Val(r.details(r.domainOf(j), *j.JobId).Reason), r.logText())
+	}
+}
+
+func (r *rig) domainOf(j *api.GetUploadJobResponse) string {
+	live, err := r.Domains.Live(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, rec := range live {
+		if _, err := r.Uploads.GetUploadJob(ctx, &api.GetUploadJobRequest{DomainName: &rec.Name, JobId: j.JobId}); err == nil {
+			return rec.Name
+		}
+	}
+	return ""
+}
+
+// dump returns all profiles of a domain as sorted JSON without ids.
+func (r *rig) dump(domain string) []string {
+	r.t.Helper()
+	rec, err := r.Domains.Lookup(ctx, domain)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	var ids []string
+	for row, err := range r.store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if !seen[row.Partition.Key] {
+			seen[row.Partition.Key] = true
+			ids = append(ids, hex.EncodeToString([]byte(row.Partition.Key)))
+		}
+	}
+	var all []string
+	for part := range slices.Chunk(ids, 20) {
+		out, err := r.Profiles.BatchGetProfile(ctx, &api.BatchGetProfileRequest{DomainName: &domain, ProfileIds: part})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, p := range out.Profiles {
+			p.ProfileId = nil
+			b, err := restjson.Encode(p)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			all = append(all, string(b))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func hash(dump []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(dump, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// search returns the account numbers found by a key.
+func (r *rig) search(domain, key string, values ...string) []string {
+	r.t.Helper()
+	out, err := r.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: &domain, KeyName: &key, Values: values, MaxResults: api.Ptr(int32(100))})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	found := []string{}
+	for _, p := range out.Items {
+		found = append(found, api.Val(p.AccountNumber))
+	}
+	slices.Sort(found)
+	return found
+}
+
+func (r *rig) rejects(domain, id string, size int32) []api.Reject {
+	r.t.Helper()
+	var all []api.Reject
+	in := &api.ListUploadJobRejectsRequest{DomainName: &domain, JobId: &id, MaxResults: &size}
+	for {
+		page, err := r.Uploads.ListUploadJobRejects(ctx, in)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, page.Items...)
+		if page.NextToken == nil {
+			return all
+		}
+		in.NextToken = page.NextToken
+	}
+}
+
+// onEngines runs a test on both embedded engines.
+func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
+	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
+	t.Run("pebble", func(t *testing.T) { test(t, newPebble(t)) })
+}

@@ -1,0 +1,213 @@
+package upload
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+type parsed struct {
+	cells []string
+	line  int64
+	fault textFault
+}
+
+// parse runs splitter and cells over a whole file.
+func parse(t testing.TB, r io.Reader, delim byte) []parsed {
+	t.Helper()
+	sp := newSplitter(r, delim)
+	var all []parsed
+	var cs [][]byte
+	var scratch []byte
+	for {
+		rec, err := sp.next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := parsed{line: rec.line, fault: rec.fault}
+		if rec.fault == faultNone {
+			cs, scratch = cells(rec.text, delim, cs, scratch)
+			for _, c := range cs {
+				p.cells = append(p.cells, string(c))
+			}
+		}
+		all = append(all, p)
+	}
+}
+
+func TestSplitter(t *testing.T) {
+	long := strings.Repeat("x", MaxRecord+10)
+	for name, c := range map[string]struct {
+		in   string
+		want []parsed
+	}{
+		"empty":                 {"", nil},
+		"no end of line":        {"a,b", []parsed{{[]string{"a", "b"}, 1, ""}}},
+		"CRLF":                  {"a,b\r\nc,d\r\n", []parsed{{[]string{"a", "b"}, 1, ""}, {[]string{"c", "d"}, 2, ""}}},
+		"blank lines":           {"\n\r\na\n\n\nb\n", []parsed{{[]string{"a"}, 3, ""}, {[]string{"b"}, 6, ""}}},
+		"empty cells":           {",\n,,\n", []parsed{{[]string{"", ""}, 1, ""}, {[]string{"", "", ""}, 2, ""}}},
+		"quotes":                {`"a,1","b ""q""",c` + "\n", []parsed{{[]string{"a,1", `b "q"`, "c"}, 1, ""}}},
+		"newline in quotes":     {"\"a\r\nb\",c\nd,e\n", []parsed{{[]string{"a\nb", "c"}, 1, ""}, {[]string{"d", "e"}, 3, ""}}},
+		"quoted empty":          {"\"\",\"\"\n", []parsed{{[]string{"", ""}, 1, ""}}},
+		"ends with delimiter":   {"\"a\",\n", []parsed{{[]string{"a", ""}, 1, ""}}},
+		"quote inside a cell":   {"5\" pipe,b\n", []parsed{{[]string{"5\" pipe", "b"}, 1, ""}}},
+		"text after a quote":    {"\"a\"x,b\nc,d\n", []parsed{{nil, 1, faultBadQuote}, {[]string{"c", "d"}, 2, ""}}},
+		"open quote at the end": {"a,\"b\nc,d\ne,f", []parsed{{nil, 1, faultOpenQuote}, {[]string{"c", "d"}, 2, ""}, {[]string{"e", "f"}, 3, ""}}},
+		"open quote, far":       {"\"a\n" + strings.Repeat("b\n", MaxRecord) + "c", nil},
+		"long line":             {"a\n" + long + "\nb\n", []parsed{{[]string{"a"}, 1, ""}, {nil, 2, faultTooLong}, {[]string{"b"}, 3, ""}}},
+		"long last line":        {"a\n" + long, []parsed{{[]string{"a"}, 1, ""}, {nil, 2, faultTooLong}}},
+		"long quoted":           {"\"" + long + "\"\nb\n", []parsed{{nil, 1, faultTooLong}, {[]string{"b"}, 2, ""}}},
+		"longest":               {long[:MaxRecord] + "\nb\n", []parsed{{[]string{long[:MaxRecord]}, 1, ""}, {[]string{"b"}, 2, ""}}},
+		"lone CR":               {"a\rb,c\n", []parsed{{[]string{"a\rb", "c"}, 1, ""}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := parse(t, strings.NewReader(c.in), ',')
+			if name == "open quote, far" {
+				if len(got) != MaxRecord+2 || got[0].fault != faultOpenQuote || got[1].fault != faultNone || got[MaxRecord+1].line != MaxRecord+2 {
+					t.Fatalf("%d records, first %q", len(got), got[0].fault)
+				}
+				return
+			}
+			if !slices.EqualFunc(got, c.want, equal) {
+				t.Fatalf("got %.200v\nwant %.200v", got, c.want)
+			}
+			if len(c.in) < 1000 {
+				if slow := parse(t, iotest.OneByteReader(strings.NewReader(c.in)), ','); !slices.EqualFunc(slow, c.want, equal) {
+					t.Fatalf("byte by byte: %v", slow)
+				}
+			}
+		})
+	}
+}
+
+func equal(a, b parsed) bool {
+	return slices.Equal(a.cells, b.cells) && a.line == b.line && a.fault == b.fault
+}
+
+// A record of 100 MB costs a buffer, not 100 MB.
+func TestSplitterMemoryIsBounded(t *testing.T) {
+	sp := newSplitter(io.MultiReader(strings.NewReader("a\n"), io.LimitReader(endless{}, 100<<20), strings.NewReader("\nb\n")), ',')
+	size := len(sp.buf)
+	var faults []textFault
+	for {
+		rec, err := sp.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		faults = append(faults, rec.fault)
+		if len(rec.text) > 8<<10 {
+			t.Fatalf("a text of %d bytes was kept", len(rec.text))
+		}
+	}
+	if !slices.Equal(faults, []textFault{faultNone, faultTooLong, faultNone}) || len(sp.buf) != size {
+		t.Fatalf("%v, buffer %d", faults, len(sp.buf))
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// FuzzCSV holds the scanner to encoding/csv wherever that accepts the whole file.
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{"a,b\nc,d\n", "\"a\r\n\"\"b\",c\r\n\r\nd", "\"\",\n", "a\rb\n", "\"a\"b\n", ",\n", "\"a\n", "\r\n\r", "a,\"b\"\r"} {
+		f.Add([]byte(s), byte(','))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, delim byte) {
+		if !slices.Contains([]byte(",;\t|"), delim) {
+			delim = ','
+		}
+		got := parse(t, bytes.NewReader(data), delim)
+		r := csv.NewReader(bytes.NewReader(data))
+		r.Comma, r.FieldsPerRecord = rune(delim), -1
+		var want [][]string
+		for {
+			rec, err := r.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return // only the oracle's refusal ends the comparison; ours must not panic
+			}
+			want = append(want, rec)
+		}
+		var have [][]string
+		for _, p := range got {
+			if p.fault != faultNone {
+				t.Fatalf("refused with %s what encoding/csv reads as %q", p.fault, want)
+			}
+			have = append(have, p.cells)
+		}
+		if !slices.EqualFunc(have, want, slices.Equal) {
+			t.Fatalf("%q: got %q, want %q", data, have, want)
+		}
+	})
+}
+
+// Cutting the stream anywhere must not change what is read.
+func TestSplitterDoesNotDependOnReads(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	alphabet := []string{"a", ",", "\"", "\n", "\r\n", "\"\"", "b c"}
+	for range 300 {
+		var b strings.Builder
+		for range rng.IntN(60) {
+			b.WriteString(alphabet[rng.IntN(len(alphabet))])
+		}
+		whole := parse(t, strings.NewReader(b.String()), ',')
+		parts := parse(t, iotest.HalfReader(iotest.OneByteReader(strings.NewReader(b.String()))), ',')
+		if !slices.EqualFunc(whole, parts, equal) {
+			t.Fatalf("%q: %v and %v", b.String(), whole, parts)
+		}
+	}
+}
+
+func BenchmarkSplitAndCells(b *testing.B) {
+	var file strings.Builder
+	for i := range 10_000 {
+		file.WriteString("C0001,Ann,Lee,ann@example.com,+12065550100,,1980-01-02,F,\"Acme, Inc\",1 Main St,Springfield,IL,62701,US,gold,\n")
+		_ = i
+	}
+	data := file.String()
+	b.SetBytes(int64(len(data)))
+	b.Run("ours", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			sp := newSplitter(strings.NewReader(data), ',')
+			var cs [][]byte
+			var scratch []byte
+			for {
+				rec, err := sp.next()
+				if err != nil {
+					break
+				}
+				cs, scratch = cells(rec.text, ',', cs, scratch)
+			}
+		}
+	})
+	b.Run("encoding-csv", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			r := csv.NewReader(strings.NewReader(data))
+			r.ReuseRecord = true
+			for {
+				if _, err := r.Read(); err != nil {
+					break
+				}
+			}
+		}
+	})
+}
