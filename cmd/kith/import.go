@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -124,6 +125,14 @@ func readHeader(file *os.File) ([]string, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the header can't be read: %w", err)
+	}
+	first := map[string]int{}
+	for i, name := range header {
+		name = strings.TrimSpace(name)
+		if j, ok := first[name]; ok && name != "" {
+			return nil, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, j+1, i+1)
+		}
+		first[name] = i
 	}
 	return header, nil
 }

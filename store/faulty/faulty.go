@@ -4,6 +4,7 @@ package faulty
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 
 	"kith/store"
 )
@@ -23,29 +24,32 @@ const (
 	Checkpoint Op = "Checkpoint"
 )
 
-// Store is a store.Store that asks before and after every call whether it shall fail. Nil hooks never do.
+// Hook decides whether a call on a partition fails; nil never does.
+type Hook func(Op, store.Partition) error
+
+// Store is a store.Store that asks before and after every call whether it shall fail. Hooks may be changed at any time.
 type Store struct {
 	store.Store
-	// Before is asked before the call; its error is returned and nothing happens.
-	Before func(Op, store.Partition) error
-	// After is asked when a call that writes has succeeded; its error is returned although the write happened, as a lost
-	// answer would look.
-	After func(Op, store.Partition) error
+	beforeHook, afterHook atomic.Pointer[Hook]
 }
 
-func (s *Store) before(op Op, p store.Partition) error {
-	if s.Before == nil {
-		return nil
+// Before sets what is asked before a call; its error is returned and nothing happens.
+func (s *Store) Before(h Hook) { s.beforeHook.Store(&h) }
+
+// After sets what is asked when a call that writes has succeeded; its error is returned although the write happened, as a
+// lost answer would look.
+func (s *Store) After(h Hook) { s.afterHook.Store(&h) }
+
+func ask(hook *atomic.Pointer[Hook], op Op, p store.Partition) error {
+	if h := hook.Load(); h != nil && *h != nil {
+		return (*h)(op, p)
 	}
-	return s.Before(op, p)
+	return nil
 }
 
-func (s *Store) after(op Op, p store.Partition) error {
-	if s.After == nil {
-		return nil
-	}
-	return s.After(op, p)
-}
+func (s *Store) before(op Op, p store.Partition) error { return ask(&s.beforeHook, op, p) }
+
+func (s *Store) after(op Op, p store.Partition) error { return ask(&s.afterHook, op, p) }
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.Row, error) {

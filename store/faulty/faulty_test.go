@@ -19,12 +19,12 @@ func TestStore(t *testing.T) {
 func TestLostAnswer(t *testing.T) {
 	ctx := context.Background()
 	s := &faulty.Store{Store: mem.New()}
-	s.After = func(op faulty.Op, _ store.Partition) error {
+	s.After(func(op faulty.Op, _ store.Partition) error {
 		if op == faulty.Swap {
 			return store.ErrUnknown
 		}
 		return nil
-	}
+	})
 	p := store.Partition{Table: store.Jobs, Key: "p"}
 	if _, err := s.Swap(ctx, p, []store.Swap{{Key: []byte("k"), Value: []byte("v")}}); !errors.Is(err, store.ErrUnknown) {
 		t.Fatalf("Swap: %v, want ErrUnknown", err)
@@ -33,7 +33,7 @@ func TestLostAnswer(t *testing.T) {
 		t.Fatalf("the swap whose answer was lost did not happen: %v", err)
 	}
 	down := errors.New("disk gone")
-	s.Before = func(faulty.Op, store.Partition) error { return down }
+	s.Before(func(faulty.Op, store.Partition) error { return down })
 	if _, err := s.Get(ctx, p, []byte("k")); !errors.Is(err, down) {
 		t.Fatalf("Get: %v", err)
 	}

@@ -201,7 +201,8 @@ func TestImportSurvivesStoreFaults(t *testing.T) {
 		}
 		arm(st)
 		j := r.wait("d", id)
-		st.Before, st.After = nil, nil
+		st.Before(nil)
+		st.After(nil)
 		return outcome(j), hash(r.dump("d")), r
 	}
 	wantOutcome, wantDump, _ := importOne(t, func(*faulty.Store) {})
@@ -220,9 +221,9 @@ func TestImportSurvivesStoreFaults(t *testing.T) {
 				}
 				gotOutcome, gotDump, r := importOne(t, func(st *faulty.Store) {
 					if after {
-						st.After = hook
+						st.After(hook)
 					} else {
-						st.Before = hook
+						st.Before(hook)
 					}
 				})
 				if strings.Contains(gotOutcome, "INTERNAL_FAILURE") {
@@ -247,17 +248,17 @@ func TestPersistentFaultFailsTheJobAndWritesNothing(t *testing.T) {
 	r.expect(r.run("d", s, "id\n1\n2\n"), "SUCCEEDED 2/0/0")
 	before := hash(r.dump("d"))
 	id := r.uploaded("d", s, strings.NewReader("id\n2\n3\n"))
-	st.Before = func(op faulty.Op, p store.Partition) error {
+	st.Before(func(op faulty.Op, p store.Partition) error {
 		if op == faulty.Probe {
 			return errors.New("injected: disk error")
 		}
 		return nil
-	}
+	})
 	if err := r.startJob("d", id); err != nil {
 		t.Fatal(err)
 	}
 	j := r.wait("d", id)
-	st.Before = nil
+	st.Before(nil)
 	r.expect(j, "FAILED 0/0/0 INTERNAL_FAILURE")
 	if hash(r.dump("d")) != before {
 		t.Fatal("the failed job changed profiles")

@@ -86,12 +86,12 @@ func TestPython(t *testing.T) {
 	_, throttled := start(t, mem.New(), server.Config{Local: local, Limits: server.Limits{PerOperation: map[string]float64{"GetUploadJobPath": 1}}})
 	broken := &faulty.Store{Store: mem.New()}
 	_, faultyURL := start(t, broken, server.Config{Local: local})
-	broken.Before = func(op faulty.Op, p store.Partition) error {
+	broken.Before(func(op faulty.Op, p store.Partition) error {
 		if op == faulty.Get {
 			return errors.New("injected: the disk is gone")
 		}
 		return nil
-	}
+	})
 
 	args := []string{"-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", filepath.Join(root, "test", "sdk", "python")}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), python, args...)

@@ -1,0 +1,268 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kith/blob/disk"
+	"kith/internal/sample"
+	"kith/store/pebble"
+	"kith/upload"
+)
+
+// binDir is where binary has built, if it was called.
+var binDir string
+
+// binary builds the program once per run.
+var binary = sync.OnceValues(func() (string, error) {
+	var err error
+	if binDir, err = os.MkdirTemp("", "kith-e2e-"); err != nil {
+		return "", err
+	}
+	path := filepath.Join(binDir, "kith")
+	out, err := exec.Command("go", "build", "-o", path, "kith/cmd/kith").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+// TestMain removes what binary built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binDir != "" {
+		_ = os.RemoveAll(binDir)
+	}
+	os.Exit(code)
+}
+
+// serve starts the program on a data folder and waits until it answers.
+func serve(t *testing.T, data string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(filepath.Join(data, "local.json"))
+	cmd := exec.Command(path, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, args...)...)
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		var local struct{ Endpoint string }
+		b, err := os.ReadFile(filepath.Join(data, "local.json"))
+		if err != nil || json.Unmarshal(b, &local) != nil {
+			continue
+		}
+		if res, err := http.Get(local.Endpoint + "/healthz"); err == nil {
+			res.Body.Close()
+			return cmd
+		}
+	}
+	t.Fatalf("the server did not start: %s", log.String())
+	return nil
+}
+
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
+func kith(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	var out, info bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &info
+	err = cmd.Run()
+	return out.String(), info.String(), err
+}
+
+var jobID = regexp.MustCompile(`Upload job ([0-9a-f]{32})`)
+
+// The program is killed with SIGKILL at random moments of an import and started again: the job ends by itself, and counters
+// and profiles are those of an undisturbed run.
+func TestKillDuringImport(t *testing.T) {
+	const rows = 300_000
+	dir := t.TempDir()
+	file := filepath.Join(dir, "customers.csv")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sample.Write(f, rows, 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	calm := filepath.Join(dir, "calm")
+	stdout, stderr, err := kith(t, "import", file, "--data", calm)
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	want := counts(stdout)
+
+	data := filepath.Join(dir, "killed")
+	server := serve(t, data)
+	done := make(chan string)
+	go func() {
+		_, stderr, _ := kith(t, "import", file, "--data", data) // dies with the server
+		done <- stderr
+	}()
+	// Kill once the job runs, then at random moments of what is left.
+	waitForStart(t, data)
+	kills := 0
+	for range 3 {
+		time.Sleep(time.Duration(100+rand.IntN(700)) * time.Millisecond)
+		kill(t, server)
+		kills++
+		server = serve(t, data)
+	}
+	id := jobID.FindStringSubmatch(<-done)
+	if id == nil {
+		t.Fatal("no job id was printed")
+	}
+	stdout, stderr, err = kith(t, "jobs", id[1], "--data", data)
+	if err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	if got := counts(stdout); got != want {
+		t.Fatalf("after %d kills: %s, undisturbed: %s", kills, got, want)
+	}
+	if err := server.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Wait(); err != nil {
+		t.Fatalf("the server did not end cleanly: %v", err)
+	}
+	if a, b := dumpFolder(t, calm), dumpFolder(t, data); a != b {
+		t.Fatalf("profiles differ: %s undisturbed, %s after %d kills", a, b, kills)
+	}
+}
+
+// counts cuts the time off a result line.
+func counts(stdout string) string {
+	line, _, _ := strings.Cut(stdout, " in ")
+	return line
+}
+
+// waitForStart waits until some job's work has spilled or published something.
+func waitForStart(t *testing.T, data string) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		out, _, err := kith(t, "jobs", "--data", data)
+		if err == nil && strings.Contains(out, "IN_PROGRESS") {
+			return
+		}
+	}
+	t.Fatal("the job did not start")
+}
+
+// dumpFolder hashes all profiles of the domain "customers" in a data folder.
+func dumpFolder(t *testing.T, data string) string {
+	t.Helper()
+	st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := disk.Open(filepath.Join(data, "blob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: upload.Config{}, log: &strings.Builder{}}
+	r.start()
+	defer func() {
+		r.Stop()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	all := r.dump("customers")
+	return fmt.Sprintf("%d profiles, hash %s", len(all), hash(all))
+}
+
+func TestBackupWhileServingAndRestore(t *testing.T) {
+	dir := t.TempDir()
+	data, copied, restored := filepath.Join(dir, "data"), filepath.Join(dir, "backup"), filepath.Join(dir, "restored")
+	file := filepath.Join(dir, "customers.csv")
+	var b bytes.Buffer
+	if err := sample.Write(&b, 20_000, 8); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := serve(t, data)
+	if _, stderr, err := kith(t, "import", file, "--data", data); err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	// A second import is under way while the backup is made.
+	second := make(chan error)
+	go func() {
+		_, _, err := kith(t, "import", file, "--data", data, "--domain", "other")
+		second <- err
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if stdout, stderr, err := kith(t, "backup", copied, "--data", data); err != nil || !strings.Contains(stdout, "Backup of") {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	if _, stderr, err := kith(t, "backup", copied, "--data", data); err == nil || !strings.Contains(stderr, "not empty") {
+		t.Fatalf("a backup over a backup: %v: %s", err, stderr)
+	}
+	if err := <-second; err != nil {
+		t.Fatal(err)
+	}
+	keys, _, err := kith(t, "keys", "list", "--data", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill(t, server)
+	want := dumpFolder(t, data)
+
+	if _, stderr, err := kith(t, "restore", copied, "--data", restored); err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	if got := dumpFolder(t, restored); got != want {
+		t.Fatalf("restored %s, had %s", got, want)
+	}
+	serve(t, restored)
+	if got, _, err := kith(t, "keys", "list", "--data", restored); err != nil || got != keys {
+		t.Fatalf("%v: restored keys\n%s\nwant\n%s", err, got, keys)
+	}
+	// What was under way in the backup goes on; the same file again then updates everybody.
+	stdout, stderr, err := kith(t, "import", file, "--data", restored, "--domain", "other")
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	if !strings.HasPrefix(stdout, "SUCCEEDED") {
+		t.Fatal(stdout)
+	}
+	if _, stderr, err := kith(t, "restore", copied, "--data", restored); err == nil || !strings.Contains(stderr, "not empty") {
+		t.Fatalf("a restore over data: %v: %s", err, stderr)
+	}
+}
