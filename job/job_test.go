@@ -1,0 +1,312 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kith/job"
+	"kith/store"
+	"kith/store/faulty"
+	"kith/store/mem"
+)
+
+var ctx = context.Background()
+
+// funcs is a handler made of functions.
+type funcs struct {
+	run    func(context.Context, *job.Task) error
+	giveUp func(context.Context, *job.Task, error) (bool, error)
+}
+
+func (f funcs) Run(ctx context.Context, t *job.Task) error { return f.run(ctx, t) }
+func (f funcs) GiveUp(ctx context.Context, t *job.Task, cause error) (bool, error) {
+	if f.giveUp == nil {
+		return true, nil
+	}
+	return f.giveUp(ctx, t, cause)
+}
+
+func runner(st store.Store, owner string, h job.Handler, domains ...store.Incarnation) *job.Runner {
+	return &job.Runner{
+		Store: st, Owner: owner, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Handlers: map[string]job.Handler{"k": h},
+		Domains: func(context.Context) ([]job.Domain, error) {
+			var all []job.Domain
+			for _, inc := range domains {
+				all = append(all, job.Domain{Incarnation: inc})
+			}
+			return all, nil
+		},
+		Poll: 2 * time.Millisecond, Backoff: time.Millisecond, LeaseFor: 300 * time.Millisecond, Parallel: 8,
+	}
+}
+
+// start runs r until stop is called, which waits for its tasks.
+func start(t *testing.T, r *job.Runner) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { r.Run(ctx) })
+	stop = sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func enqueue(t *testing.T, st store.Store, inc store.Incarnation, ids ...string) {
+	t.Helper()
+	for i, id := range ids {
+		if err := job.Enqueue(ctx, st, job.Work{Kind: "k", ID: id, Incarnation: inc, Arrived: int64(i + 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("%s did not come", what)
+}
+
+func idle(t *testing.T, st store.Store, inc store.Incarnation, ids ...string) func() bool {
+	return func() bool {
+		for _, id := range ids {
+			queued, err := job.Queued(ctx, st, inc, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if queued {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// In a domain one at a time, in order of arrival, whatever the number of nodes; domains side by side.
+func TestTurn(t *testing.T) {
+	st := mem.New()
+	var mu sync.Mutex
+	running := map[store.Incarnation]int{}
+	order := map[store.Incarnation][]string{}
+	both := false
+	h := funcs{run: func(_ context.Context, task *job.Task) error {
+		mu.Lock()
+		running[task.Incarnation]++
+		if running[task.Incarnation] > 1 {
+			t.Error("two pieces of work have one turn")
+		}
+		both = both || running[1] == 1 && running[2] == 1
+		order[task.Incarnation] = append(order[task.Incarnation], task.ID)
+		mu.Unlock()
+		time.Sleep(3 * time.Millisecond)
+		mu.Lock()
+		running[task.Incarnation]--
+		mu.Unlock()
+		return nil
+	}}
+	ids := []string{"i", "h", "g", "f", "e", "d", "c", "b", "a"}
+	enqueue(t, st, 1, ids...)
+	enqueue(t, st, 1, ids...) // again: nothing changes
+	enqueue(t, st, 2, ids...)
+	start(t, runner(st, "n1", h, 1, 2))
+	start(t, runner(st, "n2", h, 1, 2))
+	until(t, "the end", func() bool { return idle(t, st, 1, ids...)() && idle(t, st, 2, ids...)() })
+	mu.Lock()
+	defer mu.Unlock()
+	if fmt.Sprint(order[1]) != fmt.Sprint(ids) || fmt.Sprint(order[2]) != fmt.Sprint(ids) || !both {
+		t.Fatalf("orders %v and %v, side by side %t", order[1], order[2], both)
+	}
+	rows := 0
+	for range st.Sweep(ctx, store.SweepRange{Table: store.Jobs}) {
+		rows++
+	}
+	if rows != 0 {
+		t.Fatalf("%d rows are left", rows)
+	}
+}
+
+func TestRetryThenGiveUp(t *testing.T) {
+	for _, done := range []bool{true, false} {
+		st := mem.New()
+		var runs, gaveUp atomic.Int64
+		h := funcs{
+			run: func(context.Context, *job.Task) error {
+				if runs.Add(1) == 8 {
+					return nil
+				}
+				if runs.Load() == 2 {
+					panic("a bug")
+				}
+				return errors.New("not yet")
+			},
+			giveUp: func(_ context.Context, task *job.Task, cause error) (bool, error) {
+				gaveUp.Add(1)
+				return done, nil
+			},
+		}
+		enqueue(t, st, 1, "a")
+		stop := start(t, runner(st, "n", h, 1))
+		until(t, "the end", idle(t, st, 1, "a"))
+		stop()
+		want, wantUps := int64(8), int64(3) // attempts 5, 6 and 7 asked and went on
+		if done {
+			want, wantUps = 5, 1
+		}
+		if runs.Load() != want || gaveUp.Load() != wantUps {
+			t.Fatalf("done %t: %d runs, gave up %d times", done, runs.Load(), gaveUp.Load())
+		}
+	}
+}
+
+// A stopped runner gives its lease back: the next one, or another node, goes on at once.
+func TestStopHandsOver(t *testing.T) {
+	st := mem.New()
+	began := make(chan struct{}, 1)
+	h := funcs{run: func(ctx context.Context, _ *job.Task) error {
+		began <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	enqueue(t, st, 1, "a")
+	slow := runner(st, "n1", h, 1)
+	slow.LeaseFor = time.Hour
+	stop := start(t, slow)
+	<-began
+	stop()
+	var attempts int
+	start(t, runner(st, "n2", funcs{run: func(_ context.Context, task *job.Task) error {
+		attempts = task.Attempts()
+		return nil
+	}}, 1))
+	until(t, "the hand-over", idle(t, st, 1, "a"))
+	if attempts != 0 {
+		t.Fatalf("a stop counted as %d failures", attempts)
+	}
+}
+
+// A process that died leaves a lease: its own node takes it over at once, another one when it has run out.
+func TestCrashTakeOver(t *testing.T) {
+	for _, owner := range []string{"n1", "n2"} {
+		st := &faulty.Store{Store: mem.New()}
+		began := make(chan struct{})
+		var once sync.Once
+		stop := start(t, runner(st, "n1", funcs{run: func(ctx context.Context, _ *job.Task) error {
+			once.Do(func() { close(began) })
+			<-ctx.Done()
+			return ctx.Err()
+		}}, 1))
+		enqueue(t, st, 1, "a")
+		<-began
+		st.Before(func(op faulty.Op, _ store.Partition) error { // nothing of the dying process is written any more
+			if op == faulty.Swap {
+				return errors.New("dead")
+			}
+			return nil
+		})
+		stop()
+		st.Before(nil)
+		at := time.Now()
+		start(t, runner(st, owner, funcs{run: func(context.Context, *job.Task) error { return nil }}, 1))
+		until(t, "the take-over", idle(t, st, 1, "a"))
+		if took := time.Since(at); owner == "n1" && took > 200*time.Millisecond {
+			t.Errorf("its own node took over after %s", took)
+		}
+	}
+}
+
+// Who lost the lease publishes nothing, however late it wakes up.
+func TestFencing(t *testing.T) {
+	st := mem.New()
+	stale := make(chan *job.Task, 1)
+	pause := make(chan struct{})
+	first := runner(st, "n1", funcs{run: func(_ context.Context, task *job.Task) error {
+		stale <- task
+		<-pause
+		return nil
+	}}, 1)
+	enqueue(t, st, 1, "a")
+	start(t, first)
+	task := <-stale
+	if _, err := task.Swap(ctx, store.Swap{Key: []byte("out"), Value: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := task.Swap(ctx, store.Swap{Key: []byte("out"), Value: []byte("2")}); !errors.Is(err, store.ErrConflict) {
+		t.Fatalf("a second insert: %v, want ErrConflict", err)
+	}
+	// The lease is taken away, as after a long pause.
+	row, err := st.Get(ctx, task.Partition(), []byte("lease"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Swap(ctx, task.Partition(), []store.Swap{{Key: []byte("lease"), Value: row.Value, Expect: row.Version}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := task.Swap(ctx, store.Swap{Key: []byte("late"), Value: []byte("x")}); !errors.Is(err, job.ErrLost) {
+		t.Fatalf("a stale task published: %v", err)
+	}
+	if _, err := st.Get(ctx, task.Partition(), []byte("late")); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal("the late row is there")
+	}
+	close(pause)
+}
+
+func TestHeartbeatKeepsTheLease(t *testing.T) {
+	st := mem.New()
+	var runs atomic.Int64
+	h := funcs{run: func(ctx context.Context, _ *job.Task) error {
+		runs.Add(1)
+		select {
+		case <-time.After(400 * time.Millisecond):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}}
+	for _, owner := range []string{"n1", "n2"} {
+		r := runner(st, owner, h, 1)
+		r.LeaseFor = 90 * time.Millisecond
+		start(t, r)
+	}
+	enqueue(t, st, 1, "a")
+	until(t, "the end", idle(t, st, 1, "a"))
+	if runs.Load() != 1 {
+		t.Fatalf("%d runs of work that outlives its first lease", runs.Load())
+	}
+}
+
+func TestDeadDomainRunsItsUndertakerOnly(t *testing.T) {
+	st := mem.New()
+	var ran sync.Map
+	r := runner(st, "n", funcs{run: func(_ context.Context, task *job.Task) error {
+		ran.Store(task.Kind, true)
+		return nil
+	}})
+	r.Handlers["undertaker"] = r.Handlers["k"]
+	r.Undertakers = map[string]bool{"undertaker": true}
+	r.Domains = func(context.Context) ([]job.Domain, error) { return []job.Domain{{Incarnation: 1, Dead: true}}, nil }
+	enqueue(t, st, 1, "a")
+	if err := job.Enqueue(ctx, st, job.Work{Kind: "undertaker", ID: "u", Incarnation: 1, Arrived: 99}); err != nil {
+		t.Fatal(err)
+	}
+	start(t, r)
+	until(t, "the end", idle(t, st, 1, "a", "u"))
+	if _, ok := ran.Load("k"); ok {
+		t.Fatal("work of a dead domain was run")
+	}
+	if _, ok := ran.Load("undertaker"); !ok {
+		t.Fatal("the undertaker did not run")
+	}
+}

@@ -1,0 +1,145 @@
+package objecttype
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNormalize(t *testing.T) {
+	for _, c := range []struct {
+		ct       ContentType
+		in, want string
+	}{
+		{String, " As Written ", "As Written"},
+		{Email, " Ann@Example.COM ", "ann@example.com"},
+		{Name, "  Ann   Lee ", "ann lee"},
+		{Phone, "+15551234567", "5551234567"}, {Phone, "(555)-123-4567", "5551234567"},
+		{Phone, "+1 (206) 345-7890", "2063457890"}, {Phone, "2063457890", "2063457890"},
+		{Phone, "0044 20 7946 0000", "442079460000"}, {Phone, "+44 20 7946 0000", "442079460000"},
+		{Phone, "22345678901", "22345678901"}, {Phone, "ext.", ""}, {Phone, "00", "00"},
+		{Number, "1", "1"}, {Number, "1.0", "1"}, {Number, "01", "1"}, {Number, "+1.50", "1.5"}, {Number, "-0", "0"}, {Number, ".5", "0.5"},
+		{Number, "5.", "5"}, {Number, "-00.10", "-0.1"}, {Number, "1e3", "1000"}, {Number, "1.5E-2", "0.015"}, {Number, "1e999999999", "1e999999999"},
+		{Number, "12345678901234567890123", "12345678901234567890123"}, {Number, "n/a", "n/a"}, {Number, ".", "."}, {Number, "", ""},
+	} {
+		if got := Normalize(c.ct, c.in); got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.ct, c.in, got, c.want)
+		}
+	}
+}
+
+func TestNormalizeIsIdempotent(t *testing.T) {
+	for _, ct := range []ContentType{String, Email, Name, Number} {
+		for _, v := range []string{" A  b ", "+01.10", "1e2", "İ", "ß@X"} {
+			once := Normalize(ct, v)
+			if twice := Normalize(ct, once); twice != once {
+				t.Errorf("%s %q: %q, then %q", ct, v, once, twice)
+			}
+		}
+	}
+}
+
+func TestAttributesSurviveTheirPaths(t *testing.T) {
+	n := 0
+	for id := uint16(1); id <= lastAttr; id++ {
+		path := Attr{ID: id}.Path()
+		if path == "" {
+			continue
+		}
+		n++
+		if back, ok := ParsePath(path); !ok || back.ID != id {
+			t.Errorf("%d is %q, which is %+v", id, path, back)
+		}
+	}
+	if n != 19+4*addressParts {
+		t.Errorf("%d attributes", n)
+	}
+	if (Attr{ID: ShippingAddress + 4}).Path() != "ShippingAddress.City" {
+		t.Error("address parts moved; they are on disk")
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	for target, ok := range map[string]bool{
+		"_profile.FirstName": true, "_profile.Address.City": true, "_profile.Attributes.My key": true, "_profile.Attributes.a.b": true,
+		"_profile.Attributes." + strings.Repeat("ü", 255): true,
+		"_profile.Attributes." + strings.Repeat("ü", 256): false,
+		"FirstName": false, "_profile.": false, "_profile.firstName": false, "_profile.Address": false, "_profile.Address.Planet": false,
+		"_profile.ProfileId": false, "_profile.ImportIds": false, "_profile.FoundByItems[]": false, "_profile.Attributes.": false, "_order.Name": false,
+	} {
+		if _, err := ParseTarget(target); (err == nil) != ok {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
+func TestSource(t *testing.T) {
+	values := map[string]any{"First": "Ann", "Last": "Lee", "None": "", "First Name": "Ann Q", "list": []any{map[string]any{"x": "1"}, map[string]any{"x": "2"}}, "obj": map[string]any{"k": "v"}}
+	lookup := func(path string) any { return values[path] }
+	for text, want := range map[string]string{
+		"_source.First":                                                  "Ann",
+		"_source.First Name":                                             "Ann Q",
+		"_source.Absent":                                                 "",
+		"{{_source.First}} {{_source.Last}}":                             "Ann Lee",
+		"x-{{_source.None}}":                                             "",
+		"x-{{_source.None}}{{_source.First}}":                            "x-Ann",
+		"{{ _source.First Name }}!":                                      "Ann Q!",
+		"{{{_source.First}}}":                                            "Ann",
+		"{{#if _source.None}}a{{else}}b{{/if}}{{_source.First}}":         "bAnn",
+		"{{#unless _source.None}}a{{/unless}}{{_source.First}}":          "aAnn",
+		"{{#with _source.obj}}{{k}}{{this.k}}{{/with}}":                  "vv",
+		"{{#each _source.list}}{{this.x}},{{/each}}{{_source.First}}":    "1,2,Ann",
+		"{{#each _source.None}}x{{else}}none {{/each}}{{_source.First}}": "none Ann",
+		"{{#removeExtraSpace}} {{_source.First}}   {{_source.None}} b {{/removeExtraSpace}}": "Ann b",
+		"<b>{{_source.Last}}&": "<b>Lee&",
+	} {
+		s, err := ParseSource(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := s.Eval(lookup); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	for _, text := range []string{"", "First", "_source.", "{{", "{{_source.a", "{{a}}", "{{}}", "x{{/if}}", "{{#if _source.a}}x", "{{#if}}x{{/if}}",
+		"{{#if _source.a}}x{{/each}}", "{{#lookup _source.a}}x{{/lookup}}", "{{#if _source.a}}{{else}}{{else}}{{/if}}", "{{else}}{{_source.a}}",
+		strings.Repeat("{{#if _source.a}}", 20) + "{{_source.a}}" + strings.Repeat("{{/if}}", 20)} {
+		if _, err := ParseSource(text); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
+func FuzzSource(f *testing.F) {
+	f.Add("{{#if _source.a}}x{{else}}{{_source.b}}{{/if}}", "v")
+	f.Add("{{#each _source.a}}{{this}}{{/each}}", "")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		s, err := ParseSource(text)
+		if err != nil {
+			return
+		}
+		if len(s.Paths()) == 0 {
+			t.Fatal("a source without a path")
+		}
+		got := s.Eval(func(string) any { return value })
+		if value == "" && got != "" && !strings.Contains(text, "{{") {
+			t.Fatalf("%q", got)
+		}
+		if empty := s.Eval(func(string) any { return nil }); empty != "" {
+			t.Fatalf("without values it yields %q", empty)
+		}
+	})
+}
+
+func FuzzNormalize(f *testing.F) {
+	f.Add("+1 (206) 555-0100")
+	f.Add("-0012.3400")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, ct := range []ContentType{String, Number, Phone, Email, Name} {
+			n := Normalize(ct, s)
+			if ct != Phone && ct != Name && ct != Email && Normalize(ct, n) != n {
+				t.Fatalf("%s %q: %q is not stable", ct, s, n)
+			}
+		}
+	})
+}

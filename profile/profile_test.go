@@ -1,0 +1,195 @@
+package profile
+
+import (
+	"bytes"
+	"iter"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"kith/objecttype"
+)
+
+var (
+	first = objecttype.Attr{ID: objecttype.FirstName}
+	tier  = objecttype.Attr{Custom: "tier"}
+)
+
+func say(kind Kind, time int64, text string, change ...func(*Value)) sourced {
+	v := Value{Attr: first, Text: text, Stamp: Stamp{Time: time}}
+	for _, c := range change {
+		c(&v)
+	}
+	return sourced{string(rune(kind)) + text, &Contribution{Kind: kind, Expires: 100, Values: []Value{v}}}
+}
+
+func priority(n int64) func(*Value)   { return func(v *Value) { v.Stamp.Priority = n } }
+func sourceTime(n int64) func(*Value) { return func(v *Value) { v.Stamp.SourceTime = n } }
+func row(n int64) func(*Value)        { return func(v *Value) { v.Stamp.Row = n } }
+func blank(v *Value)                  { v.Blank = true }
+
+// TestFold is the table of spec/core.md 4.5, and what design says of imports.
+func TestFold(t *testing.T) {
+	for name, c := range map[string]struct {
+		parts []sourced
+		want  string
+	}{
+		"newest import":                    {[]sourced{say(Import, 1, "a"), say(Import, 2, "b")}, "b"},
+		"later row of one import":          {[]sourced{say(Import, 1, "a", row(9)), say(Import, 1, "b", row(3))}, "a"},
+		"import replaces manual":           {[]sourced{say(Manual, 1, "m"), say(Import, 2, "i")}, "i"},
+		"manual after import":              {[]sourced{say(Import, 1, "i"), say(Manual, 2, "m")}, "m"},
+		"object leaves manual":             {[]sourced{say(Manual, 1, "m"), say(Object, 2, "o")}, "m"},
+		"object with priority over manual": {[]sourced{say(Manual, 1, "m"), say(Object, 2, "o", priority(9))}, "o"},
+		"manual over priority":             {[]sourced{say(Object, 1, "o", priority(1)), say(Manual, 2, "m")}, "m"},
+		"stronger priority":                {[]sourced{say(Object, 1, "a", priority(2)), say(Object, 2, "b", priority(1))}, "b"},
+		"weaker priority":                  {[]sourced{say(Object, 1, "a", priority(1)), say(Object, 2, "b", priority(2))}, "a"},
+		"none is weakest":                  {[]sourced{say(Object, 1, "a", priority(5)), say(Object, 2, "b")}, "a"},
+		"import leaves priority":           {[]sourced{say(Object, 1, "o", priority(3)), say(Import, 2, "i")}, "o"},
+		"import protects nothing":          {[]sourced{say(Import, 5, "i"), say(Object, 6, "o", sourceTime(1))}, "o"},
+		"older source time":                {[]sourced{say(Object, 1, "a", sourceTime(50)), say(Object, 2, "b", sourceTime(40))}, "a"},
+		"same source time, last write":     {[]sourced{say(Object, 1, "a", sourceTime(50)), say(Object, 2, "b", sourceTime(50))}, "b"},
+		"manual then import then object":   {[]sourced{say(Manual, 1, "m"), say(Import, 2, "i"), say(Object, 3, "o")}, "o"},
+		"a blank masks":                    {[]sourced{say(Import, 1, "i"), say(Manual, 2, "", blank)}, ""},
+		"an import fills a blank":          {[]sourced{say(Manual, 1, "", blank), say(Import, 2, "i")}, "i"},
+		"an object does not":               {[]sourced{say(Manual, 1, "", blank), say(Object, 2, "o")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 10 { // the order in which parts are read must not matter
+				rand.Shuffle(len(c.parts), func(i, j int) { c.parts[i], c.parts[j] = c.parts[j], c.parts[i] })
+				if got := fold(ID{}, c.parts).Get(first); got != c.want {
+					t.Fatalf("%q, want %q", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestContributionSurvivesItsEncoding(t *testing.T) {
+	base := Stamp{Time: 1700000000000000, Row: 12}
+	c := &Contribution{
+		Kind: Import, Expires: 1800000000000000, Stamp: base, Extra: []IndexKey{{"upload:x", "v"}},
+		Values: []Value{
+			{Attr: first, Text: "Zoë", Stamp: base},
+			{Attr: objecttype.Attr{ID: objecttype.BillingAddress + 9}, Text: "1", Stamp: Stamp{Time: 5, Row: 2, Priority: 3, SourceTime: 4}},
+			{Attr: tier, Blank: true, Stamp: base},
+		},
+	}
+	b := c.Append(nil)
+	back, err := DecodeContribution(b)
+	if err != nil || !reflect.DeepEqual(back, c) {
+		t.Fatalf("%v\ngot  %+v\nwant %+v", err, back, c)
+	}
+	for n := range b {
+		if _, err := DecodeContribution(b[:n]); err == nil && n < fixedHeader {
+			t.Fatalf("%d of %d bytes were accepted", n, len(b))
+		}
+	}
+}
+
+func FuzzDecodeContribution(f *testing.F) {
+	f.Add((&Contribution{Kind: Import, Stamp: Stamp{Time: 1}, Values: []Value{{Attr: tier, Text: "x", Stamp: Stamp{Time: 1}}}}).Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := DecodeContribution(b)
+		if err != nil {
+			return
+		}
+		again, err := DecodeContribution(c.Append(nil))
+		if err != nil || !reflect.DeepEqual(again, c) {
+			t.Fatalf("%v: %+v and %+v", err, c, again)
+		}
+	})
+}
+
+func TestMergeRows(t *testing.T) {
+	v := func(a objecttype.Attr, s string) Value { return Value{Attr: a, Text: s} }
+	got := MergeRows([]Value{v(first, "a"), v(tier, "x")}, []Value{v(objecttype.Attr{ID: objecttype.LastName}, "l"), v(tier, "y")})
+	want := []Value{v(first, "a"), v(objecttype.Attr{ID: objecttype.LastName}, "l"), v(tier, "y")}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("%+v", got)
+	}
+}
+
+func TestImportIDsAscend(t *testing.T) {
+	const at = 1795435200123456
+	var ids []ID
+	for _, job := range []int64{at, at + 1000} {
+		for bucket := range 3 {
+			for n := range uint32(3) {
+				ids = append(ids, ImportID(job, bucket, n))
+			}
+		}
+	}
+	if !slices.IsSortedFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) }) {
+		t.Fatalf("%v", ids)
+	}
+	id := ids[0]
+	if id[6]>>4 != 7 || id[8]>>6 != 2 {
+		t.Fatalf("%s is no UUIDv7", id)
+	}
+	if back, ok := ParseID(id.String()); !ok || back != id {
+		t.Fatal("an id must survive its text")
+	}
+	for _, bad := range []string{"", "0", "G0000000000000000000000000000000", "A0000000000000000000000000000000"} {
+		if _, ok := ParseID(bad); ok {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func TestWriteTimeIsBehindEverything(t *testing.T) {
+	for _, c := range [][4]int64{{10, 0, 0, 10}, {10, 20, 0, 21}, {10, 5, 30, 31}, {10, 40, 30, 41}} {
+		if got := WriteTime(c[0], c[1], c[2]); got != c[3] {
+			t.Errorf("WriteTime%v = %d", c[:3], got)
+		}
+	}
+}
+
+func TestUnionAndIntersection(t *testing.T) {
+	id := func(n byte) ID { return ID{n} }
+	stream := func(ns ...byte) func(func(ID, error) bool) {
+		return func(yield func(ID, error) bool) {
+			for _, n := range ns {
+				if !yield(id(n), nil) {
+					return
+				}
+			}
+		}
+	}
+	collect := func(seq func(func(ID, error) bool)) (got []byte) {
+		for i, err := range seq {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, i[0])
+		}
+		return got
+	}
+	type seqs = []func(func(ID, error) bool)
+	for _, c := range []struct {
+		in   seqs
+		or   []byte
+		both []byte
+	}{
+		{seqs{}, nil, nil},
+		{seqs{stream(1, 3)}, []byte{1, 3}, []byte{1, 3}},
+		{seqs{stream(1, 3, 5), stream(2, 3, 4, 5), stream(3, 5, 9)}, []byte{1, 2, 3, 4, 5, 9}, []byte{3, 5}},
+		{seqs{stream(1), stream()}, []byte{1}, nil},
+	} {
+		var list []func(func(ID, error) bool)
+		list = append(list, c.in...)
+		if got := collect(union(toSeq(list))); !slices.Equal(got, c.or) {
+			t.Errorf("union %v, want %v", got, c.or)
+		}
+		if got := collect(intersection(toSeq(list))); !slices.Equal(got, c.both) {
+			t.Errorf("intersection %v, want %v", got, c.both)
+		}
+	}
+}
+
+func toSeq(list []func(func(ID, error) bool)) (out []iter.Seq2[ID, error]) {
+	for _, s := range list {
+		out = append(out, s)
+	}
+	return out
+}

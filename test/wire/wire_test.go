@@ -1,0 +1,173 @@
+// Package wire plays recorded requests and compares the answers byte by byte: status, headers and body.
+//
+// A script in testdata is a txtar archive: a file "name.request" holds the request line, headers, an empty line and the body;
+// "name.response" the answer. `go test ./test/wire -update` records the answers anew; the difference is what to review.
+// Ids, times and tokens are written as <id>, <time> and <token>. {job} in a request is the last id of an upload job.
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"kith/access"
+	"kith/blob/disk"
+	"kith/node"
+	"kith/server"
+	"kith/store/mem"
+)
+
+var update = flag.Bool("update", false, "record the answers anew")
+
+var volatile = []struct {
+	pattern *regexp.Regexp
+	name    string
+}{
+	{regexp.MustCompile(`"NextToken":"[A-Za-z0-9_-]+"`), `"NextToken":"<token>"`},
+	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "<id>"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "<id>"},
+	{regexp.MustCompile(`\b1[0-9]{9}\.[0-9]{3}\b`), "<time>"},
+	{regexp.MustCompile(`\b20[0-9]{6}T[0-9]{6}Z\b`), "<time>"},
+	{regexp.MustCompile(`KITH[A-Z2-7]{16}`), "<key>"},
+	{regexp.MustCompile(`"SecretAccessKey":"[^"]+"`), `"SecretAccessKey":"<secret>"`},
+}
+
+var shownHeaders = []string{"Allow", "Content-Type", "X-Amzn-Errortype"}
+
+var jobID = regexp.MustCompile(`"JobId":"([0-9a-f]{32})"`)
+
+func TestScripts(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, path := range scripts {
+		t.Run(filepath.Base(path), func(t *testing.T) { play(t, path) })
+	}
+}
+
+func play(t *testing.T, path string) {
+	blobs, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything, err := access.ParsePolicy(access.Everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Start(node.Config{
+		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "wire",
+		Server: server.Config{Local: &access.Key{ID: "WIRE", Secret: "secret", Policy: everything}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(n.Handler)
+	defer func() {
+		web.Close()
+		n.Stop()
+	}()
+
+	script, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded []txtar.File
+	job := ""
+	for i, f := range script.Files {
+		name, ok := strings.CutSuffix(f.Name, ".request")
+		if !ok {
+			continue
+		}
+		got, body := send(t, web.URL, strings.ReplaceAll(string(f.Data), "{job}", job))
+		if m := jobID.FindStringSubmatch(body); m != nil {
+			job = m[1]
+		}
+		recorded = append(recorded, f, txtar.File{Name: name + ".response", Data: []byte(got)})
+		if *update {
+			continue
+		}
+		if i+1 >= len(script.Files) || script.Files[i+1].Name != name+".response" {
+			t.Errorf("%s has no recorded answer", name)
+		} else if want := string(script.Files[i+1].Data); want != got {
+			t.Errorf("%s\ngot:\n%s\nwant:\n%s", name, got, want)
+		}
+	}
+	if *update {
+		script.Files = recorded
+		if err := os.WriteFile(path, txtar.Format(script), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// send plays one request and returns the answer as it is recorded, and its body as it came.
+func send(t *testing.T, base, text string) (recorded, raw string) {
+	t.Helper()
+	head, body, _ := strings.Cut(text, "\n\n")
+	lines := strings.Split(strings.TrimRight(head, "\n"), "\n")
+	method, target, _ := strings.Cut(lines[0], " ")
+	body = strings.TrimSuffix(body, "\n")
+	r, err := http.NewRequestWithContext(context.Background(), method, base+target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := true
+	for _, line := range lines[1:] {
+		k, v, _ := strings.Cut(line, ": ")
+		if k == "Unsigned" {
+			sign = false
+			continue
+		}
+		r.Header.Set(k, v)
+	}
+	if sign {
+		sum := sha256.Sum256([]byte(body))
+		creds := aws.Credentials{AccessKeyID: "WIRE", SecretAccessKey: "secret"}
+		if err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(sum[:]), "profile", "us-east-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := http.DefaultTransport.RoundTrip(r) // no redirects, no retries
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(bufio.NewReader(res.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Header.Get("X-Amzn-Requestid") == "" {
+		t.Errorf("%s: no request id", lines[0])
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%d\n", res.StatusCode)
+	for _, h := range shownHeaders {
+		if v := res.Header.Get(h); v != "" {
+			fmt.Fprintf(&out, "%s: %s\n", h, v)
+		}
+	}
+	fmt.Fprintf(&out, "\n%s\n", b)
+	recorded = out.String()
+	for _, v := range volatile {
+		recorded = v.pattern.ReplaceAllString(recorded, v.name)
+	}
+	return recorded, string(b)
+}
