@@ -146,6 +146,41 @@ func Keys(values []Value, own []domain.Key, emit func(name, value string)) {
 	}
 }
 
+// MayCombine says whether adding a contribution can give a profile keys that neither has alone: a key of several attributes,
+// some parts of which come from the one and some from the other.
+func MayCombine(have, add []Value, own []domain.Key) bool {
+	nameParts := [...]objecttype.Attr{{ID: objecttype.FirstName}, {ID: objecttype.MiddleName}, {ID: objecttype.LastName}}
+	if partsMix(have, add, nameParts[:]) {
+		return true
+	}
+	for _, k := range own {
+		if len(k.Parts) < 2 {
+			continue
+		}
+		var parts []objecttype.Attr
+		for _, part := range k.Parts {
+			a, _ := objecttype.ParsePath(part.Attribute)
+			parts = append(parts, a)
+		}
+		if partsMix(have, add, parts) {
+			return true
+		}
+	}
+	return false
+}
+
+// partsMix says whether the winning parts may come from both: the addition brings some, and leaves or may lose some.
+func partsMix(have, add []Value, parts []objecttype.Attr) bool {
+	brings, leaves := false, false
+	for _, a := range parts {
+		i := slices.IndexFunc(have, func(v Value) bool { return v.Attr == a })
+		added := find(add, a) != ""
+		brings = brings || added
+		leaves = leaves || i >= 0 && (!added || have[i].Stamp.Priority > 0)
+	}
+	return brings && leaves
+}
+
 // OwnKey returns the normalised value of one of the domain's own keys, or "" when a part of it is missing.
 func OwnKey(values []Value, k domain.Key) string {
 	var tuple []string

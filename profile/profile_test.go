@@ -193,3 +193,25 @@ func toSeq(list []func(func(ID, error) bool)) (out []iter.Seq2[ID, error]) {
 	}
 	return out
 }
+
+func TestMayCombine(t *testing.T) {
+	v := func(id uint16, s string, priority int64) Value {
+		return Value{Attr: objecttype.Attr{ID: id}, Text: s, Stamp: Stamp{Priority: priority}}
+	}
+	ann, lee, q := v(objecttype.FirstName, "Ann", 0), v(objecttype.LastName, "Lee", 0), v(objecttype.MiddleName, "Q", 0)
+	for name, c := range map[string]struct {
+		have, add []Value
+		want      bool
+	}{
+		"nothing there":       {nil, []Value{ann, lee}, false},
+		"all replaced":        {[]Value{ann, lee}, []Value{ann, lee}, false},
+		"none brought":        {[]Value{ann, lee}, nil, false},
+		"one of two":          {[]Value{ann}, []Value{lee}, true},
+		"middle stays":        {[]Value{ann, q, lee}, []Value{ann, lee}, true},
+		"a priority may stay": {[]Value{v(objecttype.FirstName, "Anna", 1), lee}, []Value{ann, lee}, true},
+	} {
+		if got := MayCombine(c.have, c.add, nil); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -302,6 +302,9 @@ func (w *work) verify(r *profile.Reader, id profile.ID, g *group) error {
 	if err != nil {
 		return err
 	}
+	if !profile.MayCombine(p.Values, c.Values, w.rec.Keys) {
+		return nil
+	}
 	known := map[profile.IndexKey]bool{}
 	note := func(name, value string) { known[profile.IndexKey{Name: name, Value: value}] = true }
 	profile.Keys(p.Values, w.rec.Keys, note)
