@@ -3,7 +3,8 @@
 // Operations: CreateAccessKey, ListAccessKeys, DeleteAccessKey (additions).
 //
 // Rows: table catalog, partition "access-keys", row key = access key id, a Swap row holding a JSON record; the secret in it
-// is sealed. A secret leaves the server once, in the answer of CreateAccessKey.
+// is sealed. A secret leaves the server once, in the answer of CreateAccessKey. Partition "master-key" holds a text sealed
+// under the master key, so that another key is noticed at the start.
 package access
 
 import (
@@ -165,6 +166,28 @@ func (s *Service) Empty(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// CheckMaster compares the master key with the one the data was made under, which it writes down the first time.
+func (s *Service) CheckMaster(ctx context.Context) error {
+	const text = "kith"
+	key := []byte("sealed")
+	p := store.Partition{Table: store.Catalog, Key: "master-key"}
+	row, err := s.Store.Get(ctx, p, key)
+	if errors.Is(err, store.ErrNotFound) {
+		_, err = s.Store.Swap(ctx, p, []store.Swap{{Key: key, Value: s.Sealer.Seal("master key check", "", []byte(text))}})
+		if errors.Is(err, store.ErrConflict) {
+			return s.CheckMaster(ctx)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := s.Sealer.Open("master key check", "", row.Value); err != nil {
+		return errors.New("the master key is not the one this data was made under: restore master.key or KITH_MASTER_KEY")
+	}
+	return nil
 }
 
 type identityKey struct{}

@@ -37,6 +37,9 @@ import (
 // MaxBody bounds a request body; the largest legal one is ten objects of 256000 characters, escaped.
 const MaxBody = 6 << 20
 
+// bodyTime is how long a request body may take.
+const bodyTime = time.Minute
+
 // Config is what the edge needs.
 type Config struct {
 	Domains  *domain.Service
@@ -174,10 +177,13 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *string) error {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := readBody(r)
 	if err != nil {
 		return err
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	// Authentication comes before everything that could tell a stranger what exists.
 	who, err := s.verifier.Verify(r, body)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type client struct {
 	*customerprofiles.Client
 	endpoint string
 	creds    aws.CredentialsProvider
+	http     *http.Client
 	close    func() error
 }
 
@@ -42,8 +44,8 @@ func connect(cmd *cobra.Command) (*client, error) {
 	found := readLocal(data)
 	if endpoint != "" {
 		endpoint = strings.TrimSuffix(endpoint, "/")
-		if found != nil && found.Endpoint == endpoint && healthy(ctx, endpoint) {
-			return newClient(found.Endpoint, credentials.NewStaticCredentialsProvider(found.AccessKeyID, found.SecretAccessKey, "")), nil
+		if found != nil && found.Endpoint == endpoint && found.healthy(ctx) {
+			return found.client(), nil
 		}
 		conf, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(defaultRegion))
 		if err != nil {
@@ -52,16 +54,16 @@ func connect(cmd *cobra.Command) (*client, error) {
 		if _, err := conf.Credentials.Retrieve(ctx); err != nil {
 			return nil, errors.New("--endpoint needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
 		}
-		return newClient(endpoint, conf.Credentials), nil
+		return newClient(endpoint, conf.Credentials, http.DefaultClient), nil
 	}
-	if found != nil && healthy(ctx, found.Endpoint) {
-		return newClient(found.Endpoint, credentials.NewStaticCredentialsProvider(found.AccessKeyID, found.SecretAccessKey, "")), nil
+	if found != nil && found.healthy(ctx) {
+		return found.client(), nil
 	}
-	p, err := startProgram(&Config{Listen: "127.0.0.1:0", Data: data, URLLife: duration(24 * time.Hour)}, cmd.ErrOrStderr())
+	p, err := startProgram(&Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour)}, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(p.url, credentials.NewStaticCredentialsProvider(p.local.AccessKeyID, p.local.SecretAccessKey, ""))
+	c := p.local.client()
 	c.close = p.close
 	return c, nil
 }
@@ -71,14 +73,15 @@ func addClientFlags(cmd *cobra.Command) {
 	addDataFlag(cmd.Flags())
 }
 
-func healthy(ctx context.Context, endpoint string) bool {
+// healthy says whether the server that wrote the file still answers.
+func (l *local) healthy(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/healthz", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, l.Endpoint+"/healthz", nil)
 	if err != nil {
 		return false
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := l.httpClient().Do(r)
 	if err != nil {
 		return false
 	}
@@ -86,12 +89,33 @@ func healthy(ctx context.Context, endpoint string) bool {
 	return res.StatusCode == http.StatusOK
 }
 
-func newClient(endpoint string, creds aws.CredentialsProvider) *client {
+func (l *local) client() *client {
+	return newClient(l.Endpoint, credentials.NewStaticCredentialsProvider(l.AccessKeyID, l.SecretAccessKey, ""), l.httpClient())
+}
+
+// httpClient trusts exactly the certificate that the server wrote down.
+func (l *local) httpClient() *http.Client {
+	if l.Certificate == nil {
+		return http.DefaultClient
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate itself
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, l.Certificate) {
+				return errors.New("the server's certificate is not the one in local.json")
+			}
+			return nil
+		},
+	}}}
+}
+
+func newClient(endpoint string, creds aws.CredentialsProvider, web *http.Client) *client {
 	return &client{
 		Client: customerprofiles.New(customerprofiles.Options{
-			BaseEndpoint: aws.String(endpoint), Region: defaultRegion, Credentials: creds,
+			BaseEndpoint: aws.String(endpoint), Region: defaultRegion, Credentials: creds, HTTPClient: web,
 		}),
-		endpoint: endpoint, creds: creds, close: func() error { return nil },
+		endpoint: endpoint, creds: creds, http: web, close: func() error { return nil },
 	}
 }
 
@@ -123,7 +147,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if err := v4.NewSigner().SignHTTP(ctx, creds, r, hex.EncodeToString(sum[:]), "profile", defaultRegion, time.Now()); err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := c.http.Do(r)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func envName(flag string) string {
 }
 
 func addServeFlags(f *pflag.FlagSet) {
-	f.String("listen", "127.0.0.1:8320", "address to listen on")
+	f.String("listen", defaultListen, "address to listen on")
 	addDataFlag(f)
 	f.String("public-url", "", "scheme and host clients reach the server by, for upload URLs (default: those of each request)")
 	f.Bool("dev", false, "accept any access key; loopback only")

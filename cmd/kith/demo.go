@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,7 +38,7 @@ type next. The folder goes when the demo ends.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "exit instead of serving on")
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8320", "loopback address to listen on")
+	cmd.Flags().StringVar(&listen, "listen", defaultListen, "loopback address to listen on")
 	return cmd
 }
 
@@ -62,7 +63,7 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (err err
 	if err := writeSample(path); err != nil {
 		return err
 	}
-	c := newClient(p.url, credentials.NewStaticCredentialsProvider("demo", "demo", ""))
+	c := newClient(p.url, credentials.NewStaticCredentialsProvider("demo", "demo", ""), http.DefaultClient)
 
 	step("CreateDomain, CreateUploadJob, GetUploadJobPath, PUT, StartUploadJob, GetUploadJob")
 	if err := importFile(ctx, c, path, importOptions{domain: demoDomain, expire: importExpiry}, out, out); err != nil {

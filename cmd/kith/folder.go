@@ -183,6 +183,8 @@ type local struct {
 	Endpoint        string
 	AccessKeyID     string
 	SecretAccessKey string
+	// Certificate is the server's own, DER: these commands trust exactly it.
+	Certificate []byte `json:",omitzero"`
 }
 
 func localPath(dir string) string { return filepath.Join(dir, "local.json") }

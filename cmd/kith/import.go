@@ -219,7 +219,7 @@ func putFile(ctx context.Context, c *client, domain, id string, file *os.File, i
 	r.Header.Set(upload.HeaderAlgorithm, "AES256")
 	r.Header.Set(upload.HeaderKey, *path.ClientToken)
 	r.Header.Set(upload.HeaderKeyMD5, base64.StdEncoding.EncodeToString(sum[:]))
-	res, err := http.DefaultClient.Do(r)
+	res, err := c.http.Do(r)
 	_ = bar.Finish()
 	fmt.Fprintln(info)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,12 @@ import (
 	"kith/node"
 	"kith/server"
 	"kith/upload"
+)
+
+const (
+	defaultListen = "127.0.0.1:8320"
+	// ownServer is the address of a server that lives as long as one command.
+	ownServer = "127.0.0.1:0"
 )
 
 // drainFor is how long requests in flight may take when the server ends.
@@ -95,13 +103,20 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	if c.TLSCert != "" {
 		scheme = "https"
 	}
-	p.url = scheme + "://" + listener.Addr().String()
+	p.url = scheme + "://" + reachable(listener.Addr())
 	id, secret := access.NewKeyPair()
 	everything, err := access.ParsePolicy(access.Everything)
 	if err != nil {
 		return err
 	}
 	p.local = local{Endpoint: p.url, AccessKeyID: id, SecretAccessKey: secret}
+	var cert tls.Certificate
+	if c.TLSCert != "" {
+		if cert, err = tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			return errors.Join(usageError("the certificate can't be used: %w", err), listener.Close())
+		}
+		p.local.Certificate = cert.Certificate[0]
+	}
 	p.node, err = node.Start(node.Config{
 		Store: p.folder.store, Blobs: p.folder.blobs, Master: p.folder.master, Owner: p.folder.owner, Log: log,
 		Backup: p.folder.backup,
@@ -117,15 +132,18 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if err := p.node.Access.CheckMaster(context.Background()); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	if err := p.firstKey(c, out); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	p.http = &http.Server{Handler: p.node.Handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	p.http = &http.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, Handler: p.node.Handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() {
 		var err error
 		if c.TLSCert != "" {
-			err = p.http.ServeTLS(listener, c.TLSCert, c.TLSKey)
+			err = p.http.ServeTLS(listener, "", "")
 		} else {
 			err = p.http.Serve(listener)
 		}
@@ -139,6 +157,15 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	return nil
 }
 
+// reachable is the address a command on this machine dials: a wildcard listens on loopback too.
+func reachable(addr net.Addr) string {
+	a, ok := addr.(*net.TCPAddr)
+	if !ok || !a.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(a.Port))
+}
+
 // firstKey makes the root key of a new data folder and prints it, once, ready to paste.
 func (p *program) firstKey(c *Config, out io.Writer) error {
 	ctx := context.Background()
@@ -149,6 +176,10 @@ func (p *program) firstKey(c *Config, out io.Writer) error {
 	key, err := p.node.Access.CreateAccessKey(ctx, &api.CreateAccessKeyRequest{Description: api.Ptr("root"), Policy: api.Ptr(access.Everything)})
 	if err != nil {
 		return fmt.Errorf("create the root access key: %w", err)
+	}
+	endpoint := p.url
+	if c.Listen == ownServer {
+		endpoint = "http://" + defaultListen // where "kith serve" will be; this server ends with the command
 	}
 	_, err = fmt.Fprintf(out, `
 The root access key of this data folder, shown only now:
@@ -163,7 +194,7 @@ The root access key of this data folder, shown only now:
                         aws_access_key_id="%[1]s",
                         aws_secret_access_key="%[2]s")
 
-`, *key.AccessKeyId, *key.SecretAccessKey, p.url)
+`, *key.AccessKeyId, *key.SecretAccessKey, endpoint)
 	return err
 }
 

@@ -643,5 +643,5 @@ func (s *Store) Checkpoint(ctx context.Context, dir string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// Close implements store.Store.
-func (s *Store) Close() error { return s.db.Close() }
+// Close implements store.Store. It flushes first, so that the next start has no log to replay.
+func (s *Store) Close() error { return errors.Join(s.db.Flush(), s.db.Close()) }

@@ -2,8 +2,15 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -47,6 +54,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// insecure asks servers whose certificates a test has made.
+var insecure = http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
+
 // serve starts the program on a data folder and waits until it answers.
 func serve(t *testing.T, data string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -71,7 +81,7 @@ func serve(t *testing.T, data string, args ...string) *exec.Cmd {
 		if err != nil || json.Unmarshal(b, &local) != nil {
 			continue
 		}
-		if res, err := http.Get(local.Endpoint + "/healthz"); err == nil {
+		if res, err := insecure.Get(local.Endpoint + "/healthz"); err == nil {
 			res.Body.Close()
 			return cmd
 		}
@@ -264,5 +274,43 @@ func TestBackupWhileServingAndRestore(t *testing.T) {
 	}
 	if _, stderr, err := kith(t, "restore", copied, "--data", restored); err == nil || !strings.Contains(stderr, "not empty") {
 		t.Fatalf("a restore over data: %v: %s", err, stderr)
+	}
+}
+
+// With a certificate the server may listen everywhere; commands on its machine trust the certificate it wrote down.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(crand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cert, private := write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", keyDER)
+	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "c.csv")
+	if err := os.WriteFile(file, []byte("id\n1\n2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, data, "--listen", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", private)
+	stdout, stderr, err := kith(t, "import", file, "--data", data)
+	if err != nil || !strings.HasPrefix(stdout, "SUCCEEDED: 2 created") {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	if _, stderr, err := kith(t, "serve", "--data", data, "--listen", "127.0.0.1:0"); err == nil || !strings.Contains(stderr, "is in use by another kith process") {
+		t.Fatalf("two servers on one folder: %v: %s", err, stderr)
 	}
 }
