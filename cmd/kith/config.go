@@ -27,12 +27,15 @@ type Config struct {
 	TLSCert      string `toml:"tls_cert"`      // PEM file; with TLSKey
 	TLSKey       string `toml:"tls_key"`       // PEM file
 
-	URLLife      duration           `toml:"url_life"`       // of upload URLs, up to 168h [15m]
-	KeepFiles    duration           `toml:"keep_files"`     // uploaded files after the job's end [168h]
-	KeepRejects  duration           `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
-	MaxFileBytes int64              `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
-	MetricsToken string             `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
-	Limits       map[string]float64 `toml:"limits"`         // requests per second and domain, by operation; "*" for all others
+	URLLife      duration `toml:"url_life"`       // of upload URLs, up to 168h [15m]
+	KeepFiles    duration `toml:"keep_files"`     // uploaded files after the job's end [168h]
+	KeepRejects  duration `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
+	MaxFileBytes int64    `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
+	MetricsToken string   `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
+	// quiet leaves warnings and errors of the log, for servers inside other commands.
+	quiet bool
+
+	Limits map[string]float64 `toml:"limits"` // requests per second and domain, by operation; "*" for all others
 }
 
 // duration is a time.Duration as text, such as "15m".

@@ -220,8 +220,7 @@ func putFile(ctx context.Context, c *client, domain, id string, file *os.File, i
 	r.Header.Set(upload.HeaderKey, *path.ClientToken)
 	r.Header.Set(upload.HeaderKeyMD5, base64.StdEncoding.EncodeToString(sum[:]))
 	res, err := c.http.Do(r)
-	_ = bar.Finish()
-	fmt.Fprintln(info)
+	endBar(bar, info)
 	if err != nil {
 		return fmt.Errorf("upload the file: %w", err)
 	}
@@ -237,6 +236,14 @@ func newBar(size int64, what string, w io.Writer, isBytes bool) *progressbar.Pro
 	return progressbar.NewOptions64(size, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(isBytes), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionUseANSICodes(false), progressbar.OptionSetVisibility(isTerminal(w)))
+}
+
+// endBar leaves the line a visible bar stands on.
+func endBar(bar *progressbar.ProgressBar, w io.Writer) {
+	_ = bar.Finish()
+	if isTerminal(w) {
+		fmt.Fprintln(w)
+	}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -269,8 +276,7 @@ func followJob(ctx context.Context, c *client, domain, id string, out, info io.W
 			return fmt.Errorf("upload job %s was not started yet", id)
 		}
 		if api.Val(details.Stage) == "finished" {
-			_ = bar.Finish()
-			fmt.Fprintln(info)
+			endBar(bar, info)
 			return printResult(ctx, c, domain, job, &details, out, info)
 		}
 		bar.Describe("Importing: " + api.Val(details.Stage))

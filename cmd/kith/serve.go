@@ -79,7 +79,11 @@ func startProgram(c *Config, out io.Writer) (*program, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	level := slog.LevelInfo
+	if c.quiet {
+		level = slog.LevelWarn
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	f, err := openFolder(c.Data, log)
 	if err != nil {
 		return nil, err
