@@ -567,3 +567,120 @@ func TestDeleteDomainDuringAnImport(t *testing.T) {
 		r.expect(r.run("d", spec{key: "id", fields: []string{"id:id:AccountNumber"}}, "id\n1\n"), "SUCCEEDED 1/0/0")
 	})
 }
+
+// A key that a profile has no longer is a hint without confirmation: the row makes a new customer.
+func TestStaleIndexRowsMatchNobody(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		fields := []string{"id:id:AccountNumber", "mail:mail:EmailAddress:EMAIL_ADDRESS"}
+		r.expect(r.run("d", spec{key: "id", fields: fields}, "id,mail\n1,old@example.com\n"), "SUCCEEDED 1/0/0")
+		r.expect(r.run("d", spec{key: "id", fields: fields}, "id,mail\n1,new@example.com\n"), "SUCCEEDED 0/1/0")
+		if got := r.search("d", "_email", "old@example.com"); len(got) != 0 {
+			t.Fatalf("the old address finds %v", got)
+		}
+		r.expect(r.run("d", spec{key: "mail", fields: fields}, "id,mail\n2,old@example.com\n3,NEW@example.com\n"), "SUCCEEDED 1/1/0")
+		if got := r.search("d", "_account", "1", "2", "3"); !slices.Equal(got, []string{"2", "3"}) {
+			t.Fatalf("found %v", got)
+		}
+	})
+}
+
+// Another node stops the job between the decision about a bucket and its publication: the bucket must not count.
+func TestNothingIsPublishedAfterAStop(t *testing.T) {
+	st := &faulty.Store{Store: mem.New()}
+	r := newRig(t, st, upload.Config{BucketBytes: 8 << 10, MemoryBytes: 1, StopPollEvery: time.Hour})
+	r.domain("d")
+	other := &upload.Service{Store: r.store, Blobs: r.blobs, Domains: r.Domains, Sealer: r.Uploads.Sealer, Now: r.clock.now, Log: r.Log}
+	id := r.uploaded("d", sampleSpec, strings.NewReader(sampleFile(t, 500, 9)))
+	var swaps atomic.Int64
+	var stopped atomic.Pointer[string]
+	st.Before(func(op faulty.Op, p store.Partition) error {
+		if op != faulty.Swap || p.Key != "work/"+id || swaps.Add(1) != 9 {
+			return nil
+		}
+		if _, err := other.StopUploadJob(ctx, &api.StopUploadJobRequest{DomainName: api.Ptr("d"), JobId: &id}); err != nil {
+			return err
+		}
+		text := outcome(r.get("d", id))
+		stopped.Store(&text)
+		return nil
+	})
+	if err := r.startJob("d", id); err != nil {
+		t.Fatal(err)
+	}
+	end := outcome(r.wait("d", id))
+	if stopped.Load() == nil || !strings.HasPrefix(end, "STOPPED") || end == "STOPPED 0/0/0" {
+		t.Fatalf("the test stopped nothing in the middle: %s", end)
+	}
+	if end != *stopped.Load() {
+		t.Fatalf("%s at the stop, %s at the end", *stopped.Load(), end)
+	}
+}
+
+// A profile that is deleted while an import writes to it stays deleted, and what was written goes with the next sweep.
+func TestDeletedProfilesStayDeleted(t *testing.T) {
+	st := &faulty.Store{Store: mem.New()}
+	r := newRig(t, st, upload.Config{})
+	r.domain("d")
+	s := spec{key: "id", fields: []string{"id:id:AccountNumber"}}
+	r.expect(r.run("d", s, "id\n1\n2\n"), "SUCCEEDED 2/0/0")
+	find := func(account string) string {
+		out, err := r.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: api.Ptr("d"), KeyName: api.Ptr("_account"), Values: []string{account}})
+		if err != nil || len(out.Items) != 1 {
+			t.Fatalf("%v, %v", out, err)
+		}
+		return *out.Items[0].ProfileId
+	}
+	one, two := find("1"), find("2")
+	remove := func(id string) error {
+		_, err := r.Profiles.DeleteProfile(ctx, &api.DeleteProfileRequest{DomainName: api.Ptr("d"), ProfileId: &id})
+		return err
+	}
+	var once sync.Once
+	st.Before(func(op faulty.Op, p store.Partition) error {
+		var err error
+		if op == faulty.WriteRun && p.Table == store.Profile {
+			once.Do(func() { err = remove(one) })
+		}
+		return err
+	})
+	r.expect(r.run("d", s, "id\n1\n2\n"), "SUCCEEDED 0/2/0")
+	st.Before(func(op faulty.Op, p store.Partition) error { // the second deletion is cut off behind its tombstone
+		if op == faulty.Write {
+			return errors.New("injected: cut off")
+		}
+		return nil
+	})
+	if err := remove(two); err == nil {
+		t.Fatal("the deletion was not cut off")
+	}
+	st.Before(nil)
+	if got := r.dump("d"); len(got) != 0 {
+		t.Fatalf("deleted profiles came back: %v", got)
+	}
+	if err := remove(two); !errors.Is(err, fault.NotFound) {
+		t.Fatalf("a second deletion: %v", err)
+	}
+	if err := r.QueueSweeps(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		contributions, index := 0, 0
+		for row := range st.Sweep(ctx, store.SweepRange{Table: store.Profile}) {
+			if row.Row.Key[0] == 'c' {
+				contributions++
+			}
+		}
+		for range st.Sweep(ctx, store.SweepRange{Table: store.Index}) {
+			index++
+		}
+		if contributions == 0 && index == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d contributions and %d index rows are left", contributions, index)
+		}
+	}
+	r.expect(r.run("d", s, "id\n1\n"), "SUCCEEDED 1/0/0")
+}
