@@ -276,6 +276,7 @@ func (r *Runner) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed error // one domain's trouble must not keep the others waiting
 	for _, d := range domains {
 		r.mu.Lock()
 		busy := r.running[d.Incarnation] != nil || len(r.running) >= r.Parallel
@@ -285,13 +286,12 @@ func (r *Runner) look(ctx context.Context) error {
 		}
 		t, err := r.next(ctx, d)
 		if err != nil {
-			return err
-		}
-		if t != nil {
+			failed = errors.Join(failed, err)
+		} else if t != nil {
 			r.start(ctx, d, t)
 		}
 	}
-	return nil
+	return failed
 }
 
 // next returns the task of the domain's turn if this node may run it now.

@@ -2,6 +2,7 @@ package objecttype
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -104,11 +105,12 @@ func (a Attr) AddressPart() (base uint16, part int) {
 	return a.ID - uint16(part), part
 }
 
-// ParsePath returns the attribute of a path below _profile.
+// ParsePath returns the attribute of a path below _profile. Names of custom attributes have 1 to 255 characters and no control
+// characters, which key names on disk use as separators.
 func ParsePath(path string) (Attr, bool) {
 	if name, ok := strings.CutPrefix(path, customPrefix); ok {
 		n := utf8.RuneCountInString(name)
-		return Attr{Custom: name}, n >= 1 && n <= 255
+		return Attr{Custom: name}, n >= 1 && n <= 255 && !strings.ContainsFunc(name, unicode.IsControl)
 	}
 	id, ok := byPath[path]
 	return Attr{ID: id}, ok

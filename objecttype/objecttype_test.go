@@ -63,7 +63,7 @@ func TestParseTarget(t *testing.T) {
 		"_profile.FirstName": true, "_profile.Address.City": true, "_profile.Attributes.My key": true, "_profile.Attributes.a.b": true,
 		"_profile.Attributes." + strings.Repeat("ü", 255): true,
 		"_profile.Attributes." + strings.Repeat("ü", 256): false,
-		"FirstName": false, "_profile.": false, "_profile.firstName": false, "_profile.Address": false, "_profile.Address.Planet": false,
+		"_profile.Attributes.a\x01b":                      false, "FirstName": false, "_profile.": false, "_profile.firstName": false, "_profile.Address": false, "_profile.Address.Planet": false,
 		"_profile.ProfileId": false, "_profile.ImportIds": false, "_profile.FoundByItems[]": false, "_profile.Attributes.": false, "_order.Name": false,
 	} {
 		if _, err := ParseTarget(target); (err == nil) != ok {

@@ -124,14 +124,14 @@ func expiry(b []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b[2:])), nil
 }
 
-// DecodeContribution reads an encoded contribution. Its strings are copies.
+// DecodeContribution reads an encoded contribution. Its strings are parts of one copy.
 func DecodeContribution(b []byte) (*Contribution, error) {
 	expires, err := expiry(b)
 	if err != nil {
 		return nil, err
 	}
 	c := &Contribution{Kind: Kind(b[1]), Expires: expires}
-	d := decoder{b: b[10:]}
+	d := decoder{s: string(b[10:])}
 	c.Stamp = d.stamp()
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		c.Extra = append(c.Extra, IndexKey{d.text(), d.text()})
@@ -139,15 +139,20 @@ func DecodeContribution(b []byte) (*Contribution, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	c.Values, err = DecodeValues(d.b, c.Stamp)
+	c.Values, err = decodeValues(d.s, c.Stamp)
 	return c, err
 }
 
-// DecodeValues reads encoded values; those without a stamp of their own get base.
-func DecodeValues(b []byte, base Stamp) ([]Value, error) {
-	d := decoder{b: b}
-	var values []Value
-	for len(d.b) > 0 && d.err == nil {
+// DecodeValues reads encoded values; those without a stamp of their own get base. Its strings are parts of one copy.
+func DecodeValues(b []byte, base Stamp) ([]Value, error) { return decodeValues(string(b), base) }
+
+// valueGuess is about how many bytes an encoded value has; it sizes slices.
+const valueGuess = 12
+
+func decodeValues(s string, base Stamp) ([]Value, error) {
+	d := decoder{s: s}
+	values := make([]Value, 0, len(s)/valueGuess+1)
+	for len(d.s) > 0 && d.err == nil {
 		head := d.uvarint()
 		v := Value{Stamp: base, Blank: head&flagBlank != 0}
 		if head>>2 > 0xffff {
@@ -170,44 +175,50 @@ func DecodeValues(b []byte, base Stamp) ([]Value, error) {
 }
 
 type decoder struct {
-	b   []byte
+	s   string
 	err error
 }
 
 func (d *decoder) uvarint() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.fail()
-		return 0
+	var n uint64
+	for i := 0; i < len(d.s) && i < binary.MaxVarintLen64; i++ {
+		c := d.s[i]
+		if c < 0x80 {
+			d.s = d.s[i+1:]
+			return n | uint64(c)<<(7*i)
+		}
+		n |= uint64(c&0x7f) << (7 * i)
 	}
-	d.b = d.b[size:]
-	return n
+	d.fail()
+	return 0
 }
 
 func (d *decoder) stamp() (s Stamp) {
-	if len(d.b) < 8 {
+	if len(d.s) < 8 {
 		d.fail()
 		return s
 	}
-	s.Time = int64(binary.BigEndian.Uint64(d.b))
-	d.b = d.b[8:]
+	for i := range 8 {
+		s.Time = s.Time<<8 | int64(d.s[i])
+	}
+	d.s = d.s[8:]
 	s.Row, s.Priority, s.SourceTime = int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())
 	return s
 }
 
 func (d *decoder) text() string {
 	n := d.uvarint()
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.s)) {
 		d.fail()
 		return ""
 	}
-	s := string(d.b[:n])
-	d.b = d.b[n:]
+	s := d.s[:n]
+	d.s = d.s[n:]
 	return s
 }
 
 func (d *decoder) fail() {
-	d.b = nil
+	d.s = ""
 	if d.err == nil {
 		d.err = fmt.Errorf("%w: it ends too early", ErrCorrupt)
 	}

@@ -39,7 +39,6 @@ type entry struct {
 // number and source, and applies the rules one after another: they are no total order, so the newest does not always win.
 func fold(id ID, parts []sourced) *Profile {
 	p := &Profile{ID: id}
-	var all []entry
 	for _, part := range parts {
 		p.Expires = max(p.Expires, part.Expires)
 		for _, k := range part.Extra {
@@ -47,31 +46,54 @@ func fold(id ID, parts []sourced) *Profile {
 				p.Private = append(p.Private, k)
 			}
 		}
-		for _, v := range part.Values {
-			all = append(all, entry{v, part.Kind, part.source})
+	}
+	if len(parts) == 1 && !slices.ContainsFunc(parts[0].Values, func(v Value) bool { return v.Blank }) {
+		p.Values = parts[0].Values
+		return p
+	}
+	// The parts are sorted by attribute: merge them, one attribute at a time.
+	rest := make([][]Value, len(parts))
+	for i, part := range parts {
+		rest[i] = part.Values
+		p.Values = slices.Grow(p.Values, len(part.Values))
+	}
+	var rivals []entry
+	for {
+		var next *objecttype.Attr
+		for _, values := range rest {
+			if len(values) > 0 && (next == nil || values[0].Attr.Less(*next)) {
+				next = &values[0].Attr
+			}
+		}
+		if next == nil {
+			return p
+		}
+		attr := *next
+		rivals = rivals[:0]
+		for i := range rest {
+			for len(rest[i]) > 0 && rest[i][0].Attr == attr {
+				rivals = append(rivals, entry{rest[i][0], parts[i].Kind, parts[i].source})
+				rest[i] = rest[i][1:]
+			}
+		}
+		if winner := contest(rivals); !winner.Blank {
+			p.Values = append(p.Values, winner)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b entry) int {
-		if a.Attr != b.Attr {
-			if a.Attr.Less(b.Attr) {
-				return -1
-			}
-			return 1
-		}
+}
+
+// contest folds the values of one attribute.
+func contest(rivals []entry) Value {
+	slices.SortStableFunc(rivals, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.Stamp.Time, b.Stamp.Time), cmp.Compare(a.Stamp.Row, b.Stamp.Row), strings.Compare(a.source, b.source))
 	})
-	for i := 0; i < len(all); {
-		winner := all[i]
-		for i++; i < len(all) && all[i].Attr == winner.Attr; i++ {
-			if replaces(all[i], winner) {
-				winner = all[i]
-			}
-		}
-		if !winner.Blank {
-			p.Values = append(p.Values, winner.Value)
+	winner := rivals[0]
+	for _, r := range rivals[1:] {
+		if replaces(r, winner) {
+			winner = r
 		}
 	}
-	return p
+	return winner.Value
 }
 
 // replaces says whether a value written later replaces the present one (spec/core.md 4.5, and for imports 1.8: an operator

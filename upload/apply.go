@@ -13,6 +13,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"kith/blob"
 	"kith/store"
@@ -59,7 +60,73 @@ func (w *work) applyTable(ctx context.Context, table store.Table, runs map[int]r
 		}
 		cursors = append(cursors, c)
 	}
-	return w.Store.WriteRun(ctx, table, w.merged(&cursors))
+	return w.Store.WriteRun(ctx, table, ahead(w.merged(&cursors)))
+}
+
+// aheadRows is how many rows ahead moves at a time.
+const aheadRows = 1024
+
+// aheadBatch is rows whose bytes lie in one arena.
+type aheadBatch struct {
+	rows  []store.RunRow
+	arena []byte
+	err   error
+}
+
+// ahead reads a sequence in a goroutine of its own, so that merging runs and building tables go side by side.
+func ahead(rows iter.Seq2[store.RunRow, error]) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		full, free := make(chan *aheadBatch, 6), make(chan *aheadBatch, 6)
+		for range cap(free) {
+			free <- &aheadBatch{}
+		}
+		quit := make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer close(quit)
+		wg.Go(func() {
+			defer close(full)
+			b := <-free
+			flush := func() bool {
+				full <- b // never blocks: it has room for all batches there are
+				select {
+				case b = <-free:
+					b.rows, b.arena = b.rows[:0], b.arena[:0]
+					return true
+				case <-quit:
+					return false
+				}
+			}
+			for row, err := range rows {
+				if err != nil {
+					b.err = err
+					flush()
+					return
+				}
+				m := &row.Mutation
+				from := len(b.arena)
+				b.arena = append(append(b.arena, m.Key...), m.Value...)
+				mid := from + len(m.Key)
+				m.Key, m.Value = b.arena[from:mid:mid], b.arena[mid:len(b.arena):len(b.arena)]
+				if b.rows = append(b.rows, row); len(b.rows) == aheadRows && !flush() {
+					return
+				}
+			}
+			flush()
+		})
+		for b := range full {
+			for _, row := range b.rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if b.err != nil {
+				yield(store.RunRow{}, b.err)
+				return
+			}
+			free <- b
+		}
+	}
 }
 
 // merged streams the rows of all cursors in order.
@@ -68,7 +135,7 @@ func (w *work) merged(cursors *cursorHeap) iter.Seq2[store.RunRow, error] {
 		heap.Init(cursors)
 		for cursors.Len() > 0 {
 			c := (*cursors)[0]
-			row := store.RunRow{Incarnation: w.task.Incarnation, Partition: c.row.part, Mutation: store.Mutation{Key: c.row.key, Value: c.row.value, Time: w.job.Time}}
+			row := store.RunRow{Incarnation: w.task.Incarnation, Partition: c.partition, Mutation: store.Mutation{Key: c.key, Value: c.value, Time: w.job.Time}}
 			if !yield(row, nil) {
 				return
 			}
@@ -89,10 +156,11 @@ func (w *work) merged(cursors *cursorHeap) iter.Seq2[store.RunRow, error] {
 
 // cursor reads a section of a run.
 type cursor struct {
-	blob blob.Reader
-	r    *bufio.Reader
-	row  runRow
-	part []byte
+	blob       blob.Reader
+	r          *bufio.Reader
+	partition  string
+	part       []byte // the same, as it was read
+	key, value []byte
 }
 
 func (c *cursor) close() { _ = c.blob.Close() }
@@ -102,7 +170,7 @@ func (c *cursor) next() (bool, error) {
 	if _, err := c.r.Peek(1); errors.Is(err, io.EOF) {
 		return false, nil
 	}
-	for i, dst := range [...]*[]byte{&c.part, &c.row.key, &c.row.value} {
+	for i, dst := range [...]*[]byte{&c.part, &c.key, &c.value} {
 		n, err := binary.ReadUvarint(c.r)
 		if err != nil || n > store.MaxBatch {
 			return false, fmt.Errorf("a run is damaged: %w", errors.Join(err, io.ErrUnexpectedEOF))
@@ -114,8 +182,8 @@ func (c *cursor) next() (bool, error) {
 		if _, err := io.ReadFull(c.r, *dst); err != nil {
 			return false, fmt.Errorf("a run is damaged: %w", err)
 		}
-		if i == 0 && c.row.part != string(c.part) {
-			c.row.part = string(c.part)
+		if i == 0 && c.partition != string(c.part) {
+			c.partition = string(c.part)
 		}
 	}
 	return true, nil
@@ -126,10 +194,10 @@ type cursorHeap []*cursor
 
 func (h cursorHeap) Len() int { return len(h) }
 func (h cursorHeap) Less(i, j int) bool {
-	if c := strings.Compare(h[i].row.part, h[j].row.part); c != 0 {
+	if c := strings.Compare(h[i].partition, h[j].partition); c != 0 {
 		return c < 0
 	}
-	return bytes.Compare(h[i].row.key, h[j].row.key) < 0
+	return bytes.Compare(h[i].key, h[j].key) < 0
 }
 func (h cursorHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 

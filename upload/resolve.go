@@ -3,6 +3,7 @@ package upload
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -140,7 +141,10 @@ func (w *work) resolveBucket(ctx context.Context, read *readResult, bucket int) 
 		return err
 	}
 	res.Failed = rejects.n
-	run := w.build(groups, bucket, &res.Counters)
+	run, err := w.build(groups, bucket, &res.Counters)
+	if err != nil {
+		return err
+	}
 	if res.Run, res.IndexFrom, err = w.writeRun(ctx, run, bucket); err != nil {
 		return err
 	}
@@ -351,16 +355,41 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, bucket int
 }
 
 // runRow is a row of a run. Within a section rows ascend by partition and key.
-type runRow struct {
-	part       string
-	key, value []byte
+type runRow struct{ part, key, value []byte }
+
+func compareRunRows(a, b *runRow) int {
+	if c := bytes.Compare(a.part, b.part); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.key, b.key)
 }
 
-type run struct{ profiles, index []runRow }
+// run is the outcome of a bucket before it is stored. Index rows are kept by the name of their key.
+type run struct {
+	profiles []runRow
+	index    map[string][]runRow
+	arena    []byte
+}
+
+// bytes returns a slice of the arena that holds the parts one after another.
+func (r *run) bytes(parts ...string) []byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if n > cap(r.arena)-len(r.arena) {
+		r.arena = make([]byte, 0, max(256<<10, n))
+	}
+	from := len(r.arena)
+	for _, p := range parts {
+		r.arena = append(r.arena, p...)
+	}
+	return r.arena[from:len(r.arena):len(r.arena)]
+}
 
 // build decides what becomes of every group and collects the rows to write.
-func (w *work) build(groups []*group, bucket int, c *Counters) *run {
-	out := &run{}
+func (w *work) build(groups []*group, bucket int, c *Counters) (*run, error) {
+	out := &run{index: map[string][]runRow{}}
 	var minted uint32
 	for _, g := range groups {
 		if len(g.matches) > 1 {
@@ -377,35 +406,50 @@ func (w *work) build(groups []*group, bucket int, c *Counters) *run {
 		}
 		con, err := w.contribution(g)
 		if err != nil {
-			panic(err) // the same bytes were decoded before, or written by the read stage of this run
+			return nil, err
 		}
+		con.Extra = append(con.Extra, g.extra...)
 		source := w.source(g)
+		rowKey := profile.IndexRowKey(make([]byte, 0, len(id)+len(source)), id, source)
 		for _, k := range con.IndexKeys(w.rec.Keys) {
-			out.index = append(out.index, runRow{part: profile.IndexPartition(k.Name, k.Value), key: profile.IndexRowKey(nil, id, source)})
+			out.index[k.Name] = append(out.index[k.Name], runRow{part: out.bytes(profile.IndexPartition(k.Name, k.Value)), key: rowKey})
 		}
-		for _, k := range g.extra {
-			out.index = append(out.index, runRow{part: profile.IndexPartition(k.Name, k.Value), key: profile.IndexRowKey(nil, id, source)})
-			con.Extra = append(con.Extra, k)
-		}
-		var value []byte
+		value := con.AppendHeader(make([]byte, 0, 64+len(g.body)))
 		if g.all == nil {
-			value = append(con.AppendHeader(nil), g.body...)
+			value = append(value, g.body...)
 		} else {
-			value = con.Append(nil)
+			value = con.Append(value[:0])
 		}
-		out.profiles = append(out.profiles, runRow{part: string(id[:]), key: profile.ContributionKey(source), value: value})
+		out.profiles = append(out.profiles, runRow{part: rowKey[:len(id)], key: profile.ContributionKey(source), value: value})
 	}
-	slices.SortFunc(out.profiles, compareRunRows)
-	slices.SortFunc(out.index, compareRunRows)
-	out.index = slices.CompactFunc(out.index, func(a, b runRow) bool { return compareRunRows(a, b) == 0 })
-	return out
+	return out, nil
 }
 
-func compareRunRows(a, b runRow) int {
-	if c := strings.Compare(a.part, b.part); c != 0 {
-		return c
+// inOrder calls do for rows in ascending order. All partitions share their first skip bytes. It sorts by the eight bytes
+// behind them, and by the rows themselves where these agree.
+func inOrder(rows []runRow, skip int, do func(*runRow) error) error {
+	type head struct {
+		prefix uint64
+		row    int32
 	}
-	return bytes.Compare(a.key, b.key)
+	heads := make([]head, len(rows))
+	for i := range rows {
+		var b [8]byte
+		copy(b[:], rows[i].part[skip:])
+		heads[i] = head{binary.BigEndian.Uint64(b[:]), int32(i)}
+	}
+	slices.SortFunc(heads, func(a, b head) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		return compareRunRows(&rows[a.row], &rows[b.row])
+	})
+	for _, h := range heads {
+		if err := do(&rows[h.row]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeRun stores a run: the rows of profiles, then those of the index, each as three lengths-and-bytes. It returns where
@@ -423,18 +467,21 @@ func (w *work) writeRun(ctx context.Context, r *run, bucket int) (name string, i
 	buf := bufio.NewWriterSize(b, 256<<10)
 	var frame []byte
 	var written int64
-	for i, section := range [][]runRow{r.profiles, r.index} {
-		if i == 1 {
-			indexFrom = written
-		}
-		for _, row := range section {
-			frame = append(binary.AppendUvarint(frame[:0], uint64(len(row.part))), row.part...)
-			frame = append(binary.AppendUvarint(frame, uint64(len(row.key))), row.key...)
-			frame = append(binary.AppendUvarint(frame, uint64(len(row.value))), row.value...)
-			written += int64(len(frame))
-			if _, err := buf.Write(frame); err != nil {
-				return "", 0, err
-			}
+	put := func(row *runRow) error {
+		frame = append(binary.AppendUvarint(frame[:0], uint64(len(row.part))), row.part...)
+		frame = append(binary.AppendUvarint(frame, uint64(len(row.key))), row.key...)
+		frame = append(binary.AppendUvarint(frame, uint64(len(row.value))), row.value...)
+		written += int64(len(frame))
+		_, err := buf.Write(frame)
+		return err
+	}
+	if err := inOrder(r.profiles, 0, put); err != nil {
+		return "", 0, err
+	}
+	indexFrom = written
+	for _, key := range slices.Sorted(maps.Keys(r.index)) {
+		if err := inOrder(r.index[key], len(key)+1, put); err != nil {
+			return "", 0, err
 		}
 	}
 	if err := buf.Flush(); err != nil {

@@ -61,7 +61,7 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 		f.master, err = access.LoadMasterKey(os.Getenv("KITH_MASTER_KEY"), dir)
 	}
 	if err == nil {
-		f.owner, err = nodeID(filepath.Join(dir, "node-id"))
+		f.owner, err = nodeID(filepath.Join(dir, nodeIDFile))
 	}
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -72,6 +72,8 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 func (f *folder) close() error {
 	return errors.Join(f.blobs.Close(), f.store.Close())
 }
+
+const nodeIDFile = "node-id"
 
 func nodeID(path string) (string, error) {
 	b, err := os.ReadFile(path)
@@ -116,9 +118,11 @@ func (f *folder) backup(ctx context.Context, dir string) (int64, error) {
 	if err := copyTree(ctx, filepath.Join(f.dir, "blob"), filepath.Join(dir, "blob"), true); err != nil {
 		return 0, err
 	}
-	err := copyFile(filepath.Join(f.dir, access.MasterKeyFile), filepath.Join(dir, access.MasterKeyFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the key may come from the environment
-		return 0, err
+	// The key may come from the environment. The node's name lets a restored folder go on with its imports at once.
+	for _, name := range []string{access.MasterKeyFile, nodeIDFile} {
+		if err := copyFile(filepath.Join(f.dir, name), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
 	}
 	return treeSize(dir)
 }

@@ -3,6 +3,8 @@ import uuid
 
 import pytest
 
+from conftest import run_job
+
 
 def test_life_of_a_domain(client):
     name = "life-" + uuid.uuid4().hex[:8]
@@ -64,6 +66,26 @@ def test_paging(client):
         client.list_upload_jobs(DomainName=names[0], NextToken=token)
     for n in names:
         client.delete_domain(DomainName=n)
+
+
+def test_page_tokens_are_bound(client, domain):
+    other = "bound-" + uuid.uuid4().hex[:8]
+    client.create_domain(DomainName=other, DefaultExpirationDays=1)
+    fields = {"id": {"Source": "_source.id", "Target": "_profile.AccountNumber"},
+              "p": {"Source": "_source.p", "Target": "_profile.PhoneNumber", "ContentType": "PHONE_NUMBER"}}
+    for _ in range(2):
+        client.create_upload_job(DomainName=domain, DisplayName="j", Fields=fields, UniqueKey="id")
+    token = client.list_upload_jobs(DomainName=domain, MaxResults=1)["NextToken"]
+    assert client.list_upload_jobs(DomainName=domain, MaxResults=5, NextToken=token)["Items"]
+    with pytest.raises(client.exceptions.BadRequestException):
+        client.list_upload_jobs(DomainName=other, MaxResults=1, NextToken=token)
+    run_job(client, domain, fields, "id", "id,p\n1,2065550100\n2,2065550100\n")
+    search = dict(DomainName=domain, KeyName="_phone", MaxResults=1)
+    token = client.search_profiles(Values=["2065550100"], **search)["NextToken"]
+    assert client.search_profiles(Values=["2065550100"], NextToken=token, **search)["Items"]
+    with pytest.raises(client.exceptions.BadRequestException):
+        client.search_profiles(Values=["+1 206 555 0100"], NextToken=token, **search)
+    client.delete_domain(DomainName=other)
 
 
 def test_upload_jobs_newest_first_with_paginator(client, domain):
