@@ -44,7 +44,7 @@ type splitter struct {
 }
 
 func newSplitter(r io.Reader, delim byte) *splitter {
-	return &splitter{r: r, delim: delim, buf: make([]byte, 4*MaxRecord), line: 1}
+	return &splitter{r: r, delim: delim, buf: make([]byte, 2*MaxRecord), line: 1}
 }
 
 // fill reads until n unread bytes are there or the stream ends.
@@ -138,46 +138,58 @@ func (s *splitter) quoted(first int) (record, error) {
 // inside quotes.
 func recordEnd(b []byte, delim byte) (int, textFault) {
 	for i := 0; ; {
-		if i < len(b) && b[i] == '"' { // a quoted field
-			for i++; ; {
-				j := bytes.IndexByte(b[i:], '"')
-				if j < 0 {
-					return len(b) + 1, faultOpenQuote
-				}
-				i += j + 1
-				if i < len(b) && b[i] == '"' {
-					i++
-					continue
-				}
+		// Outside quotes: the line ends the record, unless a quote opens a field before.
+		end := bytes.IndexByte(b[i:], '\n')
+		if end < 0 {
+			end = len(b)
+		} else {
+			end += i
+		}
+		q := opensAt(b[:end], i, delim)
+		if q < 0 {
+			return min(end+1, len(b)), faultNone
+		}
+		// Inside quotes: a single quote closes the field.
+		for i = q + 1; ; {
+			j := bytes.IndexByte(b[i:], '"')
+			if j < 0 {
+				return len(b) + 1, faultOpenQuote
+			}
+			i += j + 1
+			if i == len(b) || b[i] != '"' {
 				break
 			}
-			switch {
-			case i == len(b):
-				return i, faultNone
-			case b[i] == '\n':
-				return i + 1, faultNone
-			case b[i] == '\r' && i+1 == len(b):
-				return i + 1, faultNone
-			case b[i] == '\r' && b[i+1] == '\n':
-				return i + 2, faultNone
-			case b[i] == delim:
-				i++
-				continue
-			}
+			i++
+		}
+		switch {
+		case i == len(b):
+			return i, faultNone
+		case b[i] == '\n':
+			return i + 1, faultNone
+		case b[i] == '\r' && i+1 == len(b):
+			return i + 1, faultNone
+		case b[i] == '\r' && b[i+1] == '\n':
+			return i + 2, faultNone
+		case b[i] != delim:
 			return i, faultBadQuote
 		}
-		j := i
-		for j < len(b) && b[j] != delim && b[j] != '\n' {
-			j++
-		}
-		if j == len(b) {
-			return j, faultNone
-		}
-		i = j + 1
-		if b[j] == '\n' {
-			return i, faultNone
-		}
+		i++
 	}
+}
+
+// opensAt returns the first quote in b that opens a field, or -1. A field begins at from.
+func opensAt(b []byte, from int, delim byte) int {
+	for i := from; i < len(b); {
+		j := bytes.IndexByte(b[i:], '"')
+		if j < 0 {
+			return -1
+		}
+		if i += j; i == from || b[i-1] == delim {
+			return i
+		}
+		i++
+	}
+	return -1
 }
 
 // tooLong skips a line that is over the limit and has no place in memory. nl is where it ends, if that is known.
