@@ -129,6 +129,16 @@ func (s *Service) load(ctx context.Context, rec *domain.Record, id string) (*Job
 	return decodeJob(id, row)
 }
 
+// find returns a domain and a job of it; the domain is looked for first.
+func (s *Service) find(ctx context.Context, domainName, id *string) (*domain.Record, *Job, error) {
+	rec, err := s.Domains.Lookup(ctx, *domainName)
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := s.load(ctx, rec, *id)
+	return rec, j, err
+}
+
 func decodeJob(id string, row store.Row) (*Job, error) {
 	j := &Job{ID: id, Version: row.Version}
 	if err := json.Unmarshal(row.Value, j); err != nil {

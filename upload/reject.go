@@ -170,11 +170,7 @@ type rejectAt struct {
 // ListUploadJobRejects lists the rows that were not imported: first those found while reading, in file order, then those
 // found while resolving, by bucket.
 func (s *Service) ListUploadJobRejects(ctx context.Context, in *api.ListUploadJobRejectsRequest) (*api.ListUploadJobRejectsResponse, error) {
-	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
-	if err != nil {
-		return nil, err
-	}
-	j, err := s.load(ctx, rec, *in.JobId)
+	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
 	if err != nil {
 		return nil, err
 	}

@@ -118,11 +118,7 @@ const maxURL = 2048
 
 // GetUploadJobPath returns a fresh pre-signed URL for the job's file, and the job's client token.
 func (s *Service) GetUploadJobPath(ctx context.Context, in *api.GetUploadJobPathRequest) (*api.GetUploadJobPathResponse, error) {
-	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
-	if err != nil {
-		return nil, err
-	}
-	j, err := s.load(ctx, rec, *in.JobId)
+	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
 	if err != nil {
 		return nil, err
 	}
@@ -170,11 +166,7 @@ var (
 // ReceiveFile stores the body as the job's file, sealed with the client's key. verify is asked when the body has ended and
 // before the file counts. A body that fails leaves the file there was. It returns the file's entity tag.
 func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key blob.Key, body io.Reader, verify func() error) (etag string, err error) {
-	rec, err := s.Domains.Lookup(ctx, domainName)
-	if err != nil {
-		return "", err
-	}
-	j, err := s.load(ctx, rec, id)
+	rec, j, err := s.find(ctx, &domainName, &id)
 	if err != nil {
 		return "", err
 	}
@@ -304,11 +296,7 @@ func (s *Service) StopUploadJob(ctx context.Context, in *api.StopUploadJobReques
 
 // GetUploadJob returns a job with its counters.
 func (s *Service) GetUploadJob(ctx context.Context, in *api.GetUploadJobRequest) (*api.GetUploadJobResponse, error) {
-	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
-	if err != nil {
-		return nil, err
-	}
-	j, err := s.load(ctx, rec, *in.JobId)
+	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
 	if err != nil {
 		return nil, err
 	}
@@ -376,11 +364,7 @@ func (s *Service) ListUploadJobs(ctx context.Context, in *api.ListUploadJobsRequ
 
 // GetUploadJobDetails tells what the API has no member for: the stage, what was detected, and why a job failed.
 func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobDetailsRequest) (*api.GetUploadJobDetailsResponse, error) {
-	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
-	if err != nil {
-		return nil, err
-	}
-	j, err := s.load(ctx, rec, *in.JobId)
+	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
 	if err != nil {
 		return nil, err
 	}
