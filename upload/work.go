@@ -271,12 +271,12 @@ func (w *work) finish(ctx context.Context) error {
 	if err := w.apply(ctx, runs); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
+	w.clearSpills(ctx, read) // nothing needs them once applying has begun
 	c := sum(read, runs)
 	if err := w.conclude(ctx, c); err != nil {
 		return err
 	}
 	w.Log.Info("upload job ended", "job", w.job.ID, "status", w.job.Status, "created", c.Created, "updated", c.Updated, "failed", c.Failed)
-	w.clearSpills(ctx, read)
 	return nil
 }
 
