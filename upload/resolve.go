@@ -32,7 +32,14 @@ type group struct {
 	// matches are the profiles that have the key, two at most.
 	matches []profile.ID
 	extra   []profile.IndexKey
+	// hits counts the index rows seen; last is the newest of them when there may be more.
+	hits int
+	last []byte
 }
+
+// maxHits is how many index rows of a key are verified in sorted order with those of all other keys. A value that very many
+// profiles hold, or held, is followed further one by one, until two profiles confirm it.
+const maxHits = 64
 
 // resolve is the second stage: it publishes a run for every bucket that has none.
 func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runResult) error {
@@ -232,7 +239,7 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 	var all []candidate
 	probes := func(yield func(store.Probe) bool) {
 		for _, g := range groups {
-			if !yield(store.Probe{Partition: w.m.index + "\x01" + g.key}) {
+			if !yield(store.Probe{Partition: w.m.index + "\x01" + g.key, Range: store.Range{Limit: maxHits}}) {
 				return
 			}
 		}
@@ -246,6 +253,9 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 			continue
 		}
 		c := candidate{id, groups[hit.Index]}
+		if c.group.hits++; c.group.hits == maxHits {
+			c.group.last = bytes.Clone(hit.Row.Key)
+		}
 		if n := len(all); n == 0 || all[n-1] != c {
 			all = append(all, c)
 		}
@@ -285,7 +295,50 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 			return err
 		}
 	}
-	return settle()
+	if err := settle(); err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if g.last != nil && len(g.matches) < 2 {
+			if err := w.matchRest(ctx, g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// matchRest goes on behind the first maxHits index rows of a key.
+func (w *work) matchRest(ctx context.Context, g *group) error {
+	part := store.Partition{Table: store.Index, Incarnation: w.task.Incarnation, Key: w.m.index + "\x01" + g.key}
+	previous, _ := profile.IndexedID(g.last)
+	var r profile.Reader
+	for row, err := range w.Store.Scan(ctx, part, store.Range{Start: append(g.last, 0)}) {
+		if err != nil {
+			return fmt.Errorf("follow a popular key: %w", err)
+		}
+		id, ok := profile.IndexedID(row.Key)
+		if !ok || id == previous {
+			continue
+		}
+		previous = id
+		r.Reset()
+		for row, err := range w.Store.Scan(ctx, profile.Partition(w.task.Incarnation, id), store.Range{}) {
+			if err != nil {
+				return fmt.Errorf("verify matches: %w", err)
+			}
+			if err := r.Add(row, w.job.Time); err != nil {
+				return err
+			}
+		}
+		if err := w.verify(&r, id, g); err != nil {
+			return err
+		}
+		if len(g.matches) > 1 {
+			return nil
+		}
+	}
+	return nil
 }
 
 // verify notes the profile as a match of the group if it confirms the group's key.

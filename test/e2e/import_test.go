@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/md5"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -584,6 +587,69 @@ func TestStaleIndexRowsMatchNobody(t *testing.T) {
 			t.Fatalf("found %v", got)
 		}
 	})
+}
+
+// A value that very many profiles held is a long list of hints: whoever still has it is found, wherever he stands in it.
+func TestPopularKeys(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		byID := spec{key: "id", fields: []string{"id:id:AccountNumber", "team:team:Attributes.team"}}
+		byTeam := spec{key: "team", fields: []string{"team:team:Attributes.team", "x:x:Attributes.x"}}
+		r.expect(r.run("d", spec{key: "team", fields: byTeam.fields[:1]}, "team\nfirst\n"), "SUCCEEDED 1/0/0") // makes the attribute a key
+		var red, blue strings.Builder
+		red.WriteString("id,team\n")
+		blue.WriteString("id,team\n")
+		const n = 300
+		for i := range n {
+			fmt.Fprintf(&red, "%04d,red\n", i)
+			if i != 250 {
+				fmt.Fprintf(&blue, "%04d,blue\n", i)
+			}
+		}
+		r.expect(r.run("d", byID, red.String()), fmt.Sprintf("SUCCEEDED %d/0/0", n))
+		r.expect(r.run("d", byTeam, "team,x\nred,1\n"), "FAILED 0/0/1 VALIDATION_FAILURE")
+		r.expect(r.run("d", byID, blue.String()), fmt.Sprintf("SUCCEEDED 0/%d/0", n-1))
+		r.expect(r.run("d", byTeam, "team,x\nred,2\nblue,3\n"), "PARTIALLY_SUCCEEDED 0/1/1")
+		out := r.dump("d")
+		if got := strings.Count(strings.Join(out, "\n"), `"x":"2"`); got != 1 {
+			t.Fatalf("%d profiles were updated", got)
+		}
+	})
+}
+
+// Behind a proxy that changes the Host header, URLs name the public host and are accepted under either name.
+func TestPublicURL(t *testing.T) {
+	const public = "https://kith.example"
+	for _, known := range []bool{true, false} {
+		r := newRig(t, mem.New(), upload.Config{})
+		if known {
+			r.server.PublicURL = public
+			r.restart()
+		}
+		r.domain("d")
+		id := r.uploaded("d", spec{key: "id", fields: []string{"id:id:AccountNumber"}}, strings.NewReader("id\n1\n"))
+		path, err := r.Uploads.GetUploadJobPath(upload.WithBaseURL(ctx, public), &api.GetUploadJobPathRequest{DomainName: api.Ptr("d"), JobId: &id})
+		if err != nil || !strings.HasPrefix(*path.Url, public+"/upload/d/"+id+"?X-Amz-Algorithm=") || len(*path.Url) > 2048 {
+			t.Fatalf("%v, %v", path, err)
+		}
+		key := decodeKey(t, *path.ClientToken)
+		sum := md5.Sum(key[:]) //nolint:gosec // the protocol asks for it
+		for host, want := range map[string]int{"kith.example": 200, "10.0.0.7:8320": map[bool]int{true: 200, false: 403}[known]} {
+			req := httptest.NewRequest(http.MethodPut, *path.Url, strings.NewReader("id\n2\n"))
+			req.RequestURI = strings.TrimPrefix(*path.Url, public)
+			req.Host = host
+			req.Header.Set(upload.HeaderAlgorithm, "AES256")
+			req.Header.Set(upload.HeaderKey, *path.ClientToken)
+			req.Header.Set(upload.HeaderKeyMD5, base64.StdEncoding.EncodeToString(sum[:]))
+			req.Header.Set("Content-Length", "5")
+			w := httptest.NewRecorder()
+			r.Handler.ServeHTTP(w, req)
+			if w.Code != want {
+				t.Errorf("known %t, host %s: %d %s", known, host, w.Code, w.Body)
+			}
+		}
+	}
 }
 
 // Another node stops the job between the decision about a bucket and its publication: the bucket must not count.

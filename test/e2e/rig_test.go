@@ -20,6 +20,7 @@ import (
 	"kith/internal/restjson"
 	"kith/job"
 	"kith/node"
+	"kith/server"
 	"kith/store"
 	"kith/store/mem"
 	"kith/store/pebble"
@@ -35,6 +36,7 @@ type rig struct {
 	blobs  blob.Store
 	clock  *clock
 	config upload.Config
+	server server.Config
 	log    *strings.Builder
 	logMu  sync.Mutex
 	*node.Node
@@ -100,7 +102,7 @@ func (r *rig) logText() string {
 func (r *rig) start() {
 	r.t.Helper()
 	n, err := node.Start(node.Config{
-		Store: r.store, Blobs: r.blobs, Master: make([]byte, 32), Owner: "node-1", Now: r.clock.now, Upload: r.config,
+		Store: r.store, Blobs: r.blobs, Master: make([]byte, 32), Owner: "node-1", Now: r.clock.now, Upload: r.config, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)),
 		Job: &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond},
 	})
