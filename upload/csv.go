@@ -65,6 +65,37 @@ func (s *splitter) fill(n int) error {
 	return nil
 }
 
+// header returns what the stream begins with, from its first line that is not blank: at most a little more than a header may
+// have. Nothing but blank lines is consumed; begin consumes the header.
+func (s *splitter) header() (record, error) {
+	for {
+		if err := s.fill(MaxHeader + 2); err != nil {
+			return record{}, err
+		}
+		window := s.buf[s.start:s.end]
+		if len(window) == 0 {
+			return record{}, io.EOF
+		}
+		nl := bytes.IndexByte(window, '\n')
+		if nl >= 0 && len(trimCR(window[:nl])) == 0 {
+			s.consume(nl+1, 1)
+			continue
+		}
+		rec := record{text: window[:min(len(window), MaxHeader+2)], offset: s.offset, line: s.line}
+		if nl < 0 && len(window) > MaxHeader {
+			rec.fault = faultTooLong
+		}
+		return rec, nil
+	}
+}
+
+// begin consumes the header, now that the delimiter is known.
+func (s *splitter) begin(delim byte) error {
+	s.delim = delim
+	_, err := s.next()
+	return err
+}
+
 // next returns the next record that is not blank, or io.EOF.
 func (s *splitter) next() (record, error) {
 	for {

@@ -222,11 +222,7 @@ func (m *mapping) bind(header []string) (*bound, error) {
 		}
 	}
 	if missing != nil {
-		hint := ""
-		if len(b.header) == 1 && strings.ContainsAny(b.header[0], ";\t|") {
-			hint = "; the header has one column only: the file must be separated by commas"
-		}
-		return nil, fmt.Errorf("the header lacks the mapped column %s%s", strings.Join(missing, ", "), hint)
+		return nil, fmt.Errorf("the header lacks the mapped column %s", strings.Join(missing, ", "))
 	}
 	for _, f := range m.fields {
 		b.fields = append(b.fields, b.bindField(f))

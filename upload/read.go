@@ -89,7 +89,7 @@ func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error)
 		w.memory = out.memory
 		return prior, nil
 	}
-	res := &readResult{Rows: rows, Buckets: len(out.sinks), Header: header, Failed: out.rejects.n}
+	res := &readResult{Rows: rows, Buckets: len(out.sinks), Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n}
 	if res.Spills, err = out.commit(); err != nil {
 		return nil, err
 	}
@@ -129,36 +129,61 @@ func skipBOM(r io.Reader) (int64, io.Reader, error) {
 	return 0, io.MultiReader(bytes.NewReader(head), r), nil
 }
 
-// readHeader reads the header line and binds the mapping to it. Its faults fail the job.
+// Delimiters are what may separate cells, in the order in which they are tried.
+const Delimiters = ",;\t|"
+
+// readHeader reads the header line and binds the mapping to it. Its faults fail the job. The delimiter is the first one by
+// which every mapped column is found; when none is, the faults are told as for commas.
 func (w *work) readHeader(sp *splitter) (*bound, []string, error) {
-	rec, err := sp.next()
+	rec, err := sp.header()
 	if errors.Is(err, io.EOF) {
 		return nil, nil, &invalid{"The file is empty: it needs a header line with the column names."}
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case rec.fault == faultTooLong || len(rec.text) > MaxHeader:
+	if rec.fault == faultTooLong {
 		return nil, nil, &invalid{fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
-	case rec.fault != faultNone:
-		return nil, nil, &invalid{"The header line can't be read: its quotes are not balanced."}
-	case !utf8.Valid(rec.text):
-		return nil, nil, &invalid{"The header line is not valid UTF-8; save the file as UTF-8."}
-	case bytes.IndexByte(rec.text, 0) >= 0:
-		return nil, nil, &invalid{"The header line holds a NUL byte; the file is no CSV text."}
+	}
+	var first error
+	for _, delim := range []byte(Delimiters) {
+		b, err := w.bindHeader(rec.text, delim)
+		if err == nil {
+			return b, b.header, sp.begin(delim)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, nil, first
+}
+
+// bindHeader binds the mapping to a header line, given a delimiter.
+func (w *work) bindHeader(window []byte, delim byte) (*bound, error) {
+	n, fault := recordEnd(window, delim)
+	if fault != faultNone {
+		return nil, &invalid{"The header line can't be read: its quotes are not balanced."}
+	}
+	text := trimCR(bytes.TrimSuffix(window[:n], []byte("\n")))
+	switch {
+	case len(text) > MaxHeader:
+		return nil, &invalid{fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
+	case !utf8.Valid(text):
+		return nil, &invalid{"The header line is not valid UTF-8; save the file as UTF-8."}
+	case bytes.IndexByte(text, 0) >= 0:
+		return nil, &invalid{"The header line holds a NUL byte; the file is no CSV text."}
 	}
 	var header []string
-	names, _ := cells(rec.text, sp.delim, nil, nil)
+	names, _ := cells(text, delim, nil, nil)
 	for _, n := range names {
 		header = append(header, string(n))
 	}
 	b, err := w.m.bind(header)
 	if err != nil {
 		text := err.Error()
-		return nil, nil, &invalid{strings.ToUpper(text[:1]) + text[1:] + "."}
+		return nil, &invalid{strings.ToUpper(text[:1]) + text[1:] + "."}
 	}
-	return b, b.header, nil
+	return b, nil
 }
 
 // pump reads all records: one goroutine cuts batches, several map them, and this one collects them in order.

@@ -80,6 +80,15 @@ type readResult struct {
 	Buckets int
 	Spills  []string `json:",omitzero"` // blobs by bucket; none when the rows were kept in memory
 	Header  []string
+	// Delimiter separates the cells; it was found by looking at the header.
+	Delimiter string
+}
+
+func (r *readResult) delim() byte {
+	if r.Delimiter == "" {
+		return ','
+	}
+	return r.Delimiter[0]
 }
 
 // runResult is what resolving a bucket publishes.

@@ -401,7 +401,7 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, bucket int
 		if _, err := w.file.ReadAt(text, row.offset); err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read a rejected row again: %w", err)
 		}
-		cellBuf, scratch = cells(text, ',', cellBuf, scratch)
+		cellBuf, scratch = cells(text, read.delim(), cellBuf, scratch)
 		return rejects.add(newReject(row.line, row.row, strings.Join(columns, ", "), reasonAmbiguousKey,
 			"Two or more profiles have this unique key, so it is not clear which one the row is about. Merge or delete the duplicates, or choose another unique key.", cellBuf))
 	})

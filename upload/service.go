@@ -387,7 +387,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	if read != nil {
 		out.RowsRead, out.Header = &read.Rows, read.Header
-		out.Encoding, out.Delimiter = api.Ptr("UTF-8"), api.Ptr(",")
+		out.Encoding, out.Delimiter = api.Ptr("UTF-8"), api.Ptr(string(rune(read.delim())))
 	}
 	stage, percent := j.stage(read, len(runs))
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {

@@ -117,14 +117,9 @@ func readHeader(file *os.File) ([]string, error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, errors.New("the file is UTF-16; save it as UTF-8")
 	}
-	r := csv.NewReader(bytes.NewReader(text))
-	r.LazyQuotes = true
-	header, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the file is empty: it needs a header line with the column names")
-	}
+	header, err := splitHeader(text)
 	if err != nil {
-		return nil, fmt.Errorf("the header can't be read: %w", err)
+		return nil, err
 	}
 	first := map[string]int{}
 	for i, name := range header {
@@ -135,6 +130,27 @@ func readHeader(file *os.File) ([]string, error) {
 		first[name] = i
 	}
 	return header, nil
+}
+
+// splitHeader splits at the delimiter that gives the most columns, the first of these when several do.
+func splitHeader(text []byte) (best []string, err error) {
+	for _, delim := range upload.Delimiters {
+		r := csv.NewReader(bytes.NewReader(text))
+		r.LazyQuotes, r.Comma = true, delim
+		header, readErr := r.Read()
+		if errors.Is(readErr, io.EOF) {
+			return nil, errors.New("the file is empty: it needs a header line with the column names")
+		}
+		if readErr != nil {
+			err = fmt.Errorf("the header can't be read: %w", readErr)
+		} else if len(header) > len(best) {
+			best = header
+		}
+	}
+	if best == nil {
+		return nil, err
+	}
+	return best, nil
 }
 
 func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion) {
