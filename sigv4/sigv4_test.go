@@ -48,19 +48,25 @@ func arrive(r *http.Request, body []byte) *http.Request {
 	return got
 }
 
-func signed(t testing.TB, method, target string, body []byte, service string, at time.Time, headers map[string]string) *http.Request {
-	t.Helper()
+// sign signs a request with the official signer.
+func sign(method, target string, body []byte, service string, at time.Time, headers map[string]string) (*http.Request, error) {
 	r, err := http.NewRequest(method, target, bytes.NewReader(body))
 	if err != nil {
-		t.Skip(err)
+		return nil, err
 	}
 	for k, v := range headers {
 		r.Header.Set(k, v)
 	}
 	sum := sha256.Sum256(body)
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
-	if err := signer.SignHTTP(context.Background(), creds, r, hex.EncodeToString(sum[:]), service, "eu-central-1", at); err != nil {
-		t.Skip(err)
+	return r, signer.SignHTTP(context.Background(), creds, r, hex.EncodeToString(sum[:]), service, "eu-central-1", at)
+}
+
+func signed(t testing.TB, method, target string, body []byte, service string, at time.Time, headers map[string]string) *http.Request {
+	t.Helper()
+	r, err := sign(method, target, body, service, at, headers)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return r
 }
@@ -258,7 +264,10 @@ func FuzzSigner(f *testing.F) {
 		if s3 {
 			service = "s3"
 		}
-		r := signed(t, "POST", u.String(), body, service, now, map[string]string{"X-Amz-Meta": header})
+		r, err := sign("POST", u.String(), body, service, now, map[string]string{"X-Amz-Meta": header})
+		if err != nil {
+			t.Skip() // the official client can't make such a request
+		}
 		if _, err := verifier(service).Verify(arrive(r, body), body); err != nil {
 			t.Fatalf("%s %q: %v", service, u, err)
 		}
