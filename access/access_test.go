@@ -20,7 +20,7 @@ func TestPolicy(t *testing.T) {
 	p, err := ParsePolicy(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":["profile:Get*","profile:SearchProfiles"],"Resource":"arn:aws:profile:*:*:domains/shop-*"},
 		{"Effect":"Allow","Action":"kith:*","Resource":"*"},
-		{"Effect":"Deny","Action":"profile:GetDomain","Resource":"arn:aws:profile:*:*:domains/shop-secret"}]}`)
+		{"Effect":"Deny","Action":"profile:GetDomain","Resource":"arn:aws:profile:eu-west-1:123456789012:domains/shop-secret"}]}`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 //	  {"Effect": "Allow", "Action": ["profile:Get*", "kith:*"], "Resource": "arn:aws:profile:*:*:domains/acme"}]}
 //
 // Action is profile:<Operation> or kith:<Operation>; Resource is the ARN of a domain, or "*". "*" matches any characters
-// and "?" one. Operations that belong to no domain (ListDomains, the kith:* administration) need the resource "*".
+// and "?" one. Partition, region and account of an ARN are not compared: there is one account, and clients choose the region. Operations that belong to no domain (ListDomains, the kith:* administration) need the resource "*".
 type Policy struct {
 	Version   string      `json:"Version,omitzero"`
 	Statement []Statement `json:"Statement"`
@@ -65,13 +65,23 @@ func ParsePolicy(text string) (*Policy, error) {
 				return nil, fmt.Errorf("%s: Action %q must be \"*\" or begin with profile: or kith:", at, a)
 			}
 		}
-		for _, r := range s.Resource {
+		for j, r := range s.Resource {
+			s.Resource[j] = anywhere(r)
 			if r != "*" && !strings.HasPrefix(r, "arn:") {
 				return nil, fmt.Errorf("%s: Resource %q must be \"*\" or an ARN such as arn:aws:profile:*:*:domains/NAME", at, r)
 			}
 		}
 	}
 	return p, nil
+}
+
+// anywhere returns an ARN pattern for any partition, region and account.
+func anywhere(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 {
+		return arn
+	}
+	return "arn:*:" + parts[2] + ":*:*:" + parts[5]
 }
 
 // Allows says whether the policy allows an action on a resource; the resource "" belongs to no domain.

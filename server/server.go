@@ -300,8 +300,8 @@ func (s *Server) authorize(ctx context.Context, who sigv4.Verified, op api.Opera
 	resource := ""
 	if name := r.PathValue("DomainName"); name != "" {
 		resource = access.DomainARN(who.Region, name)
-	} else if arn := r.PathValue("resourceArn"); arn != "" {
-		resource = arn
+	} else if name, _, ok := domain.ParseARN(r.PathValue("resourceArn")); ok {
+		resource = access.DomainARN(who.Region, name)
 	}
 	if !key.Policy.Allows(op.Action, resource) {
 		return fault.AccessDeniedf("User: %s is not authorized to perform: %s on resource: %s", who.AccessKeyID, op.Action, cmp.Or(resource, "*"))

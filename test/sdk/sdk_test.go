@@ -57,10 +57,10 @@ func newKey(t *testing.T, n *node.Node, policy string) (id, secret string) {
 	return *key.AccessKeyId, *key.SecretAccessKey
 }
 
-// limitedPolicy allows everything but asking for upload paths.
+// limitedPolicy allows everything but asking for upload paths and removing tags.
 const limitedPolicy = `{"Statement": [
 	{"Effect": "Allow", "Action": "profile:*", "Resource": "*"},
-	{"Effect": "Deny", "Action": ["profile:GetUploadJobPath"], "Resource": "arn:aws:profile:*:*:domains/*"}]}`
+	{"Effect": "Deny", "Action": ["profile:GetUploadJobPath", "profile:UntagResource"], "Resource": "arn:aws:profile:*:*:domains/*"}]}`
 
 func TestPython(t *testing.T) {
 	root, err := filepath.Abs("../..")

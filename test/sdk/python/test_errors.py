@@ -41,6 +41,15 @@ def test_path_access_denied(client, domain, endpoint):
     assert "profile:GetUploadJobPath" in e.value.response["Message"]
 
 
+def test_policies_reach_tags(client, domain, endpoint):
+    limited = make_client(endpoint, os.environ["KITH_TEST_LIMITED_KEY"], os.environ["KITH_TEST_LIMITED_SECRET"])
+    for arn in (f"arn:aws:profile:us-east-1:000000000000:domains/{domain}", f"arn:awsx:profile:x:1:domains/{domain}"):
+        assert limited.list_tags_for_resource(resourceArn=arn)["tags"] == {}
+        with pytest.raises(ClientError) as e:
+            limited.untag_resource(resourceArn=arn, tagKeys=["a"])
+        assert e.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
 def test_path_throttled(client):
     slow = make_client(os.environ["KITH_TEST_THROTTLED_ENDPOINT"])
     name = "throttled"
