@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/klauspost/compress/s2"
+
 	"kith/blob"
 	"kith/store"
 )
@@ -49,7 +51,8 @@ func (w *work) applyTable(ctx context.Context, table store.Table, runs map[int]r
 		if table == store.Index {
 			from, to = runs[n].IndexFrom, r.Size()
 		}
-		c := &cursor{blob: r, r: bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), 64<<10)}
+		section := bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), runBlock)
+		c := &cursor{blob: r, r: bufio.NewReaderSize(s2.NewReader(section, s2.ReaderMaxBlockSize(runBlock)), 4<<10)}
 		ok, err := c.next()
 		if err != nil || !ok {
 			c.close()

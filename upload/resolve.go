@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/zeebo/xxh3"
 
 	"kith/blob"
@@ -505,8 +506,11 @@ func inOrder(rows []runRow, skip int, do func(*runRow) error) error {
 	return nil
 }
 
-// writeRun stores a run: the rows of profiles, then those of the index, each as three lengths-and-bytes. It returns where
-// the index section begins.
+// runBlock is the size of a compressed block of a run: what a reader of a run holds in memory.
+const runBlock = 32 << 10
+
+// writeRun stores a run: the rows of profiles, then those of the index, each row as three lengths-and-bytes, each section as
+// an S2 stream of its own. It returns where the index section begins.
 func (w *work) writeRun(ctx context.Context, r *run, bucket int) (name string, indexFrom int64, err error) {
 	if len(r.profiles) == 0 {
 		return "", 0, nil
@@ -518,28 +522,44 @@ func (w *work) writeRun(ctx context.Context, r *run, bucket int) (name string, i
 	}
 	defer b.Abort()
 	buf := bufio.NewWriterSize(b, 256<<10)
+	out := &counter{w: buf}
+	packed := s2.NewWriter(out, s2.WriterConcurrency(1), s2.WriterBlockSize(runBlock))
 	var frame []byte
-	var written int64
 	put := func(row *runRow) error {
 		frame = append(binary.AppendUvarint(frame[:0], uint64(len(row.part))), row.part...)
 		frame = append(binary.AppendUvarint(frame, uint64(len(row.key))), row.key...)
 		frame = append(binary.AppendUvarint(frame, uint64(len(row.value))), row.value...)
-		written += int64(len(frame))
-		_, err := buf.Write(frame)
+		_, err := packed.Write(frame)
 		return err
 	}
 	if err := inOrder(r.profiles, 0, put); err != nil {
 		return "", 0, err
 	}
-	indexFrom = written
+	if err := packed.Close(); err != nil {
+		return "", 0, err
+	}
+	indexFrom = out.n
+	packed.Reset(out)
 	for _, key := range slices.Sorted(maps.Keys(r.index)) {
 		if err := inOrder(r.index[key], len(key)+1, put); err != nil {
 			return "", 0, err
 		}
 	}
-	if err := buf.Flush(); err != nil {
+	if err := errors.Join(packed.Close(), buf.Flush()); err != nil {
 		return "", 0, err
 	}
 	_, err = b.Commit()
 	return name, indexFrom, err
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
