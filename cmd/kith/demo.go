@@ -85,10 +85,10 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (err err
   aws --endpoint-url %[1]s customer-profiles get-domain --domain-name %[2]s
   aws --endpoint-url %[1]s customer-profiles search-profiles --domain-name %[2]s \
       --key-name _email --values '%[3]s'
-  kith import your-customers.csv --endpoint %[1]s --domain %[2]s
+  %[4]s import your-customers.csv --endpoint %[1]s --domain %[2]s
 
 Ctrl-C ends the demo and removes its data.
-`, p.url, demoDomain, who)
+`, p.url, demoDomain, who, programName())
 	select {
 	case <-ctx.Done():
 		return nil
@@ -151,4 +151,13 @@ func firstEmail(path string) (string, error) {
 			return strings.ToUpper(email), nil
 		}
 	}
+}
+
+// programName is how this program is called: by its name, or as the README's first command does.
+func programName() string {
+	path, err := os.Executable()
+	if err == nil && strings.Contains(path, "go-build") {
+		return "go run ./cmd/kith"
+	}
+	return "kith"
 }

@@ -50,11 +50,12 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
+	code := exitUsage // until a command has begun
+	root.PersistentPreRun = func(*cobra.Command, []string) { code = exitError }
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	code := exitError
 	if e, ok := errors.AsType[*exitErr](err); ok {
 		code = e.code
 	}

@@ -23,3 +23,30 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata"})
 }
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("good.csv", "id\n1\n")
+	write("partly.csv", "id,x\n1,\n2\n")
+	write("bad.csv", "id,x\n1\n")
+	for _, c := range []struct {
+		want int
+		args []string
+	}{
+		{exitOK, []string{"version"}}, {exitOK, []string{"import", "good.csv"}},
+		{exitPartial, []string{"import", "partly.csv"}}, {exitFailed, []string{"import", "bad.csv"}},
+		{exitUsage, []string{"nonsense"}}, {exitUsage, []string{"import"}}, {exitUsage, []string{"import", "none.csv"}},
+		{exitUsage, []string{"serve", "--nope"}}, {exitUsage, []string{"serve", "--listen", "nowhere"}},
+		{exitError, []string{"jobs", "--domain", "none"}},
+	} {
+		if got := run(context.Background(), c.args); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", c.args, got, c.want)
+		}
+	}
+}

@@ -101,7 +101,10 @@ func startProgram(c *Config, out io.Writer) (*program, error) {
 func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w; choose another address with --listen", c.Listen, err)
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err
+		}
+		return fmt.Errorf("can't listen on %s: %w; choose another address with --listen", c.Listen, err)
 	}
 	scheme := "http"
 	if c.TLSCert != "" {
