@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -278,6 +279,57 @@ func FuzzSigner(f *testing.F) {
 		changed.Header.Set("X-Amz-Meta", header+"x")
 		if _, err := verifier(service).Verify(changed, body); code(err) != InvalidSignature {
 			t.Fatalf("a changed header was accepted: %v", err)
+		}
+	})
+}
+
+// FuzzPresign signs in the query, in both directions: our URLs are those of the official signer, and its URLs are accepted.
+func FuzzPresign(f *testing.F) {
+	f.Add("/upload/d/0123", "AES256", uint32(900), true)
+	f.Add("/a%20b/ü", "", uint32(1), false)
+	f.Fuzz(func(t *testing.T, path, header string, expires uint32, s3 bool) {
+		u, err := url.Parse("http://host:8320" + path)
+		if err != nil || !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#") || strings.Contains(path, "//") {
+			t.Skip()
+		}
+		for _, c := range header {
+			if c < ' ' || c > '~' {
+				t.Skip()
+			}
+		}
+		const name = "x-amz-server-side-encryption-customer-algorithm"
+		secs := 1 + int64(expires)%604800
+		service, payload := "profile", hex.EncodeToString(sha256.New().Sum(nil))
+		if s3 {
+			service, payload = "s3", "UNSIGNED-PAYLOAD"
+		}
+		r, err := http.NewRequest("PUT", u.String()+"?X-Amz-Expires="+strconv.FormatInt(secs, 10), nil)
+		if err != nil {
+			t.Skip()
+		}
+		r.Header.Set(name, header)
+		signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = s3 })
+		theirs, _, err := signer.PresignHTTP(context.Background(), creds, r, payload, service, "us-east-1", now)
+		if err != nil {
+			t.Skip()
+		}
+		v, err := url.Parse(theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := httptest.NewRequest("PUT", v.RequestURI(), nil)
+		got.RequestURI, got.Host = v.RequestURI(), "host:8320"
+		got.Header.Set(name, header)
+		if _, err := verifier(service).Verify(got, nil); err != nil {
+			t.Fatalf("%s: %v", theirs, err)
+		}
+		if !s3 {
+			return
+		}
+		ours, err := url.Parse(Presign{Method: "PUT", Scheme: "http", Host: "host:8320", Path: u.EscapedPath(), AccessKeyID: creds.AccessKeyID,
+			Secret: creds.SecretAccessKey, Region: "us-east-1", At: now, Expires: time.Duration(secs) * time.Second, Headers: map[string]string{name: header}}.URL())
+		if err != nil || ours.Query().Get("X-Amz-Signature") != v.Query().Get("X-Amz-Signature") {
+			t.Fatalf("%v\nours   %s\ntheirs %s", err, ours, theirs)
 		}
 	})
 }

@@ -89,6 +89,7 @@ func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error)
 		w.memory = out.memory
 		return prior, nil
 	}
+	w.logRejects(out.rejects)
 	res := &readResult{Rows: rows, Buckets: len(out.sinks), Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n}
 	if res.Spills, err = out.commit(); err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func skipBOM(r io.Reader) (int64, io.Reader, error) {
 	case bytes.Equal(head, []byte("\xef\xbb\xbf")):
 		return 3, r, nil
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return 0, nil, &invalid{"The file is UTF-16; save it as UTF-8."}
+		return 0, nil, &invalid{"header-utf16", "The file is UTF-16; save it as UTF-8."}
 	}
 	return 0, io.MultiReader(bytes.NewReader(head), r), nil
 }
@@ -137,13 +138,13 @@ const Delimiters = ",;\t|"
 func (w *work) readHeader(sp *splitter) (*bound, []string, error) {
 	rec, err := sp.header()
 	if errors.Is(err, io.EOF) {
-		return nil, nil, &invalid{"The file is empty: it needs a header line with the column names."}
+		return nil, nil, &invalid{"empty-file", "The file is empty: it needs a header line with the column names."}
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	if rec.fault == faultTooLong {
-		return nil, nil, &invalid{fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
+		return nil, nil, &invalid{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
 	}
 	var first error
 	for _, delim := range []byte(Delimiters) {
@@ -162,16 +163,16 @@ func (w *work) readHeader(sp *splitter) (*bound, []string, error) {
 func (w *work) bindHeader(window []byte, delim byte) (*bound, error) {
 	n, fault := recordEnd(window, delim)
 	if fault != faultNone {
-		return nil, &invalid{"The header line can't be read: its quotes are not balanced."}
+		return nil, &invalid{"header-quotes", "The header line can't be read: its quotes are not balanced."}
 	}
 	text := trimCR(bytes.TrimSuffix(window[:n], []byte("\n")))
 	switch {
 	case len(text) > MaxHeader:
-		return nil, &invalid{fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
+		return nil, &invalid{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
 	case !utf8.Valid(text):
-		return nil, &invalid{"The header line is not valid UTF-8; save the file as UTF-8."}
+		return nil, &invalid{"header-encoding", "The header line is not valid UTF-8; save the file as UTF-8."}
 	case bytes.IndexByte(text, 0) >= 0:
-		return nil, &invalid{"The header line holds a NUL byte; the file is no CSV text."}
+		return nil, &invalid{"header-nul", "The header line holds a NUL byte; the file is no CSV text."}
 	}
 	var header []string
 	names, _ := cells(text, delim, nil, nil)
@@ -181,7 +182,7 @@ func (w *work) bindHeader(window []byte, delim byte) (*bound, error) {
 	b, err := w.m.bind(header)
 	if err != nil {
 		text := err.Error()
-		return nil, &invalid{strings.ToUpper(text[:1]) + text[1:] + "."}
+		return nil, &invalid{"header-columns", strings.ToUpper(text[:1]) + text[1:] + "."}
 	}
 	return b, nil
 }

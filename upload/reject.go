@@ -83,6 +83,7 @@ type rejectWriter struct {
 	buf    *bufio.Writer
 	name   string
 	n      int64
+	codes  map[string]int64 // rejects by reason code
 }
 
 func (w *rejectWriter) add(r reject) error {
@@ -94,6 +95,10 @@ func (w *rejectWriter) add(r reject) error {
 		w.buf = bufio.NewWriterSize(w.w, 64<<10)
 	}
 	w.n++
+	if w.codes == nil {
+		w.codes = map[string]int64{}
+	}
+	w.codes[r.Code]++
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -115,6 +120,13 @@ func (w *rejectWriter) commit() (string, error) {
 	}
 	_, err := w.w.Commit()
 	return w.name, err
+}
+
+// logRejects logs how many rows were rejected for which reasons; the rows themselves never reach the log.
+func (w *work) logRejects(r *rejectWriter) {
+	for _, code := range slices.Sorted(maps.Keys(r.codes)) {
+		w.Log.Info("rows rejected", "job", w.job.ID, "code", code, "rows", r.codes[code])
+	}
 }
 
 func (w *rejectWriter) abort() {

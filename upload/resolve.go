@@ -148,6 +148,7 @@ func (w *work) resolveBucket(ctx context.Context, read *readResult, bucket int) 
 	if err := w.rejectAmbiguous(ctx, read, bucket, groups, rejects); err != nil {
 		return err
 	}
+	w.logRejects(rejects)
 	res.Failed = rejects.n
 	run, err := w.build(groups, bucket, &res.Counters)
 	if err != nil {

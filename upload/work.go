@@ -20,8 +20,9 @@ import (
 // errStopped ends the stages of a job that was stopped.
 var errStopped = errors.New("the job was stopped")
 
-// invalid is a fault of the file that fails the whole job: StatusReason VALIDATION_FAILURE.
-type invalid struct{ reason string }
+// invalid is a fault of the file that fails the whole job: StatusReason VALIDATION_FAILURE. The reason is for the caller and
+// may name columns; the code is for the log.
+type invalid struct{ code, reason string }
 
 func (e *invalid) Error() string { return e.reason }
 
@@ -82,7 +83,7 @@ func (s *Service) Run(ctx context.Context, t *job.Task) error {
 		var bad *invalid
 		switch {
 		case errors.As(err, &bad):
-			return w.fail(ctx, api.StatusReasonValidationFailure, bad.reason)
+			return w.fail(ctx, api.StatusReasonValidationFailure, bad.code, bad.reason)
 		case errors.Is(err, errStopped):
 			if err := w.reload(ctx); err != nil {
 				return err
@@ -307,7 +308,7 @@ func (w *work) conclude(ctx context.Context, c Counters) error {
 }
 
 // fail ends the job before anything was written.
-func (w *work) fail(ctx context.Context, reason api.StatusReason, text string) error {
+func (w *work) fail(ctx context.Context, reason api.StatusReason, code, text string) error {
 	err := w.update(ctx, func(j *Job) {
 		j.Status, j.StatusReason, j.Reason = api.UploadJobStatusFailed, reason, text
 		j.CompletedAt, j.Final = w.Now().UnixMicro(), true
@@ -316,7 +317,7 @@ func (w *work) fail(ctx context.Context, reason api.StatusReason, text string) e
 		return w.finish(ctx)
 	}
 	if err == nil {
-		w.Log.Info("upload job failed", "job", w.job.ID, "reason", reason)
+		w.Log.Info("upload job failed", "job", w.job.ID, "reason", reason, "code", code)
 	}
 	return err
 }
@@ -348,6 +349,6 @@ func (s *Service) GiveUp(ctx context.Context, t *job.Task, cause error) (bool, e
 	if w.job.Applying || w.job.Status != api.UploadJobStatusInProgress {
 		return false, nil
 	}
-	err := w.fail(ctx, api.StatusReasonInternalFailure, fmt.Sprintf("The server could not complete the job after %d attempts; its log says why. Nothing was written.", t.Attempts()+1))
+	err := w.fail(ctx, api.StatusReasonInternalFailure, "gave-up", fmt.Sprintf("The server could not complete the job after %d attempts; its log says why. Nothing was written.", t.Attempts()+1))
 	return err == nil, err
 }

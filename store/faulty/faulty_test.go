@@ -3,6 +3,7 @@ package faulty_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"kith/store"
@@ -13,7 +14,18 @@ import (
 
 // Crash and checkpoint are excepted as for the engine below.
 func TestStore(t *testing.T) {
-	storetest.Run(t, storetest.Engine{New: func(*testing.T) store.Store { return &faulty.Store{Store: mem.New()} }})
+	storetest.Run(t, storetest.Engine{
+		New: func(*testing.T) store.Store { return &faulty.Store{Store: mem.New()} },
+		Doubt: func(_ *testing.T, s store.Store) {
+			var once sync.Once
+			s.(*faulty.Store).After(func(op faulty.Op, _ store.Partition) (err error) {
+				if op == faulty.Swap {
+					once.Do(func() { err = store.ErrUnknown })
+				}
+				return err
+			})
+		},
+	})
 }
 
 func TestLostAnswer(t *testing.T) {

@@ -19,6 +19,8 @@ type Engine struct {
 	New func(t *testing.T) store.Store
 	// Crash returns the store as it is after the process died without warning. Nil excepts the crash tests.
 	Crash func(t *testing.T, s store.Store) store.Store
+	// Doubt makes the next Swap lose its answer, as a time-out does. Nil excepts the test of doubt.
+	Doubt func(t *testing.T, s store.Store)
 	// OpenCopy opens what Checkpoint wrote. Nil excepts the checkpoint test.
 	OpenCopy func(t *testing.T, s store.Store, dir string) store.Store
 }
@@ -40,6 +42,7 @@ func Run(t *testing.T, e Engine) {
 		{"SwapChecksAndDeletes", swapChecksAndDeletes},
 		{"SwapVersionsNeverComeBack", swapVersionsNeverComeBack},
 		{"SwapRefusesWriteRows", swapRefusesWriteRows},
+		{"SwapTellsDoubt", swapTellsDoubt},
 		{"CrashKeepsWhatReturned", crashKeepsWhatReturned},
 		{"GetReturnsAKeepableRow", getReturnsAKeepableRow},
 		{"GetTellsAbsence", getTellsAbsence},

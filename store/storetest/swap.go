@@ -102,3 +102,25 @@ func swapRefusesWriteRows(t *testing.T, e Engine) {
 	}
 	want(t, s, part, "a", "1")
 }
+
+// ErrUnknown means that it may have happened: the same call again either succeeds or meets its own outcome, never a third.
+func swapTellsDoubt(t *testing.T, e Engine) {
+	if e.Doubt == nil {
+		t.Skip("excepted: this engine is in the same process, no answer of its can get lost")
+	}
+	s := e.New(t)
+	v := swap(t, s, part, store.Swap{Key: []byte("a"), Value: []byte("1")})
+	ops := []store.Swap{{Key: []byte("a"), Value: []byte("2"), Expect: v}, {Key: []byte("b"), Value: []byte("2")}}
+	e.Doubt(t, s)
+	if _, err := s.Swap(ctx, part, ops); !errors.Is(err, store.ErrUnknown) {
+		t.Fatalf("%v, want ErrUnknown", err)
+	}
+	_, err := s.Swap(ctx, part, ops)
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		t.Fatal(err)
+	}
+	a, b := want(t, s, part, "a", "2"), want(t, s, part, "b", "2")
+	if a.Version != b.Version || a.Version <= v {
+		t.Fatalf("versions %d and %d after %d", a.Version, b.Version, v)
+	}
+}

@@ -344,6 +344,11 @@ func TestBadInput(t *testing.T) {
 		if got := r.rejects("d", id, 10); *got[0].ReasonCode != "record-too-long" || *got[0].LineNumber != 3 || !*got[0].CellsTruncated {
 			t.Errorf("%+v", got[0])
 		}
+		for _, code := range []string{"code=empty-file", "code=header-columns", "code=header-nul", "code=empty-key rows=2", "code=record-too-long rows=1", "code=invalid-utf8 rows=1"} {
+			if !strings.Contains(r.logText(), code) {
+				t.Errorf("the log does not say %s", code)
+			}
+		}
 		for _, secret := range []string{"example.com", "r4", "landlord", "good1"} {
 			if strings.Contains(r.logText(), secret) {
 				t.Errorf("the log holds customer data: %q", secret)
