@@ -85,7 +85,7 @@ func TestSyntaxErrorsQuoteNothing(t *testing.T) {
 	for _, body := range []string{`{`, `[]`, `"x"`, `{"DefaultExpirationDays":"secret"}`, `{"DefaultExpirationDays":1.5}`,
 		`{"DefaultExpirationDays":99999999999}`, `{"Tags":"secret"}`, `{"Tags":{"a":1}}`, `{"a":1,"a":2}`, "\xff", `{"DefaultExpirationDays":1} x`} {
 		_, err := decode(t, &api.CreateDomainRequest{}, "/", body, map[string]string{"DomainName": "d"})
-		if _, ok := err.(*restjson.SyntaxError); !ok || strings.Contains(err.Error(), "secret") { //nolint:errorlint // the type itself is the promise
+		if _, ok := err.(*restjson.SyntaxError); !ok || strings.Contains(err.Error(), "secret") { // the type itself is the promise
 			t.Errorf("%s: %v", body, err)
 		}
 	}

@@ -31,17 +31,17 @@ func ParseSource(text string) (*Source, error) {
 	if !strings.Contains(text, "{{") {
 		path, ok := strings.CutPrefix(text, sourcePrefix)
 		if !ok || path == "" {
-			return nil, fmt.Errorf("Source %q must be _source.<column> or a template with {{_source.<column>}}", text) //nolint:staticcheck // a sentence for the caller
+			return nil, fmt.Errorf("Source %q must be _source.<column> or a template with {{_source.<column>}}", text) // a sentence for the caller
 		}
 		return &Source{Accessor: path, vars: []string{path}}, nil
 	}
 	p := &parser{text: text}
 	nodes, _, err := p.block("", 0)
 	if err != nil {
-		return nil, fmt.Errorf("Source %q: %w", text, err) //nolint:staticcheck // a sentence for the caller
+		return nil, fmt.Errorf("Source %q: %w", text, err) // a sentence for the caller
 	}
 	if len(p.vars) == 0 {
-		return nil, fmt.Errorf("Source %q uses no {{_source.<column>}}", text) //nolint:staticcheck // a sentence for the caller
+		return nil, fmt.Errorf("Source %q uses no {{_source.<column>}}", text) // a sentence for the caller
 	}
 	return &Source{nodes: nodes, vars: p.vars}, nil
 }

@@ -12,7 +12,7 @@ var reserved = map[string]bool{"ProfileId": true, "ImportIds": true, "FoundByIte
 func ParseTarget(target string) (Attr, error) {
 	path, ok := strings.CutPrefix(target, "_profile.")
 	if !ok {
-		return Attr{}, fmt.Errorf("Target %q must begin with _profile.", target) //nolint:staticcheck // a sentence for the caller
+		return Attr{}, fmt.Errorf("Target %q must begin with _profile.", target) // a sentence for the caller
 	}
 	if reserved[path] {
 		return Attr{}, fmt.Errorf("Target %q is reserved", target)

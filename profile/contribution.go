@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"kith/objecttype"
 )
@@ -242,17 +241,4 @@ func MergeRows(earlier, later []Value) []Value {
 		}
 	}
 	return append(append(out, earlier...), later...)
-}
-
-// SortValues puts values in the order of a contribution.
-func SortValues(values []Value) {
-	slices.SortStableFunc(values, func(a, b Value) int {
-		switch {
-		case a.Attr == b.Attr:
-			return 0
-		case a.Attr.Less(b.Attr):
-			return -1
-		}
-		return 1
-	})
 }

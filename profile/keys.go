@@ -1,9 +1,6 @@
 package profile
 
 import (
-	"encoding/hex"
-	"strings"
-
 	"kith/objecttype"
 	"kith/store"
 )
@@ -25,14 +22,6 @@ func ImportSource(jobID [16]byte, keyHash [8]byte) string {
 	return string(rune(Import)) + string(jobID[:]) + string(keyHash[:])
 }
 
-// SourceText returns a source in words, for provenance and tests.
-func SourceText(source string) string {
-	if len(source) == 25 && source[0] == byte(Import) {
-		return "import:" + hex.EncodeToString([]byte(source[1:17])) + "/" + hex.EncodeToString([]byte(source[17:]))
-	}
-	return "unknown:" + hex.EncodeToString([]byte(source))
-}
-
 // IndexPartition returns the partition key of an index value.
 func IndexPartition(name, normalized string) string {
 	return name + "\x01" + objecttype.IndexValue(normalized)
@@ -48,6 +37,10 @@ func IndexedID(rowKey []byte) (id ID, ok bool) {
 	return id, copy(id[:], rowKey) == len(id)
 }
 
-func isContribution(key []byte) (source string, ok bool) {
-	return strings.CutPrefix(string(key), contributionPrefix)
+// isContribution says whether a row of a profile's partition is a contribution.
+func isContribution(key []byte) bool {
+	return len(key) > 0 && key[0] == contributionPrefix[0]
 }
+
+// sourceOf returns the source of a contribution's row.
+func sourceOf(key []byte) string { return string(key[len(contributionPrefix):]) }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -40,10 +41,9 @@ func (s Sweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { retur
 func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 	now := s.Now().UnixMicro()
 	expired := func(expires int64) bool { return expires <= now }
-	var id ID
-	var some, dead bool // of the open partition: something expired, contributions below a tombstone
+	var some, dead bool // of the profile being read: something expired, contributions below a tombstone
 	var contributions int
-	settle := func() error {
+	settle := func(id ID) error {
 		defer func() { some, dead, contributions = false, false, 0 }()
 		switch {
 		case dead && contributions > 0:
@@ -53,29 +53,43 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 		}
 		return nil
 	}
-	open := ""
-	for row, err := range s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}) {
-		if err != nil {
-			return err
-		}
-		if row.Partition.Key != open {
-			if err := settle(); err != nil {
-				return err
-			}
-			open = row.Partition.Key
-			copy(id[:], open)
-		}
-		if _, ok := isContribution(row.Row.Key); ok {
-			at, err := expiry(row.Row.Value)
+	return eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), func(row store.Row) error {
+		if isContribution(row.Key) {
+			at, err := expiry(row.Value)
 			if err != nil {
-				return fmt.Errorf("profile %s: %w", id, err)
+				return err
 			}
 			contributions++
 			some = some || expired(at)
 		}
-		dead = dead || bytes.Equal(row.Row.Key, tombstoneKey)
+		dead = dead || bytes.Equal(row.Key, tombstoneKey)
+		return nil
+	}, settle)
+}
+
+// eachProfile walks a sweep of table profile: row is called for every row, settle when all rows of a profile have been.
+func eachProfile(rows iter.Seq2[store.SweepRow, error], row func(store.Row) error, settle func(ID) error) error {
+	var id ID
+	open := false
+	for r, err := range rows {
+		if err != nil {
+			return err
+		}
+		if open && r.Partition.Key != string(id[:]) {
+			if err := settle(id); err != nil {
+				return err
+			}
+		}
+		open = true
+		copy(id[:], r.Partition.Key)
+		if err := row(r.Row); err != nil {
+			return fmt.Errorf("profile %s: %w", id, err)
+		}
 	}
-	return settle()
+	if !open {
+		return nil
+	}
+	return settle(id)
 }
 
 // indexChunk is how many index rows IndexKeyOfAll sorts at a time.
@@ -99,9 +113,7 @@ func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, k
 		return err
 	}
 	var r Reader
-	var id ID
-	open := ""
-	settle := func() error {
+	settle := func(id ID) error {
 		p := r.Profile(id)
 		if p != nil {
 			// A row per contribution that has a part of the key: whichever goes first, the others keep the profile found.
@@ -118,22 +130,8 @@ func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, k
 		}
 		return nil
 	}
-	for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: inc}) {
-		if err != nil {
-			return err
-		}
-		if row.Partition.Key != open {
-			if err := settle(); err != nil {
-				return err
-			}
-			open = row.Partition.Key
-			copy(id[:], open)
-		}
-		if err := r.Add(row.Row, now); err != nil {
-			return fmt.Errorf("profile %s: %w", id, err)
-		}
-	}
-	if err := settle(); err != nil {
+	add := func(row store.Row) error { return r.Add(row, now) }
+	if err := eachProfile(st.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: inc}), add, settle); err != nil {
 		return err
 	}
 	return flush()

@@ -34,7 +34,7 @@ func (r *Reader) Reset() { r.parts, r.dead = r.parts[:0], false }
 
 // Add takes in a row as of a moment in microseconds.
 func (r *Reader) Add(row store.Row, now int64) error {
-	if source, ok := isContribution(row.Key); ok {
+	if isContribution(row.Key) {
 		expires, err := expiry(row.Value)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (r *Reader) Add(row store.Row, now int64) error {
 		if err != nil {
 			return err
 		}
-		r.parts = append(r.parts, sourced{source, c})
+		r.parts = append(r.parts, sourced{sourceOf(row.Key), c})
 		return nil
 	}
 	if string(row.Key) == string(tombstoneKey) {
@@ -153,7 +153,7 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone fun
 		if err != nil {
 			return fmt.Errorf("profile %s: %w", id, err)
 		}
-		source, _ := isContribution(row.Key)
+		source := sourceOf(row.Key)
 		if !gone(c.Expires) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"sync"
@@ -82,32 +83,21 @@ func (s *Service) count(ctx context.Context, inc store.Incarnation) (int64, erro
 
 func (s *Service) countRange(ctx context.Context, r store.SweepRange) (n int64, err error) {
 	now := s.Now().UnixMicro()
-	open, visible, dead := "", false, false
-	settle := func() {
+	visible, dead := false, false
+	err = eachProfile(s.Store.Sweep(ctx, r), func(row store.Row) error {
+		if isContribution(row.Key) {
+			expires, err := expiry(row.Value)
+			visible = visible || expires > now
+			return err
+		}
+		dead = dead || bytes.Equal(row.Key, tombstoneKey)
+		return nil
+	}, func(ID) error {
 		if visible && !dead {
 			n++
 		}
 		visible, dead = false, false
-	}
-	for row, err := range s.Store.Sweep(ctx, r) {
-		if err != nil {
-			return 0, err
-		}
-		if row.Partition.Key != open {
-			settle()
-			open = row.Partition.Key
-		}
-		switch {
-		case len(row.Row.Key) > 0 && row.Row.Key[0] == contributionPrefix[0]:
-			expires, err := expiry(row.Row.Value)
-			if err != nil {
-				return 0, err
-			}
-			visible = visible || expires > now
-		case string(row.Row.Key) == string(tombstoneKey):
-			dead = true
-		}
-	}
-	settle()
-	return n, nil
+		return nil
+	})
+	return n, err
 }

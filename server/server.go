@@ -139,7 +139,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := "unknown"
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel of net/http
+			if p == http.ErrAbortHandler { // the documented sentinel of net/http
 				panic(p)
 			}
 			s.Log.Error("panic in a request", "request", requestID, "operation", name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

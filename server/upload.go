@@ -128,7 +128,7 @@ func customerKey(r *http.Request) (key blob.Key, err error) {
 	if err != nil || len(raw) != len(key) {
 		return key, s3Fault(http.StatusBadRequest, "InvalidArgument", "The key must be the base64 form of 32 bytes. "+keyFormula)
 	}
-	sum := md5.Sum(raw) //nolint:gosec // the protocol asks for it
+	sum := md5.Sum(raw) // the protocol asks for it
 	if r.Header.Get(upload.HeaderKeyMD5) != base64.StdEncoding.EncodeToString(sum[:]) {
 		return key, s3Fault(http.StatusBadRequest, "InvalidArgument", "The MD5 of the key is wrong: it is taken over the 32 decoded bytes and sent in base64, not in hex. "+keyFormula)
 	}

@@ -191,7 +191,7 @@ func (c *chunkedReader) trailers() error {
 	for range 16 {
 		line, err := c.line()
 		if err != nil || line == "" {
-			return nil //nolint:nilerr // many clients leave out the last empty line
+			return nil // many clients leave out the last empty line
 		}
 		name, value, _ := strings.Cut(line, ":")
 		c.trailer[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)

@@ -121,11 +121,6 @@ func IncarnationDir(inc store.Incarnation) string {
 	return strconv.FormatUint(uint64(inc), 16) + "/"
 }
 
-// terminal says whether a status is an end.
-func terminal(s api.UploadJobStatus) bool {
-	return s != api.UploadJobStatusCreated && s != api.UploadJobStatusInProgress
-}
-
 // load returns a job, or fault.NotFound.
 func (s *Service) load(ctx context.Context, rec *domain.Record, id string) (*Job, error) {
 	row, err := s.Store.Get(ctx, job.Partition(rec.Incarnation, id), stateKey)

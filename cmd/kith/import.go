@@ -222,7 +222,7 @@ func putFile(ctx context.Context, c *client, domain, id string, file *os.File, i
 	if err != nil {
 		return fmt.Errorf("client token: %w", err)
 	}
-	sum := md5.Sum(key) //nolint:gosec // the protocol asks for it
+	sum := md5.Sum(key) // the protocol asks for it
 	bar := newBar(stat.Size(), "Uploading", info, true)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPut, *path.Url, io.TeeReader(file, bar))
 	if err != nil {

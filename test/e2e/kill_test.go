@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 }
 
 // insecure asks servers whose certificates a test has made.
-var insecure = http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
+var insecure = http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // see above
 
 // serve starts the program on a data folder and waits until it answers.
 func serve(t *testing.T, data string, args ...string) *exec.Cmd {
