@@ -126,11 +126,13 @@ func (w *runWriter) nextTable() error {
 	return nil
 }
 
+// writerOptions are those of level 0: a writer for the lowest level marks deletes as obsolete, and readers skip them although
+// the table may land above an older put.
 func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
 	o := &pebble.Options{}
 	o.EnsureDefaults()
-	o.Levels[len(o.Levels)-1].FilterPolicy = bloom.FilterPolicy(10)
-	return o.MakeWriterOptions(len(o.Levels)-1, format)
+	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	return o.MakeWriterOptions(0, format)
 }
 
 func (w *runWriter) finish() error {

@@ -61,7 +61,7 @@ func writeRunIsRepeatable(t *testing.T, e Engine) {
 				if i == 0 {
 					first = got
 				} else if !slices.Equal(first, got) {
-					t.Fatalf("repetition %d changed the rows", i)
+					t.Fatalf("repetition %d changed the rows: %s", i, difference(first, got))
 				}
 			}
 			if wantN := max(n-1, 1); n > 3 && len(first) != wantN {
@@ -222,4 +222,14 @@ func contextEndsCalls(t *testing.T, e Engine) {
 		}
 	}
 	wantNone(t, s, part, "x")
+}
+
+// difference tells where two dumps part.
+func difference(a, b []string) string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("%d and %d rows; row %d is %s, then %s", len(a), len(b), i, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("%d and %d rows", len(a), len(b))
 }
