@@ -99,6 +99,9 @@ type GetUploadJobDetailsResponse struct {
 	ProfilesExpireAt *restjson.Time `json:"ProfilesExpireAt,omitzero"`
 	Header           []string       `json:"Header,omitzero"`
 	Encoding         *string        `json:"Encoding,omitzero"`
+	Compression      *string        `json:"Compression,omitzero"`
+	ByteOrderMark    *bool          `json:"ByteOrderMark,omitzero"`
+	LineEnd          *string        `json:"LineEnd,omitzero"`
 	Delimiter        *string        `json:"Delimiter,omitzero"`
 	PercentComplete  *int32         `json:"PercentComplete,omitzero"`
 	FileDeletedAt    *restjson.Time `json:"FileDeletedAt,omitzero"`

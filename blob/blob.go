@@ -58,12 +58,18 @@ type Reader interface {
 	io.ReaderAt
 	io.Closer
 	Size() int64
+	// Stream returns the bytes from off to the end. It is faster than as many calls of ReadAt, which unseal whole packages
+	// each. Streams of one reader may be read at the same time.
+	Stream(off int64) io.Reader
 }
 
 // Store is the contract. Suite: blob/blobtest.
 type Store interface {
 	// Create starts a blob. Nothing is visible under name before Commit.
 	Create(ctx context.Context, name string, key Key) (Writer, error)
+	// CreateScratch is Create for what can be made again: after a power failure a committed scratch blob may be gone or
+	// damaged, which Open or a read then says.
+	CreateScratch(ctx context.Context, name string, key Key) (Writer, error)
 	// Open opens a blob, or returns ErrNotFound or ErrSealed.
 	Open(ctx context.Context, name string, key Key) (Reader, error)
 	// Delete removes a blob; an absent one is no error.
@@ -154,40 +160,103 @@ func (s *sealer) Close() error {
 	return err
 }
 
-// Unseal returns the plaintext of a sealed blob of size bytes as a ReaderAt, and the plaintext's size. A wrong key and a cut
-// end are ErrSealed at once; damage in the middle is an error of ReadAt.
-func Unseal(r io.ReaderAt, size int64, key Key) (io.ReaderAt, int64, error) {
+// Plain is the plaintext of a sealed blob.
+type Plain struct {
+	at     io.ReaderAt
+	sealed *io.SectionReader
+	conf   sio.Config
+	size   int64
+}
+
+// Unseal returns the plaintext of a sealed blob of size bytes. A wrong key and a cut end are ErrSealed at once; damage in the
+// middle is ErrSealed when it is read.
+func Unseal(r io.ReaderAt, size int64, key Key) (*Plain, error) {
 	plain, err := PlainSize(size)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	header, end := make([]byte, headerSize), make([]byte, endSize)
 	if _, err := r.ReadAt(header, 0); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if _, err := r.ReadAt(end, size-endSize); err != nil && !errors.Is(err, io.EOF) {
-		return nil, 0, err
+		return nil, err
 	}
 	salt := header[len(magic):]
 	want, err := endMark(key, salt, plain)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if string(header[:len(magic)]) != magic || !hmac.Equal(want, end) {
-		return nil, 0, ErrSealed
+		return nil, ErrSealed
 	}
 	if plain == 0 {
-		return strings.NewReader(""), 0, nil
+		return &Plain{}, nil
 	}
 	c, err := config(key, salt)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	at, err := sio.DecryptReaderAt(io.NewSectionReader(r, int64(headerSize), size-int64(headerSize)-endSize), c)
-	if err != nil {
-		return nil, 0, ErrSealed
+	p := &Plain{sealed: io.NewSectionReader(r, int64(headerSize), size-int64(headerSize)-endSize), conf: c, size: plain}
+	if p.at, err = sio.DecryptReaderAt(p.sealed, c); err != nil {
+		return nil, ErrSealed
 	}
-	return at, plain, nil
+	return p, nil
+}
+
+// Size returns the number of plaintext bytes.
+func (p *Plain) Size() int64 { return p.size }
+
+// ReadAt implements io.ReaderAt.
+func (p *Plain) ReadAt(b []byte, off int64) (int, error) {
+	if off >= p.size {
+		return 0, io.EOF
+	}
+	n, err := p.at.ReadAt(b, off)
+	return n, damaged(err, off)
+}
+
+// Stream implements Reader.
+func (p *Plain) Stream(off int64) io.Reader {
+	if off >= p.size {
+		return strings.NewReader("")
+	}
+	const payload, pack = 64 << 10, 64<<10 + 32 // of a DARE 2.0 package, plain and sealed
+	c := p.conf
+	c.SequenceNumber = uint32(off / payload)
+	from := off / payload * pack
+	r, err := sio.DecryptReader(io.NewSectionReader(p.sealed, from, p.sealed.Size()-from), c)
+	return &stream{r: r, err: err, skip: off % payload, off: off}
+}
+
+// stream reads on from the middle of a package.
+type stream struct {
+	r         io.Reader
+	err       error
+	skip, off int64
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if s.err == nil && s.skip > 0 {
+		_, s.err = io.CopyN(io.Discard, s.r, s.skip)
+		s.skip = 0
+	}
+	if s.err != nil {
+		return 0, damaged(s.err, s.off)
+	}
+	n, err := s.r.Read(b)
+	s.off += int64(n)
+	return n, damaged(err, s.off)
+}
+
+func damaged(err error, off int64) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	if _, sealed := errors.AsType[sio.Error](err); !sealed && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return fmt.Errorf("%w at byte %d", ErrSealed, off)
 }
 
 // PlainSize returns the plaintext size of a sealed blob of size bytes.
@@ -205,6 +274,3 @@ func PlainSize(size int64) (int64, error) {
 	}
 	return int64(n), nil
 }
-
-// NewStream returns a sequential reader over r with reads large enough for unsealing.
-func NewStream(r Reader) *io.SectionReader { return io.NewSectionReader(r, 0, r.Size()) }

@@ -70,5 +70,13 @@ func IndexValue(normalized string) string {
 	return "\x02" + string(sum[:])
 }
 
+// IndexBytes is IndexValue for bytes; it returns its argument when that is short.
+func IndexBytes(normalized []byte) []byte {
+	if len(normalized) <= maxIndexValue {
+		return normalized
+	}
+	return []byte(IndexValue(string(normalized)))
+}
+
 // TupleSep separates the parts of a composite key's normalised value.
 const TupleSep = "\x1f"

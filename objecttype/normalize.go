@@ -1,8 +1,10 @@
 package objecttype
 
 import (
+	"bytes"
 	"math/big"
 	"strings"
+	"unicode/utf8"
 )
 
 // ContentType says how values of a field are compared.
@@ -25,34 +27,98 @@ const (
 //	PHONE_NUMBER  digits only, without a leading 00, and without the leading 1 of eleven digits
 //	NUMBER        canonical decimal; what is no number is compared as STRING
 func Normalize(ct ContentType, value string) string {
-	switch ct {
-	case Phone:
-		return normalizePhone(value)
-	case Email:
-		return strings.ToLower(strings.TrimSpace(value))
-	case Name:
-		return strings.ToLower(strings.Join(strings.Fields(value), " "))
-	case Number:
-		return normalizeNumber(strings.TrimSpace(value))
-	}
-	return strings.TrimSpace(value)
+	var buf [128]byte
+	return string(AppendNormalized(buf[:0], ct, []byte(value)))
 }
 
-func normalizePhone(s string) string {
-	var buf [64]byte
-	d := buf[:0]
-	for i := range len(s) {
-		if c := s[i]; c >= '0' && c <= '9' {
-			d = append(d, c)
+// AppendNormalized appends the index form of a value to dst. It is what Normalize returns, without allocations for ASCII.
+func AppendNormalized(dst []byte, ct ContentType, value []byte) []byte {
+	switch ct {
+	case Phone:
+		return appendPhone(dst, value)
+	case Email:
+		value = bytes.TrimSpace(value)
+		if out, ok := appendLowerASCII(dst, value); ok {
+			return out
+		}
+		return append(dst, bytes.ToLower(value)...)
+	case Name:
+		return AppendName(dst, value)
+	case Number:
+		return append(dst, normalizeNumber(string(bytes.TrimSpace(value)))...)
+	}
+	return append(dst, bytes.TrimSpace(value)...)
+}
+
+func appendPhone(dst, value []byte) []byte {
+	from := len(dst)
+	for _, c := range value {
+		if c-'0' <= 9 {
+			dst = append(dst, c)
 		}
 	}
+	d := dst[from:]
+	drop := 0
 	if len(d) > 2 && d[0] == '0' && d[1] == '0' {
-		d = d[2:]
+		drop = 2
 	}
-	if len(d) == 11 && d[0] == '1' {
-		d = d[1:]
+	if len(d)-drop == 11 && d[drop] == '1' {
+		drop++
 	}
-	return string(d)
+	return append(dst[:from], d[drop:]...)
+}
+
+// appendLowerASCII appends s in lower case; false when s is not all ASCII.
+func appendLowerASCII(dst, s []byte) ([]byte, bool) {
+	from := len(dst)
+	dst = append(dst, s...)
+	for i, c := range dst[from:] {
+		if c >= utf8.RuneSelf {
+			return dst[:from], false
+		}
+		if c-'A' < 26 {
+			dst[from+i] = c + 'a' - 'A'
+		}
+	}
+	return dst, true
+}
+
+// AppendName appends the NAME form of several parts joined by blanks.
+func AppendName(dst []byte, parts ...[]byte) []byte {
+	from := len(dst)
+	for _, part := range parts {
+		for i := 0; i < len(part); {
+			c := part[i]
+			switch {
+			case c >= utf8.RuneSelf:
+				return appendNameSlow(dst[:from], parts)
+			case c == ' ' || c-'\t' < 5: // as unicode.IsSpace has it
+				i++
+				continue
+			}
+			if len(dst) > from {
+				dst = append(dst, ' ')
+			}
+			for ; i < len(part); i++ {
+				c = part[i]
+				if c >= utf8.RuneSelf {
+					return appendNameSlow(dst[:from], parts)
+				}
+				if c == ' ' || c-'\t' < 5 {
+					break
+				}
+				if c-'A' < 26 {
+					c += 'a' - 'A'
+				}
+				dst = append(dst, c)
+			}
+		}
+	}
+	return dst
+}
+
+func appendNameSlow(dst []byte, parts [][]byte) []byte {
+	return append(dst, strings.ToLower(strings.Join(strings.Fields(string(bytes.Join(parts, []byte(" ")))), " "))...)
 }
 
 // normalizeNumber works on digits, so that no precision is lost; exponents go through big.Rat within bounds.

@@ -131,6 +131,54 @@ func FuzzSource(f *testing.F) {
 	})
 }
 
+// The forms of values as the standard library makes them, rune by rune.
+func plainNormalize(ct ContentType, value string) string {
+	switch ct {
+	case Phone:
+		d := onlyDigits(value)
+		if len(d) > 2 && d[:2] == "00" {
+			d = d[2:]
+		}
+		if len(d) == 11 && d[0] == '1' {
+			d = d[1:]
+		}
+		return d
+	case Email:
+		return strings.ToLower(strings.TrimSpace(value))
+	case Name:
+		return strings.ToLower(strings.Join(strings.Fields(value), " "))
+	}
+	return strings.TrimSpace(value)
+}
+
+func onlyDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+func FuzzNormalizeAgainstTheLibrary(f *testing.F) {
+	for _, s := range []string{"", " Ann  LEE ", "\u0085x\u2003Y", "İK", "0044 20 7946", "1 206 555 0100", "a\vb\fc", "Á\xff", "\x1f a"} {
+		f.Add(s, "x")
+	}
+	f.Fuzz(func(t *testing.T, s, other string) {
+		for _, ct := range []ContentType{String, Phone, Email, Name} {
+			if got, want := Normalize(ct, s), plainNormalize(ct, s); got != want {
+				t.Fatalf("%s %q: %q, the library has %q", ct, s, got, want)
+			}
+			if got := string(AppendNormalized([]byte("dst"), ct, []byte(s))); got != "dst"+plainNormalize(ct, s) {
+				t.Fatalf("%s %q: %q", ct, s, got)
+			}
+		}
+		if got, want := string(AppendName(nil, []byte(s), []byte(other))), plainNormalize(Name, s+" "+other); got != want {
+			t.Fatalf("%q and %q: %q, want %q", s, other, got, want)
+		}
+	})
+}
+
 func FuzzNormalize(f *testing.F) {
 	f.Add("+1 (206) 555-0100")
 	f.Add("-0012.3400")

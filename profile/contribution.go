@@ -66,11 +66,20 @@ var ErrCorrupt = errors.New("corrupt contribution")
 
 // AppendHeader appends all of an encoded contribution but its values.
 func (c *Contribution) AppendHeader(dst []byte) []byte {
+	return AppendExtra(c.AppendStamped(dst), c.Extra)
+}
+
+// AppendStamped appends an encoded contribution up to its stamp. What follows is AppendExtra and the values.
+func (c *Contribution) AppendStamped(dst []byte) []byte {
 	dst = append(dst, contributionV1, byte(c.Kind))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Expires))
-	dst = appendStamp(dst, c.Stamp)
-	dst = binary.AppendUvarint(dst, uint64(len(c.Extra)))
-	for _, k := range c.Extra {
+	return appendStamp(dst, c.Stamp)
+}
+
+// AppendExtra appends the encoded extras of a contribution.
+func AppendExtra(dst []byte, extra []IndexKey) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(extra)))
+	for _, k := range extra {
 		dst = appendText(appendText(dst, k.Name), k.Value)
 	}
 	return dst
@@ -83,6 +92,15 @@ func (c *Contribution) Append(dst []byte) []byte {
 		dst = AppendValue(dst, v, c.Stamp)
 	}
 	return dst
+}
+
+// DecodeExtra reads encoded extras.
+func DecodeExtra(b []byte) (extra []IndexKey, err error) {
+	d := decoder{s: string(b)}
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		extra = append(extra, IndexKey{d.text(), d.text()})
+	}
+	return extra, d.err
 }
 
 // AppendValue appends one encoded value of a contribution whose stamp is base.
@@ -125,32 +143,45 @@ func expiry(b []byte) (int64, error) {
 
 // DecodeContribution reads an encoded contribution. Its strings are parts of one copy.
 func DecodeContribution(b []byte) (*Contribution, error) {
+	c := &Contribution{}
+	return c, c.decode(b)
+}
+
+// decode is DecodeContribution into a contribution whose slices are used again.
+func (c *Contribution) decode(b []byte) error {
 	expires, err := expiry(b)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := &Contribution{Kind: Kind(b[1]), Expires: expires}
+	c.Kind, c.Expires, c.Extra = Kind(b[1]), expires, c.Extra[:0]
 	d := decoder{s: string(b[10:])}
 	c.Stamp = d.stamp()
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		c.Extra = append(c.Extra, IndexKey{d.text(), d.text()})
 	}
 	if d.err != nil {
-		return nil, d.err
+		return d.err
 	}
-	c.Values, err = decodeValues(d.s, c.Stamp)
-	return c, err
+	c.Values, err = decodeValues(c.Values[:0], d.s, c.Stamp)
+	return err
 }
 
 // DecodeValues reads encoded values; those without a stamp of their own get base. Its strings are parts of one copy.
-func DecodeValues(b []byte, base Stamp) ([]Value, error) { return decodeValues(string(b), base) }
+func DecodeValues(b []byte, base Stamp) ([]Value, error) { return AppendValues(nil, b, base) }
+
+// AppendValues is DecodeValues into a slice that is used again.
+func AppendValues(dst []Value, b []byte, base Stamp) ([]Value, error) {
+	return decodeValues(dst, string(b), base)
+}
 
 // valueGuess is about how many bytes an encoded value has; it sizes slices.
 const valueGuess = 12
 
-func decodeValues(s string, base Stamp) ([]Value, error) {
+func decodeValues(values []Value, s string, base Stamp) ([]Value, error) {
 	d := decoder{s: s}
-	values := make([]Value, 0, len(s)/valueGuess+1)
+	if values == nil {
+		values = make([]Value, 0, len(s)/valueGuess+1)
+	}
 	for len(d.s) > 0 && d.err == nil {
 		head := d.uvarint()
 		v := Value{Stamp: base, Blank: head&flagBlank != 0}

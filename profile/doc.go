@@ -10,7 +10,8 @@
 //	table key_index, partition = key name 0x01 index value
 //	    profile id + source → empty           Write rows
 //
-// A source is "i" + upload job id (16 bytes) + hash of the row's unique key (8 bytes). Others will follow.
+// A source is "i" + time of the upload job (8 bytes) + number of the first row that has the unique key (5 bytes), or
+// "f" + time of the folding (8 bytes) + number (1 byte). Others will follow.
 //
 // Invariants:
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"kith/domain"
 	"kith/objecttype"
@@ -140,31 +141,37 @@ func find(values []Value, a objecttype.Attr) string {
 // Keys calls emit for every key that values yield: the predefined ones and the domain's own. Normalised values; a key with
 // several attributes is their tuple and needs all of them. It may emit one key twice.
 func Keys(values []Value, own []domain.Key, emit func(name, value string)) {
-	var first, middle, last string
 	for i := range values {
 		v := &values[i]
-		switch v.Attr.ID {
+		if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
+			if n := objecttype.Normalize(ct, v.Text); n != "" {
+				emit(name, n)
+			}
+		}
+	}
+	fullNames(values, func(full string) { emit(objecttype.KeyFullName, full) })
+	for _, k := range own {
+		if n := OwnKey(values, k); n != "" {
+			emit(k.Name, n)
+		}
+	}
+}
+
+// fullNames calls emit for the index forms of the person's name.
+func fullNames(values []Value, emit func(string)) {
+	var first, middle, last string
+	for i := range values {
+		switch v := &values[i]; v.Attr.ID {
 		case objecttype.FirstName:
 			first = v.Text
 		case objecttype.MiddleName:
 			middle = v.Text
 		case objecttype.LastName:
 			last = v.Text
-		default:
-			if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
-				if n := objecttype.Normalize(ct, v.Text); n != "" {
-					emit(name, n)
-				}
-			}
 		}
 	}
 	for _, full := range objecttype.FullNames(first, middle, last) {
-		emit(objecttype.KeyFullName, full)
-	}
-	for _, k := range own {
-		if n := OwnKey(values, k); n != "" {
-			emit(k.Name, n)
-		}
+		emit(full)
 	}
 }
 
@@ -190,6 +197,39 @@ func MayCombine(have, add []Value, own []domain.Key) bool {
 	}
 	return false
 }
+
+// MayCombineNames says whether adding encoded values can give a profile a name that neither has alone.
+func MayCombineNames(have []Value, add []byte) bool {
+	var added uint8
+	d := decoder{s: unsafeText(add)}
+	for len(d.s) > 0 && d.err == nil {
+		head := d.uvarint()
+		id := uint16(head >> 2)
+		if id == 0 || id > objecttype.LastName { // ids ascend, custom attributes come last
+			break
+		}
+		if head&flagStamp != 0 {
+			d.stamp()
+		}
+		if text := d.text(); id >= objecttype.FirstName && text != "" {
+			added |= 1 << (id - objecttype.FirstName)
+		}
+	}
+	if added == 0 {
+		return false
+	}
+	for i := range have {
+		if id := have[i].Attr.ID; id >= objecttype.FirstName && id <= objecttype.LastName {
+			if added&(1<<(id-objecttype.FirstName)) == 0 || have[i].Stamp.Priority > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unsafeText returns the bytes as a string without copying them; they must not change while it is used.
+func unsafeText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // partsMix says whether the winning parts may come from both: the addition brings some, and leaves or may lose some.
 func partsMix(have, add []Value, parts []objecttype.Attr) bool {
@@ -230,11 +270,30 @@ func (p *Profile) Has(name, indexValue string, own []domain.Key) bool {
 			return true
 		}
 	}
-	found := false
-	Keys(p.Values, own, func(n, v string) {
-		found = found || n == name && objecttype.IndexValue(v) == indexValue
-	})
-	return found
+	if name == objecttype.KeyFullName {
+		found := false
+		fullNames(p.Values, func(full string) { found = found || objecttype.IndexValue(full) == indexValue })
+		return found
+	}
+	var buf [128]byte
+	for i := range p.Values {
+		v := &p.Values[i]
+		if n, ct := objecttype.PredefinedKey(v.Attr); n == name {
+			norm := objecttype.AppendNormalized(buf[:0], ct, []byte(v.Text))
+			if string(norm) == indexValue || len(norm) > len(indexValue) && objecttype.IndexValue(string(norm)) == indexValue {
+				return len(norm) > 0
+			}
+		}
+	}
+	for _, k := range own {
+		if k.Name != name {
+			continue
+		}
+		if n := OwnKey(p.Values, k); n != "" && objecttype.IndexValue(n) == indexValue {
+			return true
+		}
+	}
+	return false
 }
 
 // WriteTime is the time of an API write: later than everything in the profile and than the job that holds the domain's turn,

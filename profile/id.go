@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 )
@@ -30,11 +29,14 @@ func ParseID(s string) (id ID, ok bool) {
 const MaxBuckets = 1 << 12
 
 // ImportID mints the id of the n-th profile that a bucket of an import creates: a UUIDv7 (RFC 9562) whose time is the job's,
-// followed by the bucket, the counter and 30 random bits. Ascending counters give ascending ids, behind all older jobs' ids.
-func ImportID(jobTime int64, bucket int, n uint32) (id ID) {
-	var r [4]byte
-	_, _ = rand.Read(r[:])
+// followed by the bucket, the counter and 30 bits drawn from the job's random seed. Ascending counters give ascending ids,
+// behind all older jobs' ids; the same arguments give the same id, so that a run names it by its counter.
+func ImportID(jobTime int64, bucket int, n uint32, seed uint64) (id ID) {
+	// The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+	x := seed + (uint64(bucket)<<32|uint64(n))*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
 	binary.BigEndian.PutUint64(id[:8], uint64(jobTime/1000)<<16|0x7000|uint64(bucket&0xfff))
-	binary.BigEndian.PutUint64(id[8:], 2<<62|uint64(n)<<30|uint64(binary.BigEndian.Uint32(r[:])>>2))
+	binary.BigEndian.PutUint64(id[8:], 2<<62|uint64(n)<<30|(x^x>>31)>>34)
 	return id
 }

@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"encoding/binary"
+
 	"kith/objecttype"
 	"kith/store"
 )
@@ -17,9 +19,28 @@ func Partition(inc store.Incarnation, id ID) store.Partition {
 // ContributionKey returns the row key of a contribution.
 func ContributionKey(source string) []byte { return []byte(contributionPrefix + source) }
 
-// ImportSource returns the source of the contribution of one unique key of an upload job.
-func ImportSource(jobID [16]byte, keyHash [8]byte) string {
-	return string(rune(Import)) + string(jobID[:]) + string(keyHash[:])
+// AppendContributionKey appends the row key of an import's contribution.
+func AppendContributionKey(dst []byte, jobTime, row int64) []byte {
+	return AppendImportSource(append(dst, contributionPrefix...), jobTime, row)
+}
+
+// sourceSize is the length of an import's source.
+const sourceSize = 1 + 8 + 5
+
+// AppendImportSource appends the source of the contribution of one unique key of an upload job, given the job's time, which
+// no other job of the domain has, and the number of the first row that has the key: 'i', time (8), row (5), big-endian.
+func AppendImportSource(dst []byte, jobTime, row int64) []byte {
+	dst = append(dst, byte(Import))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(jobTime))
+	return append(dst, byte(row>>32), byte(row>>24), byte(row>>16), byte(row>>8), byte(row))
+}
+
+// ImportTime returns the time of the upload job that a source belongs to.
+func ImportTime(source string) (jobTime int64, ok bool) {
+	if len(source) != sourceSize || source[0] != byte(Import) {
+		return 0, false
+	}
+	return int64(binary.BigEndian.Uint64([]byte(source[1:9]))), true
 }
 
 // IndexPartition returns the partition key of an index value.
@@ -44,3 +65,6 @@ func isContribution(key []byte) bool {
 
 // sourceOf returns the source of a contribution's row.
 func sourceOf(key []byte) string { return string(key[len(contributionPrefix):]) }
+
+// DeepAt is how many contributions of a profile make folding them worth the work.
+const DeepAt = 16

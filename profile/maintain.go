@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"kith/domain"
 	"kith/job"
@@ -100,15 +99,15 @@ func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, k
 	var chunk []store.RunRow
 	flush := func() error {
 		slices.SortFunc(chunk, func(a, b store.RunRow) int {
-			return cmp.Or(strings.Compare(a.Partition, b.Partition), bytes.Compare(a.Mutation.Key, b.Mutation.Key))
+			return cmp.Or(bytes.Compare(a.Partition, b.Partition), bytes.Compare(a.Mutation.Key, b.Mutation.Key))
 		})
-		err := st.WriteRun(ctx, store.Index, func(yield func(store.RunRow, error) bool) {
+		err := st.WriteRun(ctx, store.Run{Table: store.Index, Rows: func(yield func(store.RunRow, error) bool) {
 			for _, row := range chunk {
 				if !yield(row, nil) {
 					return
 				}
 			}
-		})
+		}})
 		chunk = chunk[:0]
 		return err
 	}
@@ -119,7 +118,7 @@ func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, k
 			// A row per contribution that has a part of the key: whichever goes first, the others keep the profile found.
 			if n := OwnKey(p.Values, key); n != "" {
 				for _, part := range r.parts {
-					chunk = append(chunk, store.RunRow{Incarnation: inc, Partition: IndexPartition(key.Name, n),
+					chunk = append(chunk, store.RunRow{Incarnation: inc, Partition: []byte(IndexPartition(key.Name, n)),
 						Mutation: store.Mutation{Key: IndexRowKey(nil, id, part.source), Time: now}})
 				}
 			}

@@ -24,13 +24,18 @@ type Service struct {
 }
 
 // Reader gathers the rows of one profile's partition and folds them. The zero value is ready; Reset makes it so again.
+// What it returns is good until then.
 type Reader struct {
 	parts []sourced
 	dead  bool
+	pool  []*Contribution // parts use them from the front
 }
 
 // Reset forgets all rows.
 func (r *Reader) Reset() { r.parts, r.dead = r.parts[:0], false }
+
+// Depth is the number of visible contributions.
+func (r *Reader) Depth() int { return len(r.parts) }
 
 // Add takes in a row as of a moment in microseconds.
 func (r *Reader) Add(row store.Row, now int64) error {
@@ -42,8 +47,11 @@ func (r *Reader) Add(row store.Row, now int64) error {
 		if expires <= now {
 			return nil
 		}
-		c, err := DecodeContribution(row.Value)
-		if err != nil {
+		if len(r.pool) == len(r.parts) {
+			r.pool = append(r.pool, &Contribution{})
+		}
+		c := r.pool[len(r.parts)]
+		if err := c.decode(row.Value); err != nil {
 			return err
 		}
 		r.parts = append(r.parts, sourced{sourceOf(row.Key), c})

@@ -116,7 +116,7 @@ func TestImportIDsAscend(t *testing.T) {
 	for _, job := range []int64{at, at + 1000} {
 		for bucket := range 3 {
 			for n := range uint32(3) {
-				ids = append(ids, ImportID(job, bucket, n))
+				ids = append(ids, ImportID(job, bucket, n, 42))
 			}
 		}
 	}
@@ -212,6 +212,13 @@ func TestMayCombine(t *testing.T) {
 	} {
 		if got := MayCombine(c.have, c.add, nil); got != c.want {
 			t.Errorf("%s: %t", name, got)
+		}
+		var body []byte
+		for _, v := range c.add {
+			body = AppendValue(body, v, Stamp{})
+		}
+		if got := MayCombineNames(c.have, body); got != c.want {
+			t.Errorf("%s, encoded: %t", name, got)
 		}
 	}
 }

@@ -23,7 +23,7 @@
 //	Scan      SELECT … WHERE inc=? AND part=? AND key>=? AND key<?           (quorum, driver paging)
 //	Probe     the Scan statement per probe, bounded concurrency, answers put back in order
 //	Write     BEGIN UNLOGGED BATCH  INSERT … USING TIMESTAMP at / DELETE … USING TIMESTAMP at   (one partition)
-//	WriteRun  a loop over Write, many in flight
+//	WriteRun  a loop over Write, many in flight, one run after the other
 //	Swap      BEGIN BATCH  INSERT … IF NOT EXISTS / UPDATE … SET value=?, ver=new IF ver=? / DELETE … IF ver=? APPLY BATCH;
 //	          a check is UPDATE … SET ver=expected IF ver=expected; the check that a row is absent puts and the
 //	          write after doubt are decided by a read at SERIAL: ver=new → success, ver=expected → again, else ErrUnknown

@@ -19,15 +19,20 @@ func AppendKey(dst []byte, p Partition, key []byte) []byte {
 
 // AppendPartition appends the prefix that all rows of p share.
 func AppendPartition(dst []byte, p Partition) []byte {
-	dst = AppendIncarnation(dst, p.Table, p.Incarnation)
-	for i := range len(p.Key) {
-		c := p.Key[i]
-		dst = append(dst, c)
-		if c == 0 {
-			dst = append(dst, 0xff)
+	return AppendPartitionBytes(dst, p.Table, p.Incarnation, []byte(p.Key))
+}
+
+// AppendPartitionBytes is AppendPartition for callers that have the parts.
+func AppendPartitionBytes(dst []byte, t Table, inc Incarnation, key []byte) []byte {
+	dst = AppendIncarnation(dst, t, inc)
+	for {
+		i := bytes.IndexByte(key, 0)
+		if i < 0 {
+			return append(append(dst, key...), 0, 1)
 		}
+		dst = append(append(dst, key[:i]...), 0, 0xff)
+		key = key[i+1:]
 	}
-	return append(dst, 0, 1)
 }
 
 // AppendIncarnation appends the prefix that all rows of an incarnation in a table share.

@@ -148,10 +148,16 @@ type Hit struct {
 	Row   Row
 }
 
-// RunRow is one mutation of a WriteRun.
+// Run is a part of a WriteRun: mutations of one table, ascending by incarnation, partition and row key.
+type Run struct {
+	Table Table
+	Rows  iter.Seq2[RunRow, error]
+}
+
+// RunRow is one mutation of a Run. Its bytes need be valid only until the next one is asked for.
 type RunRow struct {
 	Incarnation Incarnation
-	Partition   string
+	Partition   []byte
 	Mutation    Mutation
 }
 
@@ -186,10 +192,11 @@ type Store interface {
 	// Write applies blind mutations of Write rows of one partition: all or none, repeatable, durable on return.
 	Write(ctx context.Context, p Partition, ms []Mutation) error
 
-	// WriteRun applies many mutations of one table, ascending by incarnation, partition and row key (else ErrOrder), as
-	// Write does: the mutations of one partition are atomic, everything is durable on return, and it may be repeated.
-	// An error leaves any whole number of partitions written.
-	WriteRun(ctx context.Context, t Table, rows iter.Seq2[RunRow, error]) error
+	// WriteRun applies many mutations as Write does: those of one partition are atomic, everything is durable on return, and
+	// it may be repeated. Each run ascends (else ErrOrder), and no two have a partition in common. The runs may be read side
+	// by side, each in a goroutine of its own, but no row becomes visible before all rows of the runs ahead of its own.
+	// An error leaves any whole number of partitions written, in that order.
+	WriteRun(ctx context.Context, runs ...Run) error
 
 	// Swap applies conditional operations on Swap rows of one partition, all or none, durable on return. It returns the
 	// version that every row it put now has. ErrConflict: an expectation failed, nothing was written. ErrUnknown: it may

@@ -1,9 +1,7 @@
 package upload
 
 import (
-	"bufio"
 	"bytes"
-	"container/heap"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,205 +10,431 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
-
-	"github.com/klauspost/compress/s2"
 
 	"kith/blob"
+	"kith/profile"
 	"kith/store"
 )
 
-// apply is the third stage: it merges all runs and writes them, index rows before the contributions they belong to. It may
-// be repeated.
+// apply is the third stage: it merges all runs, per key family, and writes them, index rows before the contributions they
+// belong to. It may be repeated.
 func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
-	for _, table := range []store.Table{store.Index, store.Profile} {
-		if err := w.applyTable(ctx, table, runs); err != nil {
+	parts, done, err := w.indexRuns(ctx, runs, false)
+	defer done()
+	if err != nil {
+		return err
+	}
+	rows, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Rows })
+	defer rows.close()
+	if err != nil {
+		return err
+	}
+	var cursors []*rowCursor
+	for _, r := range rows {
+		for _, s := range runs[r.bucket].RowSections {
+			cursors = append(cursors, &rowCursor{who: w.newWho(r, s), body: true})
+		}
+	}
+	parts = append(parts, store.Run{Table: store.Profile, Rows: w.contributions(merge(cursors))})
+	return w.Store.WriteRun(ctx, parts...)
+}
+
+// restore makes the rows blobs of all runs again, from the uploaded file.
+func (w *work) restore(ctx context.Context, read *readResult, runs map[int]runResult) error {
+	var err error
+	if w.file, err = w.openFile(ctx, w.job, w.key); err != nil {
+		return err
+	}
+	defer w.file.Close()
+	if _, err := w.read(ctx, read); err != nil {
+		return err
+	}
+	b := &bucketWork{work: w}
+	for bucket, run := range runs {
+		if run.Rows == "" {
+			continue
+		}
+		if err := b.rebuild(ctx, bucket, &run); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *work) applyTable(ctx context.Context, table store.Table, runs map[int]runResult) error {
-	var cursors cursorHeap
-	defer func() {
-		for _, c := range cursors {
-			c.close()
-		}
-	}()
-	for _, n := range slices.Sorted(maps.Keys(runs)) {
-		if runs[n].Run == "" {
-			continue
-		}
-		r, err := w.Blobs.Open(ctx, runs[n].Run, w.key)
-		if err != nil {
-			return fmt.Errorf("open a run: %w", err)
-		}
-		from, to := int64(0), runs[n].IndexFrom
-		if table == store.Index {
-			from, to = runs[n].IndexFrom, r.Size()
-		}
-		section := bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), runBlock)
-		c := &cursor{blob: r, r: bufio.NewReaderSize(s2.NewReader(section, s2.ReaderMaxBlockSize(runBlock)), 4<<10)}
-		ok, err := c.next()
-		if err != nil || !ok {
-			c.close()
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		cursors = append(cursors, c)
+// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. gone makes them deletions.
+func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool) (parts []store.Run, done func(), err error) {
+	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+	if err != nil {
+		return nil, all.close, err
 	}
-	return w.Store.WriteRun(ctx, table, ahead(w.merged(&cursors)))
-}
-
-// aheadRows is how many rows ahead moves at a time.
-const aheadRows = 1024
-
-// aheadBatch is rows whose bytes lie in one arena.
-type aheadBatch struct {
-	rows  []store.RunRow
-	arena []byte
-	err   error
-}
-
-// ahead reads a sequence in a goroutine of its own, so that merging runs and building tables go side by side.
-func ahead(rows iter.Seq2[store.RunRow, error]) iter.Seq2[store.RunRow, error] {
-	return func(yield func(store.RunRow, error) bool) {
-		full, free := make(chan *aheadBatch, 6), make(chan *aheadBatch, 6)
-		for range cap(free) {
-			free <- &aheadBatch{}
+	sizes := make([]int64, len(w.families))
+	for _, r := range all {
+		for family, s := range runs[r.bucket].Families {
+			sizes[family] += s.To - s.From
 		}
-		quit := make(chan struct{})
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		defer close(quit)
-		wg.Go(func() {
-			defer close(full)
-			b := <-free
-			flush := func() bool {
-				full <- b // never blocks: it has room for all batches there are
-				select {
-				case b = <-free:
-					b.rows, b.arena = b.rows[:0], b.arena[:0]
-					return true
-				case <-quit:
-					return false
-				}
+	}
+	order := make([]int, 0, len(sizes))
+	for family, size := range sizes {
+		if size > 0 {
+			order = append(order, family)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(sizes[a] - sizes[b]) })
+	for _, family := range order {
+		var cursors []*indexCursor
+		for _, r := range all {
+			if sections := runs[r.bucket].Families; family < len(sections) {
+				cursors = append(cursors, &indexCursor{who: w.newWho(r, sections[family])})
 			}
-			for row, err := range rows {
-				if err != nil {
-					b.err = err
-					flush()
-					return
-				}
-				m := &row.Mutation
-				from := len(b.arena)
-				b.arena = append(append(b.arena, m.Key...), m.Value...)
-				mid := from + len(m.Key)
-				m.Key, m.Value = b.arena[from:mid:mid], b.arena[mid:len(b.arena):len(b.arena)]
-				if b.rows = append(b.rows, row); len(b.rows) == aheadRows && !flush() {
-					return
-				}
-			}
-			flush()
-		})
-		for b := range full {
-			for _, row := range b.rows {
-				if !yield(row, nil) {
-					return
-				}
-			}
-			if b.err != nil {
-				yield(store.RunRow{}, b.err)
+		}
+		parts = append(parts, store.Run{Table: store.Index, Rows: w.indexRows(w.families[family], merge(cursors), gone)})
+	}
+	return parts, all.close, nil
+}
+
+// indexRows turns the entries of a family into rows of the store.
+func (w *work) indexRows(name string, entries iter.Seq2[*indexCursor, error], gone bool) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time, Delete: gone}}
+		part := []byte(name + "\x01")
+		prefix := len(part)
+		var key []byte
+		for c, err := range entries {
+			if err != nil {
+				yield(row, err)
 				return
 			}
-			free <- b
+			part = append(part[:prefix], c.value...)
+			key = profile.AppendImportSource(append(key[:0], c.id[:]...), w.job.Time, c.row)
+			row.Partition, row.Mutation.Key = part, key
+			if !yield(row, nil) {
+				return
+			}
 		}
 	}
 }
 
-// merged streams the rows of all cursors in order.
-func (w *work) merged(cursors *cursorHeap) iter.Seq2[store.RunRow, error] {
+// contributions turns the entries of row sections into rows of the store.
+func (w *work) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
-		heap.Init(cursors)
-		for cursors.Len() > 0 {
-			c := (*cursors)[0]
-			row := store.RunRow{Incarnation: w.task.Incarnation, Partition: c.partition, Mutation: store.Mutation{Key: c.key, Value: c.value, Time: w.job.Time}}
+		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time}}
+		head := profile.Contribution{Kind: profile.Import, Expires: w.job.expires()}
+		var key, value []byte
+		for c, err := range entries {
+			if err != nil {
+				yield(row, err)
+				return
+			}
+			head.Stamp = w.stamp(c.row)
+			key = profile.AppendContributionKey(key[:0], w.job.Time, c.row)
+			value = append(head.AppendStamped(value[:0]), c.tail...)
+			row.Partition, row.Mutation.Key, row.Mutation.Value = c.id[:], key, value
 			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// runBlob is an open blob of a run.
+type runBlob struct {
+	blob.Reader
+	bucket int
+}
+
+type runBlobs []runBlob
+
+func (all runBlobs) close() {
+	for _, r := range all {
+		_ = r.Close()
+	}
+}
+
+// openAll opens one of the blobs of each run that has it.
+func (w *work) openAll(ctx context.Context, runs map[int]runResult, name func(*runResult) string) (all runBlobs, err error) {
+	for _, bucket := range slices.Sorted(maps.Keys(runs)) {
+		run := runs[bucket]
+		if name(&run) == "" {
+			continue
+		}
+		r, err := w.Blobs.Open(ctx, name(&run), w.key)
+		if err != nil {
+			return all, fmt.Errorf("open a run: %w", err)
+		}
+		all = append(all, runBlob{r, bucket})
+	}
+	return all, nil
+}
+
+// cursor is a position in a sorted section.
+type cursor interface {
+	// next moves on and reports whether there is an entry.
+	next() (bool, error)
+	// prefix is a number that sorts like the beginning of the entry's key.
+	prefix() uint64
+}
+
+// ordered is a cursor that can be compared with others of its kind.
+type ordered[C any] interface {
+	cursor
+	compare(C) int
+}
+
+// cursorBuffer is what a cursor reads at a time.
+const cursorBuffer = 32 << 10
+
+// window is a stream of which the next bytes lie in memory. It is what bufio.Reader is, for entries that are parsed in place.
+type window struct {
+	open func() io.Reader
+	r    io.Reader
+	buf  []byte // all of it
+	b    []byte // the part that is not read yet
+	err  error
+}
+
+// need makes n bytes visible in b, or as many as there are.
+func (s *window) need(n int) {
+	if len(s.b) >= n || s.err != nil {
+		return
+	}
+	if s.r == nil {
+		s.r = s.open()
+	}
+	if n > len(s.buf) {
+		grown := make([]byte, max(n, cursorBuffer))
+		copy(grown, s.b)
+		s.buf = grown
+	} else {
+		copy(s.buf, s.b)
+	}
+	have := len(s.b)
+	for have < n && s.err == nil {
+		var k int
+		k, s.err = s.r.Read(s.buf[have:])
+		have += k
+	}
+	s.b = s.buf[:have]
+}
+
+func (s *window) uvarint() (uint64, error) {
+	if len(s.b) > 0 && s.b[0] < 0x80 {
+		n := uint64(s.b[0])
+		s.b = s.b[1:]
+		return n, nil
+	}
+	s.need(binary.MaxVarintLen64)
+	n, k := binary.Uvarint(s.b)
+	if k <= 0 {
+		return 0, s.damaged()
+	}
+	s.b = s.b[k:]
+	return n, nil
+}
+
+// bytes returns the next n bytes, valid until the next call.
+func (s *window) bytes(n uint64) ([]byte, error) {
+	if n > store.MaxBatch {
+		return nil, s.damaged()
+	}
+	s.need(int(n))
+	if uint64(len(s.b)) < n {
+		return nil, s.damaged()
+	}
+	b := s.b[:n]
+	s.b = s.b[n:]
+	return b, nil
+}
+
+// damaged is the error of an entry that can't be read.
+func (s *window) damaged() error { return damagedRun(s.err) }
+
+func damagedRun(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("a run is damaged: %w", err)
+}
+
+// who reads the part that all entries share: a profile and a row.
+type who struct {
+	w      *work
+	bucket int
+	window
+
+	counter uint32 // of a created profile, or 0
+	id      profile.ID
+	row     int64
+}
+
+func (w *work) newWho(r runBlob, s section) who {
+	return who{w: w, bucket: r.bucket, window: window{open: func() io.Reader { return io.LimitReader(r.Stream(s.From), s.To-s.From) }}}
+}
+
+// begin reports whether an entry is left.
+func (c *who) begin() (bool, error) {
+	c.need(1)
+	if len(c.b) == 0 && !errors.Is(c.err, io.EOF) {
+		return false, c.err
+	}
+	return len(c.b) > 0, nil
+}
+
+// readWho reads the profile and the row of an entry.
+func (c *who) readWho() error {
+	n, err := c.uvarint()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		id, err := c.bytes(uint64(len(c.id)))
+		if err != nil {
+			return err
+		}
+		copy(c.id[:], id)
+	} else {
+		c.id = c.w.mint(c.bucket, uint32(n))
+	}
+	c.counter = uint32(n)
+	row, err := c.uvarint()
+	c.row = int64(row)
+	return err
+}
+
+func (c *who) compareWho(o *who) int {
+	if d := bytes.Compare(c.id[:], o.id[:]); d != 0 {
+		return d
+	}
+	return int(c.row - o.row)
+}
+
+// indexCursor reads a section of a family.
+type indexCursor struct {
+	who
+	value []byte
+}
+
+func (c *indexCursor) next() (bool, error) {
+	if ok, err := c.begin(); !ok {
+		return false, err
+	}
+	shared, err := c.uvarint()
+	if err != nil {
+		return false, err
+	}
+	n, err := c.uvarint()
+	if err != nil {
+		return false, err
+	}
+	rest, err := c.bytes(n)
+	if err != nil {
+		return false, err
+	}
+	if shared > uint64(len(c.value)) {
+		return false, c.damaged()
+	}
+	c.value = append(c.value[:shared], rest...)
+	return true, c.readWho()
+}
+
+func (c *indexCursor) prefix() uint64 { return prefixOf(c.value) }
+
+func (c *indexCursor) compare(o *indexCursor) int {
+	if d := bytes.Compare(c.value, o.value); d != 0 {
+		return d
+	}
+	return c.compareWho(&o.who)
+}
+
+// rowCursor reads a section of profiles and rows, with or without what was said about them.
+type rowCursor struct {
+	who
+	body bool
+	tail []byte // valid until the next entry
+}
+
+func (c *rowCursor) next() (bool, error) {
+	if ok, err := c.begin(); !ok {
+		return false, err
+	}
+	if err := c.readWho(); err != nil || !c.body {
+		return err == nil, err
+	}
+	n, err := c.uvarint()
+	if err == nil {
+		c.tail, err = c.bytes(n)
+	}
+	return err == nil, err
+}
+
+func (c *rowCursor) prefix() uint64           { return binary.BigEndian.Uint64(c.id[:]) }
+func (c *rowCursor) compare(o *rowCursor) int { return c.compareWho(&o.who) }
+
+// merge streams the entries of all cursors in order. The cursor it yields stands at the entry.
+func merge[C ordered[C]](cursors []C) iter.Seq2[C, error] {
+	return func(yield func(C, error) bool) {
+		var h mergeHeap[C]
+		for _, c := range cursors {
+			ok, err := c.next()
+			if err != nil {
+				yield(c, err)
+				return
+			}
+			if ok {
+				h = append(h, head[C]{c.prefix(), c})
+			}
+		}
+		for i := len(h)/2 - 1; i >= 0; i-- {
+			h.down(i)
+		}
+		for len(h) > 0 {
+			c := h[0].cursor
+			if !yield(c, nil) {
 				return
 			}
 			ok, err := c.next()
 			if err != nil {
-				yield(store.RunRow{}, err)
+				yield(c, err)
 				return
 			}
 			if ok {
-				heap.Fix(cursors, 0)
-				continue
+				h[0].prefix = c.prefix()
+			} else {
+				h[0] = h[len(h)-1]
+				h = h[:len(h)-1]
 			}
-			c.close()
-			heap.Pop(cursors)
+			h.down(0)
 		}
 	}
 }
 
-// cursor reads a section of a run.
-type cursor struct {
-	blob       blob.Reader
-	r          *bufio.Reader
-	partition  string
-	part       []byte // the same, as it was read
-	key, value []byte
+type head[C any] struct {
+	prefix uint64
+	cursor C
 }
 
-func (c *cursor) close() { _ = c.blob.Close() }
+// mergeHeap is a binary heap of cursors by their entries. It is what container/heap does, without a call per comparison.
+type mergeHeap[C ordered[C]] []head[C]
 
-// next moves to the next row and reports whether there is one.
-func (c *cursor) next() (bool, error) {
-	if _, err := c.r.Peek(1); errors.Is(err, io.EOF) {
-		return false, nil
+func (h mergeHeap[C]) less(i, j int) bool {
+	if h[i].prefix != h[j].prefix {
+		return h[i].prefix < h[j].prefix
 	}
-	for i, dst := range [...]*[]byte{&c.part, &c.key, &c.value} {
-		n, err := binary.ReadUvarint(c.r)
-		if err != nil || n > store.MaxBatch {
-			return false, fmt.Errorf("a run is damaged: %w", errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		if uint64(cap(*dst)) < n {
-			*dst = make([]byte, n, 2*n)
-		}
-		*dst = (*dst)[:n]
-		if _, err := io.ReadFull(c.r, *dst); err != nil {
-			return false, fmt.Errorf("a run is damaged: %w", err)
-		}
-		if i == 0 && c.partition != string(c.part) {
-			c.partition = string(c.part)
-		}
-	}
-	return true, nil
+	return h[i].cursor.compare(h[j].cursor) < 0
 }
 
-// cursorHeap orders cursors by their current rows.
-type cursorHeap []*cursor
-
-func (h cursorHeap) Len() int { return len(h) }
-func (h cursorHeap) Less(i, j int) bool {
-	if c := strings.Compare(h[i].partition, h[j].partition); c != 0 {
-		return c < 0
+func (h mergeHeap[C]) down(i int) {
+	for {
+		least := 2*i + 1
+		if least >= len(h) {
+			return
+		}
+		if right := least + 1; right < len(h) && h.less(right, least) {
+			least = right
+		}
+		if !h.less(least, i) {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
 	}
-	return bytes.Compare(h[i].key, h[j].key) < 0
-}
-func (h cursorHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push implements heap.Interface.
-func (h *cursorHeap) Push(x any) { *h = append(*h, x.(*cursor)) }
-
-// Pop implements heap.Interface.
-func (h *cursorHeap) Pop() any {
-	old := *h
-	c := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return c
 }

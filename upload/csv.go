@@ -24,23 +24,21 @@ const (
 
 // record is the text of one record, without its line end.
 type record struct {
-	text   []byte // valid until the next call; the first bytes only when the record is too long
-	offset int64  // in the file
-	line   int64  // physical line it begins at, from 1
-	fault  textFault
+	text  []byte // valid until the next call; the first bytes only when the record is too long
+	line  int64  // physical line it begins at, from 1
+	fault textFault
 }
 
 // splitter cuts a stream into records (RFC 4180; LF or CRLF). Quotes open a field only at its beginning. A record that can't
 // be read ends with the line it began at, so that the next one begins at the line after.
 type splitter struct {
-	r      io.Reader
-	delim  byte
-	buf    []byte
-	start  int // of the unread bytes in buf
-	end    int
-	eof    bool
-	offset int64 // of buf[start] in the file
-	line   int64
+	r     io.Reader
+	delim byte
+	buf   []byte
+	start int // of the unread bytes in buf
+	end   int
+	eof   bool
+	line  int64
 }
 
 func newSplitter(r io.Reader, delim byte) *splitter {
@@ -81,7 +79,7 @@ func (s *splitter) header() (record, error) {
 			s.consume(nl+1, 1)
 			continue
 		}
-		rec := record{text: window[:min(len(window), MaxHeader+2)], offset: s.offset, line: s.line}
+		rec := record{text: window[:min(len(window), MaxHeader+2)], line: s.line}
 		if nl < 0 && len(window) > MaxHeader {
 			rec.fault = faultTooLong
 		}
@@ -122,7 +120,7 @@ func (s *splitter) next() (record, error) {
 		if bytes.IndexByte(line, '"') >= 0 {
 			return s.quoted(first)
 		}
-		rec := record{text: line, offset: s.offset, line: s.line}
+		rec := record{text: line, line: s.line}
 		s.consume(first, 1)
 		if len(line) > 0 {
 			return rec, nil
@@ -139,7 +137,6 @@ func trimCR(line []byte) []byte {
 
 func (s *splitter) consume(n int, lines int64) {
 	s.start += n
-	s.offset += int64(n)
 	s.line += lines
 }
 
@@ -151,7 +148,7 @@ func (s *splitter) quoted(first int) (record, error) {
 	window := s.buf[s.start:s.end]
 	window = window[:min(len(window), MaxRecord+1)]
 	n, fault := recordEnd(window, s.delim)
-	rec := record{offset: s.offset, line: s.line, fault: fault}
+	rec := record{line: s.line, fault: fault}
 	if fault == faultNone && n > MaxRecord && window[n-1] != '\n' {
 		rec.fault = faultTooLong
 	}
@@ -226,7 +223,7 @@ func opensAt(b []byte, from int, delim byte) int {
 // tooLong skips a line that is over the limit and has no place in memory. nl is where it ends, if that is known.
 func (s *splitter) tooLong(nl int) (record, error) {
 	const sample = 4 << 10
-	rec := record{text: bytes.Clone(s.buf[s.start : s.start+sample]), offset: s.offset, line: s.line, fault: faultTooLong}
+	rec := record{text: bytes.Clone(s.buf[s.start : s.start+sample]), line: s.line, fault: faultTooLong}
 	for nl < 0 {
 		s.consume(s.end-s.start, 0)
 		if s.eof {

@@ -191,6 +191,10 @@ type bound struct {
 type boundField struct {
 	field
 	column int // of an accessor, -1 for a template
+	// place of a part of the unique key among the attributes' fields, -1 when it fills no attribute.
+	place int
+	limit int      // characters
+	enum  []string // allowed values, or nil
 }
 
 // bind finds the columns of a mapping in a header. Names match exactly after trimming, else by a unique hit without regard
@@ -228,14 +232,19 @@ func (m *mapping) bind(header []string) (*bound, error) {
 		b.fields = append(b.fields, b.bindField(f))
 	}
 	for _, f := range m.unique {
-		b.unique = append(b.unique, b.bindField(f))
+		u := b.bindField(f)
+		if f.hasAttr {
+			u.place = slices.IndexFunc(b.fields, func(o boundField) bool { return o.label == f.label })
+		}
+		b.unique = append(b.unique, u)
 	}
 	return b, nil
 }
 
 func (b *bound) bindField(f field) boundField {
-	if f.source.Accessor == "" {
-		return boundField{f, -1}
+	bf := boundField{field: f, column: -1, place: -1, limit: f.attr.MaxLen(), enum: f.attr.Enum()}
+	if f.source.Accessor != "" {
+		bf.column = b.columns[f.source.Accessor]
 	}
-	return boundField{f, b.columns[f.source.Accessor]}
+	return bf
 }

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
-
-	"github.com/zeebo/xxh3"
 
 	"kith/blob"
 	"kith/objecttype"
@@ -20,115 +22,158 @@ import (
 	"kith/store"
 )
 
-// bucketRow is a row on its way to its bucket. Frame: lengths and numbers as uvarints,
-//
-//	length, index value of the unique key | row | line | offset in the file | length in the file | length, encoded values
-type bucketRow struct {
-	key       []byte
-	row, line int64
-	offset    int64
-	length    int64
-	body      []byte
-}
-
-func appendBucketRow(dst []byte, r bucketRow) []byte {
-	dst = append(binary.AppendUvarint(dst, uint64(len(r.key))), r.key...)
-	for _, n := range [...]int64{r.row, r.line, r.offset, r.length} {
-		dst = binary.AppendUvarint(dst, uint64(n))
-	}
-	return append(binary.AppendUvarint(dst, uint64(len(r.body))), r.body...)
-}
-
 // batch is a number of whole records, the unit of parallel reading.
 type batch struct {
 	data     []byte
 	recs     []batchRecord
 	firstRow int64
-	end      int64 // offset in the file behind it
 
 	done    chan struct{}
-	buckets [][]byte
+	buckets [][]byte // frames
 	rejects []reject
-	err     error
 }
 
 type batchRecord struct {
 	from, to int // in data
-	offset   int64
 	line     int64
 	fault    textFault
 }
 
-// memoryBucket is a bucket that is not spilled.
-type memoryBucket struct{ bytes.Buffer }
+// buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
+type buckets struct {
+	memory [][]byte
+	spills []string
+}
 
-// read is the first stage. It publishes its result, or returns the one that another run published before.
-// prior is what an earlier run published and kept in memory, or nil.
+// read is the first stage: it fills w.buckets. It publishes its result, or returns the one that another run published before,
+// which is prior, or nil when there is none.
 func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error) {
-	stream := io.Reader(blob.NewStream(w.file))
-	skipped, stream, err := skipBOM(stream)
-	if err != nil {
-		return nil, err
+	start := time.Now()
+	defer func() { w.took.read = time.Since(start) }()
+	n, ranges := w.bucketCount(), true
+	for {
+		res, out, err := w.readInto(ctx, n, ranges, prior)
+		switch {
+		case errors.Is(err, errMoreBuckets):
+			n = min(8*n, profile.MaxBuckets)
+			continue
+		case errors.Is(err, errSkewed):
+			ranges = false
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer out.abort()
+		if prior != nil {
+			if res.Rows != prior.Rows {
+				return nil, fmt.Errorf("the file has %d rows now and had %d", res.Rows, prior.Rows)
+			}
+			return prior, w.keep(out)
+		}
+		w.logRejects(out.rejects)
+		if err := w.keep(out); err != nil {
+			return nil, err
+		}
+		res.Spills = w.buckets.spills
+		if res.Rejects, err = out.rejects.commit(); err != nil {
+			return nil, err
+		}
+		if w.dry != nil {
+			return res, nil
+		}
+		value, err := encode(res)
+		if err != nil {
+			return nil, err
+		}
+		if err := w.publish(ctx, store.Swap{Key: readKey, Value: value}); err != nil {
+			return nil, err
+		}
+		// Whoever published first decides, but what both read is the same.
+		published, _, err := w.published(ctx, w.task.Incarnation, w.job.ID)
+		return published, err
 	}
-	sp := newSplitter(stream, ',')
-	sp.offset = skipped
+}
+
+// keep makes what was read the buckets of this run.
+func (w *work) keep(out *sinks) (err error) {
+	w.buckets = &buckets{memory: out.memory}
+	w.buckets.spills, err = out.commit()
+	w.scratch = append(w.scratch, w.buckets.spills...)
+	return err
+}
+
+// readInto reads the file into n buckets, by ranges of keys if it can be sampled, or into those of a prior result.
+func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResult) (*readResult, *sinks, error) {
+	raw := &countingReader{r: w.file.Stream(0), n: &w.progress.bytes}
+	raw.n.Store(0)
+	text, err := OpenText(raw, w.StrictAWS)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer text.Close()
+	sp := newSplitter(text, ',')
 	b, header, err := w.readHeader(sp)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out, err := w.newSinks(prior)
-	if err != nil {
-		return nil, err
-	}
-	defer out.abort()
-	rows, err := w.pump(ctx, sp, b, out)
-	if err != nil {
-		return nil, err
-	}
+	var bounds [][]byte
 	if prior != nil {
-		w.memory = out.memory
-		return prior, nil
+		n, bounds = prior.Buckets, prior.Bounds
+	} else if ranges && text.Compression == "" && text.Encoding == "UTF-8" {
+		if bounds, err = w.sample(ctx, w.newMapper(b, sp, text.Encoding), n); err != nil {
+			return nil, nil, err
+		}
+		if bounds != nil {
+			n = len(bounds) + 1
+		}
 	}
-	w.logRejects(out.rejects)
-	res := &readResult{Rows: rows, Buckets: len(out.sinks), Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n}
-	if res.Spills, err = out.commit(); err != nil {
-		return nil, err
+	out := w.newSinks(newPartition(n, bounds), prior != nil)
+	if text.Compression != "" && n < profile.MaxBuckets {
+		out.most = 2 * int64(n) * w.bucketBytes() // how large the text is shows only now
 	}
-	if res.Rejects, err = out.rejects.commit(); err != nil {
-		return nil, err
+	rows, err := w.pump(ctx, sp, b, text.Encoding, out)
+	if err == nil && prior == nil && bounds != nil && out.skewed() {
+		err = errSkewed
 	}
-	value, err := encode(res)
 	if err != nil {
-		return nil, err
+		out.abort()
+		return nil, nil, err
 	}
-	if err := w.publish(ctx, store.Swap{Key: readKey, Value: value}); err != nil {
-		return nil, err
-	}
-	// Whoever published first decides.
-	published, _, err := w.published(ctx, w.task.Incarnation, w.job.ID)
-	if err != nil {
-		return nil, err
-	}
-	w.memory = out.memory
-	return published, nil
+	return &readResult{
+		Rows: rows, Buckets: n, Bounds: bounds, Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n, Format: text.Format,
+	}, out, nil
 }
 
-// skipBOM passes over a UTF-8 byte-order mark and refuses UTF-16.
-func skipBOM(r io.Reader) (int64, io.Reader, error) {
-	var mark [3]byte
-	n, err := io.ReadFull(r, mark[:])
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return 0, nil, err
-	}
-	head := mark[:n]
-	switch {
-	case bytes.Equal(head, []byte("\xef\xbb\xbf")):
-		return 3, r, nil
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return 0, nil, &invalid{"header-utf16", "The file is UTF-16; save it as UTF-8."}
-	}
-	return 0, io.MultiReader(bytes.NewReader(head), r), nil
+// errSkewed says that the sample of keys was no good.
+var errSkewed = errors.New("the buckets differ too much in size")
+
+// countingReader counts what was read.
+type countingReader struct {
+	r io.Reader
+	n *atomic.Int64
 }
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+func (w *work) bucketBytes() int64 {
+	if w.BucketBytes == 0 {
+		return 8 << 20
+	}
+	return w.BucketBytes
+}
+
+// bucketCount guesses how many buckets the file needs.
+func (w *work) bucketCount() int {
+	return int(min(max(1, (w.file.Size()+w.bucketBytes()-1)/w.bucketBytes()), profile.MaxBuckets))
+}
+
+// errMoreBuckets says that a compressed file turned out to be much larger than its buckets.
+var errMoreBuckets = errors.New("the file needs more buckets")
 
 // Delimiters are what may separate cells, in the order in which they are tried.
 const Delimiters = ",;\t|"
@@ -188,7 +233,7 @@ func (w *work) bindHeader(window []byte, delim byte) (*bound, error) {
 }
 
 // pump reads all records: one goroutine cuts batches, several map them, and this one collects them in order.
-func (w *work) pump(ctx context.Context, sp *splitter, b *bound, out *sinks) (rows int64, err error) {
+func (w *work) pump(ctx context.Context, sp *splitter, b *bound, encoding string, out *sinks) (rows int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -199,15 +244,17 @@ func (w *work) pump(ctx context.Context, sp *splitter, b *bound, out *sinks) (ro
 		workers = runtime.NumCPU()
 	}
 	todo, ordered := make(chan *batch, workers), make(chan *batch, 2*workers)
+	free := make(chan *batch, 4*workers)
 	var cutErr error
 	wg.Go(func() {
 		defer close(todo)
 		defer close(ordered)
-		cutErr = w.cut(ctx, sp, todo, ordered)
+		cutErr = w.cut(ctx, sp, free, todo, ordered)
 	})
 	for range workers {
 		wg.Go(func() {
-			m := &mapper{bound: b, delim: sp.delim, buckets: len(out.sinks)}
+			m := w.newMapper(b, sp, encoding)
+			m.part = out.part
 			for bt := range todo {
 				m.run(bt)
 				close(bt.done)
@@ -216,50 +263,43 @@ func (w *work) pump(ctx context.Context, sp *splitter, b *bound, out *sinks) (ro
 	}
 	for bt := range ordered {
 		<-bt.done
-		if err := errors.Join(bt.err, ctx.Err()); err != nil {
+		err := ctx.Err()
+		if err == nil {
+			err = out.take(bt)
+		}
+		if err != nil {
 			cancel(err)
-			drain(ordered)
+			for bt := range ordered {
+				<-bt.done
+			}
 			return 0, err
-		}
-		for _, r := range bt.rejects {
-			if err := out.rejects.add(r); err != nil {
-				cancel(err)
-				drain(ordered)
-				return 0, err
-			}
-		}
-		for i, part := range bt.buckets {
-			if len(part) == 0 {
-				continue
-			}
-			if _, err := out.sinks[i].Write(part); err != nil {
-				cancel(err)
-				drain(ordered)
-				return 0, err
-			}
 		}
 		rows += int64(len(bt.recs))
 		w.progress.rows.Store(rows)
-		w.progress.bytes.Store(bt.end)
+		select {
+		case free <- bt:
+		default:
+		}
 	}
 	return rows, cutErr
 }
 
-func drain(c <-chan *batch) {
-	for bt := range c {
-		<-bt.done
-	}
-}
-
 // cut reads batches until the file ends.
-func (w *work) cut(ctx context.Context, sp *splitter, todo, ordered chan<- *batch) error {
+func (w *work) cut(ctx context.Context, sp *splitter, free <-chan *batch, todo, ordered chan<- *batch) error {
 	size := w.BatchBytes
 	if size == 0 {
 		size = 256 << 10
 	}
 	row := int64(1)
 	for {
-		bt := &batch{firstRow: row, done: make(chan struct{}), data: make([]byte, 0, size+size/8)}
+		var bt *batch
+		select {
+		case bt = <-free:
+			bt.data, bt.recs, bt.rejects = bt.data[:0], bt.recs[:0], nil
+		default:
+			bt = &batch{data: make([]byte, 0, size+size/8)}
+		}
+		bt.firstRow, bt.done = row, make(chan struct{})
 		var end error
 		for len(bt.data) < size {
 			rec, err := sp.next()
@@ -269,10 +309,9 @@ func (w *work) cut(ctx context.Context, sp *splitter, todo, ordered chan<- *batc
 			}
 			from := len(bt.data)
 			bt.data = append(bt.data, rec.text...)
-			bt.recs = append(bt.recs, batchRecord{from, len(bt.data), rec.offset, rec.line, rec.fault})
+			bt.recs = append(bt.recs, batchRecord{from, len(bt.data), rec.line, rec.fault})
 			row++
 		}
-		bt.end = sp.offset
 		if len(bt.recs) > 0 {
 			// todo first: a batch that is waited for must be worked on.
 			select {
@@ -295,18 +334,30 @@ func (w *work) cut(ctx context.Context, sp *splitter, todo, ordered chan<- *batc
 	}
 }
 
-// mapper turns records into bucket rows.
+// mapper turns records into frames.
 type mapper struct {
 	*bound
-	delim   byte
-	buckets int
+	plan  *keyPlan
+	delim byte
+	part  *partition
+	// decoded says that the text was in another encoding than UTF-8.
+	decoded  bool
+	encoding string
 
 	cells   [][]byte
 	scratch []byte
+	vals    [][]byte // of the attributes' fields, nil where empty
+	key     []byte
 	body    []byte
-	parts   []string
+	list    []byte
+	keys    keyList
+	norm    []byte
 
 	line, row int64 // of the current record
+}
+
+func (w *work) newMapper(b *bound, sp *splitter, encoding string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: sp.delim, decoded: encoding != "UTF-8", encoding: encoding}
 }
 
 // refuse returns the reject of the current record.
@@ -316,11 +367,14 @@ func (m *mapper) refuse(column, code, format string, args ...any) *reject {
 }
 
 func (m *mapper) run(bt *batch) {
-	bt.buckets = make([][]byte, m.buckets)
+	if bt.buckets == nil {
+		bt.buckets = make([][]byte, m.part.n)
+	}
+	for i := range bt.buckets {
+		bt.buckets[i] = bt.buckets[i][:0]
+	}
 	for i, rec := range bt.recs {
-		row := bt.firstRow + int64(i)
-		text := bt.data[rec.from:rec.to]
-		rej := m.record(bt, rec, text, row)
+		rej := m.record(bt, rec, bt.data[rec.from:rec.to], bt.firstRow+int64(i))
 		if rej != nil {
 			bt.rejects = append(bt.rejects, *rej)
 		}
@@ -330,9 +384,53 @@ func (m *mapper) run(bt *batch) {
 // record maps one record into its bucket, or returns why not.
 func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *reject {
 	m.line, m.row = rec.line, row
+	if rej := m.split(rec, text); rej != nil {
+		return rej
+	}
+	m.body = m.body[:0]
+	m.vals = m.vals[:0]
+	for i := range m.fields {
+		f := &m.fields[i]
+		v := m.value(f)
+		if v != nil {
+			if rej := f.check(&v, m); rej != nil {
+				return rej
+			}
+			m.body = append(m.body, f.prefix...)
+			m.body = append(binary.AppendUvarint(m.body, uint64(len(v))), v...)
+		}
+		m.vals = append(m.vals, v)
+	}
+	m.key = m.key[:0]
+	for i := range m.unique {
+		f := &m.unique[i]
+		v := m.uniqueValue(f)
+		if v == nil {
+			return m.refuse(m.columnOf(f), reasonEmptyKey, "The unique key is empty. Fill it; a row without it can't be matched.")
+		}
+		if i > 0 {
+			m.key = append(m.key, objecttype.TupleSep...)
+		}
+		from := len(m.key)
+		if m.key = objecttype.AppendNormalized(m.key, f.ct, v); len(m.key) == from {
+			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as a %s: nothing comparable is left of it. Correct it.", f.ct)
+		}
+	}
+	key := objecttype.IndexBytes(m.key)
+	m.keys.reset()
+	m.keys.add(matchFamily, key)
+	m.norm = m.plan.collect(m.vals, &m.keys, m.norm)
+	m.list = m.keys.appendTo(m.list[:0])
+	bucket := m.part.bucket(key)
+	bt.buckets[bucket] = appendFrame(bt.buckets[bucket], &frame{rows: 1, first: row, key: key, keys: m.list, body: m.body})
+	return nil
+}
+
+// split splits a record into m.cells, or returns why it is no sound row.
+func (m *mapper) split(rec batchRecord, text []byte) *reject {
 	if rec.fault != faultNone {
 		m.cells = append(m.cells[:0], text)
-		r := newReject(rec.line, row, "", string(rec.fault), rec.fault.sentence(), m.cells)
+		r := newReject(rec.line, m.row, "", string(rec.fault), rec.fault.sentence(), m.cells)
 		r.Truncated = r.Truncated || rec.fault == faultTooLong
 		return &r
 	}
@@ -345,47 +443,28 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *rej
 		column := m.columnWith(func(c []byte) bool { return !utf8.Valid(c) })
 		return m.refuse(column, reasonBadUTF8, "The row is not valid UTF-8. Save the file as UTF-8.")
 	}
+	if m.decoded && bytes.Contains(text, replacement) {
+		column := m.columnWith(func(c []byte) bool { return bytes.Contains(c, replacement) })
+		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", m.encoding)
+	}
 	if len(m.cells) != len(m.header) {
 		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), len(m.header))
 	}
-	m.body = m.body[:0]
-	for i := range m.fields {
-		f := &m.fields[i]
-		v := m.value(f)
-		if len(v) == 0 {
-			continue
-		}
-		if rej := f.check(&v, m); rej != nil {
-			return rej
-		}
-		m.body = append(m.body, f.prefix...)
-		m.body = append(binary.AppendUvarint(m.body, uint64(len(v))), v...)
-	}
-	m.parts = m.parts[:0]
-	for i := range m.unique {
-		f := &m.unique[i]
-		v := m.value(f)
-		if len(v) == 0 {
-			return m.refuse(m.columnOf(f), reasonEmptyKey, "The unique key is empty. Fill it; a row without it can't be matched.")
-		}
-		n := objecttype.Normalize(f.ct, string(v))
-		if n == "" {
-			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as a %s: nothing comparable is left of it. Correct it.", f.ct)
-		}
-		m.parts = append(m.parts, n)
-	}
-	key := indexValueOf(m.parts)
-	bucket := 0
-	if m.buckets > 1 {
-		bucket = int(xxh3.HashString(key) % uint64(m.buckets))
-	}
-	bt.buckets[bucket] = appendBucketRow(bt.buckets[bucket], bucketRow{
-		key: []byte(key), row: row, line: rec.line, offset: rec.offset, length: int64(len(text)), body: m.body,
-	})
 	return nil
 }
 
-// value returns a field's value in the current record; only blanks count as empty.
+// replacement is what decoders put in the place of bytes that mean nothing.
+var replacement = []byte("\uFFFD")
+
+// uniqueValue returns the value of a part of the unique key: as its attribute holds it, or as it is in the file.
+func (m *mapper) uniqueValue(f *boundField) []byte {
+	if f.place >= 0 {
+		return m.vals[f.place]
+	}
+	return m.value(f)
+}
+
+// value returns a field's value in the current record, nil where it is empty; only blanks count as empty.
 func (m *mapper) value(f *boundField) []byte {
 	var v []byte
 	if f.column >= 0 {
@@ -398,28 +477,28 @@ func (m *mapper) value(f *boundField) []byte {
 			return nil
 		}))
 	}
-	if len(bytes.TrimSpace(v)) == 0 {
-		return nil
+	if len(v) > 0 && v[0] > ' ' && v[0] < utf8.RuneSelf || len(bytes.TrimSpace(v)) > 0 {
+		return v
 	}
-	return v
+	return nil
 }
 
 // check refuses a value that the attribute can't hold, and puts enumerated values into their form.
 func (f *boundField) check(v *[]byte, m *mapper) *reject {
-	if limit := f.attr.MaxLen(); len(*v) > limit {
-		if n := utf8.RuneCount(*v); n > limit {
-			return m.refuse(m.columnOf(f), reasonTooLong, "The value has %d characters; _profile.%s holds at most %d. Shorten it.", n, f.attr.Path(), limit)
+	if len(*v) > f.limit {
+		if n := utf8.RuneCount(*v); n > f.limit {
+			return m.refuse(m.columnOf(f), reasonTooLong, "The value has %d characters; _profile.%s holds at most %d. Shorten it.", n, f.attr.Path(), f.limit)
 		}
 	}
-	if enum := f.attr.Enum(); enum != nil {
+	if f.enum != nil {
 		up := strings.ToUpper(strings.TrimSpace(string(*v)))
-		for _, e := range enum {
+		for _, e := range f.enum {
 			if e == up {
 				*v = []byte(e)
 				return nil
 			}
 		}
-		return m.refuse(m.columnOf(f), reasonEnum, "_profile.%s allows only %s. Use one of these, or map the column to _profile.%sString.", f.attr.Path(), strings.Join(enum, ", "), f.attr.Path())
+		return m.refuse(m.columnOf(f), reasonEnum, "_profile.%s allows only %s. Use one of these, or map the column to _profile.%sString.", f.attr.Path(), strings.Join(f.enum, ", "), f.attr.Path())
 	}
 	return nil
 }
@@ -441,57 +520,95 @@ func (m *mapper) columnWith(bad func([]byte) bool) string {
 	return ""
 }
 
-// sinks are where bucket rows and rejects of the read stage go.
+// sinks are where frames and rejects of the read stage go: to memory as long as there are few, then to blobs.
 type sinks struct {
-	sinks   []io.Writer
-	memory  []*memoryBucket
+	w     *work
+	part  *partition
+	size  int64
+	sizes []int64 // by bucket
+	limit int64   // bytes of frames in memory
+	most  int64   // bytes of frames before there must be more buckets
+
+	memory  [][]byte
 	blobs   []blob.Writer
 	names   []string
 	rejects *rejectWriter
+	quiet   bool
 }
 
-// newSinks decides how many buckets there are and whether they stay in memory. What is published already decides first.
-func (w *work) newSinks(prior *readResult) (*sinks, error) {
-	per, inMemory := w.BucketBytes, w.MemoryBytes
-	if per == 0 {
-		per = 8 << 20
+func (w *work) newSinks(p *partition, quiet bool) *sinks {
+	s := &sinks{w: w, part: p, limit: w.MemoryBytes, most: math.MaxInt64, sizes: make([]int64, p.n), memory: make([][]byte, p.n), rejects: w.newRejects("read"), quiet: quiet}
+	if s.limit == 0 {
+		s.limit = 32 << 20
 	}
-	if inMemory == 0 {
-		inMemory = 32 << 20
-	}
-	n := min(max(1, (w.file.Size()+per-1)/per), profile.MaxBuckets)
-	small := w.file.Size() <= inMemory
-	if prior != nil {
-		n, small = int64(prior.Buckets), true
-	}
-	out := &sinks{rejects: w.newRejects("read")}
-	for i := range int(n) {
-		if small {
-			m := &memoryBucket{}
-			out.memory = append(out.memory, m)
-			out.sinks = append(out.sinks, m)
-			continue
+	return s
+}
+
+// take takes in a batch.
+func (s *sinks) take(bt *batch) error {
+	if !s.quiet {
+		for i := range bt.rejects {
+			if err := s.rejects.add(&bt.rejects[i]); err != nil {
+				return err
+			}
 		}
-		name := fmt.Sprintf("%sspill-%s-%05d", blobDir(w.task.Incarnation, w.job.ID), w.attempt, i)
-		b, err := w.Blobs.Create(context.Background(), name, w.key)
+	}
+	for i, part := range bt.buckets {
+		s.size += int64(len(part))
+		s.sizes[i] += int64(len(part))
+	}
+	if s.size > s.most {
+		return errMoreBuckets
+	}
+	if s.blobs == nil && s.size > s.limit {
+		if err := s.spill(); err != nil {
+			return err
+		}
+	}
+	for i, part := range bt.buckets {
+		if s.blobs == nil {
+			s.memory[i] = append(s.memory[i], part...)
+		} else if len(part) > 0 {
+			if _, err := s.blobs[i].Write(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// skewed says whether a bucket has become much larger than it should be.
+func (s *sinks) skewed() bool {
+	return slices.Max(s.sizes) > skewFactor*max(s.size/int64(s.part.n), s.w.bucketBytes())
+}
+
+// spill moves what is in memory to blobs.
+func (s *sinks) spill() error {
+	s.w.spilled++
+	for i, part := range s.memory {
+		name := fmt.Sprintf("%sspill-%s-%d-%05d", s.w.dir(), s.w.attempt, s.w.spilled, i)
+		b, err := s.w.Blobs.CreateScratch(context.Background(), name, s.w.key)
 		if err != nil {
-			out.abort()
-			return nil, err
+			return err
 		}
-		out.blobs, out.names = append(out.blobs, b), append(out.names, name)
-		out.sinks = append(out.sinks, b)
+		s.blobs, s.names = append(s.blobs, b), append(s.names, name)
+		if _, err := b.Write(part); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	s.memory = nil
+	return nil
 }
 
 func (w *work) newRejects(stage string) *rejectWriter {
 	return &rejectWriter{create: func() (blob.Writer, string, error) {
-		name := fmt.Sprintf("%srejects-%s-%s", blobDir(w.task.Incarnation, w.job.ID), w.attempt, stage)
+		name := fmt.Sprintf("%srejects-%s-%s", w.dir(), w.attempt, stage)
 		b, err := w.Blobs.Create(context.Background(), name, w.key)
 		return b, name, err
 	}}
 }
 
+// commit returns the names of the spills, none when all is in memory.
 func (s *sinks) commit() ([]string, error) {
 	for _, b := range s.blobs {
 		if _, err := b.Commit(); err != nil {

@@ -54,6 +54,9 @@ type Job struct {
 	Final    bool `json:",omitzero"`
 	Counters Counters
 
+	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand.
+	AmbiguousRejects string `json:",omitzero"`
+
 	FileDeletedAt    int64 `json:",omitzero"`
 	RejectsDeletedAt int64 `json:",omitzero"`
 }
@@ -78,10 +81,12 @@ type readResult struct {
 	Failed  int64
 	Rejects string `json:",omitzero"` // blob
 	Buckets int
-	Spills  []string `json:",omitzero"` // blobs by bucket; none when the rows were kept in memory
+	Bounds  [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
+	Spills  []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
 	Header  []string
 	// Delimiter separates the cells; it was found by looking at the header.
 	Delimiter string
+	Format
 }
 
 func (r *readResult) delim() byte {
@@ -94,9 +99,16 @@ func (r *readResult) delim() byte {
 // runResult is what resolving a bucket publishes.
 type runResult struct {
 	Counters
-	Run       string `json:",omitzero"` // blob
-	IndexFrom int64  // where the index section begins in it
-	Rejects   string `json:",omitzero"` // blob
+	Run         string     `json:",omitzero"` // index blob
+	Who         section    `json:",omitzero"` // of the index blob
+	Families    []section  `json:",omitzero"` // of the index blob, by family
+	Extra       section    `json:",omitzero"` // of the index blob
+	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied
+	RowSections [2]section `json:",omitzero"` // of the rows blob
+	// Ambiguous is a blob of the numbers of rows whose key several profiles have: each as its distance to the one before.
+	Ambiguous string `json:",omitzero"`
+	// Deep counts the updated profiles that have many contributions.
+	Deep int64 `json:",omitzero"`
 }
 
 var stateKey, readKey = []byte("state"), []byte("read")

@@ -86,7 +86,7 @@ type rejectWriter struct {
 	codes  map[string]int64 // rejects by reason code
 }
 
-func (w *rejectWriter) add(r reject) error {
+func (w *rejectWriter) add(r *reject) error {
 	if w.w == nil {
 		var err error
 		if w.w, w.name, err = w.create(); err != nil {
@@ -179,8 +179,106 @@ type rejectAt struct {
 	next int64
 }
 
+// rejectBlobs names the blobs of a job's rejects: those found while reading, then those found while resolving.
+func (j *Job) rejectBlobs(read *readResult) (names []string) {
+	if read != nil && read.Rejects != "" {
+		names = append(names, read.Rejects)
+	}
+	if j.AmbiguousRejects != "" {
+		names = append(names, j.AmbiguousRejects)
+	}
+	return names
+}
+
+// rowNumbers reads a blob of row numbers.
+type rowNumbers struct {
+	r   *bufio.Reader
+	row int64
+}
+
+func (c *rowNumbers) next() (bool, error) {
+	n, err := binary.ReadUvarint(c.r)
+	if errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	c.row += int64(n)
+	return err == nil, err
+}
+
+func (c *rowNumbers) prefix() uint64            { return uint64(c.row) }
+func (c *rowNumbers) compare(o *rowNumbers) int { return int(c.row - o.row) }
+
+// rejectAmbiguous writes the rows whose key several profiles have to a blob of rejects, and returns its name. Their cells are
+// read from the file once more, which is why they come last.
+func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[int]runResult) (string, error) {
+	blobs, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Ambiguous })
+	defer blobs.close()
+	if err != nil || len(blobs) == 0 {
+		return "", err
+	}
+	var cursors []*rowNumbers
+	for _, b := range blobs {
+		cursors = append(cursors, &rowNumbers{r: bufio.NewReader(b.Stream(0))})
+	}
+	next, stop := iter.Pull2(merge(cursors))
+	defer stop()
+	file, err := w.openFile(ctx, w.job, w.key)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := OpenText(file.Stream(0), w.StrictAWS)
+	if err != nil {
+		return "", err
+	}
+	defer text.Close()
+	sp := newSplitter(text, read.delim())
+	if _, err := sp.header(); err != nil {
+		return "", err
+	}
+	if err := sp.begin(read.delim()); err != nil {
+		return "", err
+	}
+	var columns []string
+	for _, f := range w.m.unique {
+		columns = append(columns, f.source.Paths()...)
+	}
+	column := strings.Join(columns, ", ")
+	rejects := w.newRejects("ambiguous")
+	defer rejects.abort()
+	var cellBuf [][]byte
+	var scratch []byte
+	row := int64(0)
+	for {
+		c, err, more := next()
+		if err != nil {
+			return "", fmt.Errorf("read the numbers of rejected rows: %w", err)
+		}
+		if !more {
+			break
+		}
+		var rec record
+		for row < c.row {
+			if rec, err = sp.next(); err != nil {
+				return "", fmt.Errorf("read a rejected row again: %w", err)
+			}
+			if row++; row%4096 == 0 && ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+		}
+		cellBuf, scratch = cells(rec.text, sp.delim, cellBuf, scratch)
+		r := newReject(rec.line, row, column, reasonAmbiguousKey,
+			"Two or more profiles have this unique key, so it is not clear which one the row is about. Merge or delete the duplicates, or choose another unique key.", cellBuf)
+		if err := rejects.add(&r); err != nil {
+			return "", err
+		}
+	}
+	w.logRejects(rejects)
+	return rejects.commit()
+}
+
 // ListUploadJobRejects lists the rows that were not imported: first those found while reading, in file order, then those
-// found while resolving, by bucket.
+// found while resolving, in file order too.
 func (s *Service) ListUploadJobRejects(ctx context.Context, in *api.ListUploadJobRejectsRequest) (*api.ListUploadJobRejectsResponse, error) {
 	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
 	if err != nil {
@@ -193,19 +291,11 @@ func (s *Service) ListUploadJobRejects(ctx context.Context, in *api.ListUploadJo
 	if err != nil {
 		return nil, err
 	}
-	read, runs, err := s.published(ctx, rec.Incarnation, j.ID)
+	read, _, err := s.published(ctx, rec.Incarnation, j.ID)
 	if err != nil {
 		return nil, err
 	}
-	var blobs []string
-	if read != nil && read.Rejects != "" {
-		blobs = append(blobs, read.Rejects)
-	}
-	for _, n := range slices.Sorted(maps.Keys(runs)) {
-		if runs[n].Rejects != "" {
-			blobs = append(blobs, runs[n].Rejects)
-		}
-	}
+	blobs := j.rejectBlobs(read)
 	limit := 100
 	if in.MaxResults != nil {
 		limit = int(*in.MaxResults)

@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -9,51 +8,53 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
-
-	"github.com/klauspost/compress/s2"
-	"github.com/zeebo/xxh3"
 
 	"kith/blob"
 	"kith/profile"
 	"kith/store"
 )
 
-// group is all rows of one unique key.
-type group struct {
-	key   string // index value
-	rows  int64
-	first int64           // row number
-	body  []byte          // encoded values of the only row
-	all   []profile.Value // merged values when there are several
-	// matches are the profiles that have the key, two at most.
-	matches []profile.ID
-	extra   []profile.IndexKey
-	// hits counts the index rows seen; last is the newest of them when there may be more.
-	hits int
-	last []byte
-}
-
 // maxHits is how many index rows of a key are verified in sorted order with those of all other keys. A value that very many
 // profiles hold, or held, is followed further one by one, until two profiles confirm it.
 const maxHits = 64
 
-// resolve is the second stage: it publishes a run for every bucket that has none.
+// errSpillLost says that a spilled bucket can't be read: spills are scratch, and a power failure may take them.
+var errSpillLost = errors.New("a spilled bucket is lost")
+
+// resolve is the second stage: it publishes a run for every bucket that has none. A bucket is resolved by one of a few
+// workers; what it leaves is synced and published behind them, for that waits for the disk.
 func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runResult) error {
-	todo := make(chan int)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var wg sync.WaitGroup
+	var err error
+	if w.indexed, err = w.anyIndexed(ctx); err != nil {
+		return err
+	}
+	todo := make(chan int)
+	slots := make(chan struct{}, 4) // buckets that are being published
+	var workers, publishers sync.WaitGroup
 	for range min(runtime.NumCPU(), 4, read.Buckets) {
-		wg.Go(func() {
+		workers.Go(func() {
+			b := &bucketWork{work: w}
 			for bucket := range todo {
-				if err := w.resolveBucket(ctx, read, bucket); err != nil {
-					cancel(err)
+				if ctx.Err() != nil {
+					continue
 				}
+				out, err := b.resolve(ctx, bucket)
+				if err != nil {
+					cancel(err)
+					continue
+				}
+				slots <- struct{}{}
+				publishers.Go(func() {
+					defer func() { <-slots }()
+					if err := out.publish(ctx); err != nil {
+						cancel(err)
+					}
+				})
 			}
 		})
 	}
@@ -67,186 +68,269 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 		}
 	}
 	close(todo)
-	wg.Wait()
+	workers.Wait()
+	publishers.Wait()
 	return context.Cause(ctx)
 }
 
-// openBucket returns the rows of a bucket as a stream.
-func (w *work) openBucket(ctx context.Context, read *readResult, bucket int) (io.ReadCloser, error) {
-	if len(read.Spills) == 0 {
-		return io.NopCloser(bytes.NewReader(w.memory[bucket].Bytes())), nil
+// anyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
+func (w *work) anyIndexed(ctx context.Context) (bool, error) {
+	for _, err := range w.Store.Sweep(ctx, store.SweepRange{Table: store.Index, Incarnation: w.task.Incarnation}) {
+		return err == nil, err
 	}
-	r, err := w.Blobs.Open(ctx, read.Spills[bucket], w.key)
-	if err != nil {
-		return nil, fmt.Errorf("open a spilled bucket: %w", err)
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{blob.NewStream(r), r}, nil
+	return false, nil
 }
 
-// eachRow reads the rows of a bucket in file order. The row's bytes are valid during the call.
-func (w *work) eachRow(ctx context.Context, read *readResult, bucket int, do func(bucketRow) error) error {
-	r, err := w.openBucket(ctx, read, bucket)
+// openBucket returns the frames of a bucket as a stream.
+func (w *work) openBucket(ctx context.Context, bucket int) (io.Reader, func() error, error) {
+	if w.buckets.memory != nil {
+		return bytes.NewReader(w.buckets.memory[bucket]), func() error { return nil }, nil
+	}
+	r, err := w.Blobs.Open(ctx, w.buckets.spills[bucket], w.key)
+	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
+		return nil, nil, fmt.Errorf("%w: %w", errSpillLost, err)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a spilled bucket: %w", err)
+	}
+	return r.Stream(0), r.Close, nil
+}
+
+// group is all rows of one unique key: the frame at a place of the bucket's buffer, and what was found for it.
+type group struct {
+	at      uint32
+	counter uint32 // of a profile to be created, from 1; 0: the match is updated
+	rows    int64
+	first   int64      // row
+	match   profile.ID // the first profile that has the key
+	matches uint8      // how many have it, two at most
+	hits    uint8      // index rows seen, up to maxHits
+}
+
+// bucketWork resolves one bucket after the other, using its memory again.
+type bucketWork struct {
+	*work
+	bucket int
+	buf    []byte
+	refs   []ref
+	groups []group
+	// extra are keys that groups get besides those of their own values, by group.
+	extra map[uint32][]profile.IndexKey
+	// last is the newest index row seen of groups that have more of them.
+	last map[uint32][]byte
+	// deep counts profiles with many contributions.
+	deep int64
+
+	sorter  sorter
+	keys    keyList
+	values  []profile.Value
+	columns []column // by family
+	spare   []byte
+	out     []byte
+}
+
+func (b *bucketWork) frame(g *group) *frame {
+	f, _, err := parseFrame(b.buf[g.at:])
+	if err != nil {
+		panic(err) // load has parsed it
+	}
+	return &f
+}
+
+func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) {
+	b.bucket = bucket
+	b.extra, b.last, b.deep = nil, nil, 0
+	if err := b.load(ctx); err != nil {
+		return nil, err
+	}
+	if b.indexed {
+		if err := b.match(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if b.dry != nil {
+		return b.try(ctx)
+	}
+	return b.build(ctx)
+}
+
+// loadStep is how many bytes of a bucket are read before rows of equal keys are merged; what is left doubles it if need be, so
+// that memory is bounded by the distinct keys of a bucket.
+const loadStep = 32 << 20
+
+// load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
+func (b *bucketWork) load(ctx context.Context) error {
+	r, done, err := b.openBucket(ctx, b.bucket)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	buf := bufio.NewReaderSize(r, 256<<10)
-	var row bucketRow
-	text := func(dst []byte) ([]byte, error) {
-		n, err := binary.ReadUvarint(buf)
-		if err != nil {
-			return dst, err
+	defer func() { _ = done() }()
+	b.buf, b.groups = b.buf[:0], b.groups[:0]
+	step := loadStep
+	from := 0 // of the bytes that are not parsed yet
+	b.refs = b.refs[:0]
+	for end := false; !end; {
+		if cap(b.buf)-len(b.buf) < 1<<20 {
+			b.buf = slices.Grow(b.buf, max(1<<20, min(len(b.buf), 8<<20)))
 		}
-		if uint64(cap(dst)) < n {
-			dst = make([]byte, n, 2*n)
-		}
-		dst = dst[:n]
-		_, err = io.ReadFull(buf, dst)
-		return dst, err
-	}
-	for n := 0; ; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if _, err := buf.Peek(1); errors.Is(err, io.EOF) {
-			return nil
-		}
-		var err error
-		if row.key, err = text(row.key); err != nil {
-			return fmt.Errorf("bucket %d is damaged: %w", bucket, err)
-		}
-		for _, dst := range [...]*int64{&row.row, &row.line, &row.offset, &row.length} {
-			v, err := binary.ReadUvarint(buf)
-			if err != nil {
-				return fmt.Errorf("bucket %d is damaged: %w", bucket, err)
-			}
-			*dst = int64(v)
-		}
-		if row.body, err = text(row.body); err != nil {
-			return fmt.Errorf("bucket %d is damaged: %w", bucket, err)
-		}
-		if err := do(row); err != nil {
+		n, err := io.ReadFull(r, b.buf[len(b.buf):len(b.buf)+1<<20])
+		b.buf = b.buf[:len(b.buf)+n]
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			end = true
+		} else if errors.Is(err, blob.ErrSealed) {
+			return fmt.Errorf("%w: %w", errSpillLost, err)
+		} else if err != nil {
 			return err
 		}
-	}
-}
-
-func (w *work) resolveBucket(ctx context.Context, read *readResult, bucket int) error {
-	groups, err := w.group(ctx, read, bucket)
-	if err != nil {
-		return err
-	}
-	if err := w.match(ctx, groups); err != nil {
-		return err
-	}
-	res := runResult{}
-	rejects := w.newRejects(fmt.Sprintf("%05d", bucket))
-	defer rejects.abort()
-	if err := w.rejectAmbiguous(ctx, read, bucket, groups, rejects); err != nil {
-		return err
-	}
-	w.logRejects(rejects)
-	res.Failed = rejects.n
-	run, err := w.build(groups, bucket, &res.Counters)
-	if err != nil {
-		return err
-	}
-	if res.Run, res.IndexFrom, err = w.writeRun(ctx, run, bucket); err != nil {
-		return err
-	}
-	if res.Rejects, err = rejects.commit(); err != nil {
-		return err
-	}
-	value, err := encode(res)
-	if err != nil {
-		return err
-	}
-	if len(read.Spills) == 0 {
-		w.memory[bucket] = nil // not needed again in this run
-	}
-	return w.publish(ctx, store.Swap{Key: runKey(bucket), Value: value})
-}
-
-// group merges the rows of a bucket by unique key, sorted by key.
-func (w *work) group(ctx context.Context, read *readResult, bucket int) ([]*group, error) {
-	byKey := map[string]*group{}
-	var arena []byte
-	err := w.eachRow(ctx, read, bucket, func(row bucketRow) error {
-		g := byKey[string(row.key)]
-		if g == nil {
-			g = &group{key: string(row.key), first: row.row}
-			byKey[g.key] = g
-			if len(row.body) > cap(arena)-len(arena) {
-				arena = make([]byte, 0, max(1<<20, len(row.body)))
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for from < len(b.buf) {
+			size, k := binary.Uvarint(b.buf[from:])
+			if k == 0 || size > uint64(len(b.buf)-from-k) {
+				break // the rest comes
 			}
-			from := len(arena)
-			arena = append(arena, row.body...)
-			g.body = arena[from:len(arena):len(arena)]
-		} else {
-			if g.all == nil {
-				var err error
-				if g.all, err = profile.DecodeValues(g.body, w.stamp(g.first)); err != nil {
-					return err
-				}
-			}
-			later, err := profile.DecodeValues(row.body, w.stamp(row.row))
+			f, n, err := parseFrame(b.buf[from:])
 			if err != nil {
 				return err
 			}
-			g.all = profile.MergeRows(g.all, later)
+			b.refs = append(b.refs, ref{prefixOf(f.key), uint32(from)})
+			from += n
 		}
-		g.rows++
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		if end && from < len(b.buf) {
+			return errFrame
+		}
+		if len(b.buf) > step && !end {
+			rest := bytes.Clone(b.buf[from:])
+			if err := b.merge(); err != nil {
+				return err
+			}
+			from = len(b.buf)
+			b.buf = append(b.buf, rest...)
+			step = max(step, 2*len(b.buf))
+		}
 	}
-	return slices.SortedFunc(maps.Values(byKey), func(a, b *group) int { return strings.Compare(a.key, b.key) }), nil
+	return b.merge()
+}
+
+// merge sorts the frames of b.refs by key and makes groups of them, with one frame each; b.refs are these frames then. The
+// frames stand in the order of the groups, so that all that follows reads memory from front to back.
+func (b *bucketWork) merge() error {
+	buf := func(at uint32) []byte { return frameKey(b.buf[at:]) }
+	b.sorter.key = buf
+	b.sorter.compare = func(x, y uint32) int { return cmp.Or(bytes.Compare(buf(x), buf(y)), cmp.Compare(x, y)) }
+	b.sorter.sort(b.refs)
+	b.groups = b.groups[:0]
+	out := slices.Grow(b.spare[:0], len(b.buf))
+	kept := 0
+	for i := 0; i < len(b.refs); {
+		j := i + 1
+		for j < len(b.refs) && b.refs[j].prefix == b.refs[i].prefix && bytes.Equal(buf(b.refs[j].at), buf(b.refs[i].at)) {
+			j++
+		}
+		g := group{at: uint32(len(out))}
+		if j-i > 1 {
+			var err error
+			if out, err = b.mergeFrames(out, b.refs[i:j]); err != nil {
+				return err
+			}
+		} else {
+			frame := b.buf[b.refs[i].at:]
+			size, k := binary.Uvarint(frame)
+			out = append(out, frame[:k+int(size)]...)
+		}
+		g.rows, g.first = frameRow(out[g.at:])
+		b.groups = append(b.groups, g)
+		b.refs[kept] = ref{b.refs[i].prefix, g.at}
+		kept++
+		i = j
+	}
+	b.refs = b.refs[:kept]
+	b.spare, b.buf = b.buf, out
+	return nil
+}
+
+// mergeFrames appends one frame that says what several of the same key say, the later rows replacing the earlier ones'.
+func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
+	var out frame
+	var values []profile.Value
+	last := int64(0)
+	var more []byte
+	for i, r := range same {
+		f, _, err := parseFrame(b.buf[r.at:])
+		if err != nil {
+			return dst, err
+		}
+		next, err := profile.DecodeValues(f.body, b.stamp(f.first))
+		if err != nil {
+			return dst, err
+		}
+		f.eachRow(func(row int64) {
+			if out.rows > 0 {
+				more = binary.AppendUvarint(more, uint64(row-last))
+			}
+			out.rows++
+			last = row
+		})
+		if i == 0 {
+			out.first, out.key, values = f.first, f.key, next
+		} else {
+			values = profile.MergeRows(values, next)
+		}
+	}
+	out.more = more
+	base := b.stamp(out.first)
+	for _, v := range values {
+		out.body = profile.AppendValue(out.body, v, base)
+	}
+	b.keysOf(out.key, values, &b.keys)
+	out.keys = b.keys.appendTo(nil)
+	return appendFrame(dst, &out), nil
 }
 
 func (w *work) stamp(row int64) profile.Stamp { return profile.Stamp{Time: w.job.Time, Row: row} }
 
-// source returns the source of a group's contribution.
-func (w *work) source(g *group) string {
-	var h [8]byte
-	binary.BigEndian.PutUint64(h[:], xxh3.HashString(g.key))
-	return profile.ImportSource(w.job.idBytes(), h)
-}
-
 // contribution returns what a group says, in full.
-func (w *work) contribution(g *group) (*profile.Contribution, error) {
-	c := &profile.Contribution{Kind: profile.Import, Expires: w.job.expires(), Stamp: w.stamp(g.first), Values: g.all}
-	if g.all == nil {
-		var err error
-		if c.Values, err = profile.DecodeValues(g.body, c.Stamp); err != nil {
-			return nil, err
-		}
+func (b *bucketWork) contribution(f *frame) (*profile.Contribution, error) {
+	c := &profile.Contribution{Kind: profile.Import, Expires: b.job.expires(), Stamp: b.stamp(f.first)}
+	var err error
+	if b.values, err = profile.AppendValues(b.values[:0], f.body, c.Stamp); err != nil {
+		return nil, err
 	}
-	if w.m.private {
-		c.Extra = append(c.Extra, profile.IndexKey{Name: w.m.index, Value: g.key})
+	c.Values = b.values
+	if b.m.private {
+		c.Extra = append(c.Extra, profile.IndexKey{Name: b.m.index, Value: string(f.key)})
 	}
 	return c, nil
 }
 
+// candidate is a profile that the index names for a group.
+type candidate struct {
+	hi, lo uint64 // of the profile's id
+	group  uint32
+}
+
+func (c candidate) id() (id profile.ID) {
+	binary.BigEndian.PutUint64(id[:8], c.hi)
+	binary.BigEndian.PutUint64(id[8:], c.lo)
+	return id
+}
+
 // match finds the profiles that have the groups' keys: it probes the index in sorted order, and verifies the hits against
 // their profiles, in sorted order too.
-func (w *work) match(ctx context.Context, groups []*group) error {
-	type candidate struct {
-		id    profile.ID
-		group *group
-	}
+func (b *bucketWork) match(ctx context.Context) error {
 	var all []candidate
+	part := []byte(b.m.index + "\x01")
+	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
-		for _, g := range groups {
-			if !yield(store.Probe{Partition: w.m.index + "\x01" + g.key, Range: store.Range{Limit: maxHits}}) {
+		for i := range b.groups {
+			part = append(part[:name], frameKey(b.buf[b.groups[i].at:])...)
+			if !yield(store.Probe{Partition: string(part), Range: store.Range{Limit: maxHits}}) {
 				return
 			}
 		}
 	}
-	for hit, err := range w.Store.Probe(ctx, store.Index, w.task.Incarnation, probes) {
+	for hit, err := range b.Store.Probe(ctx, store.Index, b.task.Incarnation, probes) {
 		if err != nil {
 			return fmt.Errorf("probe the index: %w", err)
 		}
@@ -254,10 +338,14 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 		if !ok {
 			continue
 		}
-		c := candidate{id, groups[hit.Index]}
-		if c.group.hits++; c.group.hits == maxHits {
-			c.group.last = bytes.Clone(hit.Row.Key)
+		g := &b.groups[hit.Index]
+		if g.hits++; g.hits == maxHits {
+			if b.last == nil {
+				b.last = map[uint32][]byte{}
+			}
+			b.last[uint32(hit.Index)] = bytes.Clone(hit.Row.Key)
 		}
+		c := candidate{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), uint32(hit.Index)}
 		if n := len(all); n == 0 || all[n-1] != c {
 			all = append(all, c)
 		}
@@ -265,24 +353,26 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return bytes.Compare(a.id[:], b.id[:]) })
+	slices.SortFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.group, b.group))
+	})
 	profiles := func(yield func(store.Probe) bool) {
 		for _, c := range all {
-			if !yield(store.Probe{Partition: string(c.id[:])}) {
+			id := c.id()
+			if !yield(store.Probe{Partition: string(id[:])}) {
 				return
 			}
 		}
 	}
 	var r profile.Reader
 	open := -1
-	now := w.job.Time
 	settle := func() error {
 		if open < 0 {
 			return nil
 		}
-		return w.verify(&r, all[open].id, all[open].group)
+		return b.verify(&r, all[open].id(), all[open].group)
 	}
-	for hit, err := range w.Store.Probe(ctx, store.Profile, w.task.Incarnation, profiles) {
+	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, profiles) {
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -293,16 +383,16 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 			r.Reset()
 			open = hit.Index
 		}
-		if err := r.Add(hit.Row, now); err != nil {
+		if err := r.Add(hit.Row, b.job.Time); err != nil {
 			return err
 		}
 	}
 	if err := settle(); err != nil {
 		return err
 	}
-	for _, g := range groups {
-		if g.last != nil && len(g.matches) < 2 {
-			if err := w.matchRest(ctx, g); err != nil {
+	for i := range b.last {
+		if b.groups[i].matches < 2 {
+			if err := b.matchRest(ctx, i); err != nil {
 				return err
 			}
 		}
@@ -311,11 +401,12 @@ func (w *work) match(ctx context.Context, groups []*group) error {
 }
 
 // matchRest goes on behind the first maxHits index rows of a key.
-func (w *work) matchRest(ctx context.Context, g *group) error {
-	part := store.Partition{Table: store.Index, Incarnation: w.task.Incarnation, Key: w.m.index + "\x01" + g.key}
-	previous, _ := profile.IndexedID(g.last)
+func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
+	g := &b.groups[i]
+	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.buf[g.at:]))}
+	previous, _ := profile.IndexedID(b.last[i])
 	var r profile.Reader
-	for row, err := range w.Store.Scan(ctx, part, store.Range{Start: append(g.last, 0)}) {
+	for row, err := range b.Store.Scan(ctx, part, store.Range{Start: append(b.last[i], 0)}) {
 		if err != nil {
 			return fmt.Errorf("follow a popular key: %w", err)
 		}
@@ -325,18 +416,18 @@ func (w *work) matchRest(ctx context.Context, g *group) error {
 		}
 		previous = id
 		r.Reset()
-		for row, err := range w.Store.Scan(ctx, profile.Partition(w.task.Incarnation, id), store.Range{}) {
+		for row, err := range b.Store.Scan(ctx, profile.Partition(b.task.Incarnation, id), store.Range{}) {
 			if err != nil {
 				return fmt.Errorf("verify matches: %w", err)
 			}
-			if err := r.Add(row, w.job.Time); err != nil {
+			if err := r.Add(row, b.job.Time); err != nil {
 				return err
 			}
 		}
-		if err := w.verify(&r, id, g); err != nil {
+		if err := b.verify(&r, id, i); err != nil {
 			return err
 		}
-		if len(g.matches) > 1 {
+		if g.matches > 1 {
 			return nil
 		}
 	}
@@ -344,223 +435,55 @@ func (w *work) matchRest(ctx context.Context, g *group) error {
 }
 
 // verify notes the profile as a match of the group if it confirms the group's key.
-func (w *work) verify(r *profile.Reader, id profile.ID, g *group) error {
-	if len(g.matches) > 1 {
+func (b *bucketWork) verify(r *profile.Reader, id profile.ID, i uint32) error {
+	g := &b.groups[i]
+	if g.matches > 1 {
 		return nil
 	}
 	p := r.Profile(id)
-	if p == nil || !p.Has(w.m.index, g.key, w.rec.Keys) {
+	if p == nil {
 		return nil
 	}
-	g.matches = append(g.matches, id)
-	if len(g.matches) > 1 {
+	f := b.frame(g)
+	if !p.Has(b.m.index, string(f.key), b.rec.Keys) {
 		return nil
 	}
-	// Keys of several attributes may come to be from old and new parts together; they need index rows of their own.
-	c, err := w.contribution(g)
+	if g.matches++; g.matches > 1 {
+		return nil
+	}
+	g.match = id
+	if r.Depth() >= profile.DeepAt {
+		b.deep++
+	}
+	if b.dry == nil && !b.combine.own && !(b.combine.names && profile.MayCombineNames(p.Values, f.body)) {
+		return nil
+	}
+	c, err := b.contribution(f)
 	if err != nil {
 		return err
 	}
-	if !profile.MayCombine(p.Values, c.Values, w.rec.Keys) {
+	source := string(profile.AppendImportSource(nil, b.job.Time, f.first))
+	if b.dry != nil {
+		b.dry.sample(id, p, r.With(id, source, c))
+		return nil
+	}
+	// Keys of several attributes may come to be from old and new parts together; they need index rows of their own.
+	if !profile.MayCombine(p.Values, c.Values, b.rec.Keys) {
 		return nil
 	}
 	known := map[profile.IndexKey]bool{}
 	note := func(name, value string) { known[profile.IndexKey{Name: name, Value: value}] = true }
-	profile.Keys(p.Values, w.rec.Keys, note)
-	profile.Keys(c.Values, w.rec.Keys, note)
-	profile.Keys(r.With(id, w.source(g), c).Values, w.rec.Keys, func(name, value string) {
+	profile.Keys(p.Values, b.rec.Keys, note)
+	profile.Keys(c.Values, b.rec.Keys, note)
+	profile.Keys(r.With(id, source, c).Values, b.rec.Keys, func(name, value string) {
 		k := profile.IndexKey{Name: name, Value: value}
 		if !known[k] {
 			known[k] = true
-			g.extra = append(g.extra, k)
+			if b.extra == nil {
+				b.extra = map[uint32][]profile.IndexKey{}
+			}
+			b.extra[i] = append(b.extra[i], k)
 		}
 	})
 	return nil
-}
-
-// rejectAmbiguous writes the rows of groups that match two or more profiles to the rejects.
-func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, bucket int, groups []*group, rejects *rejectWriter) error {
-	ambiguous := map[string]bool{}
-	for _, g := range groups {
-		if len(g.matches) > 1 {
-			ambiguous[g.key] = true
-		}
-	}
-	if len(ambiguous) == 0 {
-		return nil
-	}
-	var columns []string
-	for _, f := range w.m.unique {
-		columns = append(columns, f.source.Paths()...)
-	}
-	var cellBuf [][]byte
-	var scratch []byte
-	return w.eachRow(ctx, read, bucket, func(row bucketRow) error {
-		if !ambiguous[string(row.key)] {
-			return nil
-		}
-		text := make([]byte, row.length)
-		if _, err := w.file.ReadAt(text, row.offset); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read a rejected row again: %w", err)
-		}
-		cellBuf, scratch = cells(text, read.delim(), cellBuf, scratch)
-		return rejects.add(newReject(row.line, row.row, strings.Join(columns, ", "), reasonAmbiguousKey,
-			"Two or more profiles have this unique key, so it is not clear which one the row is about. Merge or delete the duplicates, or choose another unique key.", cellBuf))
-	})
-}
-
-// runRow is a row of a run. Within a section rows ascend by partition and key.
-type runRow struct{ part, key, value []byte }
-
-func compareRunRows(a, b *runRow) int {
-	if c := bytes.Compare(a.part, b.part); c != 0 {
-		return c
-	}
-	return bytes.Compare(a.key, b.key)
-}
-
-// run is the outcome of a bucket before it is stored. Index rows are kept by the name of their key.
-type run struct {
-	profiles []runRow
-	index    map[string][]runRow
-	arena    []byte
-}
-
-// bytes returns a slice of the arena that holds the parts one after another.
-func (r *run) bytes(parts ...string) []byte {
-	n := 0
-	for _, p := range parts {
-		n += len(p)
-	}
-	if n > cap(r.arena)-len(r.arena) {
-		r.arena = make([]byte, 0, max(256<<10, n))
-	}
-	from := len(r.arena)
-	for _, p := range parts {
-		r.arena = append(r.arena, p...)
-	}
-	return r.arena[from:len(r.arena):len(r.arena)]
-}
-
-// build decides what becomes of every group and collects the rows to write.
-func (w *work) build(groups []*group, bucket int, c *Counters) (*run, error) {
-	out := &run{index: map[string][]runRow{}}
-	var minted uint32
-	for _, g := range groups {
-		if len(g.matches) > 1 {
-			continue
-		}
-		id := profile.ImportID(w.job.Time, bucket, minted)
-		if len(g.matches) == 1 {
-			id = g.matches[0]
-			c.Updated += g.rows
-		} else {
-			minted++
-			c.Created++
-			c.Updated += g.rows - 1
-		}
-		con, err := w.contribution(g)
-		if err != nil {
-			return nil, err
-		}
-		con.Extra = append(con.Extra, g.extra...)
-		source := w.source(g)
-		rowKey := profile.IndexRowKey(make([]byte, 0, len(id)+len(source)), id, source)
-		for _, k := range con.IndexKeys(w.rec.Keys) {
-			out.index[k.Name] = append(out.index[k.Name], runRow{part: out.bytes(profile.IndexPartition(k.Name, k.Value)), key: rowKey})
-		}
-		value := con.AppendHeader(make([]byte, 0, 64+len(g.body)))
-		if g.all == nil {
-			value = append(value, g.body...)
-		} else {
-			value = con.Append(value[:0])
-		}
-		out.profiles = append(out.profiles, runRow{part: rowKey[:len(id)], key: profile.ContributionKey(source), value: value})
-	}
-	return out, nil
-}
-
-// inOrder calls do for rows in ascending order. All partitions share their first skip bytes. It sorts by the eight bytes
-// behind them, and by the rows themselves where these agree.
-func inOrder(rows []runRow, skip int, do func(*runRow) error) error {
-	type head struct {
-		prefix uint64
-		row    int32
-	}
-	heads := make([]head, len(rows))
-	for i := range rows {
-		var b [8]byte
-		copy(b[:], rows[i].part[skip:])
-		heads[i] = head{binary.BigEndian.Uint64(b[:]), int32(i)}
-	}
-	slices.SortFunc(heads, func(a, b head) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		return compareRunRows(&rows[a.row], &rows[b.row])
-	})
-	for _, h := range heads {
-		if err := do(&rows[h.row]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// runBlock is the size of a compressed block of a run: what a reader of a run holds in memory.
-const runBlock = 32 << 10
-
-// writeRun stores a run: the rows of profiles, then those of the index, each row as three lengths-and-bytes, each section as
-// an S2 stream of its own. It returns where the index section begins.
-func (w *work) writeRun(ctx context.Context, r *run, bucket int) (name string, indexFrom int64, err error) {
-	if len(r.profiles) == 0 {
-		return "", 0, nil
-	}
-	name = fmt.Sprintf("%srun-%s-%05d", blobDir(w.task.Incarnation, w.job.ID), w.attempt, bucket)
-	b, err := w.Blobs.Create(ctx, name, w.key)
-	if err != nil {
-		return "", 0, err
-	}
-	defer b.Abort()
-	buf := bufio.NewWriterSize(b, 256<<10)
-	out := &counter{w: buf}
-	packed := s2.NewWriter(out, s2.WriterConcurrency(1), s2.WriterBlockSize(runBlock))
-	var frame []byte
-	put := func(row *runRow) error {
-		frame = append(binary.AppendUvarint(frame[:0], uint64(len(row.part))), row.part...)
-		frame = append(binary.AppendUvarint(frame, uint64(len(row.key))), row.key...)
-		frame = append(binary.AppendUvarint(frame, uint64(len(row.value))), row.value...)
-		_, err := packed.Write(frame)
-		return err
-	}
-	if err := inOrder(r.profiles, 0, put); err != nil {
-		return "", 0, err
-	}
-	if err := packed.Close(); err != nil {
-		return "", 0, err
-	}
-	indexFrom = out.n
-	packed.Reset(out)
-	for _, key := range slices.Sorted(maps.Keys(r.index)) {
-		if err := inOrder(r.index[key], len(key)+1, put); err != nil {
-			return "", 0, err
-		}
-	}
-	if err := errors.Join(packed.Close(), buf.Flush()); err != nil {
-		return "", 0, err
-	}
-	_, err = b.Commit()
-	return name, indexFrom, err
-}
-
-// counter counts what is written.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -91,8 +91,9 @@ func (s *Service) deleteUnnamed(ctx context.Context, rec *domain.Record, j *Job)
 		if read != nil {
 			needed[read.Rejects] = true
 		}
+		needed[j.AmbiguousRejects] = true
 		for _, run := range runs {
-			needed[run.Run], needed[run.Rejects] = true, true
+			needed[run.Run] = true
 		}
 	}
 	dir := blobDir(rec.Incarnation, j.ID)

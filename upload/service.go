@@ -23,7 +23,6 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
-	"kith/objecttype"
 	"kith/sigv4"
 	"kith/store"
 )
@@ -54,6 +53,7 @@ type Config struct {
 	MemoryBytes   int64         // files up to this size are not spilled [32 MiB]
 	Workers       int           // [number of cores]
 	BatchBytes    int           // of the file per unit of parallel reading [256 KiB]
+	StrictAWS     bool          // read files and judge them as AWS does
 	StopPollEvery time.Duration // how soon a stop by another node is noticed [500 ms]
 }
 
@@ -387,7 +387,14 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	if read != nil {
 		out.RowsRead, out.Header = &read.Rows, read.Header
-		out.Encoding, out.Delimiter = api.Ptr("UTF-8"), api.Ptr(string(rune(read.delim())))
+		out.Encoding, out.Delimiter = &read.Encoding, api.Ptr(string(rune(read.delim())))
+		out.LineEnd = &read.LineEnd
+		if read.Compression != "" {
+			out.Compression = &read.Compression
+		}
+		if read.ByteOrder {
+			out.ByteOrderMark = &read.ByteOrder
+		}
 	}
 	stage, percent := j.stage(read, len(runs))
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
@@ -424,7 +431,11 @@ func (j *Job) expires() int64 {
 
 func encode(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
 
-// indexValueOf returns the index value of a row's unique key, given the normalised parts.
-func indexValueOf(parts []string) string {
-	return objecttype.IndexValue(strings.Join(parts, objecttype.TupleSep))
+// openFile opens the uploaded file of a job.
+func (s *Service) openFile(ctx context.Context, j *Job, key blob.Key) (blob.Reader, error) {
+	r, err := s.Blobs.Open(ctx, j.File.Blob, key)
+	if err != nil {
+		return nil, fmt.Errorf("open the uploaded file: %w", err)
+	}
+	return r, nil
 }

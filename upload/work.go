@@ -8,11 +8,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"kith/api"
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
+	"kith/objecttype"
 	"kith/profile"
 	"kith/store"
 )
@@ -43,10 +46,57 @@ type work struct {
 	file blob.Reader
 	// attempt sets the blobs of this run apart from those of other runs.
 	attempt string
-	// memory holds the buckets of a small file that was read by this run.
-	memory   []*memoryBucket
+	// families are the names of the keys that rows can have, by number; family is the other way round.
+	families []string
+	family   map[string]int
+	// combine says which keys can come to be from parts that a row brings and parts that a profile has already.
+	combine combine
+	// seed is where the random bits of created ids come from.
+	seed uint64
+	// buckets hold what was read; scratch are all blobs that only this run knows, and spilled counts the times it spilled.
+	buckets *buckets
+	scratch []string
+	spilled int
+	// indexed says that the domain has index rows.
+	indexed bool
+	// took is how long the stages of this run took, for the log.
+	took     struct{ read, resolve, apply time.Duration }
 	progress *progress
+	dry      *dryRun // nil in the real run
 }
+
+// prepare derives what the stages need from the job's record and the domain's.
+func (w *work) prepare() {
+	w.families = families(w.m, w.rec.Keys)
+	w.family = map[string]int{}
+	for i, name := range w.families {
+		w.family[name] = i
+	}
+	id := w.job.idBytes()
+	w.seed = xxh3.Hash(id[:])
+	w.combine = combines(w.m, w.rec.Keys)
+}
+
+// combine says of which keys with several parts a mapping fills one.
+type combine struct{ names, own bool }
+
+func combines(m *mapping, own []domain.Key) (c combine) {
+	for _, f := range m.fields {
+		switch f.attr.ID {
+		case objecttype.FirstName, objecttype.MiddleName, objecttype.LastName:
+			c.names = true
+		}
+		for _, k := range own {
+			for _, part := range k.Parts {
+				c.own = c.own || len(k.Parts) > 1 && part.Attribute == f.attr.Path()
+			}
+		}
+	}
+	return c
+}
+
+// dir is where the blobs of the work are.
+func (w *work) dir() string { return blobDir(w.task.Incarnation, w.job.ID) }
 
 // Run implements job.Handler: it takes the job from wherever it is to its end.
 func (s *Service) Run(ctx context.Context, t *job.Task) error {
@@ -173,20 +223,39 @@ func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error
 		return err
 	}
 	var err error
-	if w.file, err = w.Blobs.Open(ctx, w.job.File.Blob, w.key); err != nil {
-		return fmt.Errorf("open the uploaded file: %w", err)
+	if w.file, err = w.openFile(ctx, w.job, w.key); err != nil {
+		return err
 	}
 	defer w.file.Close()
+	defer w.clearScratch(ctx)
+	w.prepare()
 	read, runs, err := w.published(ctx, w.task.Incarnation, w.job.ID)
 	if err != nil {
 		return err
 	}
-	if read == nil || len(read.Spills) == 0 && len(runs) < read.Buckets {
+	switch {
+	case read == nil || len(read.Spills) == 0 && len(runs) < read.Buckets:
 		if read, err = w.read(ctx, read); err != nil {
 			return err
 		}
+	case len(read.Spills) > 0:
+		w.buckets = &buckets{spills: read.Spills}
+		w.scratch = append(w.scratch, read.Spills...)
 	}
-	if err := w.resolve(ctx, read, runs); err != nil {
+	start := time.Now()
+	err = w.resolve(ctx, read, runs)
+	w.took.resolve = time.Since(start)
+	if errors.Is(err, errSpillLost) {
+		w.Log.Warn("spilled rows are lost, the file is read again", "job", w.job.ID, "error", err)
+		if _, err := w.read(ctx, read); err != nil {
+			return err
+		}
+		if _, runs, err = w.published(ctx, w.task.Incarnation, w.job.ID); err != nil {
+			return err
+		}
+		err = w.resolve(ctx, read, runs)
+	}
+	if err != nil {
 		return err
 	}
 	return w.update(ctx, func(j *Job) { j.Applying = true })
@@ -269,23 +338,44 @@ func (w *work) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.apply(ctx, runs); err != nil {
+	w.prepare()
+	start := time.Now()
+	err = w.apply(ctx, runs)
+	w.took.apply = time.Since(start)
+	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
+		w.Log.Warn("rows to be applied are lost, the file is read again", "job", w.job.ID, "error", err)
+		if err = w.restore(ctx, read, runs); err == nil {
+			err = w.apply(ctx, runs)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	w.clearSpills(ctx, read) // nothing needs them once applying has begun
 	c := sum(read, runs)
-	if err := w.conclude(ctx, c); err != nil {
+	rejects, err := w.rejectAmbiguous(ctx, read, runs)
+	if err != nil {
 		return err
 	}
-	w.Log.Info("upload job ended", "job", w.job.ID, "status", w.job.Status, "created", c.Created, "updated", c.Updated, "failed", c.Failed)
+	if err := w.conclude(ctx, c, rejects); err != nil {
+		return err
+	}
+	for _, run := range runs {
+		w.scratch = append(w.scratch, run.Rows, run.Ambiguous)
+	}
+	if read != nil {
+		w.scratch = append(w.scratch, read.Spills...)
+	}
+	w.clearScratch(ctx)
+	w.Log.Info("upload job ended", "job", w.job.ID, "status", w.job.Status, "created", c.Created, "updated", c.Updated, "failed", c.Failed,
+		"read", w.took.read.Round(time.Millisecond), "resolve", w.took.resolve.Round(time.Millisecond), "apply", w.took.apply.Round(time.Millisecond))
 	return nil
 }
 
 // conclude writes the final state. A stop that comes in between stays a stop.
-func (w *work) conclude(ctx context.Context, c Counters) error {
+func (w *work) conclude(ctx context.Context, c Counters, rejects string) error {
 	for {
 		err := w.update(ctx, func(j *Job) {
-			j.Counters, j.Final = c, true
+			j.Counters, j.Final, j.AmbiguousRejects = c, true, rejects
 			if j.Status == api.UploadJobStatusStopped {
 				return
 			}
@@ -322,16 +412,21 @@ func (w *work) fail(ctx context.Context, reason api.StatusReason, code, text str
 	return err
 }
 
-func (w *work) clearSpills(ctx context.Context, read *readResult) {
-	if read == nil {
+// clearScratch deletes blobs that nothing needs any more. While the job may still be continued by another run it leaves them.
+func (w *work) clearScratch(ctx context.Context) {
+	if w.dry == nil && !w.job.Final && !w.job.Applying {
 		return
 	}
-	for _, name := range read.Spills {
-		if err := w.Blobs.Delete(ctx, name); err != nil {
-			w.Log.Warn("a spilled bucket could not be deleted; the next clean-up tries again", "job", w.job.ID, "error", err)
+	for _, name := range w.scratch {
+		if name == "" {
+			continue
+		}
+		if err := w.Blobs.Delete(context.WithoutCancel(ctx), name); err != nil {
+			w.Log.Warn("a scratch file could not be deleted; the next clean-up tries again", "job", w.job.ID, "error", err)
 			return
 		}
 	}
+	w.scratch = nil
 }
 
 // GiveUp implements job.Handler. A job that has begun to apply is tried for ever.

@@ -65,7 +65,7 @@ func get(t *testing.T, s blob.Store, name string) []byte {
 		t.Fatalf("Open %s: %v", name, err)
 	}
 	defer r.Close()
-	b, err := io.ReadAll(blob.NewStream(r))
+	b, err := io.ReadAll(r.Stream(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,9 +104,29 @@ func roundTrips(t *testing.T, e Engine) {
 				t.Fatalf("ReadAt %d of %d: wrong bytes", off, n)
 			}
 		}
+		for _, off := range []int{0, 1, 65535, 65536, 65537, 131072, n - 1, n, n + 5} {
+			if off < 0 {
+				continue
+			}
+			got, err := io.ReadAll(r.Stream(int64(off)))
+			if err != nil || !bytes.Equal(got, data[min(off, n):]) {
+				t.Fatalf("Stream from %d of %d: %d bytes, %v", off, n, len(got), err)
+			}
+		}
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	w, err := s.CreateScratch(ctx, "d/scratch", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write([]byte("again"))
+	if _, err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, "d/scratch"); string(got) != "again" {
+		t.Fatalf("a scratch blob came back as %q", got)
 	}
 }
 
@@ -156,7 +176,7 @@ func replaces(t *testing.T, e Engine) {
 	if !bytes.Equal(get(t, s, "d/x"), young) {
 		t.Fatal("the blob was not replaced")
 	}
-	if b, err := io.ReadAll(blob.NewStream(r)); err != nil || !bytes.Equal(b, old) {
+	if b, err := io.ReadAll(r.Stream(0)); err != nil || !bytes.Equal(b, old) {
 		t.Fatalf("an open reader lost its blob: %v", err)
 	}
 }
@@ -179,7 +199,7 @@ func damage(t *testing.T, e Engine) {
 		e.Damage(t, s, "d/x", cut)
 		r, err := s.Open(ctx, "d/x", key)
 		if err == nil {
-			_, err = io.ReadAll(blob.NewStream(r))
+			_, err = io.ReadAll(r.Stream(0))
 			r.Close()
 		}
 		if !errors.Is(err, blob.ErrSealed) {

@@ -45,6 +45,15 @@ func (s *Store) path(name string) string { return filepath.Join(s.dir, filepath.
 
 // Create implements blob.Store.
 func (s *Store) Create(ctx context.Context, name string, key blob.Key) (blob.Writer, error) {
+	return s.create(ctx, name, key, true)
+}
+
+// CreateScratch implements blob.Store: nothing is synced.
+func (s *Store) CreateScratch(ctx context.Context, name string, key blob.Key) (blob.Writer, error) {
+	return s.create(ctx, name, key, false)
+}
+
+func (s *Store) create(ctx context.Context, name string, key blob.Key, durable bool) (blob.Writer, error) {
 	if err := errors.Join(ctx.Err(), blob.CheckName(name)); err != nil {
 		return nil, err
 	}
@@ -52,7 +61,7 @@ func (s *Store) Create(ctx context.Context, name string, key blob.Key) (blob.Wri
 	if err != nil {
 		return nil, fmt.Errorf("create a blob: %w", err)
 	}
-	w := &writer{s: s, ctx: ctx, name: name, file: f}
+	w := &writer{s: s, ctx: ctx, name: name, file: f, durable: durable}
 	w.sealed, err = blob.Seal(f, key)
 	if err != nil {
 		w.Abort()
@@ -69,6 +78,8 @@ type writer struct {
 	sealed io.WriteCloser
 	size   int64
 	done   bool
+	// durable says that the bytes must outlive a power failure.
+	durable bool
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -108,8 +119,10 @@ func (w *writer) commit() (blob.Info, error) {
 	if err := w.sealed.Close(); err != nil {
 		return blob.Info{}, err
 	}
-	if err := w.file.Sync(); err != nil {
-		return blob.Info{}, err
+	if w.durable {
+		if err := w.file.Sync(); err != nil {
+			return blob.Info{}, err
+		}
 	}
 	stat, err := w.file.Stat()
 	if err != nil {
@@ -123,7 +136,11 @@ func (w *writer) commit() (blob.Info, error) {
 		return blob.Info{}, err
 	}
 	w.done = true
-	if err := errors.Join(w.file.Close(), syncDir(filepath.Dir(path))); err != nil {
+	err = w.file.Close()
+	if w.durable {
+		err = errors.Join(err, syncDir(filepath.Dir(path)))
+	}
+	if err != nil {
 		return blob.Info{}, err
 	}
 	return blob.Info{Name: w.name, Size: w.size, ModTime: stat.ModTime()}, nil
@@ -170,31 +187,16 @@ func (s *Store) Open(ctx context.Context, name string, key blob.Key) (blob.Reade
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	plain, size, err := blob.Unseal(f, stat.Size(), key)
+	plain, err := blob.Unseal(f, stat.Size(), key)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &reader{ReaderAt: plain, Closer: f, size: size}, nil
+	return &reader{Plain: plain, Closer: f}, nil
 }
 
 type reader struct {
-	io.ReaderAt
+	*blob.Plain
 	io.Closer
-	size int64
-}
-
-func (r *reader) Size() int64 { return r.size }
-
-// ReadAt reads plaintext; damage is blob.ErrSealed.
-func (r *reader) ReadAt(p []byte, off int64) (int, error) {
-	if off >= r.size {
-		return 0, io.EOF
-	}
-	n, err := r.ReaderAt.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w at byte %d", blob.ErrSealed, off)
-	}
-	return n, err
 }
 
 // Delete implements blob.Store. Directories that became empty go too.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,8 +52,14 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	code := exitUsage // until a command has begun
-	root.PersistentPreRun = func(*cobra.Command, []string) { code = exitError }
+	profile := root.PersistentFlags().String("cpu-profile", "", "write a CPU profile to this file")
+	_ = root.PersistentFlags().MarkHidden("cpu-profile") // for who works on the program
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		code = exitError
+		return startProfile(*profile)
+	}
 	err := root.ExecuteContext(ctx)
+	pprof.StopCPUProfile()
 	if err == nil {
 		return exitOK
 	}
@@ -63,6 +70,17 @@ func run(ctx context.Context, args []string) int {
 		fmt.Fprintln(root.ErrOrStderr(), "kith: "+err.Error())
 	}
 	return code
+}
+
+func startProfile(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return usageError("--cpu-profile: %w", err)
+	}
+	return pprof.StartCPUProfile(f)
 }
 
 func newRoot() *cobra.Command {

@@ -87,15 +87,21 @@ func (s *Store) Write(ctx context.Context, p store.Partition, ms []store.Mutatio
 }
 
 // WriteRun implements store.Store.
-func (s *Store) WriteRun(ctx context.Context, t store.Table, rows iter.Seq2[store.RunRow, error]) error {
-	p := store.Partition{Table: t}
-	if err := s.before(WriteRun, p); err != nil {
+func (s *Store) WriteRun(ctx context.Context, runs ...store.Run) error {
+	for _, run := range runs {
+		if err := s.before(WriteRun, store.Partition{Table: run.Table}); err != nil {
+			return err
+		}
+	}
+	if err := s.Store.WriteRun(ctx, runs...); err != nil {
 		return err
 	}
-	if err := s.Store.WriteRun(ctx, t, rows); err != nil {
-		return err
+	for _, run := range runs {
+		if err := s.after(WriteRun, store.Partition{Table: run.Table}); err != nil {
+			return err
+		}
 	}
-	return s.after(WriteRun, p)
+	return nil
 }
 
 // Swap implements store.Store.

@@ -131,7 +131,16 @@ func (s *Store) apply(p store.Partition, m store.Mutation) {
 }
 
 // WriteRun implements store.Store.
-func (s *Store) WriteRun(ctx context.Context, t store.Table, rows iter.Seq2[store.RunRow, error]) error {
+func (s *Store) WriteRun(ctx context.Context, runs ...store.Run) error {
+	for _, run := range runs {
+		if err := s.writeRun(ctx, run.Table, run.Rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) writeRun(ctx context.Context, t store.Table, rows iter.Seq2[store.RunRow, error]) error {
 	var last []byte
 	var open store.Partition
 	var pending []store.Mutation
@@ -150,7 +159,7 @@ func (s *Store) WriteRun(ctx context.Context, t store.Table, rows iter.Seq2[stor
 		if err != nil {
 			return err
 		}
-		p := store.Partition{Table: t, Incarnation: row.Incarnation, Key: row.Partition}
+		p := store.Partition{Table: t, Incarnation: row.Incarnation, Key: string(row.Partition)}
 		if err := store.CheckMutations(p, []store.Mutation{row.Mutation}); err != nil {
 			return err
 		}

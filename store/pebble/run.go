@@ -3,11 +3,12 @@ package pebble
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,36 +18,77 @@ import (
 
 const (
 	tableSize  = 64 << 20 // bytes of rows per ingested table
-	batchLimit = 1 << 20  // a run up to this size is written as one batch: cheaper than a table
+	batchLimit = 1 << 20  // runs up to this size are written as one batch: cheaper than tables
 )
 
-// WriteRun implements store.Store: small runs as batches, others as tables that are ingested together at the end.
-func (s *Store) WriteRun(ctx context.Context, t store.Table, rows iter.Seq2[store.RunRow, error]) error {
-	w := &runWriter{s: s, ctx: ctx, batch: s.db.NewBatch()}
-	defer w.discard()
-	var key, last []byte
-	for row, err := range rows {
-		if err == nil {
-			err = ctx.Err()
+// WriteRun implements store.Store: runs that are small together as one batch, others as tables, built side by side and
+// ingested together, so that all rows of a call become visible at once.
+func (s *Store) WriteRun(ctx context.Context, runs ...store.Run) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	writers := make([]*runWriter, len(runs))
+	defer func() {
+		for _, w := range writers {
+			w.discard()
 		}
-		if err != nil {
-			return err
-		}
-		p := store.Partition{Table: t, Incarnation: row.Incarnation, Key: row.Partition}
-		m := row.Mutation
-		if n := len(p.Key) + len(m.Key); n > store.MaxKey || len(m.Value) > store.MaxValue {
-			return store.CheckMutations(p, []store.Mutation{m})
-		}
-		key = store.AppendKey(key[:0], p, m.Key)
-		if last != nil && bytes.Compare(key, last) <= 0 {
-			return store.ErrOrder
-		}
-		last = append(last[:0], key...)
-		if err := w.add(key, m); err != nil {
-			return err
+	}()
+	slots := make(chan struct{}, len(runs)+1)
+	var wg sync.WaitGroup
+	for i, run := range runs {
+		w := &runWriter{s: s, ctx: ctx, batch: s.db.NewBatch()}
+		writers[i] = w
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := w.write(run.Table, run.Rows); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return s.land(ctx, writers)
+}
+
+// land makes what the writers hold part of the store.
+func (s *Store) land(ctx context.Context, writers []*runWriter) error {
+	small := true
+	size := 0
+	for _, w := range writers {
+		small = small && w.batch != nil
+		if w.batch != nil {
+			size += w.batch.Len()
 		}
 	}
-	return w.finish()
+	if small && size <= 2*batchLimit {
+		all := s.db.NewBatch()
+		defer all.Close()
+		for _, w := range writers {
+			if err := all.Apply(w.batch, nil); err != nil {
+				return err
+			}
+		}
+		if all.Empty() {
+			return nil
+		}
+		return all.Commit(pebble.Sync)
+	}
+	var paths []string
+	for _, w := range writers {
+		if err := w.finish(); err != nil {
+			return err
+		}
+		paths = append(paths, w.paths...)
+	}
+	if err := s.db.Ingest(ctx, paths); err != nil {
+		return err
+	}
+	for _, w := range writers {
+		w.paths = nil
+	}
+	return nil
 }
 
 // runWriter collects the rows of a run: in a batch as long as they are few, then in tables.
@@ -58,12 +100,45 @@ type runWriter struct {
 	size  int
 	cell  []byte
 	paths []string
+	// closing are the tables that are being synced.
+	closing sync.WaitGroup
+	mu      sync.Mutex
+	failed  error
 }
 
-func (w *runWriter) add(key []byte, m store.Mutation) error {
+func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) error {
+	var key, last []byte
+	n := 0
+	for row, err := range rows {
+		if n++; err == nil && n&0xff == 1 {
+			err = w.ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		m := &row.Mutation
+		if len(row.Partition)+len(m.Key) > store.MaxKey || len(m.Value) > store.MaxValue {
+			return store.CheckMutations(store.Partition{Table: t, Key: string(row.Partition)}, []store.Mutation{*m})
+		}
+		key, last = last, key
+		key = append(store.AppendPartitionBytes(key[:0], t, row.Incarnation, row.Partition), m.Key...)
+		if w.table == nil && last != nil && bytes.Compare(key, last) <= 0 {
+			return store.ErrOrder
+		}
+		if err := w.add(key, m); err != nil {
+			if bytes.Compare(key, last) <= 0 { // the table's writer has noticed
+				return store.ErrOrder
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *runWriter) add(key []byte, m *store.Mutation) error {
 	if w.batch != nil {
 		if w.batch.Len() < batchLimit {
-			return addTo(w.batch, key, m)
+			return addTo(w.batch, key, *m)
 		}
 		if err := w.spill(); err != nil {
 			return err
@@ -84,12 +159,15 @@ func (w *runWriter) add(key []byte, m store.Mutation) error {
 
 // spill moves the rows of the batch into the first table.
 func (w *runWriter) spill() error {
-	if err := w.nextTable(); err != nil {
-		return err
-	}
 	batch := w.batch
 	w.batch = nil
 	defer batch.Close()
+	if batch.Empty() {
+		return nil
+	}
+	if err := w.nextTable(); err != nil {
+		return err
+	}
 	for r := batch.Reader(); ; {
 		kind, key, value, ok, err := r.Next()
 		if err != nil || !ok {
@@ -108,58 +186,65 @@ func (w *runWriter) spill() error {
 }
 
 func (w *runWriter) nextTable() error {
-	if w.table != nil {
-		if err := w.table.Close(); err != nil {
-			return err
-		}
-		w.table = nil
-	}
+	w.closeTable()
 	path := w.s.fs.PathJoin(w.s.dir, ingestDir, fmt.Sprintf("%d.sst", w.s.runs.Add(1)))
 	f, err := w.s.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	w.paths = append(w.paths, path)
-	opts := w.s.db.TableFormat()
-	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), w.s.writerOptions(opts))
+	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), w.s.writerOptions(w.s.db.TableFormat()))
 	w.size = 0
 	return nil
 }
 
+// closeTable ends the present table in the background: it waits for the disk, and the next one needs not.
+func (w *runWriter) closeTable() {
+	if w.table == nil {
+		return
+	}
+	table := w.table
+	w.table = nil
+	w.closing.Go(func() {
+		if err := table.Close(); err != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.failed = errors.Join(w.failed, err)
+		}
+	})
+}
+
 // writerOptions are those of level 0: a writer for the lowest level marks deletes as obsolete, and readers skip them although
-// the table may land above an older put.
+// the table may land above an older put. Runs hold rows that are scanned, never got, so they need no filters.
 func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
 	o := &pebble.Options{}
 	o.EnsureDefaults()
-	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	o.Levels[0].BlockSize = blockSize
+	o.Levels[0].Compression = compression
 	return o.MakeWriterOptions(0, format)
 }
 
+// finish leaves the run in tables, all of them synced.
 func (w *runWriter) finish() error {
 	if w.batch != nil {
-		if w.batch.Empty() {
-			return nil
+		if err := w.spill(); err != nil {
+			return err
 		}
-		return w.batch.Commit(pebble.Sync)
 	}
-	if err := w.table.Close(); err != nil {
-		return err
-	}
-	w.table = nil
-	if err := w.s.db.Ingest(w.ctx, w.paths); err != nil {
-		return err
-	}
-	w.paths = nil
-	return nil
+	w.closeTable()
+	w.closing.Wait()
+	return w.failed
 }
 
 func (w *runWriter) discard() {
+	if w == nil {
+		return
+	}
 	if w.batch != nil {
 		_ = w.batch.Close()
 	}
-	if w.table != nil {
-		_ = w.table.Close()
-	}
+	w.closeTable()
+	w.closing.Wait()
 	for _, path := range w.paths {
 		_ = w.s.fs.Remove(path)
 	}

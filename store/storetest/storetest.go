@@ -135,5 +135,5 @@ func run(rows ...store.RunRow) iter.Seq2[store.RunRow, error] {
 }
 
 func runRow(p string, m store.Mutation) store.RunRow {
-	return store.RunRow{Incarnation: 7, Partition: p, Mutation: m}
+	return store.RunRow{Incarnation: 7, Partition: []byte(p), Mutation: m}
 }

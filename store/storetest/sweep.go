@@ -101,12 +101,12 @@ func splitCoversTheRange(t *testing.T, e Engine) {
 	fill(t, s, 120)
 	rows := func(yield func(store.RunRow, error) bool) {
 		for i := range 100_000 {
-			if !yield(store.RunRow{Incarnation: 2, Partition: fmt.Sprintf("q%06d", i), Mutation: put("row", "some bytes that make the run long", 1)}, nil) {
+			if !yield(store.RunRow{Incarnation: 2, Partition: fmt.Appendf(nil, "q%06d", i), Mutation: put("row", "some bytes that make the run long", 1)}, nil) {
 				return
 			}
 		}
 	}
-	if err := s.WriteRun(ctx, store.Profile, rows); err != nil {
+	if err := s.WriteRun(ctx, store.Run{Table: store.Profile, Rows: rows}); err != nil {
 		t.Fatal(err)
 	}
 	for _, inc := range []store.Incarnation{0, 2} {

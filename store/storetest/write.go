@@ -54,7 +54,7 @@ func writeRunIsRepeatable(t *testing.T, e Engine) {
 			}
 			var first []string
 			for i := range 3 {
-				if err := s.WriteRun(ctx, store.Index, rows); err != nil {
+				if err := s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows}); err != nil {
 					t.Fatalf("WriteRun: %v", err)
 				}
 				got := dump(t, s, store.Index)
@@ -81,7 +81,7 @@ func writeRunNewerWins(t *testing.T, e Engine) {
 				}
 			}
 		}
-		if err := s.WriteRun(ctx, store.Profile, rows); err != nil {
+		if err := s.WriteRun(ctx, store.Run{Table: store.Profile, Rows: rows}); err != nil {
 			t.Fatalf("WriteRun: %v", err)
 		}
 	}
@@ -102,7 +102,7 @@ func writeRunKeepsPartitionsWhole(t *testing.T, e Engine) {
 		}
 		yield(store.RunRow{}, fail) // "b" would have had a second row
 	}
-	if err := s.WriteRun(ctx, store.Profile, rows); !errors.Is(err, fail) {
+	if err := s.WriteRun(ctx, store.Run{Table: store.Profile, Rows: rows}); !errors.Is(err, fail) {
 		t.Fatalf("WriteRun: %v, want the source's error", err)
 	}
 	wantNone(t, s, store.Partition{Table: store.Profile, Incarnation: 7, Key: "b"}, "1")
@@ -115,7 +115,7 @@ func writeRunRefusesDisorder(t *testing.T, e Engine) {
 		"keys":       run(runRow("a", put("2", "", 1)), runRow("a", put("1", "", 1))),
 		"twice":      run(runRow("a", put("1", "", 1)), runRow("a", put("1", "", 1))),
 	} {
-		if err := s.WriteRun(ctx, store.Profile, rows); !errors.Is(err, store.ErrOrder) {
+		if err := s.WriteRun(ctx, store.Run{Table: store.Profile, Rows: rows}); !errors.Is(err, store.ErrOrder) {
 			t.Errorf("%s: %v, want ErrOrder", name, err)
 		}
 	}
@@ -137,8 +137,8 @@ func crashKeepsWhatReturned(t *testing.T, e Engine) {
 	}
 	for name, write := range map[string]func(s store.Store) error{
 		"Write":     func(s store.Store) error { return s.Write(ctx, part, []store.Mutation{put("w", "1", 1)}) },
-		"small run": func(s store.Store) error { return s.WriteRun(ctx, store.Index, rows(3)) },
-		"large run": func(s store.Store) error { return s.WriteRun(ctx, store.Index, rows(60_000)) },
+		"small run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(3)}) },
+		"large run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(60_000)}) },
 		"Swap":      func(s store.Store) error { _, err := s.Swap(ctx, part, []store.Swap{{Key: []byte("t")}}); return err },
 		"DropRange": func(s store.Store) error { return s.DropRange(ctx, store.Profile, 99) },
 		"Swap delete": func(s store.Store) error {
@@ -180,8 +180,8 @@ func limitsAreEnforced(t *testing.T, e Engine) {
 	for name, err := range map[string]error{
 		"key":       s.Write(ctx, part, []store.Mutation{put(long, "", 1)}),
 		"batch":     s.Write(ctx, part, []store.Mutation{{Key: []byte("1"), Value: value}, {Key: []byte("2"), Value: value}, {Key: []byte("3"), Value: []byte("x")}}),
-		"run key":   s.WriteRun(ctx, store.Profile, run(runRow("p", put(long, "", 1)))),
-		"run value": s.WriteRun(ctx, store.Profile, run(runRow("p", store.Mutation{Key: []byte("k"), Value: append(value, 0)}))),
+		"run key":   s.WriteRun(ctx, store.Run{Table: store.Profile, Rows: run(runRow("p", put(long, "", 1)))}),
+		"run value": s.WriteRun(ctx, store.Run{Table: store.Profile, Rows: run(runRow("p", store.Mutation{Key: []byte("k"), Value: append(value, 0)}))}),
 	} {
 		if !errors.Is(err, store.ErrTooLarge) {
 			t.Errorf("%s: %v, want ErrTooLarge", name, err)
@@ -215,7 +215,7 @@ func contextEndsCalls(t *testing.T, e Engine) {
 		"Get": getErr, "Swap": swapErr, "Sweep": sweepErr,
 		"Scan":     first(s.Scan(dead, p, store.Range{})),
 		"Write":    s.Write(dead, part, []store.Mutation{put("x", "", 1)}),
-		"WriteRun": s.WriteRun(dead, store.Profile, run(runRow("p", put("x", "", 1)))),
+		"WriteRun": s.WriteRun(dead, store.Run{Table: store.Profile, Rows: run(runRow("p", put("x", "", 1)))}),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want context.Canceled", name, err)

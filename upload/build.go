@@ -1,0 +1,430 @@
+package upload
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"kith/blob"
+	"kith/objecttype"
+	"kith/profile"
+	"kith/store"
+)
+
+// A run is the immutable outcome of a bucket, in two blobs. Integers are uvarints.
+//
+// The index blob says what the job has written; undoing needs it. It has a section per key family, sorted by index value, then
+// profile and row:
+//
+//	bytes shared with the value before | length, the rest of the value | profile | first row
+//
+// a section "who", sorted by profile and row:
+//
+//	profile | first row
+//
+// and, where there are any, a section of the keys that groups got besides those of their own values:
+//
+//	first row | length, encoded extras
+//
+// The rows blob has the contributions. It is scratch: the index blob and the uploaded file make it again, so nothing waits for
+// the disk to keep it, and it is deleted when it has been applied. Its two sections, profiles that were there and profiles that
+// are created, are sorted by profile and row:
+//
+//	profile | first row | length, contribution behind its stamp
+//
+// A profile is the counter of a created one, from 1, or 0 and 16 bytes of id.
+
+// section is a part of a blob.
+type section struct {
+	From, To int64
+}
+
+// column is the index values of a family on their way into a section. Everything that sorting and writing touch lies close
+// together: far jumps through memory were the largest cost of resolving.
+type column struct {
+	values []byte
+	refs   []indexRef
+}
+
+// indexRef is an index value of a group.
+type indexRef struct {
+	at, len uint32 // in values
+	counter uint32 // of a created profile, or 0
+	group   uint32
+	first   int64 // row
+}
+
+func (c *column) value(i uint32) []byte {
+	r := &c.refs[i]
+	return c.values[r.at : r.at+r.len]
+}
+
+func (c *column) add(value []byte, group uint32, g *group) {
+	c.refs = append(c.refs, indexRef{uint32(len(c.values)), uint32(len(value)), g.counter, group, g.first})
+	c.values = append(c.values, value...)
+}
+
+// outcome is what resolving a bucket leaves: blobs to be committed and the result to be published.
+type outcome struct {
+	w       *work
+	bucket  int
+	result  runResult
+	writers []blob.Writer
+}
+
+// publish makes the blobs durable and the outcome count.
+func (o *outcome) publish(ctx context.Context) error {
+	defer o.abort()
+	for _, b := range o.writers {
+		if _, err := b.Commit(); err != nil {
+			return err
+		}
+	}
+	value, err := encode(o.result)
+	if err != nil {
+		return err
+	}
+	if o.w.dry != nil {
+		o.w.dry.add(&o.result)
+		return nil
+	}
+	return o.w.publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value})
+}
+
+func (o *outcome) abort() {
+	for _, b := range o.writers {
+		b.Abort()
+	}
+}
+
+// create starts a blob of the outcome.
+func (o *outcome) create(ctx context.Context, what string) (*blobOut, error) {
+	return o.start(ctx, fmt.Sprintf("%s%s-%s-%05d", o.w.dir(), what, o.w.attempt, o.bucket), o.w.Blobs.Create)
+}
+
+func (o *outcome) start(ctx context.Context, name string, create func(context.Context, string, blob.Key) (blob.Writer, error)) (*blobOut, error) {
+	b, err := create(ctx, name, o.w.key)
+	if err != nil {
+		return nil, err
+	}
+	o.writers = append(o.writers, b)
+	return &blobOut{name: name, w: bufio.NewWriterSize(b, 256<<10)}, nil
+}
+
+// blobOut writes sections into a blob.
+type blobOut struct {
+	name string
+	w    *bufio.Writer
+	n    int64
+	buf  []byte
+}
+
+func (o *blobOut) flush() error {
+	_, err := o.w.Write(o.buf)
+	o.n += int64(len(o.buf))
+	o.buf = o.buf[:0]
+	return err
+}
+
+// build decides what becomes of every group and writes the run.
+func (b *bucketWork) build(ctx context.Context) (_ *outcome, err error) {
+	o := &outcome{w: b.work, bucket: b.bucket}
+	defer func() {
+		if err != nil {
+			o.abort()
+		}
+	}()
+	if err := b.decide(ctx, o); err != nil {
+		return nil, err
+	}
+	if o.result.Created+o.result.Updated == 0 {
+		return o, nil
+	}
+	o.result.Rows = fmt.Sprintf("%srows-%s-%05d", b.dir(), b.attempt, b.bucket)
+	if err := b.writeRows(ctx, o); err != nil {
+		return nil, err
+	}
+	return o, b.writeIndex(ctx, o)
+}
+
+// rebuild writes the rows blob of a published run again.
+func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) error {
+	b.bucket, b.extra = bucket, nil
+	if err := b.load(ctx); err != nil {
+		return err
+	}
+	if err := b.recall(ctx, run); err != nil {
+		return err
+	}
+	o := &outcome{w: b.work, bucket: bucket, result: *run}
+	defer o.abort()
+	if err := b.writeRows(ctx, o); err != nil {
+		return err
+	}
+	if o.result.RowSections != run.RowSections {
+		return fmt.Errorf("bucket %d can't be rebuilt: the file or the program has changed", bucket)
+	}
+	_, err := o.writers[0].Commit()
+	return err
+}
+
+// recall reads from the index blob what was decided about the groups.
+func (b *bucketWork) recall(ctx context.Context, run *runResult) error {
+	r, err := b.Blobs.Open(ctx, run.Run, b.key)
+	if err != nil {
+		return fmt.Errorf("open a run: %w", err)
+	}
+	defer r.Close()
+	byRow := make(map[int64]uint32, len(b.groups))
+	for i := range b.groups {
+		b.groups[i].matches = 2 // unless the run names it
+		byRow[b.groups[i].first] = uint32(i)
+	}
+	for c, err := range merge([]*rowCursor{{who: b.newWho(runBlob{r, b.bucket}, run.Who)}}) {
+		if err != nil {
+			return err
+		}
+		i, ok := byRow[c.row]
+		if !ok {
+			return fmt.Errorf("bucket %d can't be rebuilt: it lacks row %d", b.bucket, c.row)
+		}
+		g := &b.groups[i]
+		if g.matches, g.counter = 0, c.counter; c.counter == 0 {
+			g.matches, g.match = 1, c.id
+		}
+	}
+	if run.Extra.To == 0 {
+		return nil
+	}
+	extra := make([]byte, run.Extra.To-run.Extra.From)
+	if _, err := io.ReadFull(r.Stream(run.Extra.From), extra); err != nil {
+		return damagedRun(err)
+	}
+	b.extra = map[uint32][]profile.IndexKey{}
+	d := parser{b: extra}
+	for len(d.b) > 0 {
+		i, ok := byRow[int64(d.uvarint())]
+		keys, err := profile.DecodeExtra(d.text())
+		if d.bad || !ok || err != nil {
+			return damagedRun(errFrame)
+		}
+		b.extra[i] = keys
+	}
+	return nil
+}
+
+// decide counts, gives created profiles their counters, and writes down the rows of ambiguous groups.
+func (b *bucketWork) decide(ctx context.Context, o *outcome) error {
+	var minted uint32
+	var ambiguous []int64
+	for i := range b.groups {
+		g := &b.groups[i]
+		switch g.matches {
+		case 0:
+			minted++
+			g.counter = minted
+			o.result.Created++
+			o.result.Updated += g.rows - 1
+		case 1:
+			o.result.Updated += g.rows
+		default:
+			b.frame(g).eachRow(func(row int64) { ambiguous = append(ambiguous, row) })
+		}
+	}
+	o.result.Deep = b.deep
+	if ambiguous == nil {
+		return nil
+	}
+	o.result.Failed = int64(len(ambiguous))
+	slices.Sort(ambiguous)
+	out, err := o.create(ctx, "ambiguous")
+	if err != nil {
+		return err
+	}
+	last := int64(0)
+	for _, row := range ambiguous {
+		out.buf = binary.AppendUvarint(out.buf, uint64(row-last))
+		last = row
+		if len(out.buf) > 64<<10 {
+			if err := out.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	o.result.Ambiguous = out.name
+	return errors.Join(out.flush(), out.w.Flush())
+}
+
+// order lists the groups that are written, by profile and row: those that were there, then the created ones.
+func (b *bucketWork) order() (matched, created []uint32) {
+	for i := range b.groups {
+		switch b.groups[i].matches {
+		case 0:
+			created = append(created, uint32(i)) // counters ascend with the groups
+		case 1:
+			matched = append(matched, uint32(i))
+		}
+	}
+	slices.SortFunc(matched, func(x, y uint32) int {
+		return cmp.Or(bytes.Compare(b.groups[x].match[:], b.groups[y].match[:]), cmp.Compare(b.groups[x].first, b.groups[y].first))
+	})
+	return matched, created
+}
+
+// appendWho appends the profile and the first row of a group.
+func (b *bucketWork) appendWho(dst []byte, counter, group uint32, row int64) []byte {
+	dst = binary.AppendUvarint(dst, uint64(counter))
+	if counter == 0 {
+		dst = append(dst, b.groups[group].match[:]...)
+	}
+	return binary.AppendUvarint(dst, uint64(row))
+}
+
+func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
+	out, err := o.start(ctx, o.result.Rows, b.Blobs.CreateScratch)
+	if err != nil {
+		return err
+	}
+	matched, created := b.order()
+	for s, groups := range [][]uint32{matched, created} {
+		from := out.n
+		for _, i := range groups {
+			g := &b.groups[i]
+			f := b.frame(g)
+			out.buf = b.appendWho(out.buf, g.counter, i, g.first)
+			extra := b.extra[i]
+			if b.m.private {
+				extra = append([]profile.IndexKey{{Name: b.m.index, Value: string(f.key)}}, extra...)
+			}
+			b.out = profile.AppendExtra(b.out[:0], extra)
+			out.buf = binary.AppendUvarint(out.buf, uint64(len(b.out)+len(f.body)))
+			out.buf = append(append(out.buf, b.out...), f.body...)
+			if len(out.buf) > 64<<10 {
+				if err := out.flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := out.flush(); err != nil {
+			return err
+		}
+		o.result.RowSections[s] = section{from, out.n}
+	}
+	return out.w.Flush()
+}
+
+func (b *bucketWork) writeIndex(ctx context.Context, o *outcome) error {
+	out, err := o.create(ctx, "run")
+	if err != nil {
+		return err
+	}
+	matched, created := b.order()
+	for _, groups := range [][]uint32{matched, created} {
+		for _, i := range groups {
+			out.buf = b.appendWho(out.buf, b.groups[i].counter, i, b.groups[i].first)
+		}
+	}
+	if err := out.flush(); err != nil {
+		return err
+	}
+	o.result.Who = section{0, out.n}
+	b.collectIndex()
+	for i := range b.columns {
+		from := out.n
+		if err := b.writeFamily(out, &b.columns[i]); err != nil {
+			return err
+		}
+		o.result.Families = append(o.result.Families, section{from, out.n})
+	}
+	if len(b.extra) > 0 {
+		from := out.n
+		for _, i := range slices.Sorted(maps.Keys(b.extra)) {
+			b.out = profile.AppendExtra(b.out[:0], b.extra[i])
+			out.buf = binary.AppendUvarint(out.buf, uint64(b.groups[i].first))
+			out.buf = append(binary.AppendUvarint(out.buf, uint64(len(b.out))), b.out...)
+		}
+		if err := out.flush(); err != nil {
+			return err
+		}
+		o.result.Extra = section{from, out.n}
+	}
+	o.result.Run = out.name
+	return out.w.Flush()
+}
+
+// collectIndex sorts the index values of all groups into families.
+func (b *bucketWork) collectIndex() {
+	for len(b.columns) < len(b.family) {
+		b.columns = append(b.columns, column{})
+	}
+	for i := range b.columns {
+		c := &b.columns[i]
+		c.values, c.refs = c.values[:0], c.refs[:0]
+	}
+	for i := range b.groups {
+		g := &b.groups[i]
+		if g.matches > 1 {
+			continue
+		}
+		b.frame(g).eachKey(func(family int, value []byte) { b.columns[family].add(value, uint32(i), g) })
+		for _, k := range b.extra[uint32(i)] {
+			b.columns[b.family[k.Name]].add([]byte(objecttype.IndexValue(k.Value)), uint32(i), g)
+		}
+	}
+}
+
+// writeFamily sorts and writes the section of a family.
+func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
+	b.sorter.key = c.value
+	b.sorter.compare = func(x, y uint32) int {
+		if d := bytes.Compare(c.value(x), c.value(y)); d != 0 {
+			return d
+		}
+		idx, idy := b.idOf(&c.refs[x]), b.idOf(&c.refs[y])
+		return cmp.Or(bytes.Compare(idx[:], idy[:]), cmp.Compare(c.refs[x].first, c.refs[y].first))
+	}
+	b.refs = b.refs[:0]
+	for i := range c.refs {
+		b.refs = append(b.refs, ref{prefixOf(c.value(uint32(i))), uint32(i)})
+	}
+	b.sorter.sort(b.refs)
+	var last []byte
+	for _, r := range b.refs {
+		v := c.value(r.at)
+		shared := 0
+		for shared < len(v) && shared < len(last) && v[shared] == last[shared] {
+			shared++
+		}
+		last = v
+		out.buf = binary.AppendUvarint(out.buf, uint64(shared))
+		out.buf = append(binary.AppendUvarint(out.buf, uint64(len(v)-shared)), v[shared:]...)
+		who := &c.refs[r.at]
+		out.buf = b.appendWho(out.buf, who.counter, who.group, who.first)
+		if len(out.buf) > 64<<10 {
+			if err := out.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return out.flush()
+}
+
+// idOf returns the id of the profile that holds an index value.
+func (b *bucketWork) idOf(r *indexRef) profile.ID {
+	if r.counter == 0 {
+		return b.groups[r.group].match
+	}
+	return b.mint(b.bucket, r.counter)
+}
+
+// mint returns the id of a created profile.
+func (w *work) mint(bucket int, counter uint32) profile.ID {
+	return profile.ImportID(w.job.Time, bucket, counter-1, w.seed)
+}

@@ -1,0 +1,141 @@
+package upload
+
+import (
+	"slices"
+
+	"kith/domain"
+	"kith/objecttype"
+	"kith/profile"
+)
+
+// matchFamily is the family of the key that rows are matched by.
+const matchFamily = 0
+
+// families names the keys that rows of a job can have, by number: the one they are matched by, then the predefined ones and
+// the domain's own.
+func families(m *mapping, own []domain.Key) []string {
+	names := []string{m.index}
+	add := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range []string{objecttype.KeyAccount, objecttype.KeyEmail, objecttype.KeyFullName, objecttype.KeyPhone} {
+		add(name)
+	}
+	for _, k := range own {
+		add(k.Name)
+	}
+	return names
+}
+
+// keyPlan says which keys the values of a row yield, and where to find their parts. It gives what profile.Keys gives for the
+// same values, without decoding them.
+type keyPlan struct {
+	singles             []planPart
+	first, middle, last int // places of the names' parts, or -1
+	fullName            int // family
+	own                 []planKey
+}
+
+// planPart is a value that is a key, or a part of one.
+type planPart struct {
+	place  int // among the attributes' fields
+	ct     objecttype.ContentType
+	family int
+}
+
+type planKey struct {
+	family int
+	parts  []planPart
+}
+
+func newKeyPlan(b *bound, own []domain.Key) *keyPlan {
+	names := families(b.mapping, own)
+	place := func(a objecttype.Attr) int {
+		return slices.IndexFunc(b.fields, func(f boundField) bool { return f.attr == a })
+	}
+	p := &keyPlan{
+		first:    place(objecttype.Attr{ID: objecttype.FirstName}),
+		middle:   place(objecttype.Attr{ID: objecttype.MiddleName}),
+		last:     place(objecttype.Attr{ID: objecttype.LastName}),
+		fullName: slices.Index(names, objecttype.KeyFullName),
+	}
+	for i := range b.fields {
+		if name, ct := objecttype.PredefinedKey(b.fields[i].attr); name != "" {
+			p.singles = append(p.singles, planPart{i, ct, slices.Index(names, name)})
+		}
+	}
+	for _, k := range own {
+		pk := planKey{family: slices.Index(names, k.Name)}
+		for _, part := range k.Parts {
+			a, _ := objecttype.ParsePath(part.Attribute)
+			pk.parts = append(pk.parts, planPart{place: place(a), ct: objecttype.ContentType(part.ContentType)})
+		}
+		if !slices.ContainsFunc(pk.parts, func(part planPart) bool { return part.place < 0 }) {
+			p.own = append(p.own, pk)
+		}
+	}
+	return p
+}
+
+// collect adds the keys of a row's values, as index values. It returns buf for reuse.
+func (p *keyPlan) collect(vals [][]byte, keys *keyList, buf []byte) []byte {
+	for _, s := range p.singles {
+		if v := vals[s.place]; v != nil {
+			if buf = objecttype.AppendNormalized(buf[:0], s.ct, v); len(buf) > 0 {
+				keys.add(s.family, objecttype.IndexBytes(buf))
+			}
+		}
+	}
+	at := func(place int) []byte {
+		if place < 0 {
+			return nil
+		}
+		return vals[place]
+	}
+	first, middle, last := at(p.first), at(p.middle), at(p.last)
+	if first != nil || middle != nil || last != nil {
+		if buf = objecttype.AppendName(buf[:0], first, last); len(buf) > 0 {
+			keys.add(p.fullName, objecttype.IndexBytes(buf))
+		}
+		if middle != nil {
+			if buf = objecttype.AppendName(buf[:0], first, middle, last); len(buf) > 0 {
+				keys.add(p.fullName, objecttype.IndexBytes(buf))
+			}
+		}
+	}
+	for _, k := range p.own {
+		if tuple, ok := p.tuple(buf[:0], k, vals); ok {
+			buf = tuple
+			keys.add(k.family, objecttype.IndexBytes(buf))
+		}
+	}
+	return buf
+}
+
+// tuple appends the normalised value of a key with several parts; false when one is missing.
+func (p *keyPlan) tuple(buf []byte, k planKey, vals [][]byte) ([]byte, bool) {
+	for i, part := range k.parts {
+		if vals[part.place] == nil {
+			return buf, false
+		}
+		if i > 0 {
+			buf = append(buf, objecttype.TupleSep...)
+		}
+		from := len(buf)
+		if buf = objecttype.AppendNormalized(buf, part.ct, vals[part.place]); len(buf) == from {
+			return buf, false
+		}
+	}
+	return buf, true
+}
+
+// keysOf collects the keys of values that are no single row, as index values.
+func (w *work) keysOf(key []byte, values []profile.Value, keys *keyList) {
+	keys.reset()
+	keys.add(matchFamily, key)
+	profile.Keys(values, w.rec.Keys, func(name, value string) {
+		keys.add(w.family[name], objecttype.IndexBytes([]byte(value)))
+	})
+}
