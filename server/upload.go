@@ -82,7 +82,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 	if r.ProtoMajor == 1 && r.Header.Get("Content-Length") == "" && len(r.TransferEncoding) == 0 {
 		return s3Fault(http.StatusLengthRequired, "MissingContentLength", "Send a Content-Length, or use chunked transfer encoding.")
 	}
-	if limit := s.Uploads.MaxFileBytes; limit > 0 && r.ContentLength > limit && !chunkedUpload(r) {
+	if limit := s.Uploads.FileLimit(); limit > 0 && r.ContentLength > limit && !chunkedUpload(r) {
 		return tooLarge(limit)
 	}
 	body, err := newUploadBody(r, &idleReader{r: r.Body, control: http.NewResponseController(w), metrics: s.metrics})
@@ -96,7 +96,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, upload.ErrWrongKey):
 		return s3Fault(http.StatusBadRequest, "InvalidArgument", "The key is not this job's client token. "+keyFormula)
 	case errors.Is(err, upload.ErrTooLarge):
-		return tooLarge(s.Uploads.MaxFileBytes)
+		return tooLarge(s.Uploads.FileLimit())
 	case err != nil:
 		if cut, ok := errors.AsType[*cutError](err); ok {
 			return s3Fault(http.StatusBadRequest, "IncompleteBody", cut.Error())

@@ -198,8 +198,9 @@ type boundField struct {
 }
 
 // bind finds the columns of a mapping in a header. Names match exactly after trimming, else by a unique hit without regard
-// to case. The error is the job's reason; it names columns.
-func (m *mapping) bind(header []string) (*bound, error) {
+// to case. In strict mode only exact matches count, and names with dots are refused (spec/core.md 1.7). The error is the job's
+// reason; it names columns.
+func (m *mapping) bind(header []string, strict bool) (*bound, error) {
 	b := &bound{mapping: m, columns: map[string]int{}}
 	exact, folded := map[string]int{}, map[string][]int{}
 	for i, h := range header {
@@ -207,6 +208,9 @@ func (m *mapping) bind(header []string) (*bound, error) {
 		b.header = append(b.header, h)
 		if h == "" {
 			continue
+		}
+		if strict && strings.Contains(h, ".") {
+			return nil, fmt.Errorf("the header names column %q, and names must not hold dots while the server runs with --strict-aws", h)
 		}
 		if j, ok := exact[h]; ok {
 			return nil, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", h, j+1, i+1)
@@ -219,7 +223,7 @@ func (m *mapping) bind(header []string) (*bound, error) {
 		name := strings.TrimSpace(source)
 		if i, ok := exact[name]; ok {
 			b.columns[source] = i
-		} else if hits := folded[strings.ToLower(name)]; len(hits) == 1 {
+		} else if hits := folded[strings.ToLower(name)]; len(hits) == 1 && !strict {
 			b.columns[source] = hits[0]
 		} else {
 			missing = append(missing, fmt.Sprintf("%q", name))

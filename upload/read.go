@@ -192,7 +192,11 @@ func (w *work) readHeader(sp *splitter) (*bound, []string, error) {
 		return nil, nil, &invalid{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
 	}
 	var first error
-	for _, delim := range []byte(Delimiters) {
+	delims := []byte(Delimiters)
+	if w.StrictAWS {
+		delims = delims[:1]
+	}
+	for _, delim := range delims {
 		b, err := w.bindHeader(rec.text, delim)
 		if err == nil {
 			return b, b.header, sp.begin(delim)
@@ -224,7 +228,7 @@ func (w *work) bindHeader(window []byte, delim byte) (*bound, error) {
 	for _, n := range names {
 		header = append(header, string(n))
 	}
-	b, err := w.m.bind(header)
+	b, err := w.m.bind(header, w.StrictAWS)
 	if err != nil {
 		text := err.Error()
 		return nil, &invalid{"header-columns", strings.ToUpper(text[:1]) + text[1:] + "."}
@@ -548,7 +552,11 @@ func (w *work) newSinks(p *partition, quiet bool) *sinks {
 func (s *sinks) take(bt *batch) error {
 	if !s.quiet {
 		for i := range bt.rejects {
-			if err := s.rejects.add(&bt.rejects[i]); err != nil {
+			r := &bt.rejects[i]
+			if s.w.StrictAWS && aboutText(r.Code) {
+				return &invalid{"strict-row", fmt.Sprintf("Line %d is no valid CSV in UTF-8, which fails the file because the server runs with --strict-aws. %s", r.Line, r.Message)}
+			}
+			if err := s.rejects.add(r); err != nil {
 				return err
 			}
 		}

@@ -32,6 +32,15 @@ const (
 	reasonAmbiguousKey = "ambiguous-key"
 )
 
+// aboutText says whether a reason is that the file is no CSV text.
+func aboutText(code string) bool {
+	switch code {
+	case string(faultTooLong), string(faultOpenQuote), string(faultBadQuote), reasonBadUTF8, reasonNUL:
+		return true
+	}
+	return false
+}
+
 // reject is a row that was not imported.
 type reject struct {
 	Line    int64

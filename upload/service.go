@@ -186,7 +186,7 @@ func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key bl
 		return "", err
 	}
 	defer w.Abort()
-	limit := s.MaxFileBytes
+	limit := s.FileLimit()
 	if limit > 0 {
 		body = io.LimitReader(body, limit+1)
 	}
@@ -225,6 +225,14 @@ func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key bl
 		}
 	}
 	return etag, err
+}
+
+// FileLimit is the most bytes a file may have, or 0.
+func (s *Service) FileLimit() int64 {
+	if s.StrictAWS && s.MaxFileBytes == 0 {
+		return 1<<30 - 1
+	}
+	return s.MaxFileBytes
 }
 
 func randomName() string {

@@ -23,6 +23,7 @@ type Config struct {
 	Data         string `toml:"data"`          // data folder [data]
 	PublicURL    string `toml:"public_url"`    // scheme and host of upload URLs [from each request]
 	Dev          bool   `toml:"dev"`           // accept any key pair; loopback only
+	StrictAWS    bool   `toml:"strict_aws"`    // read files and judge them as AWS does
 	InsecureHTTP bool   `toml:"insecure_http"` // plain HTTP on an address that is not loopback
 	TLSCert      string `toml:"tls_cert"`      // PEM file; with TLSKey
 	TLSKey       string `toml:"tls_key"`       // PEM file
@@ -52,7 +53,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "public-url", "dev", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
+var flagNames = []string{"listen", "data", "public-url", "dev", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY"}
@@ -66,6 +67,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	addDataFlag(f)
 	f.String("public-url", "", "scheme and host clients reach the server by, for upload URLs (default: those of each request)")
 	f.Bool("dev", false, "accept any access key; loopback only")
+	f.Bool("strict-aws", false, "read files as AWS does: UTF-8 without byte-order mark, commas, exact header names, under 1 GiB; a row that is no CSV fails the file")
 	f.Bool("insecure-http", false, "allow plain HTTP on an address that is not loopback")
 	f.String("tls-cert", "", "PEM file of the certificate")
 	f.String("tls-key", "", "PEM file of the certificate's key")
@@ -149,6 +151,7 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	text("public-url", &c.PublicURL)
 	flag("dev", &c.Dev)
 	flag("insecure-http", &c.InsecureHTTP)
+	flag("strict-aws", &c.StrictAWS)
 	text("tls-cert", &c.TLSCert)
 	text("tls-key", &c.TLSKey)
 	span("url-life", &c.URLLife)

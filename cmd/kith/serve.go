@@ -129,7 +129,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		Backup: p.folder.backup,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
-			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects),
+			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
 		},
 		Server: server.Config{
 			AnyKey: c.Dev, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,

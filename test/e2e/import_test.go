@@ -289,8 +289,11 @@ func TestBadInput(t *testing.T) {
 			"bars":             {"\n\"id\"|mail|party\n94||\n", "SUCCEEDED 1/0/0", ""},
 			"other separator":  {"id:mail:party\n1::\n", "FAILED 0/0/0 VALIDATION_FAILURE", "lacks the mapped column"},
 			"long header":      {"id,mail,party," + strings.Repeat("x", 70_000) + "\n", "FAILED 0/0/0 VALIDATION_FAILURE", "longer than"},
-			"UTF-16":           {"\xff\xfei\x00d\x00", "FAILED 0/0/0 VALIDATION_FAILURE", "UTF-16"},
-			"bad header bytes": {"id,mail,party\xff\n", "FAILED 0/0/0 VALIDATION_FAILURE", "UTF-8"},
+			"bad header bytes": {"id,mail,party\xff,äöü\n", "FAILED 0/0/0 VALIDATION_FAILURE", "UTF-8"},
+			"Excel workbook":   {"PK\x03\x04...", "FAILED 0/0/0 VALIDATION_FAILURE", "Save the sheet as CSV"},
+			"bzip2":            {"BZh91AY", "FAILED 0/0/0 VALIDATION_FAILURE", "gzip or zstd"},
+			"cut gzip":         {"\x1f\x8b\x08\x00\x00\x00", "FAILED 0/0/0 VALIDATION_FAILURE", "gzip data"},
+			"cut zstd":         {"\x28\xb5\x2f\xfd\x04", "FAILED 0/0/0 VALIDATION_FAILURE", "zstd data"},
 			"NUL in header":    {"id,mail,par\x00ty\n", "FAILED 0/0/0 VALIDATION_FAILURE", "NUL"},
 			"open header":      {"id,mail,\"party\n1,,\n", "FAILED 0/0/0 VALIDATION_FAILURE", "quotes"},
 			"header only":      {"id,mail,party\n", "SUCCEEDED 0/0/0", ""},
@@ -457,7 +460,7 @@ func TestExpiryHidesAtOnceAndSweepRemoves(t *testing.T) {
 func TestRetention(t *testing.T) {
 	r := newRig(t, mem.New(), upload.Config{BucketBytes: 64, MemoryBytes: 1})
 	r.domain("d")
-	j := r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n\xff\n2\n"+strings.Repeat("3\n", 100))
+	j := r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n\"x\"y\n2\n"+strings.Repeat("3\n", 100))
 	names := func(kind string) (n int) {
 		for info, err := range r.blobs.List(ctx, "") {
 			if err != nil {
