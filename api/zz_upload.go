@@ -63,6 +63,104 @@ type CreateUploadJobResponse struct {
 	JobId *string `json:"JobId,omitzero"`
 }
 
+// DryRunStatus is the model's enumeration DryRunStatus.
+type DryRunStatus string
+
+// The values of DryRunStatus.
+const (
+	DryRunStatusRunning   DryRunStatus = "RUNNING"
+	DryRunStatusSucceeded DryRunStatus = "SUCCEEDED"
+	DryRunStatusFailed    DryRunStatus = "FAILED"
+)
+
+// DryRunUploadJobRequest is the model's shape DryRunUploadJobRequest.
+type DryRunUploadJobRequest struct {
+	DomainName *string `json:"-"`
+	JobId      *string `json:"-"`
+}
+
+func (x *DryRunUploadJobRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithName, p, *x.JobId)
+	}
+}
+
+// DryRunUploadJobResponse is the model's shape DryRunUploadJobResponse.
+type DryRunUploadJobResponse struct {
+	JobId           *string        `json:"JobId,omitzero"`
+	Status          *DryRunStatus  `json:"Status,omitzero"`
+	Stage           *string        `json:"Stage,omitzero"`
+	PercentComplete *int32         `json:"PercentComplete,omitzero"`
+	Reason          *string        `json:"Reason,omitzero"`
+	StartedAt       *restjson.Time `json:"StartedAt,omitzero"`
+	CompletedAt     *restjson.Time `json:"CompletedAt,omitzero"`
+	RowsRead        *int64         `json:"RowsRead,omitzero"`
+	WouldCreate     *int64         `json:"WouldCreate,omitzero"`
+	WouldUpdate     *int64         `json:"WouldUpdate,omitzero"`
+	WouldFail       *int64         `json:"WouldFail,omitzero"`
+	Changes         []FieldChange  `json:"Changes,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x DryRunUploadJobResponse) String() string { return "DryRunUploadJobResponse{redacted}" }
+
+// ExportUploadJobRejectsRequest is the model's shape ExportUploadJobRejectsRequest.
+type ExportUploadJobRejectsRequest struct {
+	DomainName          *string `json:"-"`
+	JobId               *string `json:"-"`
+	DryRun              *bool   `json:"-"`
+	SafeForSpreadsheets *bool   `json:"-"`
+}
+
+func (x *ExportUploadJobRejectsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithName, p, *x.JobId)
+	}
+}
+
+// ExportUploadJobRejectsResponse is the model's shape ExportUploadJobRejectsResponse.
+type ExportUploadJobRejectsResponse struct {
+	Body *restjson.Stream `json:"-"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x ExportUploadJobRejectsResponse) String() string {
+	return "ExportUploadJobRejectsResponse{redacted}"
+}
+
+// FieldChange is the model's shape FieldChange.
+type FieldChange struct {
+	ProfileId *string `json:"ProfileId,omitzero"`
+	Field     *string `json:"Field,omitzero"`
+	OldValue  *string `json:"OldValue,omitzero"`
+	NewValue  *string `json:"NewValue,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x FieldChange) String() string { return "FieldChange{redacted}" }
+
 // GetUploadJobDetailsRequest is the model's shape GetUploadJobDetailsRequest.
 type GetUploadJobDetailsRequest struct {
 	DomainName *string `json:"-"`
@@ -88,24 +186,28 @@ func (x *GetUploadJobDetailsRequest) check(v *restjson.Violations, p *restjson.P
 
 // GetUploadJobDetailsResponse is the model's shape GetUploadJobDetailsResponse.
 type GetUploadJobDetailsResponse struct {
-	JobId            *string        `json:"JobId,omitzero"`
-	Status           *string        `json:"Status,omitzero"`
-	Stage            *string        `json:"Stage,omitzero"`
-	Reason           *string        `json:"Reason,omitzero"`
-	FileBytes        *int64         `json:"FileBytes,omitzero"`
-	FileUploadedAt   *restjson.Time `json:"FileUploadedAt,omitzero"`
-	RowsRead         *int64         `json:"RowsRead,omitzero"`
-	StartedAt        *restjson.Time `json:"StartedAt,omitzero"`
-	ProfilesExpireAt *restjson.Time `json:"ProfilesExpireAt,omitzero"`
-	Header           []string       `json:"Header,omitzero"`
-	Encoding         *string        `json:"Encoding,omitzero"`
-	Compression      *string        `json:"Compression,omitzero"`
-	ByteOrderMark    *bool          `json:"ByteOrderMark,omitzero"`
-	LineEnd          *string        `json:"LineEnd,omitzero"`
-	Delimiter        *string        `json:"Delimiter,omitzero"`
-	PercentComplete  *int32         `json:"PercentComplete,omitzero"`
-	FileDeletedAt    *restjson.Time `json:"FileDeletedAt,omitzero"`
-	RejectsDeletedAt *restjson.Time `json:"RejectsDeletedAt,omitzero"`
+	JobId               *string        `json:"JobId,omitzero"`
+	Status              *string        `json:"Status,omitzero"`
+	Stage               *string        `json:"Stage,omitzero"`
+	Reason              *string        `json:"Reason,omitzero"`
+	FileBytes           *int64         `json:"FileBytes,omitzero"`
+	FileUploadedAt      *restjson.Time `json:"FileUploadedAt,omitzero"`
+	RowsRead            *int64         `json:"RowsRead,omitzero"`
+	StartedAt           *restjson.Time `json:"StartedAt,omitzero"`
+	ProfilesExpireAt    *restjson.Time `json:"ProfilesExpireAt,omitzero"`
+	Header              []string       `json:"Header,omitzero"`
+	Encoding            *string        `json:"Encoding,omitzero"`
+	Compression         *string        `json:"Compression,omitzero"`
+	ByteOrderMark       *bool          `json:"ByteOrderMark,omitzero"`
+	LineEnd             *string        `json:"LineEnd,omitzero"`
+	Delimiter           *string        `json:"Delimiter,omitzero"`
+	PercentComplete     *int32         `json:"PercentComplete,omitzero"`
+	FileDeletedAt       *restjson.Time `json:"FileDeletedAt,omitzero"`
+	RejectsDeletedAt    *restjson.Time `json:"RejectsDeletedAt,omitzero"`
+	UndoStatus          *UndoStatus    `json:"UndoStatus,omitzero"`
+	UndoPercentComplete *int32         `json:"UndoPercentComplete,omitzero"`
+	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
+	FoldedAt            *restjson.Time `json:"FoldedAt,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.
@@ -185,6 +287,7 @@ func (x GetUploadJobResponse) String() string { return "GetUploadJobResponse{red
 type ListUploadJobRejectsRequest struct {
 	DomainName *string `json:"-"`
 	JobId      *string `json:"-"`
+	DryRun     *bool   `json:"-"`
 	NextToken  *string `json:"-"`
 	MaxResults *int32  `json:"-"`
 }
@@ -340,6 +443,46 @@ func (x *StopUploadJobRequest) check(v *restjson.Violations, p *restjson.Path) {
 type StopUploadJobResponse struct {
 }
 
+// UndoStatus is the model's enumeration UndoStatus.
+type UndoStatus string
+
+// The values of UndoStatus.
+const (
+	UndoStatusRunning UndoStatus = "RUNNING"
+	UndoStatusUndone  UndoStatus = "UNDONE"
+)
+
+// UndoUploadJobRequest is the model's shape UndoUploadJobRequest.
+type UndoUploadJobRequest struct {
+	DomainName *string `json:"-"`
+	JobId      *string `json:"-"`
+}
+
+func (x *UndoUploadJobRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithName, p, *x.JobId)
+	}
+}
+
+// UndoUploadJobResponse is the model's shape UndoUploadJobResponse.
+type UndoUploadJobResponse struct {
+	JobId               *string        `json:"JobId,omitzero"`
+	UndoStatus          *UndoStatus    `json:"UndoStatus,omitzero"`
+	UndoPercentComplete *int32         `json:"UndoPercentComplete,omitzero"`
+	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
+}
+
 // UploadJobItem is the model's shape UploadJobItem.
 type UploadJobItem struct {
 	JobId        *string          `json:"JobId,omitzero"`
@@ -374,6 +517,29 @@ func (x *CreateUploadJobRequest) BindRequest(b *restjson.Binder) {
 // Validate checks the model's constraints.
 func (x *CreateUploadJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
+// BindRequest reads the path and query members of DryRunUploadJob.
+func (x *DryRunUploadJobRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+}
+
+// Validate checks the model's constraints.
+func (x *DryRunUploadJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of ExportUploadJobRejects.
+func (x *ExportUploadJobRejectsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+	b.QueryBool("dry-run", &x.DryRun)
+	b.QueryBool("safe-for-spreadsheets", &x.SafeForSpreadsheets)
+}
+
+// Validate checks the model's constraints.
+func (x *ExportUploadJobRejectsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// Payload is the body of the answer.
+func (x *ExportUploadJobRejectsResponse) Payload() *restjson.Stream { return x.Body }
+
 // BindRequest reads the path and query members of GetUploadJob.
 func (x *GetUploadJobRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -405,6 +571,7 @@ func (x *GetUploadJobPathRequest) Validate(v *restjson.Violations) { x.check(v, 
 func (x *ListUploadJobRejectsRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
 	b.Path("JobId", &x.JobId)
+	b.QueryBool("dry-run", &x.DryRun)
 	b.QueryString("next-token", &x.NextToken)
 	b.QueryInt("max-results", &x.MaxResults)
 }
@@ -453,3 +620,12 @@ func (x *StopUploadJobRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *StopUploadJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of UndoUploadJob.
+func (x *UndoUploadJobRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+}
+
+// Validate checks the model's constraints.
+func (x *UndoUploadJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }

@@ -169,6 +169,12 @@ func (s *Service) KeyReady(ctx context.Context, name string, inc store.Incarnati
 	})
 }
 
+// Ready says whether all profiles are indexed by one of the domain's own keys.
+func (rec *Record) Ready(key string) bool {
+	k := rec.key(key)
+	return k != nil && k.Ready
+}
+
 func (rec *Record) key(name string) *Key {
 	for i := range rec.Keys {
 		if rec.Keys[i].Name == name {

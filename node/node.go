@@ -52,9 +52,10 @@ type Node struct {
 	Profiles *profile.Service
 	Uploads  *upload.Service
 
-	runner *job.Runner
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	runner     *job.Runner
+	background context.Context // ends with the node
+	cancel     context.CancelFunc
+	wg         sync.WaitGroup
 }
 
 // Start wires the services and starts the background loops. It does not listen; Handler answers requests.
@@ -70,6 +71,8 @@ func Start(c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{Config: c}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.background, n.cancel = ctx, cancel
 	if n.runner = c.Job; n.runner == nil {
 		n.runner = &job.Runner{}
 	}
@@ -90,9 +93,11 @@ func Start(c Config) (*Node, error) {
 	n.runner.Domains = n.Domains.Domains
 	n.runner.Handlers = map[string]job.Handler{
 		upload.Kind:           n.Uploads,
+		upload.UndoKind:       upload.Undoer{Service: n.Uploads},
 		profile.SweepKind:     profile.Sweeper{Service: n.Profiles},
 		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
 	}
+	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
 
 	sc := c.Server
@@ -105,8 +110,6 @@ func Start(c Config) (*Node, error) {
 	n.Server = server.New(sc)
 	n.Handler = n.Server
 
-	ctx, cancel := context.WithCancel(context.Background())
-	n.cancel = cancel
 	n.wg.Go(func() { n.runner.Run(ctx) })
 	n.wg.Go(func() { n.maintain(ctx) })
 	return n, nil

@@ -2,7 +2,6 @@ package profile
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -91,6 +90,22 @@ func eachProfile(rows iter.Seq2[store.SweepRow, error], row func(store.Row) erro
 	return settle(id)
 }
 
+// EachWithKey calls do for every visible profile that has one of the domain's own keys, with the normalised value.
+func EachWithKey(ctx context.Context, st store.Store, inc store.Incarnation, key domain.Key, now int64, do func(ID, string) error) error {
+	var r Reader
+	settle := func(id ID) error {
+		defer r.Reset()
+		if p := r.Profile(id); p != nil {
+			if n := OwnKey(p.Values, key); n != "" {
+				return do(id, n)
+			}
+		}
+		return nil
+	}
+	add := func(row store.Row) error { return r.Add(row, now) }
+	return eachProfile(st.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: inc}), add, settle)
+}
+
 // indexChunk is how many index rows IndexKeyOfAll sorts at a time.
 const indexChunk = 100_000
 
@@ -98,16 +113,7 @@ const indexChunk = 100_000
 func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, key domain.Key, now int64) error {
 	var chunk []store.RunRow
 	flush := func() error {
-		slices.SortFunc(chunk, func(a, b store.RunRow) int {
-			return cmp.Or(bytes.Compare(a.Partition, b.Partition), bytes.Compare(a.Mutation.Key, b.Mutation.Key))
-		})
-		err := st.WriteRun(ctx, store.Run{Table: store.Index, Rows: func(yield func(store.RunRow, error) bool) {
-			for _, row := range chunk {
-				if !yield(row, nil) {
-					return
-				}
-			}
-		}})
+		err := st.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(chunk)})
 		chunk = chunk[:0]
 		return err
 	}

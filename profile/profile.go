@@ -34,6 +34,15 @@ type Reader struct {
 // Reset forgets all rows.
 func (r *Reader) Reset() { r.parts, r.dead = r.parts[:0], false }
 
+// Sources lists where the visible contributions come from.
+func (r *Reader) Sources() []string {
+	var all []string
+	for _, part := range r.parts {
+		all = append(all, part.source)
+	}
+	return all
+}
+
 // Depth is the number of visible contributions.
 func (r *Reader) Depth() int { return len(r.parts) }
 

@@ -35,6 +35,9 @@ func (s *Server) bind() handlers {
 	on(h, "ListUploadJobs", s.Uploads.ListUploadJobs)
 	on(h, "GetUploadJobDetails", s.Uploads.GetUploadJobDetails)
 	on(h, "ListUploadJobRejects", s.Uploads.ListUploadJobRejects)
+	on(h, "ExportUploadJobRejects", s.Uploads.ExportUploadJobRejects)
+	on(h, "DryRunUploadJob", s.Uploads.DryRunUploadJob)
+	on(h, "UndoUploadJob", s.Uploads.UndoUploadJob)
 
 	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
 	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)

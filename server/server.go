@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -222,6 +223,9 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	if err != nil {
 		return err
 	}
+	if so, ok := out.(restjson.StreamOutput); ok {
+		return s.stream(w, so.Payload())
+	}
 	s.sealPage(binding, out)
 	return write(w, rt.op, out)
 }
@@ -389,6 +393,41 @@ func (s *Server) sealPage(binding string, out any) {
 	}
 	sealed := base64.RawURLEncoding.EncodeToString(s.Sealer.Seal("page token", binding, append(plain, **next...)))
 	*next = &sealed
+}
+
+// streamStep is how long a client may take to read a part of a streamed body.
+const streamStep = 2 * time.Minute
+
+// stream answers with a body that is made on the way. An error in the middle cuts the connection, so that nobody takes the
+// part for the whole.
+func (s *Server) stream(w http.ResponseWriter, body *restjson.Stream) error {
+	w.Header().Set("Content-Type", body.ContentType)
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": body.FileName}))
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	out := &pacedWriter{w: w, control: http.NewResponseController(w)}
+	err := body.Write(out)
+	if err == nil {
+		return nil
+	}
+	if !out.begun {
+		w.Header().Del("Content-Disposition")
+		return err
+	}
+	s.Log.Error("a streamed answer was cut", "error", err)
+	panic(http.ErrAbortHandler)
+}
+
+// pacedWriter gives every write its time.
+type pacedWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	begun   bool
+}
+
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	p.begun = true
+	_ = p.control.SetWriteDeadline(time.Now().Add(streamStep))
+	return p.w.Write(b)
 }
 
 func write(w http.ResponseWriter, op api.Operation, out any) error {

@@ -2,10 +2,12 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // The errors of every engine. Engines convert their driver's errors into these or wrap them as they are.
@@ -260,6 +262,23 @@ func checkBatch(total int) error {
 		return fmt.Errorf("%w: a batch of %d bytes, the limit is %d", ErrTooLarge, total, MaxBatch)
 	}
 	return nil
+}
+
+// SortRows sorts rows of one table in place, leaves out repetitions, and streams them. Only for few rows.
+func SortRows(rows []RunRow) iter.Seq2[RunRow, error] {
+	slices.SortStableFunc(rows, func(a, b RunRow) int {
+		return cmp.Or(cmp.Compare(a.Incarnation, b.Incarnation), bytes.Compare(a.Partition, b.Partition), bytes.Compare(a.Mutation.Key, b.Mutation.Key))
+	})
+	rows = slices.CompactFunc(rows, func(a, b RunRow) bool {
+		return a.Incarnation == b.Incarnation && bytes.Equal(a.Partition, b.Partition) && bytes.Equal(a.Mutation.Key, b.Mutation.Key)
+	})
+	return func(yield func(RunRow, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Collect gathers a Scan into clones. Only for ranges known to be small.

@@ -92,7 +92,7 @@ func (o *outcome) publish(ctx context.Context) error {
 		return err
 	}
 	if o.w.dry != nil {
-		o.w.dry.add(&o.result)
+		o.w.dry.add(o.bucket, &o.result)
 		return nil
 	}
 	return o.w.publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value})

@@ -57,6 +57,12 @@ type Job struct {
 	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand.
 	AmbiguousRejects string `json:",omitzero"`
 
+	// UndoAt is when an undo was asked for, UndoneAt when it was complete.
+	UndoAt   int64 `json:",omitzero"`
+	UndoneAt int64 `json:",omitzero"`
+	// FoldedAt is set before the first contribution of the job is folded; the job can't be undone any more.
+	FoldedAt int64 `json:",omitzero"`
+
 	FileDeletedAt    int64 `json:",omitzero"`
 	RejectsDeletedAt int64 `json:",omitzero"`
 }
@@ -168,6 +174,9 @@ func (j *Job) swap() (store.Swap, error) {
 	return store.Swap{Key: stateKey, Value: value, Expect: j.Version}, err
 }
 
+// errUnchanged makes change return the job as it is.
+var errUnchanged = errors.New("nothing to change")
+
 // change loads a job, changes it and writes it back, again when somebody else was faster. change may be called several times.
 func (s *Service) change(ctx context.Context, rec *domain.Record, id string, change func(*Job) error) (*Job, error) {
 	for {
@@ -175,7 +184,9 @@ func (s *Service) change(ctx context.Context, rec *domain.Record, id string, cha
 		if err != nil {
 			return nil, err
 		}
-		if err := change(j); err != nil {
+		if err := change(j); errors.Is(err, errUnchanged) {
+			return j, nil
+		} else if err != nil {
 			return nil, err
 		}
 		op, err := j.swap()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/fault"
+	"kith/internal/restjson"
 )
 
 // Reason codes of rejected rows besides those of a record's text (textFault). They are stable.
@@ -153,7 +155,7 @@ func readRejects(ctx context.Context, blobs blob.Store, name string, key blob.Ke
 			return
 		}
 		defer r.Close()
-		buf := bufio.NewReaderSize(io.NewSectionReader(r, from, r.Size()-from), 64<<10)
+		buf := bufio.NewReaderSize(r.Stream(from), 64<<10)
 		at := from
 		for {
 			n, err := binary.ReadUvarint(buf)
@@ -286,25 +288,36 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 	return rejects.commit()
 }
 
+// rejectsOf returns the blobs of a job's rejects, or of its dry run's, with the header of the file and the key they are sealed with.
+func (s *Service) rejectsOf(ctx context.Context, domainName, id *string, dry bool) (blobs, header []string, key blob.Key, err error) {
+	rec, j, err := s.find(ctx, domainName, id)
+	if err != nil {
+		return nil, nil, key, err
+	}
+	if key, err = s.clientToken(j); err != nil {
+		return nil, nil, key, err
+	}
+	if dry {
+		blobs, header, err = s.dryRejects(ctx, rec, j)
+		return blobs, header, key, err
+	}
+	if j.RejectsDeletedAt != 0 {
+		return nil, nil, key, fault.BadRequestf("The rejects of upload job %s were deleted when their retention ended.", j.ID)
+	}
+	read, _, err := s.published(ctx, rec.Incarnation, j.ID)
+	if read != nil {
+		header = read.Header
+	}
+	return j.rejectBlobs(read), header, key, err
+}
+
 // ListUploadJobRejects lists the rows that were not imported: first those found while reading, in file order, then those
 // found while resolving, in file order too.
 func (s *Service) ListUploadJobRejects(ctx context.Context, in *api.ListUploadJobRejectsRequest) (*api.ListUploadJobRejectsResponse, error) {
-	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
+	blobs, _, key, err := s.rejectsOf(ctx, in.DomainName, in.JobId, api.Val(in.DryRun))
 	if err != nil {
 		return nil, err
 	}
-	if j.RejectsDeletedAt != 0 {
-		return nil, fault.BadRequestf("The rejects of upload job %s were deleted when their retention ended.", j.ID)
-	}
-	key, err := s.clientToken(j)
-	if err != nil {
-		return nil, err
-	}
-	read, _, err := s.published(ctx, rec.Incarnation, j.ID)
-	if err != nil {
-		return nil, err
-	}
-	blobs := j.rejectBlobs(read)
 	limit := 100
 	if in.MaxResults != nil {
 		limit = int(*in.MaxResults)
@@ -342,4 +355,64 @@ func (s *Service) ListUploadJobRejects(ctx context.Context, in *api.ListUploadJo
 		offset = 0
 	}
 	return out, nil
+}
+
+// The columns that an export puts before those of the file.
+const (
+	columnLine    = "kith_line"
+	columnColumn  = "kith_column"
+	columnReason  = "kith_reason"
+	columnMessage = "kith_message"
+)
+
+var exportColumns = []string{columnLine, columnColumn, columnReason, columnMessage}
+
+// ExportUploadJobRejects streams all rows that were not imported as CSV: why, and the original cells under the header of the
+// file. Mended, the file can be imported with the same mapping, for the columns before the file's are not mapped. A file that
+// is such an export itself keeps only its own cells.
+func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUploadJobRejectsRequest) (*api.ExportUploadJobRejectsResponse, error) {
+	blobs, header, key, err := s.rejectsOf(ctx, in.DomainName, in.JobId, api.Val(in.DryRun))
+	if err != nil {
+		return nil, err
+	}
+	body := &restjson.Stream{ContentType: "text/csv; charset=utf-8", FileName: "rejects-" + *in.JobId + ".csv"}
+	body.Write = func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		safe := api.Val(in.SafeForSpreadsheets)
+		own := func(cells []string) []string { // without what an earlier export put before them
+			if len(header) > len(exportColumns) && slices.Equal(header[:len(exportColumns)], exportColumns) && len(cells) > len(exportColumns) {
+				return cells[len(exportColumns):]
+			}
+			return cells
+		}
+		if err := out.Write(neutralise(append(slices.Clone(exportColumns), own(header)...), safe)); err != nil {
+			return err
+		}
+		for _, name := range blobs {
+			for r, err := range readRejects(ctx, s.Blobs, name, key, 0) {
+				if err != nil {
+					return err
+				}
+				row := append([]string{strconv.FormatInt(r.Line, 10), r.Column, r.Code, r.Message}, own(r.Cells)...)
+				if err := out.Write(neutralise(row, safe)); err != nil {
+					return err
+				}
+			}
+		}
+		out.Flush()
+		return out.Error()
+	}
+	return &api.ExportUploadJobRejectsResponse{Body: body}, nil
+}
+
+// neutralise puts an apostrophe before cells that a spreadsheet would take for formulas (OWASP, "CSV Injection").
+func neutralise(cells []string, safe bool) []string {
+	if safe {
+		for i, c := range cells {
+			if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
+				cells[i] = "'" + c
+			}
+		}
+	}
+	return cells
 }

@@ -81,12 +81,12 @@ func (w *work) anyIndexed(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// openBucket returns the frames of a bucket as a stream.
-func (w *work) openBucket(ctx context.Context, bucket int) (io.Reader, func() error, error) {
-	if w.buckets.memory != nil {
-		return bytes.NewReader(w.buckets.memory[bucket]), func() error { return nil }, nil
+// openFrames returns what is in a bucket as a stream.
+func (w *work) openFrames(ctx context.Context, all *buckets, bucket int) (io.Reader, func() error, error) {
+	if all.memory != nil {
+		return bytes.NewReader(all.memory[bucket]), func() error { return nil }, nil
 	}
-	r, err := w.Blobs.Open(ctx, w.buckets.spills[bucket], w.key)
+	r, err := w.Blobs.Open(ctx, all.spills[bucket], w.key)
 	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
 		return nil, nil, fmt.Errorf("%w: %w", errSpillLost, err)
 	}
@@ -143,7 +143,11 @@ func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) 
 	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
-	if b.indexed {
+	if b.dry != nil && b.dry.joined != nil {
+		if err := b.matchJoined(ctx); err != nil {
+			return nil, err
+		}
+	} else if b.indexed {
 		if err := b.match(ctx); err != nil {
 			return nil, err
 		}
@@ -160,7 +164,7 @@ const loadStep = 32 << 20
 
 // load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
 func (b *bucketWork) load(ctx context.Context) error {
-	r, done, err := b.openBucket(ctx, b.bucket)
+	r, done, err := b.openFrames(ctx, b.buckets, b.bucket)
 	if err != nil {
 		return err
 	}
@@ -455,7 +459,7 @@ func (b *bucketWork) verify(r *profile.Reader, id profile.ID, i uint32) error {
 	if r.Depth() >= profile.DeepAt {
 		b.deep++
 	}
-	if b.dry == nil && !b.combine.own && !(b.combine.names && profile.MayCombineNames(p.Values, f.body)) {
+	if b.dry != nil || !b.combine.own && !(b.combine.names && profile.MayCombineNames(p.Values, f.body)) {
 		return nil
 	}
 	c, err := b.contribution(f)
@@ -463,10 +467,6 @@ func (b *bucketWork) verify(r *profile.Reader, id profile.ID, i uint32) error {
 		return err
 	}
 	source := string(profile.AppendImportSource(nil, b.job.Time, f.first))
-	if b.dry != nil {
-		b.dry.sample(id, p, r.With(id, source, c))
-		return nil
-	}
 	// Keys of several attributes may come to be from old and new parts together; they need index rows of their own.
 	if !profile.MayCombine(p.Values, c.Values, b.rec.Keys) {
 		return nil

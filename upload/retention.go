@@ -58,6 +58,9 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 	}
 	age := s.Now().Sub(time.UnixMicro(j.CompletedAt))
 	dropFile := j.Final && j.File != nil && j.FileDeletedAt == 0 && age >= keepFiles
+	if j.UndoAt != 0 && j.UndoneAt == 0 {
+		return s.enqueueUndo(ctx, rec.Incarnation, j) // its runs are needed until it is done
+	}
 	dropRejects := j.Final && j.RejectsDeletedAt == 0 && age >= keepRejects
 	if dropFile || dropRejects {
 		// The record first: what it says is gone is deleted below, now or by the next clean-up.
@@ -93,7 +96,7 @@ func (s *Service) deleteUnnamed(ctx context.Context, rec *domain.Record, j *Job)
 		}
 		needed[j.AmbiguousRejects] = true
 		for _, run := range runs {
-			needed[run.Run] = true
+			needed[run.Run] = j.UndoneAt == 0
 		}
 	}
 	dir := blobDir(rec.Incarnation, j.ID)

@@ -37,10 +37,13 @@ type Service struct {
 	Log     *slog.Logger
 	// Wake is told when a job waits for its turn.
 	Wake func()
+	// Background runs a function until it returns or the node stops.
+	Background func(func(ctx context.Context))
 
 	Config
 
 	progress sync.Map // job id → *progress, of the jobs this node works on
+	dryRuns  sync.Map // job id → *dryRun, of the dry runs on this node
 }
 
 // Config are the operator's settings. Zero values are replaced by the defaults in brackets.
@@ -218,6 +221,8 @@ func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key bl
 	})
 	if err != nil {
 		old = info.Name
+	} else {
+		s.endDry(ctx, rec, id)
 	}
 	if old != "" {
 		if err := s.Blobs.Delete(context.WithoutCancel(ctx), old); err != nil {
@@ -260,6 +265,7 @@ func (s *Service) StartUploadJob(ctx context.Context, in *api.StartUploadJobRequ
 	if err != nil {
 		return nil, err
 	}
+	s.endDry(ctx, rec, j.ID)
 	if err := s.enqueue(ctx, rec.Incarnation, j); err != nil {
 		return nil, err // the next clean-up queues it
 	}
@@ -404,6 +410,11 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 			out.ByteOrderMark = &read.ByteOrder
 		}
 	}
+	if j.UndoAt != 0 {
+		status, percent := s.undoProgress(j)
+		out.UndoStatus, out.UndoPercentComplete, out.UndoneAt = &status, &percent, wireTime(j.UndoneAt)
+	}
+	out.FoldedAt = wireTime(j.FoldedAt)
 	stage, percent := j.stage(read, len(runs))
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
 		rows := p.(*progress).rows.Load()

@@ -197,7 +197,7 @@ func (w *work) update(ctx context.Context, change func(*Job)) error {
 		if err := w.reload(ctx); err != nil {
 			return err
 		}
-		if w.job.Status == api.UploadJobStatusStopped {
+		if w.job.Status == api.UploadJobStatusStopped && !w.job.Final {
 			return errStopped
 		}
 		return errors.New("the job's record changed under its worker")

@@ -51,6 +51,7 @@ type shape struct {
 	Sensitive bool     `json:"sensitive"`
 	Union     bool     `json:"union"`
 	Exception bool     `json:"exception"`
+	Payload   string   `json:"payload"` // the member that is the body
 
 	name          string
 	goName        string // for structures and enums

@@ -34,7 +34,7 @@ var nouns = map[string][]string{
 	},
 	"upload": {
 		"CreateUploadJob", "GetUploadJobPath", "StartUploadJob", "StopUploadJob", "GetUploadJob", "ListUploadJobs",
-		"GetUploadJobDetails", "ListUploadJobRejects",
+		"GetUploadJobDetails", "ListUploadJobRejects", "ExportUploadJobRejects", "DryRunUploadJob", "UndoUploadJob",
 	},
 	"event": {
 		"CreateEventStream", "GetEventStream", "DeleteEventStream", "ListEventStreams",

@@ -88,6 +88,8 @@ func (r *renderer) goType(s *shape, optional bool) string {
 		return star + "bool"
 	case "timestamp":
 		return star + "restjson.Time"
+	case "blob":
+		return star + "restjson.Stream"
 	case "structure":
 		return star + s.goName
 	case "list":
@@ -106,7 +108,7 @@ func (r *renderer) structure(s *shape) {
 		if tag == "" {
 			tag = mb.name
 		}
-		if mb.Location != "" {
+		if mb.Location != "" || mb.name == s.Payload {
 			tag = "-"
 		} else {
 			tag += ",omitzero"
@@ -325,6 +327,10 @@ func (r *renderer) binding(op *operation) {
 		r.p("func (x *%s) PageToken() (**string, **int32) { return &x.NextToken, %s }\n", in.goName, limit)
 		r.p("// NextPage points at the token of the next page.")
 		r.p("func (x *%s) NextPage() **string { return &x.NextToken }\n", out.goName)
+	}
+	if out.Payload != "" {
+		r.p("// Payload is the body of the answer.")
+		r.p("func (x *%s) Payload() *restjson.Stream { return x.%s }\n", out.goName, out.Payload)
 	}
 	for _, mb := range out.Members {
 		if mb.Location == "statusCode" {

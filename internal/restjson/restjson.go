@@ -7,6 +7,7 @@ package restjson
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -60,6 +61,16 @@ type PagedInput interface {
 
 // PagedOutput is an answer with a NextToken.
 type PagedOutput interface{ NextPage() **string }
+
+// Stream is a body that is written while it is made.
+type Stream struct {
+	ContentType string
+	FileName    string // suggested to who saves it
+	Write       func(io.Writer) error
+}
+
+// StreamOutput is an answer whose body is no JSON.
+type StreamOutput interface{ Payload() *Stream }
 
 // StatusOutput is an answer that sets its own HTTP status.
 type StatusOutput interface{ HTTPStatus() int }

@@ -1,0 +1,281 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"kith/api"
+	"kith/domain"
+	"kith/fault"
+	"kith/job"
+	"kith/profile"
+	"kith/store"
+)
+
+// UndoKind is the kind of background work that takes an import back.
+const UndoKind = "undo"
+
+// UndoUploadJob takes back what an ended job has brought: its contributions go, and with them the profiles that nothing else
+// speaks of; values they had replaced come back; what others wrote, before or later, stays. It starts the work and answers at
+// once; asking again gives progress. It is possible while the job's runs are kept and none of it has been folded.
+func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobRequest) (*api.UndoUploadJobResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	asked := false
+	j, err := s.change(ctx, rec, *in.JobId, func(j *Job) error {
+		asked = false
+		switch {
+		case j.UndoAt != 0:
+			return errUnchanged
+		case j.Status == api.UploadJobStatusCreated:
+			return fault.BadRequestf("Upload job %s was not started; there is nothing to undo.", j.ID)
+		case !j.Final:
+			return fault.BadRequestf("Upload job %s is still running. Wait for its end, or stop it first.", j.ID)
+		case j.FoldedAt != 0:
+			return fault.BadRequestf("Upload job %s can't be undone any more: its data has been folded with that of other imports, %s.", j.ID, wireTime(j.FoldedAt).Format("2006-01-02 15:04 MST"))
+		case j.RejectsDeletedAt != 0:
+			return fault.BadRequestf("Upload job %s can't be undone any more: the record of what it wrote was deleted when its retention ended.", j.ID)
+		}
+		asked = true
+		j.UndoAt = s.Now().UnixMicro()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if asked || j.UndoneAt == 0 {
+		if err := s.enqueueUndo(ctx, rec.Incarnation, j); err != nil {
+			return nil, err // the next clean-up queues it
+		}
+	}
+	status, percent := s.undoProgress(j)
+	return &api.UndoUploadJobResponse{JobId: &j.ID, UndoStatus: &status, UndoPercentComplete: &percent, UndoneAt: wireTime(j.UndoneAt)}, nil
+}
+
+func (s *Service) enqueueUndo(ctx context.Context, inc store.Incarnation, j *Job) error {
+	err := job.Enqueue(ctx, s.Store, job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt})
+	if err == nil && s.Wake != nil {
+		s.Wake()
+	}
+	return err
+}
+
+// undoProgress tells how far an undo is that was asked for.
+func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
+	if j.UndoneAt != 0 {
+		return api.UndoStatusUndone, 100
+	}
+	if v, ok := s.progress.Load(j.ID); ok {
+		// Each customer has one contribution and a few index rows.
+		n := v.(*progress).rows.Load()
+		return api.UndoStatusRunning, int32(min(99, 100*n/max(1, 5*(j.Counters.Created+j.Counters.Updated))))
+	}
+	return api.UndoStatusRunning, 0
+}
+
+// Undoer runs undos.
+type Undoer struct{ *Service }
+
+// Run implements job.Handler. Everything it deletes it may delete again.
+func (s Undoer) Run(ctx context.Context, t *job.Task) error {
+	w := &work{Service: s.Service, task: t, attempt: randomName()[:8], progress: &progress{stop: func() {}}}
+	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if w.job.UndoAt == 0 || w.job.UndoneAt != 0 {
+		return nil
+	}
+	var err error
+	if w.rec, err = s.record(ctx, t.Incarnation, w.job.Domain); err != nil {
+		return err
+	}
+	if w.key, err = s.clientToken(w.job); err != nil {
+		return err
+	}
+	if w.m, err = compile(w.job.Fields, w.job.UniqueKey); err != nil {
+		return err
+	}
+	s.progress.Store(t.ID, w.progress)
+	defer s.progress.Delete(t.ID)
+	w.prepare()
+	_, runs, err := w.published(ctx, t.Incarnation, w.job.ID)
+	if err != nil {
+		return err
+	}
+	if err := w.undo(ctx, runs); err != nil {
+		return fmt.Errorf("undo: %w", err)
+	}
+	err = w.update(ctx, func(j *Job) { j.UndoneAt = s.Now().UnixMicro() })
+	if err == nil {
+		w.Log.Info("upload job undone", "job", w.job.ID)
+	}
+	return err
+}
+
+// GiveUp implements job.Handler: what has begun to disappear has to go.
+func (s Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+
+// undo deletes what the runs have brought: first the contributions, so that no visible profile lacks an index row.
+func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
+	if err := w.forgetLaterKeys(ctx, runs); err != nil {
+		return err
+	}
+	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+	defer all.close()
+	if err != nil {
+		return err
+	}
+	index, done, err := w.indexRuns(ctx, runs, true)
+	defer done()
+	if err != nil {
+		return err
+	}
+	gone := store.Run{Table: store.Profile, Rows: w.deletions(w.written(all, runs))}
+	parts := append([]store.Run{gone}, index...)
+	for i := range parts {
+		parts[i].Rows = w.counted(parts[i].Rows)
+	}
+	return w.Store.WriteRun(ctx, parts...)
+}
+
+// written streams the profiles and rows that runs have written, in order.
+func (w *work) written(all runBlobs, runs map[int]runResult) iter.Seq2[*rowCursor, error] {
+	var cursors []*rowCursor
+	for _, r := range all {
+		cursors = append(cursors, &rowCursor{who: w.newWho(r, runs[r.bucket].Who)})
+	}
+	return merge(cursors)
+}
+
+// deletions turns the entries of "who" sections into deletions of contributions.
+func (w *work) deletions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time, Delete: true}}
+		var key []byte
+		for c, err := range entries {
+			if err != nil {
+				yield(row, err)
+				return
+			}
+			key = profile.AppendContributionKey(key[:0], w.job.Time, c.row)
+			row.Partition, row.Mutation.Key = c.id[:], key
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// counted counts rows into the progress.
+func (w *work) counted(rows iter.Seq2[store.RunRow, error]) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		n := int64(0)
+		for row, err := range rows {
+			if n++; n%1024 == 0 {
+				w.progress.rows.Add(1024)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// forgetChunk is how many profiles are looked at together for index rows of later keys.
+const forgetChunk = 10_000
+
+// forgetLaterKeys deletes the index rows that the job's contributions got when attributes became keys after it.
+func (w *work) forgetLaterKeys(ctx context.Context, runs map[int]runResult) error {
+	known := len(w.families)
+	for _, run := range runs {
+		if run.Run != "" {
+			known = min(known, len(run.Families))
+		}
+	}
+	later := map[string]bool{}
+	for _, name := range w.families[known:] {
+		later[name] = true
+	}
+	if len(later) == 0 {
+		return nil
+	}
+	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+	defer all.close()
+	if err != nil {
+		return err
+	}
+	keys := slices.DeleteFunc(slices.Clone(w.rec.Keys), func(k domain.Key) bool { return !later[k.Name] })
+	var ids []profile.ID
+	for c, err := range w.written(all, runs) {
+		if err != nil {
+			return err
+		}
+		if n := len(ids); n == 0 || ids[n-1] != c.id {
+			ids = append(ids, c.id)
+		}
+		if len(ids) == forgetChunk {
+			if err := w.forgetKeysOf(ctx, ids, keys); err != nil {
+				return err
+			}
+			ids = ids[:0]
+		}
+	}
+	return w.forgetKeysOf(ctx, ids, keys)
+}
+
+// forgetKeysOf deletes the job's index rows of some keys of profiles. Profiles are read whole: a tuple may come to be from parts
+// of several contributions.
+func (w *work) forgetKeysOf(ctx context.Context, ids []profile.ID, keys []domain.Key) error {
+	var gone []store.RunRow
+	var r profile.Reader
+	settle := func(id profile.ID) {
+		defer r.Reset()
+		p := r.Profile(id)
+		if p == nil {
+			return
+		}
+		for _, k := range keys {
+			n := profile.OwnKey(p.Values, k)
+			if n == "" {
+				continue
+			}
+			for _, source := range r.Sources() {
+				if at, ok := profile.ImportTime(source); ok && at == w.job.Time {
+					gone = append(gone, store.RunRow{Incarnation: w.task.Incarnation, Partition: []byte(profile.IndexPartition(k.Name, n)),
+						Mutation: store.Mutation{Key: profile.IndexRowKey(nil, id, source), Time: w.job.Time, Delete: true}})
+				}
+			}
+		}
+	}
+	probes := func(yield func(store.Probe) bool) {
+		for _, id := range ids {
+			if !yield(store.Probe{Partition: string(id[:])}) {
+				return
+			}
+		}
+	}
+	open := -1
+	for hit, err := range w.Store.Probe(ctx, store.Profile, w.task.Incarnation, probes) {
+		if err != nil {
+			return err
+		}
+		if open >= 0 && hit.Index != open {
+			settle(ids[open])
+		}
+		open = hit.Index
+		if err := r.Add(hit.Row, w.job.Time); err != nil {
+			return err
+		}
+	}
+	if open >= 0 {
+		settle(ids[open])
+	}
+	return w.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(gone)})
+}
