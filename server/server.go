@@ -21,6 +21,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -73,6 +74,8 @@ type Server struct {
 	uploader sigv4.Verifier
 	limiter  *limiter
 	metrics  *metrics
+	// parts are the requests that are sending a part of a file: job id → *partRequest.
+	parts sync.Map
 }
 
 // route is an operation bound to its method, or to nothing yet.

@@ -26,9 +26,9 @@ const keyFormula = "Send x-amz-server-side-encryption-customer-key: <ClientToken
 func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, requestID string) {
 	w.Header().Set("X-Amz-Request-Id", requestID)
 	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.Header().Set("Access-Control-Expose-Headers", "ETag, x-amz-request-id")
-	if r.Method == http.MethodOptions {
-		w.Header().Set("Access-Control-Allow-Methods", "PUT")
+	w.Header().Set("Access-Control-Expose-Headers", "ETag, x-amz-request-id, "+tusExposed)
+	if r.Method == http.MethodOptions && (r.Header.Get("Access-Control-Request-Method") != "" || !tusRequest(r) && r.URL.RawQuery == "") {
+		w.Header().Set("Access-Control-Allow-Methods", "PUT, HEAD, PATCH, DELETE, OPTIONS")
 		if h := r.Header.Get("Access-Control-Request-Headers"); h != "" {
 			w.Header().Set("Access-Control-Allow-Headers", h)
 		}
@@ -37,7 +37,11 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, requestID s
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	err := s.receive(w, r)
+	receive := s.receive
+	if tusRequest(r) {
+		receive = s.serveTus
+	}
+	err := receive(w, r)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if err != nil {
 		if r.Header.Get("Expect") == "" {
@@ -55,25 +59,13 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	if r.Method != http.MethodPut {
 		w.Header().Set("Allow", "PUT, OPTIONS")
-		return s3Fault(http.StatusMethodNotAllowed, "MethodNotAllowed", "Only PUT is allowed here.")
+		return s3Fault(http.StatusMethodNotAllowed, "MethodNotAllowed", "Only PUT is allowed here, and HEAD, PATCH and DELETE with the header Tus-Resumable: "+tusVersion+".")
 	}
-	var missing []string
-	for _, h := range []string{upload.HeaderAlgorithm, upload.HeaderKey, upload.HeaderKeyMD5} {
-		if r.Header.Get(h) == "" {
-			missing = append(missing, h)
-		}
-	}
-	if missing != nil {
-		return s3Fault(http.StatusBadRequest, "InvalidRequest", "Missing header "+strings.Join(missing, ", ")+". Send "+upload.HeaderAlgorithm+": AES256. "+keyFormula)
-	}
-	if r.Header.Get(upload.HeaderAlgorithm) != "AES256" {
-		return s3Fault(http.StatusBadRequest, "InvalidEncryptionAlgorithmError", "The encryption algorithm must be AES256.")
-	}
-	if _, err := s.uploader.Verify(r, nil); err != nil {
+	if err := requireKey(r); err != nil {
 		return err
 	}
-	if !strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") {
-		return &sigv4.Error{Code: sigv4.MissingToken, Message: "Missing Authentication Token"}
+	if err := s.verifyUpload(r); err != nil {
+		return err
 	}
 	key, err := customerKey(r)
 	if err != nil {
@@ -90,6 +82,18 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	etag, err := s.Uploads.ReceiveFile(r.Context(), domain, job, key, body, body.verify)
+	if err != nil {
+		return s.uploadFault(err)
+	}
+	w.Header().Set("ETag", `"`+etag+`"`)
+	w.Header().Set(upload.HeaderAlgorithm, "AES256")
+	w.Header().Set(upload.HeaderKeyMD5, r.Header.Get(upload.HeaderKeyMD5))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// uploadFault words the ways an upload can be refused as S3 does.
+func (s *Server) uploadFault(err error) error {
 	switch {
 	case errors.Is(err, upload.ErrNotCreated):
 		return s3Fault(http.StatusForbidden, "AccessDenied", "The upload job is no longer CREATED and takes no file. Create a new job.")
@@ -97,16 +101,42 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 		return s3Fault(http.StatusBadRequest, "InvalidArgument", "The key is not this job's client token. "+keyFormula)
 	case errors.Is(err, upload.ErrTooLarge):
 		return tooLarge(s.Uploads.FileLimit())
-	case err != nil:
-		if cut, ok := errors.AsType[*cutError](err); ok {
-			return s3Fault(http.StatusBadRequest, "IncompleteBody", cut.Error())
+	}
+	if cut, ok := errors.AsType[*cutError](err); ok {
+		return s3Fault(http.StatusBadRequest, "IncompleteBody", cut.Error())
+	}
+	return err
+}
+
+// requireKey checks that the headers with the client's key are there.
+func requireKey(r *http.Request) error {
+	var missing []string
+	for _, h := range []string{upload.HeaderAlgorithm, upload.HeaderKey, upload.HeaderKeyMD5} {
+		if r.Header.Get(h) == "" {
+			missing = append(missing, h)
 		}
+	}
+	if missing != nil {
+		return s3Fault(http.StatusBadRequest, "InvalidRequest", "Missing header "+strings.Join(missing, ", ")+". Send "+upload.HeaderAlgorithm+": AES256. "+keyFormula)
+	}
+	if r.Header.Get(upload.HeaderAlgorithm) != "AES256" {
+		return s3Fault(http.StatusBadRequest, "InvalidEncryptionAlgorithmError", "The encryption algorithm must be AES256.")
+	}
+	return nil
+}
+
+// verifyUpload checks the signature in the URL, which was made for PUT.
+func (s *Server) verifyUpload(r *http.Request) error {
+	if r.Method != http.MethodPut {
+		r = r.Clone(r.Context())
+		r.Method = http.MethodPut
+	}
+	if _, err := s.uploader.Verify(r, nil); err != nil {
 		return err
 	}
-	w.Header().Set("ETag", `"`+etag+`"`)
-	w.Header().Set(upload.HeaderAlgorithm, "AES256")
-	w.Header().Set(upload.HeaderKeyMD5, r.Header.Get(upload.HeaderKeyMD5))
-	w.WriteHeader(http.StatusOK)
+	if !strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") {
+		return &sigv4.Error{Code: sigv4.MissingToken, Message: "Missing Authentication Token"}
+	}
 	return nil
 }
 
@@ -145,9 +175,16 @@ type idleReader struct {
 	r       io.Reader
 	control *http.ResponseController
 	metrics *metrics
+	// stop, when closed, ends the reading as if the client had gone.
+	stop <-chan struct{}
 }
 
 func (i *idleReader) Read(p []byte) (int, error) {
+	select {
+	case <-i.stop:
+		return 0, &cutError{"Another request has taken over."}
+	default:
+	}
 	_ = i.control.SetReadDeadline(time.Now().Add(idleUpload))
 	n, err := i.r.Read(p)
 	i.metrics.uploaded.Add(float64(n))

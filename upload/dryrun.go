@@ -117,8 +117,8 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 		return nil, err
 	}
 	now := s.Now().UnixMicro()
-	if state == nil || state.File != j.File.Blob || state.Status == api.DryRunStatusRunning && state.Expires < now {
-		fresh := &dryState{File: j.File.Blob, Status: api.DryRunStatusRunning, StartedAt: now, Expires: now + dryLease.Microseconds()}
+	if state == nil || state.File != j.File.id() || state.Status == api.DryRunStatusRunning && state.Expires < now {
+		fresh := &dryState{File: j.File.id(), Status: api.DryRunStatusRunning, StartedAt: now, Expires: now + dryLease.Microseconds()}
 		if state != nil {
 			fresh.version = state.version
 		}
@@ -260,7 +260,7 @@ func (s *Service) keepDry(ctx context.Context, cancel context.CancelCauseFunc, r
 		case <-tick.C:
 		}
 		now, err := s.load(ctx, rec, j.ID)
-		if errors.Is(err, fault.NotFound) || err == nil && (now.Status != api.UploadJobStatusCreated || now.File == nil || now.File.Blob != j.File.Blob) {
+		if errors.Is(err, fault.NotFound) || err == nil && (now.Status != api.UploadJobStatusCreated || now.File == nil || now.File.id() != j.File.id()) {
 			cancel(errDryEnded)
 			return
 		}

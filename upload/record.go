@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,12 +68,31 @@ type Job struct {
 	RejectsDeletedAt int64 `json:",omitzero"`
 }
 
-// File is the last completely uploaded file.
+// File is the last completely uploaded file: one blob, or several that follow each other.
 type File struct {
-	Blob       string
+	Blob       string    `json:",omitzero"`
+	Segments   []Segment `json:",omitzero"`
 	Size       int64
 	UploadedAt int64
 }
+
+// blobs names the blobs of the file, in order.
+func (f *File) blobs() []string {
+	if f.Segments == nil {
+		return []string{f.Blob}
+	}
+	var names []string
+	for _, s := range f.Segments {
+		names = append(names, s.Blob)
+	}
+	return names
+}
+
+// has says whether a blob is part of the file.
+func (f *File) has(name string) bool { return f != nil && slices.Contains(f.blobs(), name) }
+
+// id tells the file apart from all others of the job.
+func (f *File) id() string { return f.blobs()[0] }
 
 // Counters are the three of the API.
 type Counters struct{ Created, Updated, Failed int64 }

@@ -88,7 +88,18 @@ func (s *Service) deleteUnnamed(ctx context.Context, rec *domain.Record, j *Job)
 	}
 	needed := map[string]bool{}
 	if j.File != nil && j.FileDeletedAt == 0 {
-		needed[j.File.Blob] = true
+		for _, name := range j.File.blobs() {
+			needed[name] = true
+		}
+	}
+	partial, err := s.loadPartial(ctx, rec, j.ID)
+	if err != nil {
+		return err
+	}
+	if partial != nil && j.Status == api.UploadJobStatusCreated {
+		for _, seg := range partial.Segments {
+			needed[seg.Blob] = true
+		}
 	}
 	if j.RejectsDeletedAt == 0 {
 		if read != nil {

@@ -207,29 +207,12 @@ func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key bl
 	if err != nil {
 		return "", err
 	}
-	old := ""
-	_, err = s.change(ctx, rec, id, func(j *Job) error {
-		if j.Status != api.UploadJobStatusCreated {
-			return ErrNotCreated
-		}
-		old = ""
-		if j.File != nil {
-			old = j.File.Blob
-		}
-		j.File = &File{Blob: info.Name, Size: info.Size, UploadedAt: s.Now().UnixMicro()}
-		return nil
-	})
-	if err != nil {
-		old = info.Name
-	} else {
-		s.endDry(ctx, rec, id)
+	if err := s.setFile(ctx, rec, id, &File{Blob: info.Name, Size: info.Size}); err != nil {
+		return "", err
 	}
-	if old != "" {
-		if err := s.Blobs.Delete(context.WithoutCancel(ctx), old); err != nil {
-			s.Log.Warn("a replaced file could not be deleted; the next clean-up tries again", "job", id, "error", err)
-		}
-	}
-	return etag, err
+	// Parts of another upload are void now; what can't be deleted is by the next clean-up.
+	_ = s.dropPartial(context.WithoutCancel(ctx), rec, &Job{ID: id, File: &File{Blob: info.Name}})
+	return etag, nil
 }
 
 // FileLimit is the most bytes a file may have, or 0.
@@ -449,12 +432,3 @@ func (j *Job) expires() int64 {
 }
 
 func encode(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
-
-// openFile opens the uploaded file of a job.
-func (s *Service) openFile(ctx context.Context, j *Job, key blob.Key) (blob.Reader, error) {
-	r, err := s.Blobs.Open(ctx, j.File.Blob, key)
-	if err != nil {
-		return nil, fmt.Errorf("open the uploaded file: %w", err)
-	}
-	return r, nil
-}
