@@ -119,7 +119,7 @@ func newClient(endpoint string, creds aws.CredentialsProvider, web *http.Client)
 	}
 }
 
-// call sends a request to one of our additions and reads the answer into out.
+// call sends a request to one of our additions and reads the answer into out: JSON, or the bytes as they are for an io.Writer.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -152,6 +152,10 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		return err
 	}
 	defer res.Body.Close()
+	if w, ok := out.(io.Writer); ok && res.StatusCode == http.StatusOK {
+		_, err := io.Copy(w, res.Body)
+		return err
+	}
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return err

@@ -3,12 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"encoding/base64"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,6 +33,9 @@ type importOptions struct {
 	domain, key string
 	maps        []string
 	expire      int32
+	dryRun      bool
+	rejects     string // file for the rejected rows, or ""
+	safe        bool
 }
 
 func importCommand() *cobra.Command {
@@ -43,8 +45,14 @@ func importCommand() *cobra.Command {
 		Long: `Import a CSV file of customers through the public API: the domain is created if it is missing, a mapping is suggested from
 the header, the file is uploaded, and the job followed to its end.
 
-Exit codes: 0 all rows imported, 3 some rows were rejected, 4 the import failed or was stopped, 2 wrong usage, 1 anything else.`,
+The file may be UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars, and compressed with gzip or zstd. An
+upload that is cut goes on by itself.
+
+Exit codes: 0 all rows imported, 3 some rows were rejected, 4 the import failed or was stopped, 2 wrong usage, 1 anything else.
+With --dry-run they say the same of what would happen.`,
 		Example: `  kith import customers.csv
+  kith import customers.csv --dry-run
+  kith import customers.csv --rejects rejects.csv
   kith import customers.csv --domain shop --key email --map "Cust. level=Attributes.tier" --map internal=-`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect(cmd)
@@ -60,6 +68,9 @@ Exit codes: 0 all rows imported, 3 some rows were rejected, 4 the import failed 
 	f.StringVar(&o.key, "key", "", "column that identifies a customer (default: the customer number, e-mail or phone)")
 	f.StringArrayVar(&o.maps, "map", nil, "COLUMN=TARGET: where a column goes, such as tier=Attributes.Tier; COLUMN=- leaves it out")
 	f.Int32Var(&o.expire, "expire", importExpiry, "days after which the imported data expires, 1 to 1098")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what the import would do, and write nothing")
+	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
+	f.BoolVar(&o.safe, "safe-for-spreadsheets", false, "put an apostrophe before cells of --rejects that a spreadsheet takes for formulas")
 	addClientFlags(cmd)
 	return cmd
 }
@@ -71,7 +82,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return usageError("%w", err)
 	}
 	defer file.Close()
-	header, err := readHeader(file)
+	header, format, err := readHeader(file)
 	if err != nil {
 		return usageError("%s: %w", path, err)
 	}
@@ -85,6 +96,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	if err != nil {
 		return &exitErr{exitUsage, err}
 	}
+	printFormat(info, path, format)
 	printMapping(info, path, mapping, key)
 	if err := ensureDomain(ctx, c, o.domain, info); err != nil {
 		return err
@@ -97,39 +109,60 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	if err := putFile(ctx, c, o.domain, id, file, info); err != nil {
 		return err
 	}
+	if o.dryRun {
+		return dryRun(ctx, c, o, id, out, info)
+	}
 	if _, err := c.StartUploadJob(ctx, &customerprofiles.StartUploadJobInput{DomainName: &o.domain, JobId: &id}); err != nil {
 		return fmt.Errorf("start the import: %w", plain(err))
 	}
-	return followJob(ctx, c, o.domain, id, out, info)
+	return errors.Join(followJob(ctx, c, o.domain, id, out, info), saveRejects(ctx, c, o, id, false, info))
 }
 
-// readHeader reads the header of a CSV file without moving its offset for good.
-func readHeader(file *os.File) ([]string, error) {
-	head := make([]byte, upload.MaxHeader+3)
-	n, err := io.ReadFull(file, head)
+// printFormat says what a file was found to be, unless it is what everybody expects.
+func printFormat(w io.Writer, path string, f upload.Format) {
+	var what []string
+	if f.Compression != "" {
+		what = append(what, f.Compression)
+	}
+	if f.Encoding != "UTF-8" {
+		what = append(what, f.Encoding)
+	}
+	if f.LineEnd == "CR" {
+		what = append(what, "lines end with CR")
+	}
+	if what != nil {
+		fmt.Fprintf(w, "%s is %s\n", filepath.Base(path), strings.Join(what, ", "))
+	}
+}
+
+// readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
+func readHeader(file *os.File) ([]string, upload.Format, error) {
+	text, err := upload.OpenText(file, false)
+	if err != nil {
+		return nil, upload.Format{}, err
+	}
+	defer text.Close()
+	head := make([]byte, upload.MaxHeader)
+	n, err := io.ReadFull(text, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
+		return nil, text.Format, err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
+		return nil, text.Format, err
 	}
-	text := bytes.TrimPrefix(head[:n], []byte("\xef\xbb\xbf"))
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, errors.New("the file is UTF-16; save it as UTF-8")
-	}
-	header, err := splitHeader(text)
+	header, err := splitHeader(head[:n])
 	if err != nil {
-		return nil, err
+		return nil, text.Format, err
 	}
 	first := map[string]int{}
 	for i, name := range header {
 		name = strings.TrimSpace(name)
 		if j, ok := first[name]; ok && name != "" {
-			return nil, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, j+1, i+1)
+			return nil, text.Format, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, j+1, i+1)
 		}
 		first[name] = i
 	}
-	return header, nil
+	return header, text.Format, nil
 }
 
 // splitHeader splits at the delimiter that gives the most columns, the first of these when several do.
@@ -206,46 +239,6 @@ func createJob(ctx context.Context, c *client, name string, mapping []suggestion
 		return "", fmt.Errorf("create the upload job: %w", plain(err))
 	}
 	return *job.JobId, nil
-}
-
-// putFile uploads the file as the API documents it.
-func putFile(ctx context.Context, c *client, domain, id string, file *os.File, info io.Writer) error {
-	stat, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	path, err := c.GetUploadJobPath(ctx, &customerprofiles.GetUploadJobPathInput{DomainName: &domain, JobId: &id})
-	if err != nil {
-		return fmt.Errorf("ask where to upload: %w", plain(err))
-	}
-	key, err := base64.StdEncoding.DecodeString(*path.ClientToken)
-	if err != nil {
-		return fmt.Errorf("client token: %w", err)
-	}
-	sum := md5.Sum(key) // the protocol asks for it
-	bar := newBar(stat.Size(), "Uploading", info, true)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, *path.Url, io.TeeReader(file, bar))
-	if err != nil {
-		return err
-	}
-	r.ContentLength = stat.Size()
-	if stat.Size() == 0 {
-		r.Body = http.NoBody
-	}
-	r.Header.Set(upload.HeaderAlgorithm, "AES256")
-	r.Header.Set(upload.HeaderKey, *path.ClientToken)
-	r.Header.Set(upload.HeaderKeyMD5, base64.StdEncoding.EncodeToString(sum[:]))
-	res, err := c.http.Do(r)
-	endBar(bar, info)
-	if err != nil {
-		return fmt.Errorf("upload the file: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-		return fmt.Errorf("upload the file: the server answered %s: %s", res.Status, text)
-	}
-	return nil
 }
 
 func newBar(size int64, what string, w io.Writer, isBytes bool) *progressbar.ProgressBar {
@@ -327,7 +320,7 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 		fmt.Fprintln(out, *details.Reason)
 	}
 	if failed > 0 {
-		if err := printRejects(ctx, c, domain, *job.JobId, failed, out); err != nil {
+		if err := printRejects(ctx, c, domain, *job.JobId, failed, nil, out); err != nil {
 			fmt.Fprintln(info, "The rejected rows could not be read: "+err.Error())
 		}
 	}
@@ -343,9 +336,11 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 // firstProblems is how many rejects an import shows.
 const firstProblems = 10
 
-func printRejects(ctx context.Context, c *client, domain, id string, failed int64, out io.Writer) error {
+// printRejects shows the first rejects; query tells those of a dry run apart.
+func printRejects(ctx context.Context, c *client, domain, id string, failed int64, query url.Values, out io.Writer) error {
 	var page api.ListUploadJobRejectsResponse
 	q := url.Values{"max-results": {strconv.Itoa(firstProblems)}}
+	maps.Copy(q, query)
 	if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/rejects", q, nil, &page); err != nil {
 		return err
 	}
@@ -362,6 +357,9 @@ func printRejects(ctx context.Context, c *client, domain, id string, failed int6
 	}
 	if more := failed - int64(len(page.Items)); more > 0 {
 		fmt.Fprintf(out, "  … and %d more\n", more)
+	}
+	if query == nil {
+		fmt.Fprintf(out, "All of them, to mend and import again: %s rejects %s --domain %s > rejects.csv\n", programName(), id, domain)
 	}
 	return nil
 }

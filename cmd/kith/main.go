@@ -93,7 +93,7 @@ only the endpoint changed. Start with "kith demo".`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitErr{exitUsage, err} })
-	root.AddCommand(serveCommand(), importCommand(), jobsCommand(), keysCommand(), sampleCommand(), demoCommand(),
+	root.AddCommand(serveCommand(), importCommand(), jobsCommand(), rejectsCommand(), undoCommand(), keysCommand(), sampleCommand(), demoCommand(),
 		backupCommand(), restoreCommand(), versionCommand())
 	return root
 }

@@ -73,6 +73,10 @@ func suggest(header []string) []suggestion {
 		s := suggestion{Column: column, Label: label(column, i, labels)}
 		if column != "" && !strings.Contains(column, "{{") {
 			s.Target = synonyms[squeeze(column)]
+			if strings.HasPrefix(column, "kith_") { // put there by "kith rejects"
+				all = append(all, s)
+				continue
+			}
 			if s.Target == "" || taken[s.Target] {
 				s.Target = "Attributes." + column
 			}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"kith/api"
+)
+
+func rejectsCommand() *cobra.Command {
+	var domain, output string
+	var safe bool
+	cmd := &cobra.Command{
+		Use: "rejects JOB", Short: "Write the rows that an import rejected, as CSV", Args: cobra.ExactArgs(1),
+		Long: `Write all rows that an import rejected, as CSV: line, column, reason and what to do, then the original cells under the header of
+the file. Mended, the file can be imported as it is: the columns that begin with kith_ are left out.`,
+		Example: "  kith rejects 54103713a04d495c9da26142b53a6743 > rejects.csv",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				err = exportRejects(cmd.Context(), c, domain, args[0], false, safe, cmd.OutOrStdout())
+			} else {
+				err = saveRejects(cmd.Context(), c, importOptions{domain: domain, rejects: output, safe: safe}, args[0], false, cmd.ErrOrStderr())
+			}
+			return errors.Join(err, c.close())
+		},
+	}
+	cmd.Flags().StringVar(&domain, "domain", "customers", "domain of the import")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write to (default: standard output)")
+	cmd.Flags().BoolVar(&safe, "safe-for-spreadsheets", false, "put an apostrophe before cells that a spreadsheet takes for formulas")
+	addClientFlags(cmd)
+	return cmd
+}
+
+func exportRejects(ctx context.Context, c *client, domain, id string, dry, safe bool, out io.Writer) error {
+	q := url.Values{}
+	if dry {
+		q.Set("dry-run", "true")
+	}
+	if safe {
+		q.Set("safe-for-spreadsheets", "true")
+	}
+	buf := bufio.NewWriter(out)
+	if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/rejects.csv", q, nil, buf); err != nil {
+		return fmt.Errorf("read the rejected rows: %w", err)
+	}
+	return buf.Flush()
+}
+
+// saveRejects writes the rejects of a job to the file that was asked for, if one was.
+func saveRejects(ctx context.Context, c *client, o importOptions, id string, dry bool, info io.Writer) error {
+	if o.rejects == "" {
+		return nil
+	}
+	f, err := os.OpenFile(o.rejects, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(exportRejects(ctx, c, o.domain, id, dry, o.safe, f), f.Close())
+	if err == nil {
+		fmt.Fprintf(info, "The rejected rows are in %s\n", o.rejects)
+	}
+	return err
+}
+
+func undoCommand() *cobra.Command {
+	var domain string
+	cmd := &cobra.Command{
+		Use: "undo JOB", Short: "Take back what an import has brought", Args: cobra.ExactArgs(1),
+		Long: `Take back what an import has brought: its values go, and with them the profiles that nothing else speaks of; values that it had
+replaced come back; what was written later stays. It may be repeated, and goes on after an interruption.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			err = undo(cmd.Context(), c, domain, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return errors.Join(err, c.close())
+		},
+	}
+	cmd.Flags().StringVar(&domain, "domain", "customers", "domain of the import")
+	addClientFlags(cmd)
+	return cmd
+}
+
+func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer) error {
+	bar := newBar(100, "Undoing", info, false)
+	return poll(ctx, func() (bool, error) {
+		var state api.UndoUploadJobResponse
+		if err := c.call(ctx, http.MethodPost, jobPath(domain, id)+"/undo", nil, struct{}{}, &state); err != nil {
+			return false, err
+		}
+		_ = bar.Set(int(api.Val(state.UndoPercentComplete)))
+		if api.Val(state.UndoStatus) != api.UndoStatusUndone {
+			return false, nil
+		}
+		endBar(bar, info)
+		fmt.Fprintf(out, "UNDONE: what upload job %s had brought is gone; what was there before is back.\n", id)
+		return true, nil
+	}, "the undo itself goes on while a server runs on its data folder")
+}
