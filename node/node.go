@@ -95,6 +95,7 @@ func Start(c Config) (*Node, error) {
 		upload.Kind:           n.Uploads,
 		upload.UndoKind:       upload.Undoer{Service: n.Uploads},
 		profile.SweepKind:     profile.Sweeper{Service: n.Profiles},
+		profile.FoldKind:      profile.Folder{Service: n.Profiles, Close: n.Uploads.CloseJob},
 		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
 	}
 	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
@@ -167,16 +168,18 @@ func (n *Node) CleanUp(ctx context.Context) error {
 	return nil
 }
 
-// QueueSweeps queues the removal of expired data in all domains.
+// QueueSweeps queues the removal of expired data and the folding of old imports in all domains.
 func (n *Node) QueueSweeps(ctx context.Context) error {
 	live, err := n.Domains.Live(ctx)
 	if err != nil {
 		return err
 	}
 	for _, rec := range live {
-		w := job.Work{Kind: profile.SweepKind, ID: profile.SweepKind, Incarnation: rec.Incarnation, Arrived: n.Now().UnixMicro()}
-		if err := job.Enqueue(ctx, n.Store, w); err != nil {
-			return err
+		for _, kind := range []string{profile.SweepKind, profile.FoldKind} {
+			w := job.Work{Kind: kind, ID: kind, Incarnation: rec.Incarnation, Arrived: n.Now().UnixMicro()}
+			if err := job.Enqueue(ctx, n.Store, w); err != nil {
+				return err
+			}
 		}
 	}
 	n.runner.Wake()

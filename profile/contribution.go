@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"kith/objecttype"
 )
@@ -32,6 +33,8 @@ type Value struct {
 	Text  string
 	Blank bool // a blank set by hand: it masks older values
 	Stamp Stamp
+	// Expires is when the value alone expires, in microseconds; 0: with its contribution. Only folded contributions have it.
+	Expires int64
 }
 
 // IndexKey is a key of a profile: the key's name and the normalised value.
@@ -47,15 +50,17 @@ type Contribution struct {
 	Values []Value
 }
 
-// Encoding, version 1:
+// Encoding, versions 1 and 2:
 //
-//	0x01 | kind | expires (8) | time (8) | row | priority | source time
+//	version | kind | expires (8) | time (8) | row | priority | source time
 //	| number of extras { length, name, length, value } | values until the end:
 //	    number<<2 | flags, [length, name of a custom attribute], [time (8) | row | priority | source time], length, text
 //
-// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank.
+// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank. In version 2, of folded contributions, an own stamp
+// is followed by the value's expiry (8), and an attribute may have several values.
 const (
 	contributionV1 = 1
+	contributionV2 = 2
 	flagStamp      = 1
 	flagBlank      = 2
 	fixedHeader    = 18
@@ -71,7 +76,11 @@ func (c *Contribution) AppendHeader(dst []byte) []byte {
 
 // AppendStamped appends an encoded contribution up to its stamp. What follows is AppendExtra and the values.
 func (c *Contribution) AppendStamped(dst []byte) []byte {
-	dst = append(dst, contributionV1, byte(c.Kind))
+	version := byte(contributionV1)
+	if c.folded() {
+		version = contributionV2
+	}
+	dst = append(dst, version, byte(c.Kind))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Expires))
 	return appendStamp(dst, c.Stamp)
 }
@@ -88,10 +97,16 @@ func AppendExtra(dst []byte, extra []IndexKey) []byte {
 // Append appends the encoded contribution.
 func (c *Contribution) Append(dst []byte) []byte {
 	dst = c.AppendHeader(dst)
+	folded := c.folded()
 	for _, v := range c.Values {
-		dst = AppendValue(dst, v, c.Stamp)
+		dst = appendValue(dst, v, c.Stamp, folded)
 	}
 	return dst
+}
+
+// folded says whether values have expiries of their own.
+func (c *Contribution) folded() bool {
+	return slices.ContainsFunc(c.Values, func(v Value) bool { return v.Expires != 0 })
 }
 
 // DecodeExtra reads encoded extras.
@@ -104,9 +119,11 @@ func DecodeExtra(b []byte) (extra []IndexKey, err error) {
 }
 
 // AppendValue appends one encoded value of a contribution whose stamp is base.
-func AppendValue(dst []byte, v Value, base Stamp) []byte {
+func AppendValue(dst []byte, v Value, base Stamp) []byte { return appendValue(dst, v, base, false) }
+
+func appendValue(dst []byte, v Value, base Stamp, folded bool) []byte {
 	flags := uint64(0)
-	if v.Stamp != base {
+	if v.Stamp != base || folded {
 		flags |= flagStamp
 	}
 	if v.Blank {
@@ -118,6 +135,9 @@ func AppendValue(dst []byte, v Value, base Stamp) []byte {
 	}
 	if flags&flagStamp != 0 {
 		dst = appendStamp(dst, v.Stamp)
+		if folded {
+			dst = binary.BigEndian.AppendUint64(dst, uint64(v.Expires))
+		}
 	}
 	return appendText(dst, v.Text)
 }
@@ -135,7 +155,7 @@ func appendText(dst []byte, s string) []byte {
 
 // expiry returns the expiry of an encoded contribution without decoding the rest.
 func expiry(b []byte) (int64, error) {
-	if len(b) < fixedHeader || b[0] != contributionV1 {
+	if len(b) < fixedHeader || b[0] != contributionV1 && b[0] != contributionV2 {
 		return 0, ErrCorrupt
 	}
 	return int64(binary.BigEndian.Uint64(b[2:])), nil
@@ -162,7 +182,7 @@ func (c *Contribution) decode(b []byte) error {
 	if d.err != nil {
 		return d.err
 	}
-	c.Values, err = decodeValues(c.Values[:0], d.s, c.Stamp)
+	c.Values, err = decodeValues(c.Values[:0], d.s, c.Stamp, b[0] == contributionV2)
 	return err
 }
 
@@ -171,13 +191,13 @@ func DecodeValues(b []byte, base Stamp) ([]Value, error) { return AppendValues(n
 
 // AppendValues is DecodeValues into a slice that is used again.
 func AppendValues(dst []Value, b []byte, base Stamp) ([]Value, error) {
-	return decodeValues(dst, string(b), base)
+	return decodeValues(dst, string(b), base, false)
 }
 
 // valueGuess is about how many bytes an encoded value has; it sizes slices.
 const valueGuess = 12
 
-func decodeValues(values []Value, s string, base Stamp) ([]Value, error) {
+func decodeValues(values []Value, s string, base Stamp, folded bool) ([]Value, error) {
 	d := decoder{s: s}
 	if values == nil {
 		values = make([]Value, 0, len(s)/valueGuess+1)
@@ -194,6 +214,9 @@ func decodeValues(values []Value, s string, base Stamp) ([]Value, error) {
 		}
 		if head&flagStamp != 0 {
 			v.Stamp = d.stamp()
+			if folded {
+				v.Expires = d.time()
+			}
 		}
 		v.Text = d.text()
 		values = append(values, v)
@@ -224,16 +247,22 @@ func (d *decoder) uvarint() uint64 {
 }
 
 func (d *decoder) stamp() (s Stamp) {
-	if len(d.s) < 8 {
-		d.fail()
-		return s
-	}
-	for i := range 8 {
-		s.Time = s.Time<<8 | int64(d.s[i])
-	}
-	d.s = d.s[8:]
+	s.Time = d.time()
 	s.Row, s.Priority, s.SourceTime = int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())
 	return s
+}
+
+// time reads eight bytes.
+func (d *decoder) time() (n int64) {
+	if len(d.s) < 8 {
+		d.fail()
+		return 0
+	}
+	for i := range 8 {
+		n = n<<8 | int64(d.s[i])
+	}
+	d.s = d.s[8:]
+	return n
 }
 
 func (d *decoder) text() string {

@@ -48,7 +48,7 @@ func fold(id ID, parts []sourced) *Profile {
 			}
 		}
 	}
-	if len(parts) == 1 && !slices.ContainsFunc(parts[0].Values, func(v Value) bool { return v.Blank }) {
+	if len(parts) == 1 && !slices.ContainsFunc(parts[0].Values, func(v Value) bool { return v.Blank || v.Expires != 0 }) {
 		p.Values = parts[0].Values
 		return p
 	}

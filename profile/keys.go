@@ -66,5 +66,9 @@ func isContribution(key []byte) bool {
 // sourceOf returns the source of a contribution's row.
 func sourceOf(key []byte) string { return string(key[len(contributionPrefix):]) }
 
-// DeepAt is how many contributions of a profile make folding them worth the work.
-const DeepAt = 16
+// appendFoldedSource appends the source of the n-th contribution that a folding leaves in a profile.
+func appendFoldedSource(dst []byte, at int64, n int) []byte {
+	return append(binary.BigEndian.AppendUint64(append(dst, 'f'), uint64(at)), byte(n))
+}
+
+func isFolded(source string) bool { return len(source) == 10 && source[0] == 'f' }

@@ -21,15 +21,23 @@ type Sweeper struct{ *Service }
 
 // Run implements job.Handler.
 func (s Sweeper) Run(ctx context.Context, t *job.Task) error {
-	live, err := s.Domains.Live(ctx)
-	if err != nil {
+	rec, err := s.live(ctx, t.Incarnation)
+	if rec == nil || err != nil {
 		return err
 	}
-	i := slices.IndexFunc(live, func(rec *domain.Record) bool { return rec.Incarnation == t.Incarnation })
-	if i < 0 {
-		return nil
+	return s.sweep(ctx, rec)
+}
+
+// live returns the living domain of an incarnation, or nil.
+func (s *Service) live(ctx context.Context, inc store.Incarnation) (*domain.Record, error) {
+	all, err := s.Domains.Live(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return s.sweep(ctx, live[i])
+	if i := slices.IndexFunc(all, func(rec *domain.Record) bool { return rec.Incarnation == inc }); i >= 0 {
+		return all[i], nil
+	}
+	return nil, nil
 }
 
 // GiveUp implements job.Handler: the next sweep goes on.

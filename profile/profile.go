@@ -63,6 +63,9 @@ func (r *Reader) Add(row store.Row, now int64) error {
 		if err := c.decode(row.Value); err != nil {
 			return err
 		}
+		if row.Value[0] == contributionV2 {
+			c.Values = slices.DeleteFunc(c.Values, func(v Value) bool { return v.Expires != 0 && v.Expires <= now })
+		}
 		r.parts = append(r.parts, sourced{sourceOf(row.Key), c})
 		return nil
 	}

@@ -31,7 +31,7 @@ func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobReques
 		asked = false
 		switch {
 		case j.UndoAt != 0:
-			return errUnchanged
+			return errUnchanged // asked for already, or done
 		case j.Status == api.UploadJobStatusCreated:
 			return fault.BadRequestf("Upload job %s was not started; there is nothing to undo.", j.ID)
 		case !j.Final:
@@ -76,6 +76,34 @@ func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
 		return api.UndoStatusRunning, int32(min(99, 100*n/max(1, 5*(j.Counters.Created+j.Counters.Updated))))
 	}
 	return api.UndoStatusRunning, 0
+}
+
+// CloseJob marks the job that wrote with a time as one that can't be undone any more. It returns false while an undo of it waits.
+func (s *Service) CloseJob(ctx context.Context, rec *domain.Record, jobTime int64) (bool, error) {
+	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), store.Range{}) {
+		if err != nil {
+			return false, err
+		}
+		j, err := s.load(ctx, rec, string(row.Key[8:]))
+		if errors.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if j.Time != jobTime {
+			continue
+		}
+		j, err = s.change(ctx, rec, j.ID, func(j *Job) error {
+			if j.FoldedAt != 0 || j.UndoAt != 0 {
+				return errUnchanged
+			}
+			j.FoldedAt = s.Now().UnixMicro()
+			return nil
+		})
+		return err == nil && j.FoldedAt != 0, err
+	}
+	return true, nil // nobody can ask for it
 }
 
 // Undoer runs undos.

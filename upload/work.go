@@ -366,6 +366,16 @@ func (w *work) finish(ctx context.Context) error {
 		w.scratch = append(w.scratch, read.Spills...)
 	}
 	w.clearScratch(ctx)
+	deep := int64(0)
+	for _, run := range runs {
+		deep += run.Deep
+	}
+	if deep > 0 {
+		fold := job.Work{Kind: profile.FoldKind, ID: profile.FoldKind, Incarnation: w.task.Incarnation, Arrived: w.Now().UnixMicro()}
+		if err := job.Enqueue(ctx, w.Store, fold); err != nil {
+			return err
+		}
+	}
 	w.Log.Info("upload job ended", "job", w.job.ID, "status", w.job.Status, "created", c.Created, "updated", c.Updated, "failed", c.Failed,
 		"read", w.took.read.Round(time.Millisecond), "resolve", w.took.resolve.Round(time.Millisecond), "apply", w.took.apply.Round(time.Millisecond))
 	return nil

@@ -20,6 +20,7 @@ import (
 	"kith/internal/restjson"
 	"kith/job"
 	"kith/node"
+	"kith/profile"
 	"kith/server"
 	"kith/store"
 	"kith/store/mem"
@@ -328,4 +329,14 @@ func (r *rig) rejects(domain, id string, size int32) []api.Reject {
 func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
 	t.Run("pebble", func(t *testing.T) { test(t, newPebble(t)) })
+}
+
+// foldNow folds the old imports of a domain.
+func (r *rig) foldNow(inc store.Incarnation) {
+	r.t.Helper()
+	err := job.Enqueue(ctx, r.store, job.Work{Kind: profile.FoldKind, ID: profile.FoldKind, Incarnation: inc, Arrived: r.clock.now().UnixMicro()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.idle()
 }
