@@ -31,6 +31,8 @@ type Config struct {
 	Log    *slog.Logger
 
 	Upload upload.Config
+	// Room tells how much of the disk is free; nil is enough.
+	Room   upload.Room
 	Job    *job.Runner // settings only, or nil; the node fills in the rest
 	Server server.Config
 
@@ -81,7 +83,7 @@ func Start(c Config) (*Node, error) {
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now}
 	n.Uploads = &upload.Service{
 		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Sealer: sealer, Now: c.Now, Log: c.Log,
-		Wake: n.runner.Wake, Config: c.Upload,
+		Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Domains.Stats = n.Profiles.Stats
 	n.Domains.OnDelete = func(inc store.Incarnation) {

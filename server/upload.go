@@ -110,6 +110,9 @@ func (s *Server) uploadFault(err error) error {
 	case errors.Is(err, upload.ErrTooLarge):
 		return tooLarge(s.Uploads.FileLimit())
 	}
+	if errors.Is(err, upload.ErrNoRoom) {
+		return s3Fault(http.StatusInsufficientStorage, "InsufficientStorage", "The server's disk is nearly full and takes no files until there is room. Nothing of what was stored before is lost; try again later, or tell the operator.")
+	}
 	if cut, ok := errors.AsType[*cutError](err); ok {
 		return s3Fault(http.StatusBadRequest, "IncompleteBody", cut.Error())
 	}

@@ -336,7 +336,7 @@ func (w *work) join(ctx context.Context, read *readResult) error {
 	bt := &batch{buckets: make([][]byte, read.Buckets)}
 	size := 0
 	flush := func() error {
-		err := out.take(bt)
+		err := out.take(ctx, bt)
 		for i := range bt.buckets {
 			bt.buckets[i] = bt.buckets[i][:0]
 		}

@@ -269,7 +269,7 @@ func (w *work) pump(ctx context.Context, sp *splitter, b *bound, encoding string
 		<-bt.done
 		err := ctx.Err()
 		if err == nil {
-			err = out.take(bt)
+			err = out.take(ctx, bt)
 		}
 		if err != nil {
 			cancel(err)
@@ -538,6 +538,8 @@ type sinks struct {
 	names   []string
 	rejects *rejectWriter
 	quiet   bool
+	// untilRoom is how many bytes may be taken before the room is looked at again.
+	untilRoom int
 }
 
 func (w *work) newSinks(p *partition, quiet bool) *sinks {
@@ -549,7 +551,13 @@ func (w *work) newSinks(p *partition, quiet bool) *sinks {
 }
 
 // take takes in a batch.
-func (s *sinks) take(bt *batch) error {
+func (s *sinks) take(ctx context.Context, bt *batch) error {
+	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 && s.blobs != nil {
+		if err := s.w.waitForRoom(ctx); err != nil {
+			return err
+		}
+		s.untilRoom = roomEvery
+	}
 	if !s.quiet {
 		for i := range bt.rejects {
 			r := &bt.rejects[i]

@@ -43,7 +43,11 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 				if ctx.Err() != nil {
 					continue
 				}
-				out, err := b.resolve(ctx, bucket)
+				err := w.waitForRoom(ctx)
+				var out *outcome
+				if err == nil {
+					out, err = b.resolve(ctx, bucket)
+				}
 				if err != nil {
 					cancel(err)
 					continue

@@ -128,7 +128,7 @@ func (s *Service) ReceivePart(ctx context.Context, domainName, id string, key bl
 	}
 	// What has arrived is kept even when the client is gone.
 	ctx = context.WithoutCancel(ctx)
-	body = io.LimitReader(body, p.Length-p.Offset+1) // one more shows a body that is too long
+	body = io.LimitReader(&roomReader{r: body, s: s}, p.Length-p.Offset+1) // one more shows a body that is too long
 	for {
 		n, bodyErr, err := s.receiveSegment(ctx, rec, id, key, p, body, verify)
 		if err != nil {
@@ -157,6 +157,9 @@ func (s *Service) receiveSegment(ctx context.Context, rec *domain.Record, id str
 	}
 	tee := &sinkError{w: w}
 	n, bodyErr = io.CopyBuffer(struct{ io.Writer }{tee}, step, make([]byte, 256<<10))
+	if isFull(tee.err) {
+		return n, nil, ErrNoRoom
+	}
 	if tee.err != nil {
 		return n, nil, tee.err
 	}

@@ -35,6 +35,8 @@ type Service struct {
 	Sealer  *access.Sealer
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Room tells how much of the disk is free; nil is enough.
+	Room Room
 	// Wake is told when a job waits for its turn.
 	Wake func()
 	// Background runs a function until it returns or the node stops.
@@ -57,6 +59,7 @@ type Config struct {
 	Workers       int           // [number of cores]
 	BatchBytes    int           // of the file per unit of parallel reading [256 KiB]
 	StrictAWS     bool          // read files and judge them as AWS does
+	RoomPollEvery time.Duration // how soon it is noticed that a full disk has room again [1 s]
 	StopPollEvery time.Duration // how soon a stop by another node is noticed [500 ms]
 }
 
@@ -193,7 +196,10 @@ func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key bl
 	if limit > 0 {
 		body = io.LimitReader(body, limit+1)
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, body, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, &roomReader{r: body, s: s}, make([]byte, 256<<10))
+	if isFull(err) {
+		return "", ErrNoRoom
+	}
 	if err != nil {
 		return "", fmt.Errorf("receive a file: %w", err)
 	}
@@ -399,6 +405,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	out.FoldedAt = wireTime(j.FoldedAt)
 	stage, percent := j.stage(read, len(runs))
+	if p, ok := s.progress.Load(j.ID); ok && p.(*progress).paused.Load() && !j.Final {
+		stage = "paused: the server's disk is nearly full"
+	}
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
 		rows := p.(*progress).rows.Load()
 		out.RowsRead, percent = &rows, int32(40*p.(*progress).bytes.Load()/j.File.Size)

@@ -32,6 +32,7 @@ func (e *invalid) Error() string { return e.reason }
 // progress is what this node knows of a job it works on.
 type progress struct {
 	rows, bytes atomic.Int64
+	paused      atomic.Bool // because the disk is full
 	stop        func()
 }
 
@@ -125,8 +126,35 @@ func (s *Service) Run(ctx context.Context, t *job.Task) error {
 	s.progress.Store(t.ID, w.progress)
 	defer s.progress.Delete(t.ID)
 
+	// A full disk is no failure: the work goes on when there is room.
+	for {
+		err := w.toTheEnd(ctx, runCtx, cancel)
+		if !isFull(err) {
+			return err
+		}
+		w.Log.Warn("the disk is full", "job", w.job.ID, "error", err)
+		if err := w.waitForRoom(ctx); err != nil {
+			return err
+		}
+		select { // the system may say that there is room and still refuse
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+		if err := w.reload(ctx); err != nil {
+			return err
+		}
+		w.attempt = randomName()[:8]
+	}
+}
+
+// toTheEnd takes the work through all stages that are left.
+func (w *work) toTheEnd(ctx, runCtx context.Context, cancel context.CancelCauseFunc) error {
 	if w.job.Status == api.UploadJobStatusInProgress && !w.job.Applying {
 		err := w.decide(runCtx, cancel)
+		if isFull(err) && context.Cause(runCtx) == nil {
+			return err
+		}
 		if cause := context.Cause(runCtx); cause != nil && err != nil {
 			err = cause
 		}
@@ -220,6 +248,9 @@ func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error
 	watcher.Go(func() { w.watch(watchCtx, cancel, name) })
 
 	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	if err := w.waitForRoom(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -339,6 +370,9 @@ func (w *work) finish(ctx context.Context) error {
 		return err
 	}
 	w.prepare()
+	if err := w.waitForRoom(ctx); err != nil {
+		return err
+	}
 	start := time.Now()
 	err = w.apply(ctx, runs)
 	w.took.apply = time.Since(start)

@@ -20,11 +20,28 @@ import (
 const tmpDir = ".tmp"
 
 // Store is the engine. Make it with Open.
-type Store struct{ dir string }
+type Store struct {
+	dir  string
+	hook Hook
+}
+
+// Hook is asked before every operation on files that changes something: "create", "write", "sync", "rename", "sync folder",
+// "remove". Its error is returned in the place of the operation's. For tests of what a failing disk does.
+type Hook func(op, path string) error
+
+func (h Hook) ask(op, path string) error {
+	if h == nil {
+		return nil
+	}
+	return h(op, path)
+}
 
 // Open opens or creates the folder.
-func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir}
+func Open(dir string) (*Store, error) { return OpenWith(dir, nil) }
+
+// OpenWith is Open with a hook.
+func OpenWith(dir string, hook Hook) (*Store, error) {
+	s := &Store{dir: dir, hook: hook}
 	if err := s.clearTmp(); err != nil {
 		return nil, err
 	}
@@ -57,12 +74,15 @@ func (s *Store) create(ctx context.Context, name string, key blob.Key, durable b
 	if err := errors.Join(ctx.Err(), blob.CheckName(name)); err != nil {
 		return nil, err
 	}
+	if err := s.hook.ask("create", name); err != nil {
+		return nil, fmt.Errorf("create a blob: %w", err)
+	}
 	f, err := os.CreateTemp(filepath.Join(s.dir, tmpDir), "blob-*")
 	if err != nil {
 		return nil, fmt.Errorf("create a blob: %w", err)
 	}
 	w := &writer{s: s, ctx: ctx, name: name, file: f, durable: durable}
-	w.sealed, err = blob.Seal(f, key)
+	w.sealed, err = blob.Seal(hooked{w}, key)
 	if err != nil {
 		w.Abort()
 		return nil, err
@@ -89,6 +109,16 @@ func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.sealed.Write(p)
 	w.size += int64(n)
 	return n, err
+}
+
+// hooked writes to the file of a writer.
+type hooked struct{ w *writer }
+
+func (h hooked) Write(p []byte) (int, error) {
+	if err := h.w.s.hook.ask("write", h.w.name); err != nil {
+		return 0, err
+	}
+	return h.w.file.Write(p)
 }
 
 func (w *writer) Abort() {
@@ -120,6 +150,9 @@ func (w *writer) commit() (blob.Info, error) {
 		return blob.Info{}, err
 	}
 	if w.durable {
+		if err := w.s.hook.ask("sync", w.name); err != nil {
+			return blob.Info{}, err
+		}
 		if err := w.file.Sync(); err != nil {
 			return blob.Info{}, err
 		}
@@ -132,13 +165,16 @@ func (w *writer) commit() (blob.Info, error) {
 	if err := w.s.mkdir(filepath.Dir(path)); err != nil {
 		return blob.Info{}, err
 	}
+	if err := w.s.hook.ask("rename", w.name); err != nil {
+		return blob.Info{}, err
+	}
 	if err := os.Rename(w.file.Name(), path); err != nil {
 		return blob.Info{}, err
 	}
 	w.done = true
 	err = w.file.Close()
 	if w.durable {
-		err = errors.Join(err, syncDir(filepath.Dir(path)))
+		err = errors.Join(err, w.s.hook.ask("sync folder", w.name), syncDir(filepath.Dir(path)))
 	}
 	if err != nil {
 		return blob.Info{}, err
@@ -203,6 +239,9 @@ type reader struct {
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := errors.Join(ctx.Err(), blob.CheckName(name)); err != nil {
 		return err
+	}
+	if err := s.hook.ask("remove", name); err != nil {
+		return fmt.Errorf("delete a blob: %w", err)
 	}
 	path := s.path(name)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

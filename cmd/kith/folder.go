@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
+	"golang.org/x/sys/unix"
 
 	"kith/access"
 	"kith/blob"
@@ -100,6 +101,15 @@ func (g *gatedBlobs) Delete(ctx context.Context, name string) error {
 	g.gate.RLock()
 	defer g.gate.RUnlock()
 	return g.Store.Delete(ctx, name)
+}
+
+// room tells how much of the disk that holds the folder is free.
+func (f *folder) room() (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(f.dir, &st); err != nil {
+		return 0, 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }
 
 // backup copies the folder into dir while it is in use: the store's checkpoint, then the blobs, then the master key.

@@ -126,7 +126,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	}
 	p.node, err = node.Start(node.Config{
 		Store: p.folder.store, Blobs: p.folder.blobs, Master: p.folder.master, Owner: p.folder.owner, Log: log,
-		Backup: p.folder.backup,
+		Backup: p.folder.backup, Room: p.folder.room,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,

@@ -142,7 +142,7 @@ func TestFiftyJobsOfTheSameCustomers(t *testing.T) {
 func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 	first, second := sampleFile(t, 3000, 1), sampleFile(t, 2000, 2)
 	bad := strings.Replace(second, "\n", "\ntoo,few\n\"open,quote\n", 3) + ",,,,,,,,,,,,,,,\n"
-	type result struct{ a, b, dump, rejects string }
+	type result struct{ a, b, dump, rejects, undone string }
 	importAll := func(t *testing.T, st store.Store, c upload.Config, restarts bool) (res result) {
 		r := newRig(t, st, c)
 		r.domain("d")
@@ -168,6 +168,15 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 		}
 		slices.Sort(lines)
 		res.rejects = strings.Join(lines, "\n")
+		if restarts {
+			if _, err := r.undo("d", a); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(rand.IntN(4)) * time.Millisecond)
+			r.restart()
+		}
+		r.undone("d", a)
+		res.undone = hash(r.dump("d"))
 		return res
 	}
 	want := importAll(t, mem.New(), upload.Config{}, false)

@@ -37,6 +37,7 @@ type rig struct {
 	blobs  blob.Store
 	clock  *clock
 	config upload.Config
+	room   upload.Room
 	server server.Config
 	log    *strings.Builder
 	logMu  sync.Mutex
@@ -63,11 +64,17 @@ func (c *clock) add(d time.Duration) {
 
 func newRig(t *testing.T, st store.Store, config upload.Config) *rig {
 	t.Helper()
-	blobs, err := disk.Open(t.TempDir())
+	return newRigOn(t, st, config, nil, nil)
+}
+
+// newRigOn is newRig with a hook below the blobs and a disk that may be full.
+func newRigOn(t *testing.T, st store.Store, config upload.Config, hook disk.Hook, room upload.Room) *rig {
+	t.Helper()
+	blobs, err := disk.OpenWith(t.TempDir(), hook)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: config, log: &strings.Builder{}}
+	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: config, room: room, log: &strings.Builder{}}
 	r.start()
 	t.Cleanup(func() {
 		r.Stop()
@@ -103,7 +110,7 @@ func (r *rig) logText() string {
 func (r *rig) start() {
 	r.t.Helper()
 	n, err := node.Start(node.Config{
-		Store: r.store, Blobs: r.blobs, Master: make([]byte, 32), Owner: "node-1", Now: r.clock.now, Upload: r.config, Server: r.server,
+		Store: r.store, Blobs: r.blobs, Master: make([]byte, 32), Owner: "node-1", Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)),
 		Job: &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond},
 	})
@@ -167,13 +174,19 @@ func (r *rig) uploaded(domain string, s spec, file io.Reader) string {
 
 func (r *rig) put(domain, id string, file io.Reader) {
 	r.t.Helper()
+	if err := r.tryPut(domain, id, file); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) tryPut(domain, id string, file io.Reader) error {
+	r.t.Helper()
 	path, err := r.Uploads.GetUploadJobPath(upload.WithBaseURL(ctx, "http://h"), &api.GetUploadJobPathRequest{DomainName: &domain, JobId: &id})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.Uploads.ReceiveFile(ctx, domain, id, decodeKey(r.t, *path.ClientToken), file, func() error { return nil }); err != nil {
-		r.t.Fatal(err)
-	}
+	_, err = r.Uploads.ReceiveFile(ctx, domain, id, decodeKey(r.t, *path.ClientToken), file, func() error { return nil })
+	return err
 }
 
 func (r *rig) startJob(domain, id string) error {

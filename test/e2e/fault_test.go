@@ -1,0 +1,222 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"kith/api"
+	"kith/store"
+	"kith/store/mem"
+	"kith/store/pebble"
+	"kith/upload"
+)
+
+var errDisk = errors.New("injected: input/output error")
+
+// disturbed imports a file, and the same again, on a disk whose operations op fails as it likes, and compares what comes out
+// with an undisturbed run.
+func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) error) {
+	t.Helper()
+	file := sampleFile(t, rows, 11)
+	config := upload.Config{BucketBytes: 64 << 10, MemoryBytes: 1}
+	calm := newRig(t, mem.New(), config)
+	calm.domain("d")
+	want := []string{outcome(calm.run("d", sampleSpec, file)), hash(calm.dump("d")), outcome(calm.run("d", sampleSpec, file)), hash(calm.dump("d"))}
+
+	var armed atomic.Bool
+	r := newRigOn(t, st, config, func(name, path string) error {
+		if !armed.Load() {
+			return nil
+		}
+		return op(name, path)
+	}, nil)
+	r.domain("d")
+	var got []string
+	for range 2 {
+		id := r.uploaded("d", sampleSpec, strings.NewReader(file))
+		armed.Store(true)
+		before := hash(r.dump("d"))
+		if err := r.startJob("d", id); err != nil {
+			t.Fatal(err)
+		}
+		j := r.wait("d", id)
+		armed.Store(false)
+		if j.StatusReason != nil && *j.StatusReason == api.StatusReasonInternalFailure {
+			if hash(r.dump("d")) != before || api.Val(r.details("d", id).Reason) == "" {
+				t.Fatal("a failed job changed profiles, or does not say why it failed")
+			}
+			return
+		}
+		got = append(got, outcome(j), hash(r.dump("d")))
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("%v, undisturbed %v", got, want)
+	}
+}
+
+// Each kind of operation below the blobs fails once, at several moments.
+func TestDiskFaultsBelowBlobs(t *testing.T) {
+	for _, kind := range []string{"create", "write", "sync", "rename", "sync folder"} {
+		for _, at := range []int64{1, 2, 3, 5, 8, 13} {
+			t.Run(fmt.Sprintf("%s %d", kind, at), func(t *testing.T) {
+				var n atomic.Int64
+				disturbed(t, mem.New(), 3000, func(op, _ string) error {
+					if op == kind && n.Add(1) == at {
+						return errDisk
+					}
+					return nil
+				})
+			})
+		}
+	}
+	t.Run("for good", func(t *testing.T) {
+		disturbed(t, mem.New(), 3000, func(op, _ string) error {
+			if op == "sync" {
+				return errDisk
+			}
+			return nil
+		})
+	})
+}
+
+// Tables of the embedded store fail to be written or synced once. The log is left alone: when that fails the process ends, which
+// the kill tests cover.
+func TestDiskFaultsBelowPebble(t *testing.T) {
+	for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpLink} {
+		for _, at := range []int64{1, 2} {
+			t.Run(fmt.Sprintf("%d at %d", kind, at), func(t *testing.T) {
+				var n atomic.Int64
+				var armed atomic.Bool
+				inj := errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if armed.Load() && op.Kind == kind && strings.Contains(op.Path, "/ingest/") && n.Add(1) == at {
+						return errDisk
+					}
+					return nil
+				})
+				st, err := pebble.Open(t.TempDir()+"/db", pebble.Options{FS: errorfs.Wrap(vfs.Default, inj)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				armed.Store(true)
+				disturbed(t, st, 12_000, func(string, string) error { return nil })
+				if n.Load() == 0 {
+					t.Fatal("nothing was injected")
+				}
+			})
+		}
+	}
+}
+
+// What is scratch may be lost by a power failure between the stages: it is made again from the uploaded file.
+func TestLostScratchIsMadeAgain(t *testing.T) {
+	for _, kind := range []string{"spill", "rows"} {
+		t.Run(kind, func(t *testing.T) {
+			onEngines(t, func(t *testing.T, st store.Store) {
+				var lost atomic.Int64
+				var r *rig
+				hook := func(op, path string) error {
+					// When the first durable blob of a later stage is written, what the earlier stage left is gone.
+					if after := map[string]string{"spill": "/run-", "rows": "/rows-"}[kind]; op == "rename" && strings.Contains(path, after) && lost.Load() < 2 {
+						for info, err := range r.blobs.List(ctx, "") {
+							if err == nil && strings.Contains(info.Name, "/"+kind+"-") {
+								if r.blobs.Delete(ctx, info.Name) == nil {
+									lost.Add(1)
+								}
+							}
+						}
+					}
+					return nil
+				}
+				r = newRigOn(t, st, upload.Config{BucketBytes: 32 << 10, MemoryBytes: 1}, hook, nil)
+				file := sampleFile(t, 3000, 12)
+				r.domain("want")
+				want := r.run("want", sampleSpec, file)
+				again := r.run("want", sampleSpec, file)
+				lost.Store(0)
+				r.domain("d")
+				r.expect(r.run("d", sampleSpec, file), outcome(want))
+				r.expect(r.run("d", sampleSpec, file), outcome(again))
+				if lost.Load() == 0 || !strings.Contains(r.logText(), "the file is read again") {
+					t.Fatal("nothing was lost")
+				}
+				if hash(r.dump("d")) != hash(r.dump("want")) {
+					t.Fatal("the profiles differ")
+				}
+			})
+		})
+	}
+}
+
+// Below five percent of free space imports pause and files are refused; both go on when there is room.
+func TestFullDiskPauses(t *testing.T) {
+	var free atomic.Int64
+	free.Store(100)
+	room := func() (int64, int64, error) { return free.Load(), 100, nil }
+	r := newRigOn(t, newPebble(t), upload.Config{BucketBytes: 32 << 10, MemoryBytes: 1, RoomPollEvery: time.Millisecond}, nil, room)
+	r.domain("d")
+	file := sampleFile(t, 3000, 13)
+	id := r.uploaded("d", sampleSpec, strings.NewReader(file))
+	free.Store(4)
+	other, err := r.Uploads.CreateUploadJob(ctx, sampleSpec.request("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.tryPut("d", *other.JobId, strings.NewReader(file)); !errors.Is(err, upload.ErrNoRoom) {
+		t.Fatalf("a file was taken on a full disk: %v", err)
+	}
+	if err := r.startJob("d", id); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(*r.details("d", id).Stage, "paused"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the import does not pause: %s", *r.details("d", id).Stage)
+		}
+	}
+	if got := outcome(r.get("d", id)); got != "IN_PROGRESS 0/0/0" {
+		t.Fatal(got)
+	}
+	free.Store(50)
+	if got := outcome(r.wait("d", id)); !strings.HasPrefix(got, "SUCCEEDED") {
+		t.Fatal(got)
+	}
+	if err := r.tryPut("d", *other.JobId, strings.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+	// A paused import can be stopped.
+	free.Store(1)
+	if err := r.startJob("d", *other.JobId); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(*r.details("d", *other.JobId).Stage, "paused") {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := r.Uploads.StopUploadJob(ctx, &api.StopUploadJobRequest{DomainName: api.Ptr("d"), JobId: other.JobId}); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(90)
+	r.expect(r.wait("d", *other.JobId), "STOPPED 0/0/0")
+}
+
+// A write that the system refuses for want of space is no failure: the import waits and ends as if nothing had been.
+func TestNoSpaceIsNoFailure(t *testing.T) {
+	var n atomic.Int64
+	disturbed(t, mem.New(), 3000, func(op, _ string) error {
+		if k := n.Add(1); op == "write" && k > 20 && k < 24 {
+			return &wrapped{syscall.ENOSPC}
+		}
+		return nil
+	})
+}
+
+type wrapped struct{ err error }
+
+func (w *wrapped) Error() string { return "injected: " + w.err.Error() }
+func (w *wrapped) Unwrap() error { return w.err }
