@@ -103,19 +103,20 @@ func (t *Text) decompress(r **bufio.Reader, strict bool) error {
 		return err
 	}
 	var plain io.Reader
+	from := &source{r: *r}
 	switch {
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		t.Compression = "gzip"
-		z, err := gzip.NewReader(*r)
+		z, err := gzip.NewReader(from)
 		if err != nil {
-			return damagedFile("gzip", err)
+			return from.explain("gzip", err)
 		}
 		plain = z
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
 		t.Compression = "zstd"
-		z, err := zstd.NewReader(*r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow))
+		z, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
-			return damagedFile("zstd", err)
+			return from.explain("zstd", err)
 		}
 		t.close = z.Close
 		plain = z
@@ -130,45 +131,48 @@ func (t *Text) decompress(r **bufio.Reader, strict bool) error {
 		t.Close()
 		return &invalid{"strict-compressed", "The file is compressed and must not be; the server runs with --strict-aws."}
 	}
-	*r = bufio.NewReaderSize(&decompressed{plain, t.Compression}, detectBytes)
+	*r = bufio.NewReaderSize(&decompressed{plain, from, t.Compression}, detectBytes)
 	return nil
+}
+
+// source remembers how reading the compressed data itself failed, if it did.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
 }
 
 // decompressed tells the faults of the compressed data apart from those of reading it.
 type decompressed struct {
 	io.Reader
+	from *source
 	kind string
 }
 
 func (d *decompressed) Read(p []byte) (int, error) {
 	n, err := d.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = damagedFile(d.kind, err)
+		err = d.from.explain(d.kind, err)
 	}
 	return n, err
 }
 
-// damagedFile says that compressed data can't be read. An error of the store below is passed on as it is.
-func damagedFile(kind string, err error) error {
+// explain says that compressed data can't be read, unless it could not be got at all.
+func (s *source) explain(kind string, err error) error {
 	switch {
+	case s.err != nil:
+		return s.err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return &invalid{"file-window", fmt.Sprintf("The zstd file needs a window of more than %d MiB. Compress it again without --ultra or --long.", zstdWindow>>20)}
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader),
-		strings.HasPrefix(err.Error(), "flate:"), isZstd(err):
-		return &invalid{"file-damaged", fmt.Sprintf("The %s data of the file is damaged or ends too early. Compress and upload it again.", kind)}
 	}
-	return err
-}
-
-func isZstd(err error) bool {
-	for _, e := range []error{zstd.ErrReservedBlockType, zstd.ErrCompressedSizeTooBig, zstd.ErrBlockTooSmall, zstd.ErrUnexpectedBlockSize,
-		zstd.ErrMagicMismatch, zstd.ErrWindowSizeTooSmall, zstd.ErrUnknownDictionary, zstd.ErrFrameSizeExceeded, zstd.ErrFrameSizeMismatch,
-		zstd.ErrCRCMismatch, zstd.ErrDecoderSizeExceeded} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return &invalid{"file-damaged", fmt.Sprintf("The %s data of the file is damaged or ends too early. Compress and upload it again.", kind)}
 }
 
 // detect names the encoding of a file by its first bytes, and returns its decoder unless it is UTF-8.

@@ -1,0 +1,179 @@
+package upload
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"kith/api"
+	"kith/blob"
+	"kith/domain"
+	"kith/profile"
+)
+
+// Whatever a file holds, its text is found or refused with a reason for the customer, and what is UTF-8 comes through as it is.
+func FuzzOpenText(f *testing.F) {
+	var gz, zs bytes.Buffer
+	g := gzip.NewWriter(&gz)
+	_, _ = g.Write([]byte("id,name\n1,x\n"))
+	_ = g.Close()
+	z, _ := zstd.NewWriter(&zs)
+	_, _ = z.Write([]byte("id,name\n1,x\n"))
+	_ = z.Close()
+	for _, seed := range []string{"", "id\n1\n", "\xef\xbb\xbfid\n", "\xff\xfei\x00d\x00", "\xfe\xff\x00i\x00d", "i\x00d\x00\n\x00", "M\xfcller\n", "a\rb\r", "PK\x03\x04", gz.String(), zs.String(), gz.String()[:20]} {
+		f.Add([]byte(seed), true)
+		f.Add([]byte(seed), false)
+	}
+	f.Fuzz(func(t *testing.T, file []byte, strict bool) {
+		text, err := OpenText(bytes.NewReader(file), strict)
+		var bad *invalid
+		if err != nil {
+			if !errors.As(err, &bad) || len(bad.reason) < 20 {
+				t.Fatalf("%v is no reason", err)
+			}
+			return
+		}
+		defer text.Close()
+		got, err := io.ReadAll(io.LimitReader(text, 64<<20))
+		if err != nil && !errors.As(err, &bad) {
+			t.Fatalf("%v is no reason", err)
+		}
+		if text.Compression != "" {
+			return
+		}
+		if text.Encoding != "UTF-8" && !utf8.Valid(got) {
+			t.Fatalf("%s did not become UTF-8", text.Encoding)
+		}
+		if text.Encoding == "UTF-8" {
+			want := bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
+			if text.LineEnd == "CR" && !strict {
+				want = bytes.ReplaceAll(want, []byte("\r"), []byte("\n"))
+			}
+			if !bytes.Equal(got, want) {
+				t.Fatalf("%q became %q", file, got)
+			}
+		}
+	})
+}
+
+// A frame that is damaged in any way is refused, and one that is sound comes back as it was.
+func FuzzFrame(f *testing.F) {
+	var keys keyList
+	keys.add(0, []byte("k"))
+	keys.add(3, []byte("value"))
+	f.Add(appendFrame(nil, &frame{rows: 1, first: 7, key: []byte("k"), keys: keys.appendTo(nil), body: []byte("body")}))
+	f.Add(appendFrame(nil, &frame{rows: 3, first: 300, more: []byte{1, 2}, key: []byte("k"), keys: keys.appendTo(nil)}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fr, n, err := parseFrame(b)
+		if err != nil {
+			return
+		}
+		again, _, err := parseFrame(appendFrame(nil, &fr))
+		if err != nil || !reflect.DeepEqual(again, fr) {
+			t.Fatalf("%+v came back as %+v, %v", fr, again, err)
+		}
+		if rows, first := frameRow(b[:n]); rows != fr.rows || first != fr.first || !bytes.Equal(frameKey(b[:n]), fr.key) {
+			t.Fatal("the short cuts read something else")
+		}
+		count := int64(0)
+		if fr.rows < 1<<16 {
+			fr.eachRow(func(int64) { count++ })
+			if count != fr.rows {
+				t.Fatalf("%d rows, want %d", count, fr.rows)
+			}
+		}
+		fr.eachKey(func(int, []byte) {})
+	})
+}
+
+type plainBlob struct{ *bytes.Reader }
+
+func (p plainBlob) Close() error { return nil }
+func (p plainBlob) Stream(off int64) io.Reader {
+	return io.NewSectionReader(p.Reader, off, p.Size()-off)
+}
+
+var _ blob.Reader = plainBlob{}
+
+// Damaged runs end in an error, never in a panic or without end.
+func FuzzRun(f *testing.F) {
+	f.Add([]byte("\x00\x03abc\x01\x05\x02\x01d\x02\x06"), false)
+	f.Add([]byte("\x01\x05\x03xyz\x02\x09\x00"), true)
+	f.Fuzz(func(t *testing.T, b []byte, rows bool) {
+		w := &work{job: &Job{Time: 1}}
+		r := runBlob{plainBlob{bytes.NewReader(b)}, 3}
+		n := 0
+		if rows {
+			for _, err := range merge([]*rowCursor{{who: w.newWho(r, section{0, int64(len(b))}), body: true}}) {
+				if n++; err != nil || n > len(b) {
+					break
+				}
+			}
+		} else {
+			for _, err := range merge([]*indexCursor{{who: w.newWho(r, section{0, int64(len(b))})}}) {
+				if n++; err != nil || n > len(b) {
+					break
+				}
+			}
+		}
+		if n > len(b) {
+			t.Fatal("more entries than bytes")
+		}
+	})
+}
+
+// The keys that reading computes from a row are those that the profile computes from the values.
+func FuzzKeyPlanAgainstProfile(f *testing.F) {
+	f.Add("Ann", "Q", "Lee", "a@X.com", "+1 206 555 0100", "gold")
+	f.Add(" ", "", "Łoś", " ", "x", "\u2003")
+	own := []domain.Key{{Name: "attribute:Attributes.tier:STRING", Parts: []domain.KeyPart{{Attribute: "Attributes.tier", ContentType: "STRING"}}},
+		{Name: "two", Parts: []domain.KeyPart{{Attribute: "LastName", ContentType: "NAME"}, {Attribute: "PhoneNumber", ContentType: "PHONE_NUMBER"}}}}
+	fields := map[string]api.ObjectTypeField{}
+	for label, target := range map[string]string{"f": "FirstName", "m": "MiddleName", "l": "LastName", "e": "EmailAddress", "p": "PhoneNumber", "h": "HomePhoneNumber", "t": "Attributes.tier", "id": "AccountNumber"} {
+		fields[label] = api.ObjectTypeField{Source: api.Ptr("_source." + label), Target: api.Ptr("_profile." + target)}
+	}
+	m, err := compile(fields, "id")
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := m.bind([]string{"f", "m", "l", "e", "p", "h", "t", "id"}, false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	w := &work{m: m, rec: &domain.Record{Keys: own}, job: &Job{Time: 1}}
+	w.prepare()
+	f.Fuzz(func(t *testing.T, first, middle, last, mail, phone, tier string) {
+		row := []string{first, middle, last, mail, phone, phone, tier, "id1"}
+		for _, c := range row {
+			if strings.ContainsAny(c, ",\"\r\n\x00") || !utf8.ValidString(c) || len(c) > 200 {
+				return
+			}
+		}
+		mp := &mapper{bound: b, plan: newKeyPlan(b, own), delim: ',', part: newPartition(1, nil)}
+		bt := &batch{buckets: make([][]byte, 1)}
+		if rej := mp.record(bt, batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
+			t.Fatalf("%+v", rej)
+		}
+		fr, _, err := parseFrame(bt.buckets[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := map[string]bool{}, map[string]bool{}
+		fr.eachKey(func(family int, value []byte) { got[w.families[family]+"="+string(value)] = true })
+		values, err := profile.DecodeValues(fr.body, profile.Stamp{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		profile.Keys(values, own, func(name, value string) { want[name+"="+value] = true })
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("reading found %v, the profile has %v", got, want)
+		}
+	})
+}
