@@ -1,7 +1,7 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv lint fuzz bench cover clean
+.PHONY: help build generate test race venv lint torture fuzz bench cover clean
 
 help:       ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -33,6 +33,10 @@ lint:       ## formatting, vet, package comments, import rule
 	$(GO) vet ./...
 	$(GO) test ./internal/lint
 
+TORTURE ?= 1000
+torture:    ## import while the server is killed TORTURE times, and all tests of failing disks
+	KITH_TORTURE=$(TORTURE) $(GO) test ./test/e2e -run 'KillDuring|Fault|Lost|Full|NoSpace|HoweverItRuns' -v -timeout 90m
+
 FUZZTIME ?= 30s
 fuzz:       ## every fuzz target for FUZZTIME
 	@for p in $$($(GO) list ./...); do \
@@ -41,9 +45,9 @@ fuzz:       ## every fuzz target for FUZZTIME
 	  done; \
 	done
 
-BENCHROWS ?= 1000000
-bench:      ## rows per second and peak memory of an import; BENCHROWS rows
-	$(GO) run ./test/bench -rows $(BENCHROWS)
+BENCHFLAGS ?=
+bench:      ## imports against PostgreSQL, memory, uploads and searches; BENCHFLAGS, such as "-rows 500000 -big 0"
+	$(GO) run ./test/bench $(BENCHFLAGS)
 
 clean:      ## remove what the targets made
 	rm -rf bin .venv data

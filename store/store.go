@@ -26,6 +26,8 @@ var (
 	ErrLocked = errors.New("the data folder is in use by another process")
 	// ErrFormat says that the data was written by a newer version of the program.
 	ErrFormat = errors.New("the data folder was written by a newer version")
+	// ErrOldFormat says that the data was written by an older version of the program, which this one can't read.
+	ErrOldFormat = errors.New("the data folder was written by an older version")
 )
 
 // The limits come from the weakest engine, a Cassandra-compatible cluster: a key there is at most 64 KiB, and a mutation at

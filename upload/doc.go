@@ -1,14 +1,18 @@
 // Package upload owns upload jobs: from CreateUploadJob over the uploaded CSV file to profiles.
 //
-// Operations: CreateUploadJob, GetUploadJobPath, StartUploadJob, StopUploadJob, GetUploadJob, ListUploadJobs, and the
-// additions GetUploadJobDetails and ListUploadJobRejects. Behaviour: spec/core.md section 1.
+// Operations: CreateUploadJob, GetUploadJobPath, StartUploadJob, StopUploadJob, GetUploadJob, ListUploadJobs, and the additions
+// GetUploadJobDetails, ListUploadJobRejects, ExportUploadJobRejects, DryRunUploadJob and UndoUploadJob. Behaviour: spec/core.md
+// section 1.
 //
 // An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable:
 //
-//	read     records are parsed, mapped and validated in parallel; each goes to the bucket of its unique key, bad ones to the rejects
+//	read     records are parsed, mapped and validated in parallel; each goes, with its index keys, to the bucket of its unique key,
+//	         bad ones to the rejects
 //	resolve  per bucket: rows of one key are merged in file order, the key index is probed, hits are verified against their
-//	         profiles, created / updated / rejected is decided, ids are minted; the outcome is an immutable sorted run
+//	         profiles, created / updated / rejected is decided, ids are minted; the outcome is an immutable sorted run (build.go)
 //	apply    the runs are merged and written
+//
+// A dry run is the first two without publishing; an undo is the runs once more, as deletions.
 //
 // Rows, in the job's partition of table jobs (job.Partition), all Swap rows:
 //
@@ -16,11 +20,14 @@
 //	"read"      → readResult   published once when the file has been read
 //	"run/<n>"   → runResult    published once per bucket
 //	"lease"                    of package job
+//	"partial"   → Partial      what has arrived of a file that is uploaded in parts
+//	"dry"       → dryState     the last dry run
 //
 // and in partition "upload-jobs" of the domain, a Write row per job, newest first: inverted creation time + job id.
 //
-// Blobs, all sealed with the job's client token: <incarnation>/<job>/file-*, spill-*, run-*, rejects-*. Each attempt writes
-// under names of its own; what is published names the blobs that count.
+// Blobs, all sealed with the job's client token: <incarnation>/<job>/file-*, spill-*, run-*, rows-*, ambiguous-*, rejects-*.
+// Each attempt writes under names of its own; what is published names the blobs that count. Spills and rows are scratch: they
+// may be gone after a power failure, and are made again from the file.
 //
 // Invariants:
 //

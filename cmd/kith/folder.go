@@ -52,6 +52,9 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 	if errors.Is(err, store.ErrFormat) {
 		return nil, fmt.Errorf("the data folder %s was written by a newer kith; use that version, or restore a backup made by this one (%w)", dir, err)
 	}
+	if errors.Is(err, store.ErrOldFormat) {
+		return nil, fmt.Errorf("the data folder %s was written by an older kith, and this one can't read it (%w); keep using that version, or import your files into a new folder", dir, err)
+	}
 	if err != nil {
 		return nil, err
 	}

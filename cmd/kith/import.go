@@ -307,7 +307,7 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 	fmt.Fprintf(out, "%s: %d created, %d updated, %d failed", job.Status, created, updated, failed)
 	if job.CompletedAt != nil && details.StartedAt != nil {
 		took := job.CompletedAt.Sub(details.StartedAt.Time).Seconds()
-		fmt.Fprintf(out, " in %.1f s", took)
+		fmt.Fprintf(out, " in %.2f s", took)
 		if n := created + updated + failed; took > 0.1 && n > 1000 {
 			fmt.Fprintf(out, " (%.0f rows/s)", float64(n)/took)
 		}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"kith/access"
@@ -139,6 +140,12 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	p.node.Server.Registry().MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compactions_running", Help: "Compactions of the embedded store that run now."},
+			func() float64 { running, _ := p.folder.store.Pending(); return float64(running) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compaction_debt_bytes", Help: "Bytes of the embedded store that wait for a compaction."},
+			func() float64 { _, debt := p.folder.store.Pending(); return float64(debt) }),
+	)
 	if err := p.node.Access.CheckMaster(context.Background()); err != nil {
 		return errors.Join(err, listener.Close())
 	}

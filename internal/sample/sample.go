@@ -25,10 +25,19 @@ var (
 	tiers  = []string{"bronze", "silver", "gold", "platinum"}
 )
 
+// Options change what a sample is like. The zero value is the usual mix in random order.
+type Options struct {
+	InOrder bool   // customers ascend by id
+	Phones  string // "clean": all as +1…; "half": every other one as people write them; "": most of them as people write them
+}
+
 // Write writes a file of rows customers records. About one in fifty repeats an earlier customer with changed details.
-func Write(w io.Writer, rows int, seed uint64) error {
+func Write(w io.Writer, rows int, seed uint64) error { return WriteWith(w, rows, seed, Options{}) }
+
+// WriteWith is Write with options.
+func WriteWith(w io.Writer, rows int, seed uint64, o Options) error {
 	buf := bufio.NewWriterSize(w, 1<<20)
-	g := &generator{f: gofakeit.NewFaker(rand.NewPCG(seed, 0x6b697468), false), seed: uint32(seed)}
+	g := &generator{f: gofakeit.NewFaker(rand.NewPCG(seed, 0x6b697468), false), seed: uint32(seed), o: o}
 	if _, err := buf.WriteString(strings.Join(Header, ",") + "\n"); err != nil {
 		return err
 	}
@@ -45,10 +54,15 @@ func Write(w io.Writer, rows int, seed uint64) error {
 type generator struct {
 	f    *gofakeit.Faker
 	seed uint32
+	o    Options
+	n    int // phones so far
 }
 
 // id scatters consecutive numbers over the key space, so that files are not in key order.
 func (g *generator) id(n uint32) string {
+	if g.o.InOrder {
+		return fmt.Sprintf("C%010d", n)
+	}
 	x := (n ^ g.seed*2654435761) * 0x9E3779B1
 	x ^= x >> 15
 	x *= 0x85EBCA77
@@ -126,7 +140,15 @@ func (g *generator) email(first, last string, n uint32) string {
 func (g *generator) phone() string {
 	f := g.f
 	a, b, c := 201+f.IntN(780), 200+f.IntN(800), f.IntN(10000)
-	switch f.IntN(6) {
+	form := f.IntN(6)
+	g.n++
+	switch {
+	case g.o.Phones == "clean", g.o.Phones == "half" && g.n%2 == 0:
+		form = 5
+	case g.o.Phones == "half":
+		form = g.n / 2 % 3 * 3 / 2 // (…), ….…, 0044 …
+	}
+	switch form {
 	case 0:
 		return fmt.Sprintf("(%03d) %03d-%04d", a, b, c)
 	case 1:

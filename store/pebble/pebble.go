@@ -36,7 +36,8 @@ import (
 // dataFormat is the version of the key layout and of all records. History:
 //
 //	1  first
-const dataFormat = 1
+//	2  sources of imports are the job's time and the row's number; runs have a blob of decisions; blocks of 16 KiB
+const dataFormat = 2
 
 const (
 	formatFile = "KITH_FORMAT"
@@ -69,8 +70,8 @@ type Store struct {
 	runs    atomic.Uint64
 }
 
-// Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open and
-// store.ErrFormat when a newer version wrote it.
+// Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open, store.ErrFormat when
+// a newer version wrote it, and store.ErrOldFormat when an older one did whose data can't be read.
 func Open(dir string, o Options) (*Store, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -164,6 +165,9 @@ func checkFormat(fs vfs.FS, dir string) error {
 	}
 	if v > dataFormat {
 		return fmt.Errorf("%w: its data format is %d, this program knows up to %d", store.ErrFormat, v, dataFormat)
+	}
+	if v < dataFormat {
+		return fmt.Errorf("%w: its data format is %d, this program reads %d only", store.ErrOldFormat, v, dataFormat)
 	}
 	return nil
 }
@@ -508,6 +512,12 @@ func (s *Store) Checkpoint(ctx context.Context, dir string) error {
 	}
 	_, err = fmt.Fprintf(f, "%d\n", dataFormat)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Pending tells how many compactions run, and how many bytes wait for one.
+func (s *Store) Pending() (running int64, debt uint64) {
+	m := s.db.Metrics()
+	return m.Compact.NumInProgress, m.Compact.EstimatedDebt
 }
 
 // Close implements store.Store. It flushes first, so that the next start has no log to replay.

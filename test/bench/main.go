@@ -1,106 +1,189 @@
-// Command bench measures an import through the public API on the embedded engines: rows per second from StartUploadJob to the
-// end, and the peak memory of the process, for new data and for the same file again. It prints one table.
+// Command bench measures imports through the public API on the embedded engines against PostgreSQL doing the same, in one run on
+// one machine, and prints one table with ratios. See docs/performance.md for what it measured last.
 package main
 
 import (
-	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
-	"syscall"
 
 	"kith/internal/sample"
 )
 
-var result = regexp.MustCompile(`^(\S+): (\d+) created, (\d+) updated, (\d+) failed in ([0-9.]+) s`)
-
 func main() {
 	log.SetFlags(0)
-	rows := flag.Int("rows", 1_000_000, "rows of the file")
-	rounds := flag.Int("rounds", 1, "rounds; the best is shown")
+	var b bench
+	flag.IntVar(&b.rows, "rows", 2_000_000, "rows of the file that PostgreSQL imports too")
+	flag.IntVar(&b.rounds, "rounds", 3, "alternating rounds; medians are shown")
+	flag.IntVar(&b.big, "big", 10_000_000, "rows of the large file; 0 leaves it out")
+	flag.Int64Var(&b.put, "put", 2<<30, "bytes of the upload that is compared with dd; 0 leaves it out")
+	flag.StringVar(&b.dir, "dir", "", "folder for all files (default: a temporary one)")
 	flag.Parse()
-	if err := run(*rows, *rounds); err != nil {
+	if err := b.run(); err != nil {
 		log.Fatal("bench: ", err)
 	}
 }
 
-func run(rows, rounds int) error {
-	dir, err := os.MkdirTemp("", "kith-bench-")
-	if err != nil {
-		return err
+type bench struct {
+	rows, rounds, big int
+	put               int64
+	dir, kith         string
+	table             []row
+}
+
+// row is a line of the table that is printed at the end.
+type row struct{ what, kith, peer, ratio, must string }
+
+func (b *bench) add(what, kith, peer, ratio, must string) {
+	b.table = append(b.table, row{what, kith, peer, ratio, must})
+	fmt.Fprintf(os.Stderr, "%s: %s %s %s\n", what, kith, peer, ratio)
+}
+
+func (b *bench) run() error {
+	if b.dir == "" {
+		var err error
+		if b.dir, err = os.MkdirTemp("", "kith-bench-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(b.dir)
 	}
-	defer os.RemoveAll(dir)
-	binary, file := filepath.Join(dir, "kith"), filepath.Join(dir, "customers.csv")
-	if out, err := exec.Command("go", "build", "-o", binary, "kith/cmd/kith").CombinedOutput(); err != nil {
+	b.kith = filepath.Join(b.dir, "kith")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.kith, "kith/cmd/kith")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	size, err := writeFile(file, rows)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d rows × %d columns, %.1f MB, %d cores\n\n", rows, len(sample.Header), float64(size)/1e6, runtime.NumCPU())
-	fmt.Printf("| import | result | seconds | rows/s | peak memory |\n|---|---|---|---|---|\n")
-	best := map[string]line{}
-	for round := range rounds {
-		data := filepath.Join(dir, fmt.Sprint("data", round))
-		for _, what := range []string{"new", "again"} {
-			l, err := importOnce(binary, file, data)
-			if err != nil {
-				return err
-			}
-			if b, ok := best[what]; !ok || l.seconds < b.seconds {
-				best[what] = l
-			}
+	for _, part := range []func() error{b.against, b.phones, b.large, b.uploads} {
+		if err := part(); err != nil {
+			return err
 		}
 	}
-	for _, what := range []string{"new", "again"} {
-		l := best[what]
-		fmt.Printf("| %s | %s | %.1f | %.0f | %.0f MB |\n", what, l.counts, l.seconds, float64(rows)/l.seconds, l.memory)
+	fmt.Printf("%d rows × %d columns, %d cores, %s\n\n", b.rows, len(sample.Header), runtime.NumCPU(), cpu())
+	fmt.Print("| what | Kith | peer | ratio | must |\n|---|---|---|---|---|\n")
+	for _, r := range b.table {
+		fmt.Printf("| %s | %s | %s | %s | %s |\n", r.what, r.kith, r.peer, r.ratio, r.must)
 	}
 	return nil
 }
 
-type line struct {
-	counts  string
-	seconds float64
-	memory  float64 // MB
-}
-
-func importOnce(binary, file, data string) (line, error) {
-	cmd := exec.Command(binary, "import", file, "--data", data)
-	out, err := cmd.Output()
-	if err != nil {
-		return line{}, fmt.Errorf("%w: %s", err, out)
+// file writes a sample and returns its path.
+func (b *bench) file(name string, rows int, o sample.Options) (string, error) {
+	path := filepath.Join(b.dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
 	}
-	m := result.FindStringSubmatch(string(out))
-	if m == nil {
-		return line{}, fmt.Errorf("unexpected output: %s", out)
-	}
-	seconds, err := strconv.ParseFloat(m[5], 64)
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return line{strings.Join(m[2:5], "/"), seconds, float64(usage.Maxrss) / 1024}, err
-}
-
-func writeFile(path string, rows int) (int64, error) {
 	f, err := os.Create(path)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	defer f.Close()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := sample.Write(w, rows, 1); err != nil {
-		return 0, err
+	return path, errors.Join(sample.WriteWith(f, rows, 1, o), f.Close())
+}
+
+// against imports new data and the same again, Kith and PostgreSQL in turn, for both orders of the file.
+func (b *bench) against() error {
+	for _, order := range []string{"random", "key"} {
+		path, err := b.file(order+".csv", b.rows, sample.Options{InOrder: order == "key"})
+		if err != nil {
+			return err
+		}
+		rounds := b.rounds
+		if order == "key" {
+			rounds = 1
+		}
+		var kith, peer [2][]float64
+		for range rounds {
+			s, err := b.serve()
+			if err != nil {
+				return err
+			}
+			for i := range kith {
+				seconds, err := s.importFile(path)
+				if err != nil {
+					return errors.Join(err, s.stop())
+				}
+				kith[i] = append(kith[i], seconds)
+			}
+			if err := s.stop(); err != nil {
+				return err
+			}
+			times, err := b.postgres(path)
+			if errors.Is(err, errNoPeer) {
+				fmt.Fprintln(os.Stderr, err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			for i := range peer {
+				peer[i] = append(peer[i], times[i])
+			}
+		}
+		for i, what := range []string{"new data", "the same file again"} {
+			must := []string{"10 ×", "8 ×"}[i]
+			if order == "key" {
+				must = ""
+			}
+			k := float64(b.rows) / median(kith[i])
+			if peer[i] == nil {
+				b.add(what+", "+order+" order", rate(k), "no PostgreSQL here", "", must)
+				continue
+			}
+			p := float64(b.rows) / median(peer[i])
+			b.add(what+", "+order+" order", rate(k), "PostgreSQL "+rate(p), fmt.Sprintf("%.1f ×", k/p), must)
+		}
 	}
-	if err := w.Flush(); err != nil {
-		return 0, err
+	return nil
+}
+
+// phones compares clean phones with phones of which every other one is written as people do.
+func (b *bench) phones() error {
+	times := map[string][]float64{}
+	for range b.rounds {
+		for _, phones := range []string{"clean", "half"} {
+			path, err := b.file("phones-"+phones+".csv", b.rows, sample.Options{Phones: phones})
+			if err != nil {
+				return err
+			}
+			s, err := b.serve()
+			if err != nil {
+				return err
+			}
+			seconds, err := s.importFile(path)
+			if err := errors.Join(err, s.stop()); err != nil {
+				return err
+			}
+			times[phones] = append(times[phones], seconds)
+		}
 	}
-	info, err := f.Stat()
-	return info.Size(), err
+	n := float64(b.rows)
+	b.add("half of the phones as people write them", rate(n/median(times["half"])), "clean "+rate(n/median(times["clean"])),
+		fmt.Sprintf("%.0f %%", 100*median(times["clean"])/median(times["half"])), "90 %")
+	return nil
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+func rate(perSecond float64) string { return fmt.Sprintf("%.0f rows/s", perSecond) }
+
+func cpu() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.Trim(name, " \t:\n")
+		}
+	}
+	return runtime.GOARCH
 }
