@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
 
 	"kith/blob"
@@ -29,14 +30,66 @@ func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
 	if err != nil {
 		return err
 	}
-	var cursors []*rowCursor
-	for _, r := range rows {
-		for _, s := range runs[r.bucket].RowSections {
-			cursors = append(cursors, &rowCursor{who: w.newWho(r, s), body: true})
+	pivots := w.pivots(runs, 2*runtime.NumCPU())
+	for i := range len(pivots) + 1 {
+		var lo, hi *profile.ID // of the part
+		if i > 0 {
+			lo = &pivots[i-1]
+		}
+		if i < len(pivots) {
+			hi = &pivots[i]
+		}
+		var cursors []*rowCursor
+		for _, r := range rows {
+			run := runs[r.bucket]
+			for k, s := range run.RowSections {
+				if from, ok := enter(run.RowMarks[k], lo, hi); ok {
+					cursors = append(cursors, &rowCursor{who: w.newWho(r, section{from, s.To}), body: true, lo: lo, hi: hi})
+				}
+			}
+		}
+		if cursors != nil {
+			parts = append(parts, store.Run{Table: store.Profile, Rows: w.contributions(merge(cursors))})
 		}
 	}
-	parts = append(parts, store.Run{Table: store.Profile, Rows: w.contributions(merge(cursors))})
 	return w.Store.WriteRun(ctx, parts...)
+}
+
+// pivots returns ids that cut the rows of all runs into up to n parts of about the same size: one part alone would keep one core
+// busy when the others have nothing left to do.
+func (w *work) pivots(runs map[int]runResult, n int) (pivots []profile.ID) {
+	var ids []profile.ID
+	for _, run := range runs {
+		for _, marks := range run.RowMarks {
+			for _, f := range marks {
+				ids = append(ids, f.ID)
+			}
+		}
+	}
+	slices.SortFunc(ids, func(a, b profile.ID) int { return bytes.Compare(a[:], b[:]) })
+	for i := 1; i < n && len(ids) > 8*n; i++ {
+		id := ids[i*len(ids)/n]
+		if len(pivots) == 0 || pivots[len(pivots)-1] != id {
+			pivots = append(pivots, id)
+		}
+	}
+	return pivots
+}
+
+// enter returns where in a section to begin to read the entries from lo to below hi; false when it has none.
+func enter(marks []mark, lo, hi *profile.ID) (from int64, ok bool) {
+	if len(marks) == 0 || hi != nil && bytes.Compare(marks[0].ID[:], hi[:]) >= 0 ||
+		lo != nil && bytes.Compare(marks[len(marks)-1].ID[:], lo[:]) < 0 {
+		return 0, false
+	}
+	from = marks[0].At
+	for _, f := range marks {
+		if lo == nil || bytes.Compare(f.ID[:], lo[:]) >= 0 { // a profile may have several entries: begin before the first
+			break
+		}
+		from = f.At
+	}
+	return from, true
 }
 
 // restore makes the rows blobs of all runs again, from the uploaded file.
@@ -348,22 +401,35 @@ func (c *indexCursor) compare(o *indexCursor) int {
 // rowCursor reads a section of profiles and rows, with or without what was said about them.
 type rowCursor struct {
 	who
-	body bool
-	tail []byte // valid until the next entry
+	body   bool
+	lo, hi *profile.ID // profiles from lo to below hi; nil is open
+	tail   []byte      // valid until the next entry
 }
 
 func (c *rowCursor) next() (bool, error) {
-	if ok, err := c.begin(); !ok {
-		return false, err
+	for {
+		if ok, err := c.begin(); !ok {
+			return false, err
+		}
+		if err := c.readWho(); err != nil {
+			return false, err
+		}
+		if c.hi != nil && bytes.Compare(c.id[:], c.hi[:]) >= 0 {
+			return false, nil
+		}
+		if c.body {
+			n, err := c.uvarint()
+			if err != nil {
+				return false, err
+			}
+			if c.tail, err = c.bytes(n); err != nil {
+				return false, err
+			}
+		}
+		if c.lo == nil || bytes.Compare(c.id[:], c.lo[:]) >= 0 {
+			return true, nil
+		}
 	}
-	if err := c.readWho(); err != nil || !c.body {
-		return err == nil, err
-	}
-	n, err := c.uvarint()
-	if err == nil {
-		c.tail, err = c.bytes(n)
-	}
-	return err == nil, err
 }
 
 func (c *rowCursor) prefix() uint64           { return binary.BigEndian.Uint64(c.id[:]) }

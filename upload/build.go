@@ -53,6 +53,16 @@ type column struct {
 	refs   []indexRef
 }
 
+// mark says where an entry of a section begins, so that a reader of a part of it need not begin at its start. The first mark is
+// the first entry, the last one the last entry.
+type mark struct {
+	ID profile.ID
+	At int64 // in the blob
+}
+
+// markEvery is how many entries lie between two marks.
+const markEvery = 4096
+
 // indexRef is an index value of a group.
 type indexRef struct {
 	at, len uint32 // in values
@@ -295,9 +305,13 @@ func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
 	matched, created := b.order()
 	for s, groups := range [][]uint32{matched, created} {
 		from := out.n
-		for _, i := range groups {
+		var marks []mark
+		for n, i := range groups {
 			g := &b.groups[i]
 			f := b.frame(g)
+			if n%markEvery == 0 || n == len(groups)-1 {
+				marks = append(marks, mark{b.idOf(&indexRef{counter: g.counter, group: i}), out.n + int64(len(out.buf))})
+			}
 			out.buf = b.appendWho(out.buf, g.counter, i, g.first)
 			extra := b.extra[i]
 			if b.m.private {
@@ -315,7 +329,7 @@ func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
 		if err := out.flush(); err != nil {
 			return err
 		}
-		o.result.RowSections[s] = section{from, out.n}
+		o.result.RowSections[s], o.result.RowMarks[s] = section{from, out.n}, marks
 	}
 	return out.w.Flush()
 }

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	tableSize  = 64 << 20 // bytes of rows per ingested table
+	tableSize  = 32 << 20 // bytes of rows per ingested table
 	batchLimit = 1 << 20  // runs up to this size are written as one batch: cheaper than tables
 )
 
