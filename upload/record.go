@@ -131,7 +131,7 @@ type runResult struct {
 	Extra       section    `json:",omitzero"` // of the index blob
 	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied
 	RowSections [2]section `json:",omitzero"` // of the rows blob
-	RowMarks   [2][]mark `json:",omitzero"` // of its sections
+	RowMarks    [2][]mark  `json:",omitzero"` // of its sections
 	// Ambiguous is a blob of the numbers of rows whose key several profiles have: each as its distance to the one before.
 	Ambiguous string `json:",omitzero"`
 	// Deep counts the updated profiles that have many contributions.
