@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -198,34 +199,82 @@ func MayCombine(have, add []Value, own []domain.Key) bool {
 	return false
 }
 
-// MayCombineNames says whether adding encoded values can give a profile a name that neither has alone.
-func MayCombineNames(have []Value, add []byte) bool {
-	var added uint8
-	d := decoder{s: unsafeText(add)}
+// nameParts returns the parts of a person's name that encoded values have, a bit each; ok is false when one has a stamp of its own
+// or is a blank, so that decoding has to tell what it is worth.
+func nameParts(values []byte) (parts uint8, ok bool) {
+	d := decoder{s: unsafeText(values)}
 	for len(d.s) > 0 && d.err == nil {
 		head := d.uvarint()
 		id := uint16(head >> 2)
 		if id == 0 || id > objecttype.LastName { // ids ascend, custom attributes come last
 			break
 		}
-		if head&flagStamp != 0 {
-			d.stamp()
+		if head&(flagStamp|flagBlank) != 0 {
+			return 0, false
 		}
 		if text := d.text(); id >= objecttype.FirstName && text != "" {
-			added |= 1 << (id - objecttype.FirstName)
+			parts |= 1 << (id - objecttype.FirstName)
 		}
 	}
-	if added == 0 {
+	return parts, d.err == nil
+}
+
+// MayCombineNames says whether adding encoded values can give a profile a name that neither has alone.
+func MayCombineNames(have []Value, add []byte) bool {
+	added, ok := nameParts(add)
+	if added == 0 && ok {
 		return false
 	}
 	for i := range have {
 		if id := have[i].Attr.ID; id >= objecttype.FirstName && id <= objecttype.LastName {
-			if added&(1<<(id-objecttype.FirstName)) == 0 || have[i].Stamp.Priority > 0 {
+			if !ok || added&(1<<(id-objecttype.FirstName)) == 0 || have[i].Stamp.Priority > 0 {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// Glance answers the two questions of matching an import from a profile's only contribution, without decoding it: whether the
+// profile has a predefined key of one attribute, and whether adding encoded values can give it a name that neither has alone.
+// known is false when only the fold can tell. Most profiles have one contribution, and matching them is half of an import of
+// known customers.
+func Glance(contribution []byte, now int64, name string, indexValue, add []byte) (has, combine, known bool) {
+	if len(contribution) < fixedHeader || contribution[0] != contributionV1 || Kind(contribution[1]) != Import ||
+		name != objecttype.KeyAccount && name != objecttype.KeyEmail && name != objecttype.KeyPhone {
+		return false, false, false
+	}
+	if expires, _ := expiry(contribution); expires <= now {
+		return false, false, true
+	}
+	d := decoder{s: unsafeText(contribution[10:])}
+	d.stamp()
+	if d.uvarint() != 0 || d.err != nil { // extras
+		return false, false, false
+	}
+	values := contribution[len(contribution)-len(d.s):]
+	var buf [128]byte
+	for len(d.s) > 0 && d.err == nil && !has {
+		head := d.uvarint()
+		if head&(flagStamp|flagBlank) != 0 {
+			return false, false, false
+		}
+		id := uint16(head >> 2)
+		if id == 0 {
+			break // custom attributes come last, and are no predefined keys
+		}
+		text := d.text()
+		if key, ct := objecttype.PredefinedKey(objecttype.Attr{ID: id}); key == name {
+			norm := objecttype.AppendNormalized(buf[:0], ct, []byte(text))
+			has = len(norm) > 0 && bytes.Equal(objecttype.IndexBytes(norm), indexValue)
+		}
+	}
+	there, ok := nameParts(values)
+	added, ok2 := nameParts(add)
+	if d.err != nil || !ok || !ok2 {
+		return false, false, false
+	}
+	return has, has && added != 0 && there&^added != 0, true
 }
 
 // unsafeText returns the bytes as a string without copying them; they must not change while it is used.

@@ -81,7 +81,7 @@ func (f *folding) run(ctx context.Context) error {
 	var parts []oldPart
 	var dead bool
 	add := func(row store.Row) error {
-		if !isContribution(row.Key) {
+		if !IsContribution(row.Key) {
 			dead = dead || bytes.Equal(row.Key, tombstoneKey)
 			return nil
 		}

@@ -58,8 +58,8 @@ func IndexedID(rowKey []byte) (id ID, ok bool) {
 	return id, copy(id[:], rowKey) == len(id)
 }
 
-// isContribution says whether a row of a profile's partition is a contribution.
-func isContribution(key []byte) bool {
+// IsContribution says whether a row of a profile's partition is a contribution.
+func IsContribution(key []byte) bool {
 	return len(key) > 0 && key[0] == contributionPrefix[0]
 }
 

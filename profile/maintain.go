@@ -60,7 +60,7 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 		return nil
 	}
 	return eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), func(row store.Row) error {
-		if isContribution(row.Key) {
+		if IsContribution(row.Key) {
 			at, err := expiry(row.Value)
 			if err != nil {
 				return err

@@ -48,7 +48,7 @@ func (r *Reader) Depth() int { return len(r.parts) }
 
 // Add takes in a row as of a moment in microseconds.
 func (r *Reader) Add(row store.Row, now int64) error {
-	if isContribution(row.Key) {
+	if IsContribution(row.Key) {
 		expires, err := expiry(row.Value)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"kith/objecttype"
+	"kith/store"
 )
 
 var (
@@ -221,4 +222,44 @@ func TestMayCombine(t *testing.T) {
 			t.Errorf("%s, encoded: %t", name, got)
 		}
 	}
+}
+
+// Whenever a glance knows an answer, it is that of the fold.
+func FuzzGlanceAgainstTheFold(f *testing.F) {
+	f.Add("Ann", "", "Lee", "+1 206 555 0100", "a@X.com", "2065550100", "Anna", "", int64(5))
+	f.Fuzz(func(t *testing.T, first, middle, last, phone, mail, key, newFirst, newLast string, expires int64) {
+		const now = 3
+		values := func(attrs map[uint16]string) (vs []Value) {
+			for id := uint16(1); id < 40; id++ {
+				if attrs[id] != "" {
+					vs = append(vs, Value{Attr: objecttype.Attr{ID: id}, Text: attrs[id], Stamp: Stamp{Time: 1, Row: 1}})
+				}
+			}
+			return vs
+		}
+		c := &Contribution{Kind: Import, Expires: expires & 7, Stamp: Stamp{Time: 1, Row: 1}, Values: values(map[uint16]string{
+			objecttype.FirstName: first, objecttype.MiddleName: middle, objecttype.LastName: last, objecttype.MobilePhoneNumber: phone, objecttype.EmailAddress: mail})}
+		added := values(map[uint16]string{objecttype.FirstName: newFirst, objecttype.LastName: newLast})
+		var add []byte
+		for _, v := range added {
+			add = AppendValue(add, v, Stamp{Time: 1, Row: 1})
+		}
+		for _, name := range []string{objecttype.KeyPhone, objecttype.KeyEmail, objecttype.KeyAccount, objecttype.KeyFullName} {
+			has, combine, known := Glance(c.Append(nil), now, name, []byte(key), add)
+			if !known {
+				continue
+			}
+			var r Reader
+			if err := r.Add(store.Row{Key: ContributionKey("i"), Value: c.Append(nil)}, now); err != nil {
+				t.Fatal(err)
+			}
+			p := r.Profile(ID{})
+			if want := p != nil && p.Has(name, key, nil); has != want {
+				t.Fatalf("%s %q: %t, the fold has %t", name, key, has, want)
+			}
+			if has && combine != MayCombine(p.Values, added, nil) {
+				t.Fatalf("combine %t", combine)
+			}
+		}
+	})
 }

@@ -85,7 +85,7 @@ func (s *Service) countRange(ctx context.Context, r store.SweepRange) (n int64, 
 	now := s.Now().UnixMicro()
 	visible, dead := false, false
 	err = eachProfile(s.Store.Sweep(ctx, r), func(row store.Row) error {
-		if isContribution(row.Key) {
+		if IsContribution(row.Key) {
 			expires, err := expiry(row.Value)
 			visible = visible || expires > now
 			return err

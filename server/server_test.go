@@ -219,3 +219,35 @@ func TestCompatibilityTable(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Whatever the headers of a part say, the answer is one of the protocol's.
+func FuzzTusHeaders(f *testing.F) {
+	f.Add("0", "10", "sha1 AAAA")
+	f.Add("-1", "x", "sha256 ")
+	f.Add("9223372036854775807", "00", "md5 x")
+	f.Add("+5", " 5", "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=")
+	f.Fuzz(func(t *testing.T, offset, length, checksum string) {
+		for _, text := range []string{offset, length} {
+			if n, ok := tusNumber(text); ok && (n < 0 || strings.TrimLeft(text, "0123456789") != "") {
+				t.Fatalf("%q is the number %d", text, n)
+			}
+		}
+		verify, body, err := tusChecksum(checksum, strings.NewReader("body"))
+		if err != nil {
+			if e, ok := errors.AsType[*s3Error](err); !ok || e.Status != http.StatusBadRequest {
+				t.Fatal(err)
+			}
+			return
+		}
+		if b, err := io.ReadAll(body); err != nil || string(b) != "body" {
+			t.Fatalf("%q, %v", b, err)
+		}
+		if verify != nil {
+			if err := verify(); err != nil {
+				if e, ok := errors.AsType[*s3Error](err); !ok || e.Status != statusChecksumMismatch {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}

@@ -373,12 +373,23 @@ func (b *bucketWork) match(ctx context.Context) error {
 		}
 	}
 	var r profile.Reader
-	open := -1
+	var first store.Row // of the open profile, as long as it has no other
+	open, rows := -1, 0
 	settle := func() error {
 		if open < 0 {
 			return nil
 		}
-		return b.verify(&r, all[open].id(), all[open].group)
+		c := all[open]
+		if rows == 1 {
+			done, err := b.glance(first, c)
+			if done || err != nil {
+				return err
+			}
+			if err := r.Add(first, b.job.Time); err != nil {
+				return err
+			}
+		}
+		return b.verify(&r, c.id(), c.group)
 	}
 	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, profiles) {
 		if err != nil {
@@ -389,7 +400,16 @@ func (b *bucketWork) match(ctx context.Context) error {
 				return err
 			}
 			r.Reset()
-			open = hit.Index
+			open, rows = hit.Index, 0
+		}
+		switch rows++; rows {
+		case 1:
+			first.Key, first.Value = append(first.Key[:0], hit.Row.Key...), append(first.Value[:0], hit.Row.Value...)
+			continue
+		case 2:
+			if err := r.Add(first, b.job.Time); err != nil {
+				return err
+			}
 		}
 		if err := r.Add(hit.Row, b.job.Time); err != nil {
 			return err
@@ -406,6 +426,28 @@ func (b *bucketWork) match(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// glance settles a candidate by its only row, if that is enough.
+func (b *bucketWork) glance(row store.Row, c candidate) (done bool, err error) {
+	if b.dry != nil || b.combine.own || !profile.IsContribution(row.Key) {
+		return false, nil
+	}
+	g := &b.groups[c.group]
+	if g.matches > 1 {
+		return true, nil
+	}
+	f := b.frame(g)
+	has, combine, known := profile.Glance(row.Value, b.job.Time, b.m.index, f.key, f.body)
+	if !known || combine {
+		return false, nil
+	}
+	if has {
+		if g.matches++; g.matches == 1 {
+			g.match = c.id()
+		}
+	}
+	return true, nil
 }
 
 // matchRest goes on behind the first maxHits index rows of a key.

@@ -293,3 +293,46 @@ func TestDryRunIsOfTheFileThereIs(t *testing.T) {
 		t.Fatal("a job without a file took a dry run")
 	}
 }
+
+// Import, undo, folding and sweep that wait for one domain take turns: what they leave is what they leave one after another.
+func TestWorkOfADomainTakesTurns(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{BucketBytes: 16 << 10, MemoryBytes: 1})
+		files := []string{sampleFile(t, 1000, 21), sampleFile(t, 1500, 22), sampleFile(t, 1200, 23)}
+		work := func(domain string, all bool) {
+			r.domain(domain)
+			settle := func(id string) {
+				if !all {
+					r.wait(domain, id)
+					r.idle()
+				}
+			}
+			first := *r.run(domain, sampleSpec, files[0]).JobId
+			var ids []string
+			for _, file := range files[1:] {
+				id := r.uploaded(domain, sampleSpec, strings.NewReader(file))
+				ids = append(ids, id)
+				if err := r.startJob(domain, id); err != nil {
+					t.Fatal(err)
+				}
+				settle(id)
+			}
+			if _, err := r.undo(domain, first); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.QueueSweeps(ctx); err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range ids {
+				r.wait(domain, id)
+			}
+			r.undone(domain, first)
+			r.idle()
+		}
+		work("one", false)
+		work("all", true)
+		if hash(r.dump("one")) != hash(r.dump("all")) {
+			t.Fatal("work that waited together left something else than work one after another")
+		}
+	})
+}

@@ -209,7 +209,7 @@ def test_bad_files(client, domain):
         end = run(data)
         assert (end["Status"], end["StatusReason"]) == ("FAILED", "VALIDATION_FAILURE"), data
     assert run(b"id\n")["Status"] == "SUCCEEDED"
-    end = run(b"id,x\n1,2\n3\n4,5,6\n,7\n8,\xff\n9,\x00\n\"10\n")
+    end = run(b"id,x\n1,2\n3\n4,5,6\n,7\n8,\xc3\xa9\xc3\xa9\xc3\xa9\xff\n9,\x00\n\"10\n")
     s = end["ResultsSummary"]
     assert end["Status"] == "PARTIALLY_SUCCEEDED"
     assert (s["CreatedRecords"], s["UpdatedRecords"], s["FailedRecords"]) == (1, 0, 6)

@@ -1,0 +1,121 @@
+"""What Kith adds to the API, through boto3 with model/additions.json loaded as a service, and through a tus client."""
+import csv
+import io
+import os
+import shutil
+import time
+
+import boto3
+import botocore.session
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from tusclient.client import TusClient
+
+from conftest import run_job, sse_headers, summary, upload, wait
+
+MODEL = os.path.join(os.path.dirname(__file__), "..", "..", "..", "model", "additions.json")
+
+FIELDS = {
+    "id": {"Source": "_source.id", "Target": "_profile.AccountNumber"},
+    "name": {"Source": "_source.name", "Target": "_profile.LastName"},
+    "tier": {"Source": "_source.tier", "Target": "_profile.Attributes.tier"},
+}
+
+
+@pytest.fixture(scope="session")
+def kith(endpoint, tmp_path_factory):
+    data = tmp_path_factory.mktemp("models")
+    (data / "kith" / "2026-11-01").mkdir(parents=True)
+    shutil.copy(MODEL, data / "kith" / "2026-11-01" / "service-2.json")
+    session = botocore.session.Session()
+    session.get_component("data_loader").search_paths.append(str(data))
+    return boto3.Session(botocore_session=session).client(
+        "kith", endpoint_url=endpoint, region_name="us-east-1",
+        aws_access_key_id=os.environ["KITH_TEST_KEY"], aws_secret_access_key=os.environ["KITH_TEST_SECRET"],
+    )
+
+
+def create(client, domain):
+    return client.create_upload_job(DomainName=domain, DisplayName="x", Fields=FIELDS, UniqueKey="id")["JobId"]
+
+
+def dry_run(kith, domain, job):
+    deadline = time.time() + 30
+    while time.time() < deadline:
+        got = kith.dry_run_upload_job(DomainName=domain, JobId=job)
+        if got["Status"] != "RUNNING":
+            return got
+        time.sleep(0.05)
+    raise AssertionError("the dry run did not end")
+
+
+def names(client, domain, *ids):
+    found = client.search_profiles(DomainName=domain, KeyName="_account", Values=list(ids))["Items"]
+    return sorted(p.get("LastName", "") for p in found)
+
+
+def test_dry_run_then_import_then_rejects_then_undo(client, kith, domain):
+    first = run_job(client, domain, FIELDS, "id", b"id,name,tier\n1,Lee,gold\n2,Ray,tin\n")
+    assert summary(first) == (2, 0, 0)
+
+    job = create(client, domain)
+    with pytest.raises(ClientError) as refused:
+        kith.dry_run_upload_job(DomainName=domain, JobId=job)
+    assert refused.value.response["Error"]["Code"] == "BadRequestException"
+    assert "has no file yet" in refused.value.response["Error"]["Message"]
+
+    assert upload(client, domain, job, b"id,name,tier\n2,Raymond,tin\n3,Doe,zinc\n,Nobody,\n=4,\n").status_code == 200
+    got = dry_run(kith, domain, job)
+    assert got["Status"] == "SUCCEEDED"
+    assert (got["WouldCreate"], got["WouldUpdate"], got["WouldFail"], got["RowsRead"]) == (1, 1, 2, 4)
+    assert [(c["Field"], c["OldValue"], c["NewValue"]) for c in got["Changes"]] == [("LastName", "Ray", "Raymond")]
+    assert client.get_upload_job(DomainName=domain, JobId=job)["Status"] == "CREATED"
+    assert names(client, domain, "1", "2", "3") == ["Lee", "Ray"]
+
+    client.start_upload_job(DomainName=domain, JobId=job)
+    end = wait(client, domain, job)
+    assert end["Status"] == "PARTIALLY_SUCCEEDED" and summary(end) == (1, 1, 2)
+    body = kith.export_upload_job_rejects(DomainName=domain, JobId=job)["Body"].read()
+    rows = list(csv.reader(io.StringIO(body.decode())))
+    assert rows[0] == ["kith_line", "kith_column", "kith_reason", "kith_message", "id", "name", "tier"]
+    assert [r[:3] + r[4:] for r in rows[1:]] == [["4", "id", "empty-key", "", "Nobody", ""], ["5", "", "cell-count", "=4", ""]]
+    safe = kith.export_upload_job_rejects(DomainName=domain, JobId=job, SafeForSpreadsheets=True)["Body"].read()
+    assert b",'=4," in safe
+    # Mended, the file is imported as it is.
+    mended = body.replace(b",,Nobody,", b",7,Somebody,").replace(b"=4,\n", b"8,Eight,\n")
+    again = run_job(client, domain, FIELDS, "id", mended)
+    assert again["Status"] == "SUCCEEDED" and summary(again) == (2, 0, 0)
+
+    details = kith.get_upload_job_details(DomainName=domain, JobId=job)
+    assert details["Encoding"] == "UTF-8" and details["LineEnd"] == "LF" and details["Delimiter"] == ","
+
+    deadline = time.time() + 30
+    while kith.undo_upload_job(DomainName=domain, JobId=job)["UndoStatus"] != "UNDONE":
+        assert time.time() < deadline
+        time.sleep(0.05)
+    assert names(client, domain, "1", "2", "3", "7") == ["Lee", "Ray", "Somebody"]
+    assert kith.get_upload_job_details(DomainName=domain, JobId=job)["UndoStatus"] == "UNDONE"
+    assert client.get_upload_job(DomainName=domain, JobId=job)["Status"] == "PARTIALLY_SUCCEEDED"
+
+
+def test_a_tus_client_uploads_in_parts(client, kith, domain):
+    job = create(client, domain)
+    path = client.get_upload_job_path(DomainName=domain, JobId=job)
+    data = b"id,name,tier\n" + b"".join(b"%d,Name %d,t\n" % (i, i) for i in range(5000))
+    tus = TusClient(path["Url"], headers={**sse_headers(path["ClientToken"]), "Upload-Length": str(len(data))})
+    uploader = tus.uploader(file_stream=io.BytesIO(data), url=path["Url"], chunk_size=20_000)
+    uploader.upload_chunk()
+    assert uploader.offset == 20_000
+    # Another client, with a fresh URL, goes on where the first one stopped.
+    path = client.get_upload_job_path(DomainName=domain, JobId=job)
+    tus = TusClient(path["Url"], headers={**sse_headers(path["ClientToken"]), "Upload-Length": str(len(data))})
+    uploader = tus.uploader(file_stream=io.BytesIO(data), url=path["Url"], chunk_size=30_000)
+    assert uploader.offset == 20_000
+    uploader.upload()
+    assert uploader.offset == len(data)
+    head = requests.head(path["Url"], headers={**sse_headers(path["ClientToken"]), "Tus-Resumable": "1.0.0"}, timeout=10)
+    assert head.headers["Upload-Offset"] == head.headers["Upload-Length"] == str(len(data))
+    assert kith.get_upload_job_details(DomainName=domain, JobId=job)["FileBytes"] == len(data)
+    client.start_upload_job(DomainName=domain, JobId=job)
+    assert summary(wait(client, domain, job)) == (5000, 0, 0)
