@@ -1,7 +1,7 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv lint torture fuzz bench cover clean
+.PHONY: help build generate test race venv lint torture long fuzz bench cover clean
 
 help:       ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -36,6 +36,9 @@ lint:       ## formatting, vet, package comments, import rule
 TORTURE ?= 1000
 torture:    ## import while the server is killed TORTURE times, and all tests of failing disks
 	KITH_TORTURE=$(TORTURE) $(GO) test ./test/e2e -run 'KillDuring|Fault|Lost|Full|NoSpace|HoweverItRuns' -v -timeout 90m
+
+long: torture ## everything that takes hours: torture, and ten minutes of every fuzz target
+	$(MAKE) fuzz FUZZTIME=10m
 
 FUZZTIME ?= 30s
 fuzz:       ## every fuzz target for FUZZTIME

@@ -111,25 +111,14 @@ type Undoer struct{ *Service }
 
 // Run implements job.Handler. Everything it deletes it may delete again.
 func (s Undoer) Run(ctx context.Context, t *job.Task) error {
-	w := &work{Service: s.Service, task: t, attempt: randomName()[:8], progress: &progress{stop: func() {}}}
-	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
-		return nil
-	} else if err != nil {
+	w, err := s.newWork(ctx, t)
+	if w == nil || err != nil {
 		return err
 	}
 	if w.job.UndoAt == 0 || w.job.UndoneAt != 0 {
 		return nil
 	}
-	var err error
-	if w.rec, err = s.record(ctx, t.Incarnation, w.job.Domain); err != nil {
-		return err
-	}
-	if w.key, err = s.clientToken(w.job); err != nil {
-		return err
-	}
-	if w.m, err = compile(w.job.Fields, w.job.UniqueKey); err != nil {
-		return err
-	}
+	w.progress = &progress{stop: func() {}}
 	s.progress.Store(t.ID, w.progress)
 	defer s.progress.Delete(t.ID)
 	w.prepare()

@@ -101,24 +101,12 @@ func (w *work) dir() string { return blobDir(w.task.Incarnation, w.job.ID) }
 
 // Run implements job.Handler: it takes the job from wherever it is to its end.
 func (s *Service) Run(ctx context.Context, t *job.Task) error {
-	w := &work{Service: s, task: t, attempt: randomName()[:8]}
-	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
-		return nil
-	} else if err != nil {
+	w, err := s.newWork(ctx, t)
+	if w == nil || err != nil {
 		return err
 	}
 	if w.job.Final || w.job.Status == api.UploadJobStatusCreated {
 		return nil
-	}
-	var err error
-	if w.rec, err = s.record(ctx, t.Incarnation, w.job.Domain); err != nil {
-		return err
-	}
-	if w.key, err = s.clientToken(w.job); err != nil {
-		return err
-	}
-	if w.m, err = compile(w.job.Fields, w.job.UniqueKey); err != nil {
-		return err
 	}
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -171,6 +159,25 @@ func (w *work) toTheEnd(ctx, runCtx context.Context, cancel context.CancelCauseF
 		}
 	}
 	return w.finish(ctx)
+}
+
+// newWork loads what every work on a job needs; it is nil when the job is gone.
+func (s *Service) newWork(ctx context.Context, t *job.Task) (*work, error) {
+	w := &work{Service: s, task: t, attempt: randomName()[:8]}
+	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var err error
+	if w.rec, err = s.record(ctx, t.Incarnation, w.job.Domain); err != nil {
+		return nil, err
+	}
+	if w.key, err = s.clientToken(w.job); err != nil {
+		return nil, err
+	}
+	w.m, err = compile(w.job.Fields, w.job.UniqueKey)
+	return w, err
 }
 
 // record returns the domain of the work, or job.ErrLost when it is gone.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -80,6 +81,9 @@ func startProgram(c *Config, out io.Writer) (*program, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	// An import keeps every core busy for long. With processors to spare the scheduler hears of a request at once, and the system
+	// lets it run; otherwise requests wait for the import's goroutines, ten milliseconds at a time.
+	runtime.GOMAXPROCS(2*runtime.NumCPU() + 2)
 	level := slog.LevelInfo
 	if c.quiet {
 		level = slog.LevelWarn

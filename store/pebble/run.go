@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,9 +34,10 @@ func (s *Store) WriteRun(ctx context.Context, runs ...store.Run) error {
 			w.discard()
 		}
 	}()
-	slots := make(chan struct{}, len(runs)+1)
+	slots := make(chan struct{}, 2*runtime.NumCPU())
 	var wg sync.WaitGroup
-	for i, run := range runs {
+	// The last ones first: callers put what is large last, and small ones fill the cores in the end.
+	for i, run := range slices.Backward(runs) {
 		w := &runWriter{s: s, ctx: ctx, batch: s.db.NewBatch()}
 		writers[i] = w
 		slots <- struct{}{}

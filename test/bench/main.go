@@ -25,6 +25,7 @@ func main() {
 	flag.IntVar(&b.big, "big", 10_000_000, "rows of the large file; 0 leaves it out")
 	flag.Int64Var(&b.put, "put", 2<<30, "bytes of the upload that is compared with dd; 0 leaves it out")
 	flag.StringVar(&b.dir, "dir", "", "folder for all files (default: a temporary one)")
+	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put (default: all)")
 	flag.Parse()
 	if err := b.run(); err != nil {
 		log.Fatal("bench: ", err)
@@ -34,7 +35,7 @@ func main() {
 type bench struct {
 	rows, rounds, big int
 	put               int64
-	dir, kith         string
+	dir, kith, only   string
 	table             []row
 }
 
@@ -60,8 +61,14 @@ func (b *bench) run() error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	for _, part := range []func() error{b.against, b.phones, b.large, b.uploads} {
-		if err := part(); err != nil {
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}} {
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), part.name) {
+			continue
+		}
+		if err := part.run(); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,197 @@
+package upload
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"kith/objecttype"
+)
+
+// mapper turns records into frames.
+type mapper struct {
+	*bound
+	plan  *keyPlan
+	delim byte
+	part  *partition
+	// decoded says that the text was in another encoding than UTF-8.
+	decoded  bool
+	encoding string
+
+	cells   [][]byte
+	scratch []byte
+	vals    [][]byte // of the attributes' fields, nil where empty
+	key     []byte
+	body    []byte
+	list    []byte
+	keys    keyList
+	norm    []byte
+
+	line, row int64 // of the current record
+}
+
+func (w *work) newMapper(b *bound, sp *splitter, encoding string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: sp.delim, decoded: encoding != "UTF-8", encoding: encoding}
+}
+
+// refuse returns the reject of the current record.
+func (m *mapper) refuse(column, code, format string, args ...any) *reject {
+	r := newReject(m.line, m.row, column, code, fmt.Sprintf(format, args...), m.cells)
+	return &r
+}
+
+func (m *mapper) run(bt *batch) {
+	if bt.buckets == nil {
+		bt.buckets = make([][]byte, m.part.n)
+	}
+	for i := range bt.buckets {
+		bt.buckets[i] = bt.buckets[i][:0]
+	}
+	for i, rec := range bt.recs {
+		rej := m.record(bt, rec, bt.data[rec.from:rec.to], bt.firstRow+int64(i))
+		if rej != nil {
+			bt.rejects = append(bt.rejects, *rej)
+		}
+	}
+}
+
+// record maps one record into its bucket, or returns why not.
+func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *reject {
+	m.line, m.row = rec.line, row
+	if rej := m.split(rec, text); rej != nil {
+		return rej
+	}
+	m.body = m.body[:0]
+	m.vals = m.vals[:0]
+	for i := range m.fields {
+		f := &m.fields[i]
+		v := m.value(f)
+		if v != nil {
+			if rej := f.check(&v, m); rej != nil {
+				return rej
+			}
+			m.body = append(m.body, f.prefix...)
+			m.body = append(binary.AppendUvarint(m.body, uint64(len(v))), v...)
+		}
+		m.vals = append(m.vals, v)
+	}
+	m.key = m.key[:0]
+	for i := range m.unique {
+		f := &m.unique[i]
+		v := m.uniqueValue(f)
+		if v == nil {
+			return m.refuse(m.columnOf(f), reasonEmptyKey, "The unique key is empty. Fill it; a row without it can't be matched.")
+		}
+		if i > 0 {
+			m.key = append(m.key, objecttype.TupleSep...)
+		}
+		from := len(m.key)
+		if m.key = objecttype.AppendNormalized(m.key, f.ct, v); len(m.key) == from {
+			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as a %s: nothing comparable is left of it. Correct it.", f.ct)
+		}
+	}
+	key := objecttype.IndexBytes(m.key)
+	m.keys.reset()
+	m.keys.add(matchFamily, key)
+	m.norm = m.plan.collect(m.vals, &m.keys, m.norm)
+	m.list = m.keys.appendTo(m.list[:0])
+	bucket := m.part.bucket(key)
+	bt.buckets[bucket] = appendFrame(bt.buckets[bucket], &frame{rows: 1, first: row, key: key, keys: m.list, body: m.body})
+	return nil
+}
+
+// split splits a record into m.cells, or returns why it is no sound row.
+func (m *mapper) split(rec batchRecord, text []byte) *reject {
+	if rec.fault != faultNone {
+		m.cells = append(m.cells[:0], text)
+		r := newReject(rec.line, m.row, "", string(rec.fault), rec.fault.sentence(), m.cells)
+		r.Truncated = r.Truncated || rec.fault == faultTooLong
+		return &r
+	}
+	m.cells, m.scratch = cells(text, m.delim, m.cells, m.scratch)
+	if bytes.IndexByte(text, 0) >= 0 {
+		column := m.columnWith(func(c []byte) bool { return bytes.IndexByte(c, 0) >= 0 })
+		return m.refuse(column, reasonNUL, "The row holds a NUL byte. Remove it.")
+	}
+	if !utf8.Valid(text) {
+		column := m.columnWith(func(c []byte) bool { return !utf8.Valid(c) })
+		return m.refuse(column, reasonBadUTF8, "The row is not valid UTF-8. Save the file as UTF-8.")
+	}
+	if m.decoded && bytes.Contains(text, replacement) {
+		column := m.columnWith(func(c []byte) bool { return bytes.Contains(c, replacement) })
+		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", m.encoding)
+	}
+	if len(m.cells) != len(m.header) {
+		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), len(m.header))
+	}
+	return nil
+}
+
+// replacement is what decoders put in the place of bytes that mean nothing.
+var replacement = []byte("\uFFFD")
+
+// uniqueValue returns the value of a part of the unique key: as its attribute holds it, or as it is in the file.
+func (m *mapper) uniqueValue(f *boundField) []byte {
+	if f.place >= 0 {
+		return m.vals[f.place]
+	}
+	return m.value(f)
+}
+
+// value returns a field's value in the current record, nil where it is empty; only blanks count as empty.
+func (m *mapper) value(f *boundField) []byte {
+	var v []byte
+	if f.column >= 0 {
+		v = m.cells[f.column]
+	} else {
+		v = []byte(f.source.Eval(func(path string) any {
+			if i, ok := m.columns[path]; ok {
+				return string(m.cells[i])
+			}
+			return nil
+		}))
+	}
+	if len(v) > 0 && v[0] > ' ' && v[0] < utf8.RuneSelf || len(bytes.TrimSpace(v)) > 0 {
+		return v
+	}
+	return nil
+}
+
+// check refuses a value that the attribute can't hold, and puts enumerated values into their form.
+func (f *boundField) check(v *[]byte, m *mapper) *reject {
+	if len(*v) > f.limit {
+		if n := utf8.RuneCount(*v); n > f.limit {
+			return m.refuse(m.columnOf(f), reasonTooLong, "The value has %d characters; _profile.%s holds at most %d. Shorten it.", n, f.attr.Path(), f.limit)
+		}
+	}
+	if f.enum != nil {
+		up := strings.ToUpper(strings.TrimSpace(string(*v)))
+		for _, e := range f.enum {
+			if e == up {
+				*v = []byte(e)
+				return nil
+			}
+		}
+		return m.refuse(m.columnOf(f), reasonEnum, "_profile.%s allows only %s. Use one of these, or map the column to _profile.%sString.", f.attr.Path(), strings.Join(f.enum, ", "), f.attr.Path())
+	}
+	return nil
+}
+
+// columnOf names the column of a field, or its template.
+func (m *mapper) columnOf(f *boundField) string {
+	if f.column >= 0 {
+		return m.header[f.column]
+	}
+	return strings.Join(f.source.Paths(), ", ")
+}
+
+func (m *mapper) columnWith(bad func([]byte) bool) string {
+	for i, c := range m.cells {
+		if i < len(m.header) && bad(c) {
+			return m.header[i]
+		}
+	}
+	return ""
+}
