@@ -273,13 +273,14 @@ func followJob(ctx context.Context, c *client, domain, id string, out, info io.W
 	bar := newBar(100, "Importing", info, false)
 	wait := 50 * time.Millisecond
 	for {
-		job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
-		if err != nil {
-			return fmt.Errorf("look at the job: %w", plain(err))
-		}
+		// The details first: what they call finished is so when the job is looked at.
 		var details api.GetUploadJobDetailsResponse
 		if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &details); err != nil {
 			return fmt.Errorf("look at the job: %w", err)
+		}
+		job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
+		if err != nil {
+			return fmt.Errorf("look at the job: %w", plain(err))
 		}
 		if job.Status == types.UploadJobStatusCreated {
 			return fmt.Errorf("upload job %s was not started yet", id)
