@@ -115,6 +115,7 @@ type group struct {
 type bucketWork struct {
 	*work
 	bucket int
+	step   int // 0: loadStep
 	buf    []byte
 	refs   []ref
 	groups []group
@@ -174,7 +175,10 @@ func (b *bucketWork) load(ctx context.Context) error {
 	}
 	defer func() { _ = done() }()
 	b.buf, b.groups = b.buf[:0], b.groups[:0]
-	step := loadStep
+	step := b.step
+	if step == 0 {
+		step = loadStep
+	}
 	from := 0 // of the bytes that are not parsed yet
 	b.refs = b.refs[:0]
 	for end := false; !end; {
@@ -249,7 +253,7 @@ func (b *bucketWork) merge() error {
 		}
 		g.rows, g.first = frameRow(out[g.at:])
 		b.groups = append(b.groups, g)
-		b.refs[kept] = ref{b.refs[i].prefix, g.at}
+		b.refs[kept] = ref{prefixOf(frameKey(out[g.at:])), g.at}
 		kept++
 		i = j
 	}

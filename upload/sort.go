@@ -38,7 +38,8 @@ const (
 	radixDepth = 128 // bytes of a key beyond which refs are compared
 )
 
-// sort sorts refs, whose prefixes are those of their keys.
+// sort sorts refs, whose prefixes are those of their keys. Refs that agree in them may have others, from further behind in the
+// key, when it returns.
 func (s *sorter) sort(refs []ref) { s.sortFrom(refs, 0) }
 
 func (s *sorter) sortFrom(refs []ref, depth int) {

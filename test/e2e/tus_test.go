@@ -269,6 +269,10 @@ func TestResumableUploadTakesOverADeadConnection(t *testing.T) {
 	if _, err := fmt.Fprint(feed, "id\n1\n"); err != nil {
 		t.Fatal(err)
 	}
+	// Neither does one that goes on without asking: it is told at most that it is at the wrong place.
+	if res, err := c.do(http.MethodPatch, strings.NewReader(""), "Upload-Offset", "3"); err != nil || res.StatusCode == http.StatusLocked {
+		t.Fatalf("%v %v", res, err)
+	}
 	start := time.Now()
 	at := c.offset() // what is still on its way is given up
 	if time.Since(start) > 5*time.Second {
