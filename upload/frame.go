@@ -8,9 +8,10 @@ import (
 // frame is what one unique key has to say in a bucket: a row on its way there, or all rows of the key once they are merged.
 // Encoding: integers are uvarints,
 //
-//	length of the rest | rows | first row | rows-1 distances to the next row | length, unique key
+//	length of the rest | rows | first row | length, unique key | [length, rows-1 distances to the next row]
 //	| number of keys { family, length, index value } | encoded values until the end
 //
+// The distances are there when there are several rows. Reading the key must not depend on how many there are.
 // The unique key is an index value of family 0 and stands among the keys too. Values that have no stamp of their own have
 // that of the first row.
 type frame struct {
@@ -33,15 +34,11 @@ func parseFrame(b []byte) (f frame, n int, err error) {
 	n = k + int(size)
 	d := parser{b: b[k:n]}
 	f.rows, f.first = int64(d.uvarint()), int64(d.uvarint())
-	from := d.b
-	for range f.rows - 1 {
-		if d.uvarint(); d.bad {
-			return f, 0, errFrame
-		}
-	}
-	f.more = from[:len(from)-len(d.b)]
 	f.key = d.text()
-	from = d.b
+	if f.rows > 1 {
+		f.more = d.text()
+	}
+	from := d.b
 	for range d.uvarint() {
 		d.uvarint()
 		if d.text(); d.bad {
@@ -59,10 +56,8 @@ func parseFrame(b []byte) (f frame, n int, err error) {
 func frameKey(b []byte) []byte {
 	_, k := binary.Uvarint(b)
 	d := parser{b: b[k:]}
-	rows := d.uvarint()
-	for range rows {
-		d.uvarint()
-	}
+	d.uvarint()
+	d.uvarint()
 	return d.text()
 }
 
@@ -87,13 +82,18 @@ func (f *frame) eachKey(do func(family int, value []byte)) {
 
 // appendFrame appends an encoded frame.
 func appendFrame(dst []byte, f *frame) []byte {
-	size := uvarintLen(uint64(f.rows)) + uvarintLen(uint64(f.first)) + len(f.more) +
+	size := uvarintLen(uint64(f.rows)) + uvarintLen(uint64(f.first)) +
 		uvarintLen(uint64(len(f.key))) + len(f.key) + len(f.keys) + len(f.body)
+	if f.rows > 1 {
+		size += uvarintLen(uint64(len(f.more))) + len(f.more)
+	}
 	dst = binary.AppendUvarint(dst, uint64(size))
 	dst = binary.AppendUvarint(dst, uint64(f.rows))
 	dst = binary.AppendUvarint(dst, uint64(f.first))
-	dst = append(dst, f.more...)
 	dst = append(binary.AppendUvarint(dst, uint64(len(f.key))), f.key...)
+	if f.rows > 1 {
+		dst = append(binary.AppendUvarint(dst, uint64(len(f.more))), f.more...)
+	}
 	return append(append(dst, f.keys...), f.body...)
 }
 
