@@ -173,8 +173,8 @@ func (s *Server) tusPatch(w http.ResponseWriter, r *http.Request, domain, job st
 }
 
 func tusNumber(text string) (int64, bool) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return n, err == nil && n >= 0 && text[0] != '+'
+	n, err := strconv.ParseUint(text, 10, 63) // no sign
+	return int64(n), err == nil
 }
 
 // tusChecksum checks a body against Upload-Checksum, "algorithm base64". Without one verify is nil.
