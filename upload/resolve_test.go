@@ -18,7 +18,7 @@ func TestLoadInSteps(t *testing.T) {
 	w.prepare()
 	var data []byte
 	var keys keyList
-	for row := range int64(300_000) {
+	for row := range int64(150_000) {
 		key := fmt.Appendf(nil, "customer-%d", rand.IntN(500))
 		keys.reset()
 		keys.add(matchFamily, key)

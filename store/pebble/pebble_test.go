@@ -50,6 +50,12 @@ func TestRefusals(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "KITH_FORMAT"), []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pebble.Open(dir, pebble.Options{}); !errors.Is(err, store.ErrOldFormat) {
+		t.Errorf("Open of older data: %v, want ErrOldFormat", err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "KITH_FORMAT"), []byte("99\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ func Run(t *testing.T, e Engine) {
 		{"WriteIsRepeatable", writeIsRepeatable},
 		{"WriteRunIsRepeatable", writeRunIsRepeatable},
 		{"WriteRunNewerWins", writeRunNewerWins},
+		{"WriteRunTakesSeveral", writeRunTakesSeveral},
 		{"WriteRunKeepsPartitionsWhole", writeRunKeepsPartitionsWhole},
 		{"WriteRunRefusesDisorder", writeRunRefusesDisorder},
 		{"SwapConflictWritesNothing", swapConflictWritesNothing},

@@ -233,3 +233,40 @@ func difference(a, b []string) string {
 	}
 	return fmt.Sprintf("%d and %d rows", len(a), len(b))
 }
+
+// Several runs of one call, small and large, of one table and of two, are all there in the end, and an error in one of them is
+// that of the call.
+func writeRunTakesSeveral(t *testing.T, e Engine) {
+	s := e.New(t)
+	rows := func(prefix string, n int) iter.Seq2[store.RunRow, error] {
+		return func(yield func(store.RunRow, error) bool) {
+			buf := make([]byte, 0, 64)
+			for i := range n {
+				buf = fmt.Appendf(buf[:0], "%s%06d", prefix, i) // used again: the engine must not keep it
+				if !yield(store.RunRow{Incarnation: 7, Partition: buf, Mutation: put("row", "padded to be long enough for tables", 3)}, nil) {
+					return
+				}
+			}
+		}
+	}
+	for _, n := range []int{2, 30_000} {
+		err := s.WriteRun(ctx,
+			store.Run{Table: store.Index, Rows: rows("a", n)}, store.Run{Table: store.Index, Rows: rows("b", 3)},
+			store.Run{Table: store.Profile, Rows: rows("c", n)}, store.Run{Table: store.Profile, Rows: rows("d", 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i, p := len(dump(t, s, store.Index)), len(dump(t, s, store.Profile)); i != n+3 || p != n {
+			t.Fatalf("%d and %d rows, want %d and %d", i, p, n+3, n)
+		}
+	}
+	if err := s.WriteRun(ctx); err != nil {
+		t.Fatalf("no run at all: %v", err)
+	}
+	fail := errors.New("source failed")
+	broken := func(yield func(store.RunRow, error) bool) { yield(store.RunRow{}, fail) }
+	if err := s.WriteRun(ctx, store.Run{Table: store.Index, Rows: broken}, store.Run{Table: store.Profile, Rows: rows("z", 3)}); !errors.Is(err, fail) {
+		t.Fatalf("%v, want the source's error", err)
+	}
+	wantNone(t, s, store.Partition{Table: store.Profile, Incarnation: 7, Key: "z000000"}, "row")
+}
