@@ -25,11 +25,15 @@ var errDisk = errors.New("injected: input/output error")
 // with an undisturbed run.
 func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) error) {
 	t.Helper()
-	file := sampleFile(t, rows, 11)
+	file := sampleFile(t, rows, 11) + "too,few\n"
 	config := upload.Config{BucketBytes: 64 << 10, MemoryBytes: 1}
 	calm := newRig(t, mem.New(), config)
 	calm.domain("d")
-	want := []string{outcome(calm.run("d", sampleSpec, file)), hash(calm.dump("d")), outcome(calm.run("d", sampleSpec, file)), hash(calm.dump("d"))}
+	result := func(r *rig, j *api.GetUploadJobResponse) string {
+		rej := r.rejects("d", *j.JobId, 100)
+		return fmt.Sprint(outcome(j), hash(r.dump("d")), len(rej), *rej[0].LineNumber, rej[0].Cells)
+	}
+	want := []string{result(calm, calm.run("d", sampleSpec, file)), result(calm, calm.run("d", sampleSpec, file))}
 
 	var armed atomic.Bool
 	r := newRigOn(t, st, config, func(name, path string) error {
@@ -55,7 +59,7 @@ func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) 
 			}
 			return
 		}
-		got = append(got, outcome(j), hash(r.dump("d")))
+		got = append(got, result(r, j))
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("%v, undisturbed %v", got, want)
