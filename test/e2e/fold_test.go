@@ -102,6 +102,11 @@ func TestFoldingOfManyImports(t *testing.T) {
 		if r.details("d", ids[0]).FoldedAt == nil {
 			t.Fatal("the details do not say that the job is folded")
 		}
+		for _, id := range ids[imports-8:] {
+			if r.details("d", id).FoldedAt != nil {
+				t.Fatal("one of the newest imports is folded")
+			}
+		}
 		r.undone("d", ids[imports-1])
 		if got := strings.Join(r.dump("d"), "\n"); !strings.Contains(got, `"tier":"t38"`) || strings.Contains(got, `"tier":"t39"`) {
 			t.Fatal("the newest import was not undone")
