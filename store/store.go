@@ -22,6 +22,8 @@ var (
 	ErrTooLarge = errors.New("too large for the store")
 	// ErrOrder says that a Probe or a WriteRun was not given in ascending order.
 	ErrOrder = errors.New("not in ascending order")
+	// ErrUnavailable says that the engine can't be reached or is overloaded, and that the call may go when it is made again.
+	ErrUnavailable = errors.New("the store is not available at the moment")
 	// ErrLocked says that another process has the data folder open.
 	ErrLocked = errors.New("the data folder is in use by another process")
 	// ErrFormat says that the data was written by a newer version of the program.
@@ -196,10 +198,10 @@ type Store interface {
 	// Write applies blind mutations of Write rows of one partition: all or none, repeatable, durable on return.
 	Write(ctx context.Context, p Partition, ms []Mutation) error
 
-	// WriteRun applies many mutations as Write does: those of one partition are atomic, everything is durable on return, and
-	// it may be repeated. Each run ascends (else ErrOrder), and no two have a partition in common. The runs may be read side
-	// by side, each in a goroutine of its own, but no row becomes visible before all rows of the runs ahead of its own.
-	// An error leaves any whole number of partitions written, in that order.
+	// WriteRun applies many mutations as Write does: those of one partition are atomic (as far as they are few: a cluster
+	// writes 500 of them at once), everything is durable on return, and it may be repeated. Each run ascends (else ErrOrder),
+	// and no two have a partition in common. The runs may be read side by side, each in a goroutine of its own, but no row
+	// becomes visible before all rows of the runs ahead of its own. An error leaves any partitions of one run written.
 	WriteRun(ctx context.Context, runs ...Run) error
 
 	// Swap applies conditional operations on Swap rows of one partition, all or none, durable on return. It returns the

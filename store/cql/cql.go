@@ -1,0 +1,318 @@
+// Package cql is the engine for a Cassandra-compatible cluster (Cassandra 4.1 and 5, ScyllaDB): one clustering row for each
+// row of the contract, in one table for each store.Table. The statements behind every method stand in the documentation of
+// package store.
+//
+// A Write row has its writer's time as timestamp; a Swap row has a version and the id of the write that made it, and is
+// touched by conditional statements only. The two never compare, because a row stays of its kind.
+//
+// # Hot partitions
+//
+// Partitions are profiles, jobs and values of keys; the first two are small. A value that very many profiles share (a
+// switchboard's phone number, a country) would grow one huge partition of index rows. Rows that a run brings for such a value
+// are spread over shards (shard.go).
+//
+// # Tombstones
+//
+// Undo, folding, expiry and the end of a piece of work delete rows one by one; compaction purges the tombstones after
+// gc_grace_seconds, ten days. The partition that is polled while rows come and go is a domain's "turn": two rows for each
+// piece of work, scanned once a second by every node while the domain is idle. An import a minute leaves 29,000 tombstones
+// there in ten days, which a scan passes in tens of milliseconds; Cassandra refuses a read that meets 100,000, which three
+// and a half imports a minute in one domain for ten days would make.
+package cql
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+
+	"kith/store"
+)
+
+// pageRows is the number of rows in a page of a scan. Rows are small but for a few; the largest make a page of 128 MiB.
+const pageRows = 64
+
+// sweepRows is the number of rows in a page of a sweep.
+const sweepRows = 256
+
+// Store is the engine. Make it with Open.
+type Store struct {
+	o       Options
+	session *gocql.Session
+	limit   *limiter
+	version atomic.Uint64
+}
+
+// statements of a table.
+type statements struct {
+	get, getSerial, scan, scanTo, put, del, insert, update, remove, check, absent, sweep, purge string
+}
+
+var tables = map[store.Table]statements{}
+
+func init() {
+	for _, t := range store.Tables {
+		name := t.String()
+		const where = " WHERE inc = ? AND part = ?"
+		const row = where + " AND key = ?"
+		tables[t] = statements{
+			get:       "SELECT value, ver, writetime(value) FROM " + name + row,
+			getSerial: "SELECT ver, prev, wid FROM " + name + row,
+			scan:      "SELECT key, value, ver, writetime(value) FROM " + name + where + " AND key >= ?",
+			scanTo:    "SELECT key, value, ver, writetime(value) FROM " + name + where + " AND key >= ? AND key < ?",
+			put:       "INSERT INTO " + name + " (inc, part, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
+			del:       "DELETE FROM " + name + " USING TIMESTAMP ?" + row,
+			insert:    "INSERT INTO " + name + " (inc, part, key, value, ver, wid) VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS",
+			update:    "UPDATE " + name + " SET value = ?, ver = ?, prev = ?, wid = ?" + row + " IF ver = ?",
+			remove:    "DELETE FROM " + name + row + " IF ver = ?",
+			check:     "UPDATE " + name + " SET ver = ?" + row + " IF ver = ?",
+			absent:    "UPDATE " + name + " SET ver = null" + row + " IF ver = null",
+			sweep:     "SELECT token(inc, part), inc, part, key, value, ver, writetime(value) FROM " + name,
+			purge:     "DELETE FROM " + name + " USING TIMESTAMP ?" + where,
+		}
+	}
+}
+
+// Open connects to a cluster whose keyspace has been migrated. Its errors are sentences that say what to do.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	session, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{o: o, session: session, limit: newLimiter(o.InFlight)}
+	if err := errors.Join(checkClock(ctx, o, session), checkSchema(ctx, o, session)); err != nil {
+		session.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, o Options) (*gocql.Session, error) {
+	c := o.cluster()
+	session, err := c.CreateSession()
+	if err != nil {
+		return nil, explain(o, err)
+	}
+	var name string
+	err = session.Query("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?", o.Keyspace).Consistency(gocql.One).ScanContext(ctx, &name)
+	session.Close()
+	if errors.Is(err, gocql.ErrNotFound) {
+		return nil, fmt.Errorf("%w: the cluster has no keyspace %q: make it with kith migrate --replication 3, or correct the address", errNoKeyspace, o.Keyspace)
+	}
+	if err != nil {
+		return nil, explain(o, err)
+	}
+	c = o.cluster()
+	c.Keyspace = o.Keyspace
+	if session, err = c.CreateSession(); err != nil {
+		return nil, explain(o, err)
+	}
+	return session, nil
+}
+
+var errNoKeyspace = errors.New("no keyspace")
+
+// maxSkew is how far this machine's clock may be from the cluster's. Write times come from here, those of conditional
+// statements from there.
+const maxSkew = time.Minute
+
+func checkClock(ctx context.Context, o Options, session *gocql.Session) error {
+	var there time.Time
+	if err := session.Query("SELECT toTimestamp(now()) FROM system.local").Consistency(gocql.One).ScanContext(ctx, &there); err != nil {
+		return explain(o, err)
+	}
+	if skew := time.Since(there).Round(time.Second); skew.Abs() > maxSkew {
+		return fmt.Errorf("this machine's clock and the cluster's are %s apart, and at most %s is safe: set both by NTP", skew.Abs(), maxSkew)
+	}
+	return nil
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.session.Close()
+	return nil
+}
+
+// Checkpoint implements store.Store: it refuses.
+func (s *Store) Checkpoint(context.Context, string) error {
+	return errors.New("a cluster is backed up by its operator: take a snapshot of the keyspace on every node (docs/operations.md)")
+}
+
+// repeat runs what may be run any number of times, under the limit of requests in flight, until it succeeds, fails for good,
+// or patience ends.
+func (s *Store) repeat(ctx context.Context, run func() error) error {
+	deadline := time.Now().Add(patience)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := s.once(ctx, run)
+		if err == nil || ctx.Err() != nil || !passing(err) || time.Now().After(deadline) {
+			return convert(ctx, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait/2 + time.Duration(jitter(int64(wait)))/2):
+		}
+	}
+}
+
+// once runs a request under the limit.
+func (s *Store) once(ctx context.Context, run func() error) error {
+	if err := s.limit.acquire(ctx); err != nil {
+		return err
+	}
+	start := time.Now()
+	err := run()
+	s.limit.release(time.Since(start), loaded(err))
+	return err
+}
+
+func jitter(n int64) int64 {
+	var b [1]byte
+	_, _ = rand.Read(b[:])
+	return n * int64(b[0]) / 256
+}
+
+// row makes a row of the contract from the columns of one.
+func row(key, value []byte, ver *int64, at *int64) (store.Row, bool) {
+	r := store.Row{Key: key, Value: value}
+	switch {
+	case ver != nil:
+		r.Version = uint64(*ver)
+	case at != nil:
+		r.Time = *at
+	default:
+		return r, false // what the check of an absent row may leave for a moment
+	}
+	if r.Value == nil {
+		r.Value = []byte{}
+	}
+	return r, true
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Row{}, err
+	}
+	var value []byte
+	var ver, at *int64
+	err := s.repeat(ctx, func() error {
+		value, ver, at = nil, nil, nil
+		return s.session.Query(tables[p.Table].get, int64(p.Incarnation), []byte(p.Key), full(key)).ScanContext(ctx, &value, &ver, &at)
+	})
+	if err == nil {
+		if r, ok := row(append([]byte{}, key...), value, ver, at); ok {
+			return r, nil
+		}
+		err = store.ErrNotFound
+	}
+	return store.Row{}, err
+}
+
+// full is never nil: the driver writes nil as null.
+func full(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// page is a part of a scan.
+type page struct {
+	rows []store.Row
+	next []byte // the first key of the next page; nil behind the last
+}
+
+// fetch reads a page of at most n rows of a range of a partition.
+func (s *Store) fetch(ctx context.Context, p store.Partition, start, end []byte, n int) (page, error) {
+	var got page
+	err := s.repeat(ctx, func() error {
+		got = page{}
+		st := tables[p.Table]
+		args := []any{int64(p.Incarnation), []byte(p.Key), full(start)}
+		stmt := st.scan
+		if end != nil {
+			stmt, args = st.scanTo, append(args, end)
+		}
+		it := s.session.Query(stmt+" LIMIT ?", append(args, n)...).PageSize(n).Prefetch(0).IterContext(ctx)
+		var key, value []byte
+		var ver, at *int64
+		seen := 0
+		for it.Scan(&key, &value, &ver, &at) {
+			if r, ok := row(full(key), value, ver, at); ok {
+				got.rows = append(got.rows, r)
+			}
+			seen++
+			if seen == n {
+				got.next = append(append([]byte{}, key...), 0)
+			}
+			key, value, ver, at = nil, nil, nil, nil
+		}
+		return it.Close()
+	})
+	return got, err
+}
+
+// Scan implements store.Store: a page at a time, each from behind the last one's end.
+func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(store.Row{}, err)
+			return
+		}
+		if r.End != nil && string(r.Start) >= string(r.End) {
+			return
+		}
+		first := pageRows
+		if r.Limit > 0 {
+			first = min(first, r.Limit)
+		}
+		got, err := s.fetch(ctx, p, r.Start, r.End, first)
+		for row, err := range s.rest(ctx, p, r, got, err) {
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// rest streams a range of which the first page has been read.
+func (s *Store) rest(ctx context.Context, p store.Partition, r store.Range, got page, err error) iter.Seq2[store.Row, error] {
+	rows := s.pages(ctx, p, r, got, err)
+	return func(yield func(store.Row, error) bool) {
+		n := 0
+		for row, err := range rows {
+			if !yield(row, err) || err != nil {
+				return
+			}
+			if n++; n == r.Limit {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) pages(ctx context.Context, p store.Partition, r store.Range, got page, err error) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		for {
+			if err != nil {
+				yield(store.Row{}, err)
+				return
+			}
+			for _, row := range got.rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if got.next == nil {
+				return
+			}
+			got, err = s.fetch(ctx, p, got.next, r.End, pageRows)
+		}
+	}
+}

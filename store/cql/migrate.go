@@ -1,0 +1,172 @@
+package cql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+
+	"kith/store"
+)
+
+// migrations are the numbered steps from an empty keyspace to the present schema. They are only ever added to. Each statement
+// may be run twice.
+var migrations = [][]string{
+	// 1: the tables of the contract
+	func() (cql []string) {
+		for _, t := range []string{"catalog", "jobs", "profile", "key_index"} {
+			cql = append(cql, "CREATE TABLE IF NOT EXISTS "+t+` (
+				inc bigint, part blob, key blob, value blob, ver bigint, prev bigint, wid blob,
+				PRIMARY KEY ((inc, part), key)
+			) WITH gc_grace_seconds = 864000 AND compaction = {'class': 'LeveledCompactionStrategy'}`)
+		}
+		return cql
+	}(),
+}
+
+// SchemaVersion is what this program needs.
+var SchemaVersion = len(migrations)
+
+// schemaTable records the migrations that were made, a row each, and the one that is being made.
+const schemaTable = `CREATE TABLE IF NOT EXISTS schema_version (id int, version int, applied timestamp, PRIMARY KEY (id, version))`
+
+func readSchemaVersion(ctx context.Context, o Options, session *gocql.Session) (int, error) {
+	var name string
+	err := session.Query("SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_version'", o.Keyspace).Consistency(gocql.One).ScanContext(ctx, &name)
+	if errors.Is(err, gocql.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, explain(o, err)
+	}
+	var v *int
+	if err := session.Query("SELECT max(version) FROM schema_version WHERE id = 0").ScanContext(ctx, &v); err != nil {
+		return 0, explain(o, err)
+	}
+	if v == nil {
+		return 0, nil
+	}
+	return *v, nil
+}
+
+// checkSchema refuses a keyspace that this program does not fit.
+func checkSchema(ctx context.Context, o Options, session *gocql.Session) error {
+	v, err := readSchemaVersion(ctx, o, session)
+	switch {
+	case err != nil:
+		return err
+	case v > SchemaVersion:
+		return fmt.Errorf("%w: the keyspace %s has schema %d and this kith knows up to %d: update this node", store.ErrFormat, o.Keyspace, v, SchemaVersion)
+	case v < SchemaVersion:
+		return fmt.Errorf("%w: the keyspace %s has schema %d and this kith needs %d: run kith migrate, once for the whole cluster", store.ErrOldFormat, o.Keyspace, v, SchemaVersion)
+	}
+	return nil
+}
+
+// Migrate brings a keyspace to the present schema and returns the versions before and after. With replication above 0 it makes
+// the keyspace when there is none. Only one program migrates at a time.
+func Migrate(ctx context.Context, o Options, replication int) (from, to int, err error) {
+	session, err := connect(ctx, o)
+	if errors.Is(err, errNoKeyspace) && replication > 0 {
+		if err = createKeyspace(ctx, o, replication); err == nil {
+			session, err = connect(ctx, o)
+		}
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer session.Close()
+	run := func(stmt string, args ...any) error {
+		if err := session.Query(stmt, args...).ExecContext(ctx); err != nil {
+			return explain(o, err)
+		}
+		return session.AwaitSchemaAgreement(ctx)
+	}
+	if from, err = readSchemaVersion(ctx, o, session); err != nil {
+		return 0, 0, err
+	}
+	if from > SchemaVersion {
+		return from, from, checkSchema(ctx, o, session)
+	}
+	if from == SchemaVersion {
+		return from, from, nil
+	}
+	if err := run(schemaTable); err != nil {
+		return from, from, err
+	}
+	// The lock: a row that goes by itself when its holder died. Schema changes made side by side can tear a Cassandra schema.
+	lock := map[string]any{}
+	applied, err := session.Query("INSERT INTO schema_version (id, version) VALUES (1, 0) IF NOT EXISTS USING TTL 120").MapScanCASContext(ctx, lock)
+	if err != nil {
+		return from, from, explain(o, err)
+	}
+	if !applied {
+		return from, from, errors.New("another kith migrate is at work on this keyspace; wait for it, or two minutes if it died")
+	}
+	defer func() {
+		_, _ = session.Query("DELETE FROM schema_version WHERE id = 1 AND version = 0 IF EXISTS").MapScanCASContext(context.WithoutCancel(ctx), map[string]any{})
+	}()
+	if from, err = readSchemaVersion(ctx, o, session); err != nil {
+		return 0, 0, err
+	}
+	for v := from + 1; v <= SchemaVersion; v++ {
+		for _, stmt := range migrations[v-1] {
+			if err := run(stmt); err != nil {
+				return from, v - 1, fmt.Errorf("migration %d: %w", v, err)
+			}
+		}
+		if err := run("INSERT INTO schema_version (id, version, applied) VALUES (0, ?, ?)", v, time.Now()); err != nil {
+			return from, v - 1, err
+		}
+	}
+	return from, SchemaVersion, nil
+}
+
+func createKeyspace(ctx context.Context, o Options, replication int) error {
+	session, err := o.cluster().CreateSession()
+	if err != nil {
+		return explain(o, err)
+	}
+	defer session.Close()
+	var dc string
+	if err := session.Query("SELECT data_center FROM system.local").Consistency(gocql.One).ScanContext(ctx, &dc); err != nil {
+		return explain(o, err)
+	}
+	if o.Datacenter != "" {
+		dc = o.Datacenter
+	}
+	stmt := fmt.Sprintf("CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', '%s': %d}",
+		o.Keyspace, strings.ReplaceAll(dc, "'", "''"), replication)
+	if err := session.Query(stmt).ExecContext(ctx); err != nil {
+		return explain(o, err)
+	}
+	return session.AwaitSchemaAgreement(ctx)
+}
+
+// Clear empties a keyspace. For tests.
+func Clear(ctx context.Context, o Options) error {
+	session, err := connect(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	for _, t := range store.Tables {
+		if err := session.Query("TRUNCATE " + t.String()).ExecContext(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropKeyspace removes a keyspace with everything in it. For tests.
+func DropKeyspace(ctx context.Context, o Options) error {
+	session, err := o.cluster().CreateSession()
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	return session.Query("DROP KEYSPACE IF EXISTS " + o.Keyspace).ExecContext(ctx)
+}

@@ -1,0 +1,204 @@
+package cql
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+
+	"kith/store"
+)
+
+// tries is how often a Swap is sent when its answers get lost.
+const tries = 6
+
+// Swap implements store.Store by one conditional batch. All its puts carry one write id, new for every call: when an answer
+// is lost, a read at SERIAL, which finishes or rules out what was under way, tells by it whether the batch was applied. A put
+// also leaves the version it replaced, by which a loser learns that it lost.
+func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (uint64, error) {
+	if err := errors.Join(ctx.Err(), store.CheckSwaps(p, ops)); err != nil || len(ops) == 0 {
+		return 0, err
+	}
+	w := s.newAttempt(p, ops)
+	doubt := false // whether a batch of ours may be under way
+	var cause error
+	for try := range tries {
+		if try > 0 {
+			if err := pause(ctx, time.Duration(jitter(int64(50*time.Millisecond)<<try))); err != nil {
+				return 0, w.undecided(doubt, err)
+			}
+		}
+		var applied bool
+		err := s.once(ctx, func() (err error) {
+			applied, err = w.send(ctx, s.session)
+			return err
+		})
+		if err == nil && s.o.Fault != nil {
+			err = s.o.Fault()
+		}
+		switch {
+		case err == nil && applied:
+			return w.version, nil
+		case err == nil && !doubt:
+			return 0, store.ErrConflict
+		case err != nil && ctx.Err() != nil:
+			return 0, w.undecided(true, ctx.Err())
+		case err != nil && !passing(err):
+			return 0, w.undecided(doubt, convert(ctx, err))
+		case err != nil && never(err) && !doubt:
+			cause = err
+			continue
+		}
+		if err != nil {
+			cause, doubt = err, true
+		}
+		how, err := w.look(ctx, s)
+		if err != nil {
+			return 0, w.undecided(true, err)
+		}
+		switch how {
+		case happened:
+			return w.version, nil
+		case lost:
+			return 0, store.ErrConflict
+		case impossible:
+			return 0, w.undecided(true, cause)
+		}
+	}
+	return 0, w.undecided(doubt, convert(ctx, cause))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// attempt is one Swap, sent any number of times.
+type attempt struct {
+	p       store.Partition
+	ops     []store.Swap
+	version uint64
+	id      []byte
+}
+
+func (s *Store) newAttempt(p store.Partition, ops []store.Swap) *attempt {
+	w := &attempt{p: p, ops: ops, id: make([]byte, 16)}
+	_, _ = rand.Read(w.id)
+	var newest uint64
+	for _, op := range ops {
+		newest = max(newest, op.Expect)
+	}
+	w.version = s.nextVersion(newest)
+	return w
+}
+
+// nextVersion returns a version above floor and all that this process gave: the clock in nanoseconds. No row can have had it
+// before, since the versions of a row rise while it lives, and a row that comes back does so later.
+func (s *Store) nextVersion(floor uint64) uint64 {
+	for {
+		last := s.version.Load()
+		next := max(uint64(time.Now().UnixNano()), last+1, floor+1)
+		if s.version.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+func (w *attempt) undecided(doubt bool, err error) error {
+	if !doubt {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+}
+
+// statement returns the conditional statement of an operation.
+func (w *attempt) statement(op store.Swap) (string, []any) {
+	st := tables[w.p.Table]
+	inc, part, key := int64(w.p.Incarnation), []byte(w.p.Key), full(op.Key)
+	expect, version := int64(op.Expect), int64(w.version)
+	switch {
+	case op.Op == store.Put && op.Expect == 0:
+		return st.insert, []any{inc, part, key, full(op.Value), version, w.id}
+	case op.Op == store.Put:
+		return st.update, []any{full(op.Value), version, expect, w.id, inc, part, key, expect}
+	case op.Op == store.Delete:
+		return st.remove, []any{inc, part, key, expect}
+	case op.Expect == 0:
+		return st.absent, []any{inc, part, key}
+	}
+	return st.check, []any{expect, inc, part, key, expect}
+}
+
+// send runs the conditional batch once. The driver must not send it again by itself.
+func (w *attempt) send(ctx context.Context, session *gocql.Session) (bool, error) {
+	answer := map[string]any{}
+	if len(w.ops) == 1 {
+		stmt, args := w.statement(w.ops[0])
+		return session.Query(stmt, args...).Idempotent(false).RetryPolicy(nil).MapScanCASContext(ctx, answer)
+	}
+	b := session.Batch(gocql.LoggedBatch)
+	for _, op := range w.ops {
+		stmt, args := w.statement(op)
+		b.Query(stmt, args...)
+	}
+	applied, it, err := b.RetryPolicy(nil).MapExecCASContext(ctx, answer)
+	if it != nil {
+		if closed := it.Close(); err == nil {
+			err = closed
+		}
+	}
+	return applied, err
+}
+
+// outcome is what a serial read tells of an attempt.
+type outcome int
+
+const (
+	possible   outcome = iota // it has not happened; all expectations hold
+	happened                  // a row has its write id
+	lost                      // it has not happened and can't: another write replaced a version that this one expected to replace
+	impossible                // others have written since, before or after it
+)
+
+// look reads the rows of the attempt at SERIAL.
+func (w *attempt) look(ctx context.Context, s *Store) (outcome, error) {
+	how := possible
+	serial := gocql.Serial
+	if s.o.Datacenter != "" {
+		serial = gocql.LocalSerial
+	}
+	for _, op := range w.ops {
+		var ver, prev *int64
+		var id []byte
+		err := s.repeat(ctx, func() error {
+			ver, prev, id = nil, nil, nil
+			return s.session.Query(tables[w.p.Table].getSerial, int64(w.p.Incarnation), []byte(w.p.Key), full(op.Key)).Consistency(serial).ScanContext(ctx, &ver, &prev, &id)
+		})
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return how, err
+		}
+		if op.Op == store.Put && bytes.Equal(id, w.id) {
+			return happened, nil
+		}
+		var have uint64
+		if ver != nil {
+			have = uint64(*ver)
+		}
+		if have == op.Expect {
+			continue
+		}
+		if op.Op != store.Check && op.Expect > 0 && prev != nil && uint64(*prev) == op.Expect {
+			return lost, nil
+		}
+		how = impossible
+	}
+	return how, nil
+}
