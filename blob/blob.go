@@ -28,6 +28,8 @@ import (
 var (
 	// ErrNotFound says that there is no blob of this name.
 	ErrNotFound = errors.New("blob not found")
+	// ErrUnavailable says that the store can't be reached or is overloaded, and that the call may go when it is made again.
+	ErrUnavailable = errors.New("the file store is not available at the moment")
 	// ErrSealed says that a blob can't be opened: the key is wrong or the bytes are damaged.
 	ErrSealed = errors.New("blob can't be unsealed: wrong key or damaged bytes")
 	// ErrName says that a name is not made of segments of letters, digits, "-", "_" and ".".
@@ -53,7 +55,8 @@ type Writer interface {
 	Abort()
 }
 
-// Reader reads ranges of a blob. It keeps reading what it opened when the name is replaced or deleted.
+// Reader reads ranges of a blob. When the name is replaced or deleted it keeps reading what it opened, or fails; it never reads
+// from another blob.
 type Reader interface {
 	io.ReaderAt
 	io.Closer
@@ -163,7 +166,8 @@ func (s *sealer) Close() error {
 // Plain is the plaintext of a sealed blob.
 type Plain struct {
 	at     io.ReaderAt
-	sealed *io.SectionReader
+	sealed func(off, n int64) io.Reader // of the DARE stream
+	length int64                        // of the DARE stream
 	conf   sio.Config
 	size   int64
 }
@@ -171,6 +175,11 @@ type Plain struct {
 // Unseal returns the plaintext of a sealed blob of size bytes. A wrong key and a cut end are ErrSealed at once; damage in the
 // middle is ErrSealed when it is read.
 func Unseal(r io.ReaderAt, size int64, key Key) (*Plain, error) {
+	return UnsealRanges(r, size, key, func(off, n int64) io.Reader { return io.NewSectionReader(r, off, n) })
+}
+
+// UnsealRanges is Unseal for bytes that are far away: ranges are read through stream, which returns n bytes from off.
+func UnsealRanges(r io.ReaderAt, size int64, key Key, stream func(off, n int64) io.Reader) (*Plain, error) {
 	plain, err := PlainSize(size)
 	if err != nil {
 		return nil, err
@@ -197,8 +206,9 @@ func Unseal(r io.ReaderAt, size int64, key Key) (*Plain, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plain{sealed: io.NewSectionReader(r, int64(headerSize), size-int64(headerSize)-endSize), conf: c, size: plain}
-	if p.at, err = sio.DecryptReaderAt(p.sealed, c); err != nil {
+	p := &Plain{length: size - int64(headerSize) - endSize, conf: c, size: plain}
+	p.sealed = func(off, n int64) io.Reader { return stream(int64(headerSize)+off, n) }
+	if p.at, err = sio.DecryptReaderAt(io.NewSectionReader(r, int64(headerSize), p.length), c); err != nil {
 		return nil, ErrSealed
 	}
 	return p, nil
@@ -225,7 +235,7 @@ func (p *Plain) Stream(off int64) io.Reader {
 	c := p.conf
 	c.SequenceNumber = uint32(off / payload)
 	from := off / payload * pack
-	r, err := sio.DecryptReader(io.NewSectionReader(p.sealed, from, p.sealed.Size()-from), c)
+	r, err := sio.DecryptReader(p.sealed(from, p.length-from), c)
 	return &stream{r: r, err: err, skip: off % payload, off: off}
 }
 

@@ -82,8 +82,9 @@ func TestStore(t *testing.T) {
 		return s
 	}
 	storetest.Run(t, storetest.Engine{
-		New:   func(t *testing.T) store.Store { return start(t, fresh(t)) },
-		Crash: func(t *testing.T, s store.Store) store.Store { return start(t, options[s]) },
-		Doubt: func(_ *testing.T, s store.Store) { lost[s].Store(1) },
+		NoBulk: true,
+		New:    func(t *testing.T) store.Store { return start(t, fresh(t)) },
+		Crash:  func(t *testing.T, s store.Store) store.Store { return start(t, options[s]) },
+		Doubt:  func(_ *testing.T, s store.Store) { lost[s].Store(1) },
 	})
 }

@@ -101,3 +101,6 @@ func (l *limiter) bound() int {
 	defer l.mu.Unlock()
 	return int(l.limit)
 }
+
+// Bound returns how many requests may be in flight now.
+func (s *Store) Bound() int { return s.limit.bound() }

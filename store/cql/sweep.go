@@ -221,8 +221,8 @@ func (s *Store) Split(ctx context.Context, r store.SweepRange, n int) ([]store.S
 		if cut <= prev.From {
 			continue
 		}
-		ranges = append(ranges, store.SweepRange{Table: r.Table, Incarnation: r.Incarnation, From: cut, To: prev.To})
 		prev.To = cut
+		ranges = append(ranges, store.SweepRange{Table: r.Table, Incarnation: r.Incarnation, From: cut, To: r.To})
 	}
 	return ranges, nil
 }

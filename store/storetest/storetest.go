@@ -21,8 +21,18 @@ type Engine struct {
 	Crash func(t *testing.T, s store.Store) store.Store
 	// Doubt makes the next Swap lose its answer, as a time-out does. Nil excepts the test of doubt.
 	Doubt func(t *testing.T, s store.Store)
+	// NoBulk says that the engine has no path of its own for large runs: the suite's large runs are smaller then.
+	NoBulk bool
 	// OpenCopy opens what Checkpoint wrote. Nil excepts the checkpoint test.
 	OpenCopy func(t *testing.T, s store.Store, dir string) store.Store
+}
+
+// bulk returns the size of a large run.
+func (e Engine) bulk(n int) int {
+	if e.NoBulk {
+		return n / 30
+	}
+	return n
 }
 
 // Run runs the suite.

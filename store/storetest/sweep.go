@@ -100,7 +100,7 @@ func splitCoversTheRange(t *testing.T, e Engine) {
 	s := e.New(t)
 	fill(t, s, 120)
 	rows := func(yield func(store.RunRow, error) bool) {
-		for i := range 100_000 {
+		for i := range e.bulk(100_000) {
 			if !yield(store.RunRow{Incarnation: 2, Partition: fmt.Appendf(nil, "q%06d", i), Mutation: put("row", "some bytes that make the run long", 1)}, nil) {
 				return
 			}

@@ -37,7 +37,7 @@ func writeIsRepeatable(t *testing.T, e Engine) {
 }
 
 func writeRunIsRepeatable(t *testing.T, e Engine) {
-	for _, n := range []int{0, 1, 5, 60_000} { // the last one is large enough for an engine's bulk path
+	for _, n := range []int{0, 1, 5, e.bulk(60_000)} { // the last one is large enough for an engine's bulk path
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			s := e.New(t)
 			write(t, s, store.Partition{Table: store.Index, Incarnation: 7, Key: fmt.Sprintf("p%06d", 3)}, put("old", "x", 1))
@@ -75,7 +75,7 @@ func writeRunNewerWins(t *testing.T, e Engine) {
 	s := e.New(t)
 	for at := int64(1); at <= 3; at++ {
 		rows := func(yield func(store.RunRow, error) bool) {
-			for i := range 40_000 {
+			for i := range e.bulk(40_000) {
 				if !yield(runRow(fmt.Sprintf("p%06d", i), put("row", fmt.Sprintf("at %d, padded to be long enough for the bulk path", at), at)), nil) {
 					return
 				}
@@ -138,7 +138,7 @@ func crashKeepsWhatReturned(t *testing.T, e Engine) {
 	for name, write := range map[string]func(s store.Store) error{
 		"Write":     func(s store.Store) error { return s.Write(ctx, part, []store.Mutation{put("w", "1", 1)}) },
 		"small run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(3)}) },
-		"large run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(60_000)}) },
+		"large run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(e.bulk(60_000))}) },
 		"Swap":      func(s store.Store) error { _, err := s.Swap(ctx, part, []store.Swap{{Key: []byte("t")}}); return err },
 		"DropRange": func(s store.Store) error { return s.DropRange(ctx, store.Profile, 99) },
 		"Swap delete": func(s store.Store) error {
@@ -249,7 +249,7 @@ func writeRunTakesSeveral(t *testing.T, e Engine) {
 			}
 		}
 	}
-	for _, n := range []int{2, 30_000} {
+	for _, n := range []int{2, e.bulk(30_000)} {
 		err := s.WriteRun(ctx,
 			store.Run{Table: store.Index, Rows: rows("a", n)}, store.Run{Table: store.Index, Rows: rows("b", 3)},
 			store.Run{Table: store.Profile, Rows: rows("c", n)}, store.Run{Table: store.Profile, Rows: rows("d", 0)})

@@ -1,0 +1,199 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"kith/blob"
+	"kith/blob/blobtest"
+	"kith/blob/s3"
+	"kith/test/cluster"
+)
+
+// server starts the S3 server once for all tests.
+func server(t *testing.T) (address, dir string) {
+	if os.Getenv("KITH_TEST_S3") == "" {
+		t.Skip("no S3 server: KITH_TEST_S3=1 has the tests build and start one; make test-cluster does")
+	}
+	address, err := cluster.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	defer cancel()
+	p, err := cluster.S3At(ctx, dir, address)
+	if err == nil {
+		err = p.Start(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return address, filepath.Join(dir, "s3", "data")
+}
+
+func client(t *testing.T, address string) *minio.Client {
+	c, err := minio.New(address, &minio.Options{Creds: credentials.NewStaticV4(cluster.S3User, cluster.S3Secret, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func options(address, bucket string) s3.Options {
+	return s3.Options{Endpoint: address, Bucket: bucket, Prefix: "some/prefix/", Region: "us-east-1", AccessKey: cluster.S3User, SecretKey: cluster.S3Secret}
+}
+
+// TestStore runs the suite against a real server.
+func TestStore(t *testing.T) {
+	address, dir := server(t)
+	buckets := map[blob.Store]string{}
+	path := func(s blob.Store, name string) string {
+		return filepath.Join(dir, buckets[s], "some", "prefix", filepath.FromSlash(name))
+	}
+	n := 0
+	blobtest.Run(t, blobtest.Engine{
+		New: func(t *testing.T) blob.Store {
+			n++
+			bucket := "kith-test-" + string(rune('a'+n))
+			if err := client(t, address).MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			s, err := s3.Open(t.Context(), options(address, bucket))
+			if err != nil {
+				t.Fatal(err)
+			}
+			buckets[s] = bucket
+			return s
+		},
+		Replaced: true,
+		Raw: func(t *testing.T, s blob.Store) []byte {
+			var all []byte
+			err := filepath.WalkDir(filepath.Join(dir, buckets[s]), func(path string, d os.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				b, err := os.ReadFile(path)
+				all = append(all, b...)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		},
+		Damage: func(t *testing.T, s blob.Store, name string, cut bool) {
+			b, err := os.ReadFile(path(s, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cut {
+				b = b[:len(b)-1]
+			} else {
+				b[len(b)/2] ^= 1
+			}
+			if err := os.WriteFile(path(s, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	})
+	t.Run("PartsAndLeftovers", func(t *testing.T) { parts(t, address) })
+	t.Run("OpenExplains", func(t *testing.T) { explains(t, address) })
+}
+
+func parts(t *testing.T, address string) {
+	c := client(t, address)
+	if err := c.MakeBucket(t.Context(), "kith-parts", minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := s3.Open(t.Context(), options(address, "kith-parts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, key := t.Context(), blob.Key{1}
+	data := bytes.Repeat([]byte("a line of many\n"), 2<<20) // 30 MB: several parts
+	w, err := s.Create(ctx, "d/large", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Open(ctx, "d/large", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got := make([]byte, len(data))
+	if n, err := r.ReadAt(got, 0); n != len(data) || !bytes.Equal(got, data) {
+		t.Fatalf("%d bytes came back, %v", n, err)
+	}
+	uploads := func() (n int) {
+		for u := range c.ListIncompleteUploads(ctx, "kith-parts", "", true) {
+			if u.Err != nil {
+				t.Fatal(u.Err)
+			}
+			n++
+		}
+		return n
+	}
+	// A writer whose process dies leaves an upload, and an aborted one does not.
+	for _, abort := range []bool{true, false} {
+		w, err := s.Create(ctx, "d/lost", key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if abort {
+			w.Abort()
+			if n := uploads(); n != 0 {
+				t.Fatalf("%d uploads after Abort", n)
+			}
+		}
+	}
+	if n := uploads(); n != 1 {
+		t.Fatalf("%d uploads are left behind, want 1", n)
+	}
+	if err := s.Sweep(ctx, time.Hour); err != nil || uploads() != 1 {
+		t.Fatalf("a young upload was swept, %v", err)
+	}
+	if err := s.Sweep(ctx, 0); err != nil || uploads() != 0 {
+		t.Fatalf("%d uploads are left after the sweep, %v", uploads(), err)
+	}
+}
+
+func explains(t *testing.T, address string) {
+	bad := options(address, "kith-parts")
+	bad.SecretKey = "wrong"
+	unknown := options(address, "kith-parts")
+	unknown.AccessKey = "nobody"
+	absent, err := cluster.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, o := range map[string]s3.Options{
+		"there is no bucket":                  options(address, "kith-none"),
+		"refuses the access key or its":       bad,
+		"refuses the bucket":                  unknown,
+		"does not answer: check the endpoint": options(absent, "kith-parts"),
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if _, err := s3.Open(ctx, o); err == nil || !bytes.Contains([]byte(err.Error()), []byte(want)) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		cancel()
+	}
+}
