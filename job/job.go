@@ -136,6 +136,12 @@ func (t *Task) renew(ctx context.Context, l lease) error {
 	if errors.Is(err, store.ErrConflict) {
 		return ErrLost
 	}
+	if errors.Is(err, store.ErrUnknown) {
+		// A lease that reads as the one written is it: nobody else writes this owner.
+		if have, version, readErr := readLease(ctx, t.store, t.Partition()); readErr == nil && have == l && version > t.version {
+			v, err = version, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -190,6 +196,9 @@ type Runner struct {
 	Owner string
 	Now   func() time.Time
 	Log   Logger
+
+	// Passing says that a failure was the moment's, not the work's: the work is tried again without counting it. Nil: none was.
+	Passing func(error) bool
 
 	// Zero values are replaced by the defaults in brackets.
 	LeaseFor    time.Duration // 15 s
@@ -430,7 +439,9 @@ func (r *Runner) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, 
 		l := t.lease
 		t.mu.Unlock()
 		l.Expires = r.Now().Add(r.LeaseFor).UnixMicro()
-		err := t.renew(ctx, l)
+		renewCtx, done := context.WithTimeout(ctx, r.LeaseFor)
+		err := t.renew(renewCtx, l)
+		done()
 		if err == nil {
 			expires = time.UnixMicro(l.Expires)
 			continue
@@ -470,6 +481,14 @@ func (r *Runner) settle(ctx context.Context, d Domain, t *Task, err error) {
 
 func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
 	l := t.lease
+	if r.Passing != nil && r.Passing(cause) {
+		r.Log.Warn("background work met an engine that is not available; it is tried again", "kind", t.Kind, "work", t.ID, "error", cause)
+		l.Expires, l.NotBefore = 0, r.Now().Add(r.Backoff).UnixMicro()
+		if err := t.renew(ctx, l); err != nil {
+			r.Log.Warn("putting background work off failed; it goes on when its lease has run out", "kind", t.Kind, "work", t.ID, "error", err)
+		}
+		return
+	}
 	l.Attempts++
 	r.Log.Error("background work failed", "kind", t.Kind, "work", t.ID, "attempt", l.Attempts, "error", cause)
 	if l.Attempts >= r.MaxAttempts {

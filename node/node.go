@@ -30,6 +30,11 @@ type Config struct {
 	Now    func() time.Time
 	Log    *slog.Logger
 
+	// Shared says that other nodes work on the same data.
+	Shared bool
+	// Tidy removes what processes that died left behind; nil has nothing to do. It is called once an hour.
+	Tidy func(ctx context.Context) error
+
 	Upload upload.Config
 	// Room tells how much of the disk is free; nil is enough.
 	Room   upload.Room
@@ -79,6 +84,10 @@ func Start(c Config) (*Node, error) {
 		n.runner = &job.Runner{}
 	}
 	n.Access = &access.Service{Store: c.Store, Sealer: sealer, Now: c.Now}
+	if err := n.Access.CheckMaster(ctx); err != nil {
+		cancel()
+		return nil, err
+	}
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now}
 	n.Uploads = &upload.Service{
@@ -93,6 +102,9 @@ func Start(c Config) (*Node, error) {
 	}
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner = c.Store, c.Now, c.Log, c.Owner
 	n.runner.Domains = n.Domains.Domains
+	n.runner.Passing = func(err error) bool {
+		return errors.Is(err, store.ErrUnavailable) || errors.Is(err, blob.ErrUnavailable)
+	}
 	n.runner.Handlers = map[string]job.Handler{
 		upload.Kind:           n.Uploads,
 		upload.UndoKind:       upload.Undoer{Service: n.Uploads},
@@ -115,6 +127,9 @@ func Start(c Config) (*Node, error) {
 
 	n.wg.Go(func() { n.runner.Run(ctx) })
 	n.wg.Go(func() { n.maintain(ctx) })
+	if c.Shared {
+		n.wg.Go(func() { n.keepMember(ctx) })
+	}
 	return n, nil
 }
 
@@ -135,8 +150,14 @@ func (n *Node) maintain(ctx context.Context) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var swept time.Time
+	var swept, tidied time.Time
 	for {
+		if n.Tidy != nil && n.Now().Sub(tidied) >= time.Hour {
+			if err := n.Tidy(ctx); err != nil && ctx.Err() == nil {
+				n.Log.Error("removing what died processes left failed; it is tried again", "error", err)
+			}
+			tidied = n.Now()
+		}
 		if err := n.CleanUp(ctx); err != nil && ctx.Err() == nil {
 			n.Log.Error("clean-up failed; it is tried again", "error", err)
 		}

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 
+	"kith/blob"
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/sigv4"
+	"kith/store"
 )
 
 // This file alone knows status codes and error bodies.
@@ -54,6 +56,9 @@ var faultStatus = map[fault.Kind]int{
 // internalText is all a caller learns of an internal error; the rest is in the log under the request id.
 const internalText = "The server could not complete the request. The log has the reason under this request id."
 
+// unavailableText is the hint for errors that may be gone when the request comes again.
+const unavailableText = "The server's storage does not answer at the moment. Send the request again in a few seconds. The log has the reason under this request id."
+
 // classify turns any error into what the caller sees. internal says that the error itself belongs into the log.
 func classify(err error) (e *edgeError, internal bool) {
 	if e, ok := errors.AsType[*edgeError](err); ok {
@@ -71,6 +76,9 @@ func classify(err error) (e *edgeError, internal bool) {
 	}
 	if s, ok := errors.AsType[*restjson.SyntaxError](err); ok {
 		return &edgeError{status: http.StatusBadRequest, code: "SerializationException", message: s.Message}, false
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, blob.ErrUnavailable) {
+		return &edgeError{status: http.StatusInternalServerError, code: string(fault.Internal), message: unavailableText, header: http.Header{"Retry-After": {"2"}}}, true
 	}
 	if errors.Is(err, context.Canceled) {
 		return &edgeError{status: 499, code: string(fault.Internal), message: "The client closed the request."}, false

@@ -8,7 +8,7 @@ import (
 	"kith/fault"
 )
 
-// Limits are requests per second, each per domain. 0 is unlimited.
+// Limits are requests per second, each per domain and over all nodes. 0 is unlimited.
 type Limits struct {
 	// PerOperation limits operations by name; "*" stands for all that are not named.
 	PerOperation map[string]float64
@@ -21,9 +21,22 @@ type limiter struct {
 	limits Limits
 	mu     sync.Mutex
 	all    map[[2]string]*rate.Limiter
+	nodes  int // that share the limits
 }
 
-func newLimiter(l Limits) *limiter { return &limiter{limits: l, all: map[[2]string]*rate.Limiter{}} }
+// share divides the limits by the number of live nodes; a load balancer is taken to spread requests evenly.
+func (l *limiter) share(nodes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if nodes = max(nodes, 1); nodes != l.nodes {
+		l.nodes = nodes
+		clear(l.all)
+	}
+}
+
+func newLimiter(l Limits) *limiter {
+	return &limiter{limits: l, all: map[[2]string]*rate.Limiter{}, nodes: 1}
+}
 
 // allow returns a Throttled fault when the domain has called the operation too often.
 func (l *limiter) allow(domain, op string) error {
@@ -41,7 +54,8 @@ func (l *limiter) allow(domain, op string) error {
 		if len(l.all) >= maxLimiters {
 			clear(l.all)
 		}
-		lim = rate.NewLimiter(rate.Limit(per), max(1, int(per)))
+		own := per / float64(l.nodes)
+		lim = rate.NewLimiter(rate.Limit(own), max(1, int(own)))
 		l.all[key] = lim
 	}
 	l.mu.Unlock()
@@ -49,4 +63,10 @@ func (l *limiter) allow(domain, op string) error {
 		return fault.Throttledf("Rate exceeded: %s is limited to %g requests per second in this domain.", op, per)
 	}
 	return nil
+}
+
+// ShareLimits tells the server how many live nodes, this one included, share the rate limits.
+func (s *Server) ShareLimits(nodes int) {
+	s.limiter.share(nodes)
+	s.metrics.nodes.Set(float64(nodes))
 }

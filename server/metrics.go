@@ -19,6 +19,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	uploaded prometheus.Counter
+	nodes    prometheus.Gauge
 	handler  http.Handler
 }
 
@@ -28,8 +29,10 @@ func newMetrics() *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kith_requests_total", Help: "Requests by operation and HTTP status."}, []string{"operation", "status"}),
 		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kith_request_seconds", Help: "Time to answer, by operation.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"operation"}),
 		uploaded: prometheus.NewCounter(prometheus.CounterOpts{Name: "kith_uploaded_bytes_total", Help: "Bytes of files received, complete or not."}),
+		nodes:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "kith_nodes", Help: "Live nodes on the same data, as this node knows."}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.uploaded, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.nodes.Set(1)
+	m.registry.MustRegister(m.requests, m.seconds, m.uploaded, m.nodes, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
 }

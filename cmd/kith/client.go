@@ -59,7 +59,7 @@ func connect(cmd *cobra.Command) (*client, error) {
 	if found != nil && found.healthy(ctx) {
 		return found.client(), nil
 	}
-	p, err := startProgram(&Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true}, cmd.ErrOrStderr())
+	p, err := startProgram(cmd.Context(), &Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true}, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ import (
 type Config struct {
 	Listen       string `toml:"listen"`        // address to listen on [127.0.0.1:8320]
 	Data         string `toml:"data"`          // data folder [data]
+	Store        string `toml:"store"`         // cql://host1,host2/keyspace [the data folder]
+	Blob         string `toml:"blob"`          // s3://bucket?endpoint=… [the data folder]
 	PublicURL    string `toml:"public_url"`    // scheme and host of upload URLs [from each request]
 	Dev          bool   `toml:"dev"`           // accept any key pair; loopback only
 	StrictAWS    bool   `toml:"strict_aws"`    // read files and judge them as AWS does
@@ -53,10 +55,10 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "public-url", "dev", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
 
 // otherEnv are variables that are read elsewhere.
-var otherEnv = []string{"KITH_MASTER_KEY"}
+var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
 
 func envName(flag string) string {
 	return "KITH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -65,6 +67,8 @@ func envName(flag string) string {
 func addServeFlags(f *pflag.FlagSet) {
 	f.String("listen", defaultListen, "address to listen on")
 	addDataFlag(f)
+	addStoreFlag(f)
+	f.String("blob", "", "bucket of an S3-compatible store, with --store: s3://bucket/prefix?endpoint=https://host")
 	f.String("public-url", "", "scheme and host clients reach the server by, for upload URLs (default: those of each request)")
 	f.Bool("dev", false, "accept any access key; loopback only")
 	f.Bool("strict-aws", false, "read files as AWS does: UTF-8 without byte-order mark, commas, exact header names, under 1 GiB; a row that is no CSV fails the file")
@@ -77,6 +81,10 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
 	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
+}
+
+func addStoreFlag(f *pflag.FlagSet) {
+	f.String("store", "", "Cassandra-compatible cluster in the place of the data folder: cql://host1,host2/keyspace")
 }
 
 func addDataFlag(f *pflag.FlagSet) {
@@ -148,6 +156,8 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	}
 	text("listen", &c.Listen)
 	text("data", &c.Data)
+	text("store", &c.Store)
+	text("blob", &c.Blob)
 	text("public-url", &c.PublicURL)
 	flag("dev", &c.Dev)
 	flag("insecure-http", &c.InsecureHTTP)
@@ -174,6 +184,8 @@ func (c *Config) check() error {
 	switch {
 	case tls && (c.TLSCert == "" || c.TLSKey == ""):
 		return usageError("--tls-cert and --tls-key belong together")
+	case (c.Store == "") != (c.Blob == ""):
+		return usageError("--store and --blob belong together: what several nodes share, rows and files, must be where all of them reach it")
 	case c.Dev && !local:
 		return usageError("--dev accepts any key and is for loopback addresses only; --listen is %s", c.Listen)
 	case !local && !tls && !c.InsecureHTTP:

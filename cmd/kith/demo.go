@@ -51,7 +51,7 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (err err
 	step := func(format string, args ...any) { fmt.Fprintf(out, "\n▸ "+format+"\n", args...) }
 
 	step("A server in development mode: any access key is accepted, from this machine only")
-	p, err := startProgram(&Config{Listen: listen, Data: filepath.Join(dir, "data"), Dev: true, URLLife: duration(15 * time.Minute), quiet: true}, out)
+	p, err := startProgram(ctx, &Config{Listen: listen, Data: filepath.Join(dir, "data"), Dev: true, URLLife: duration(15 * time.Minute), quiet: true}, out)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"kith/access"
@@ -75,6 +76,19 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 
 func (f *folder) close() error {
 	return errors.Join(f.blobs.Close(), f.store.Close())
+}
+
+func (f *folder) engines() *engines {
+	return &engines{
+		store: f.store, blobs: f.blobs, master: f.master, owner: f.owner, where: "data folder " + f.dir,
+		backup: f.backup, room: f.room, close: f.close,
+		metrics: []prometheus.Collector{
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compactions_running", Help: "Compactions of the embedded store that run now."},
+				func() float64 { running, _ := f.store.Pending(); return float64(running) }),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compaction_debt_bytes", Help: "Bytes of the embedded store that wait for a compaction."},
+				func() float64 { _, debt := f.store.Pending(); return float64(debt) }),
+		},
+	}
 }
 
 const nodeIDFile = "node-id"
@@ -207,6 +221,9 @@ type local struct {
 func localPath(dir string) string { return filepath.Join(dir, "local.json") }
 
 func writeLocal(dir string, l local) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
 	b, err := json.Marshal(l)
 	if err != nil {
 		return err

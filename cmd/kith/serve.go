@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"kith/access"
@@ -36,7 +35,8 @@ const drainFor = 30 * time.Second
 func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
-		Long: `Run the server on a data folder. The first start creates a root access key and prints it once.
+		Long: `Run the server on a data folder, or with --store and --blob on a Cassandra-compatible cluster and a bucket, which any number of
+equal nodes share. The first start creates a root access key and prints it once.
 
 Every flag can also be given as an environment variable (KITH_LISTEN, KITH_DATA, …) or in the TOML file of --config.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,11 +45,11 @@ Every flag can also be given as an environment variable (KITH_LISTEN, KITH_DATA,
 			if err != nil {
 				return err
 			}
-			p, err := startProgram(c, stderr)
+			p, err := startProgram(cmd.Context(), c, stderr)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stderr, "Kith %s is ready at %s (data folder %s)\n", versionText(), p.url, c.Data)
+			fmt.Fprintf(stderr, "Kith %s is ready at %s (%s)\n", versionText(), p.url, p.engines.where)
 			if c.Dev {
 				fmt.Fprintln(stderr, "Development mode: every access key is accepted, from this machine only.")
 			}
@@ -68,16 +68,17 @@ Every flag can also be given as an environment variable (KITH_LISTEN, KITH_DATA,
 
 // program is a server that listens.
 type program struct {
-	folder *folder
-	node   *node.Node
-	http   *http.Server
-	url    string
-	local  local
-	failed chan error
+	engines *engines
+	data    string // folder of local.json
+	node    *node.Node
+	http    *http.Server
+	url     string
+	local   local
+	failed  chan error
 }
 
-// startProgram opens the data folder, starts a node on it and listens. Secrets of a first start are printed to out.
-func startProgram(c *Config, out io.Writer) (*program, error) {
+// startProgram opens the engines, starts a node on them and listens. Secrets of a first start are printed to out.
+func startProgram(ctx context.Context, c *Config, out io.Writer) (*program, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -89,16 +90,16 @@ func startProgram(c *Config, out io.Writer) (*program, error) {
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	f, err := openFolder(c.Data, log)
+	e, err := openEngines(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{folder: f, failed: make(chan error, 1)}
+	p := &program{engines: e, data: c.Data, failed: make(chan error, 1)}
 	if err := p.start(c, log, out); err != nil {
 		if p.node != nil {
 			p.node.Stop()
 		}
-		return nil, errors.Join(err, f.close())
+		return nil, errors.Join(err, e.close())
 	}
 	return p, nil
 }
@@ -130,8 +131,8 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		p.local.Certificate = cert.Certificate[0]
 	}
 	p.node, err = node.Start(node.Config{
-		Store: p.folder.store, Blobs: p.folder.blobs, Master: p.folder.master, Owner: p.folder.owner, Log: log,
-		Backup: p.folder.backup, Room: p.folder.room,
+		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Log: log,
+		Shared: p.engines.shared, Backup: p.engines.backup, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
@@ -144,15 +145,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	p.node.Server.Registry().MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compactions_running", Help: "Compactions of the embedded store that run now."},
-			func() float64 { running, _ := p.folder.store.Pending(); return float64(running) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compaction_debt_bytes", Help: "Bytes of the embedded store that wait for a compaction."},
-			func() float64 { _, debt := p.folder.store.Pending(); return float64(debt) }),
-	)
-	if err := p.node.Access.CheckMaster(context.Background()); err != nil {
-		return errors.Join(err, listener.Close())
-	}
+	p.node.Server.Registry().MustRegister(p.engines.metrics...)
 	if err := p.firstKey(c, out); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -200,7 +193,7 @@ func (p *program) firstKey(c *Config, out io.Writer) error {
 		endpoint = "http://" + defaultListen // where "kith serve" will be; this server ends with the command
 	}
 	_, err = fmt.Fprintf(out, `
-The root access key of this data folder, shown only now:
+The root access key, shown only now:
 
   aws configure set aws_access_key_id     %[1]s --profile kith
   aws configure set aws_secret_access_key %[2]s --profile kith
@@ -225,6 +218,6 @@ func (p *program) close() error {
 		err = p.http.Close()
 	}
 	p.node.Stop()
-	_ = os.Remove(localPath(p.folder.dir))
-	return errors.Join(err, p.folder.close())
+	_ = os.Remove(localPath(p.data))
+	return errors.Join(err, p.engines.close())
 }

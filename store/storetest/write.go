@@ -138,7 +138,9 @@ func crashKeepsWhatReturned(t *testing.T, e Engine) {
 	for name, write := range map[string]func(s store.Store) error{
 		"Write":     func(s store.Store) error { return s.Write(ctx, part, []store.Mutation{put("w", "1", 1)}) },
 		"small run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(3)}) },
-		"large run": func(s store.Store) error { return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(e.bulk(60_000))}) },
+		"large run": func(s store.Store) error {
+			return s.WriteRun(ctx, store.Run{Table: store.Index, Rows: rows(e.bulk(60_000))})
+		},
 		"Swap":      func(s store.Store) error { _, err := s.Swap(ctx, part, []store.Swap{{Key: []byte("t")}}); return err },
 		"DropRange": func(s store.Store) error { return s.DropRange(ctx, store.Profile, 99) },
 		"Swap delete": func(s store.Store) error {

@@ -39,7 +39,9 @@ func InstallS3(ctx context.Context) (string, error) {
 }
 
 // S3 prepares an S3 server in a folder below dir; the caller starts it.
-func S3(ctx context.Context, dir string) (*Process, error) { return S3At(ctx, dir, "127.0.0.1:"+S3Port) }
+func S3(ctx context.Context, dir string) (*Process, error) {
+	return S3At(ctx, dir, "127.0.0.1:"+S3Port)
+}
 
 // S3At is S3 at an address.
 func S3At(ctx context.Context, dir, address string) (*Process, error) {
