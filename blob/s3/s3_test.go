@@ -17,7 +17,7 @@ import (
 	"kith/test/cluster"
 )
 
-// server starts the S3 server once for all tests.
+// server starts an S3 server whose files the test can reach.
 func server(t *testing.T) (address, dir string) {
 	if os.Getenv("KITH_TEST_S3") == "" {
 		t.Skip("no S3 server: KITH_TEST_S3=1 has the tests build and start one; make test-cluster does")

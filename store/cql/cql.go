@@ -102,7 +102,7 @@ func connect(ctx context.Context, o Options) (*gocql.Session, error) {
 	err = session.Query("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?", o.Keyspace).Consistency(gocql.One).ScanContext(ctx, &name)
 	session.Close()
 	if errors.Is(err, gocql.ErrNotFound) {
-		return nil, fmt.Errorf("%w: the cluster has no keyspace %q: make it with kith migrate --replication 3, or correct the address", errNoKeyspace, o.Keyspace)
+		return nil, &noKeyspace{o.Keyspace}
 	}
 	if err != nil {
 		return nil, explain(o, err)
@@ -115,7 +115,12 @@ func connect(ctx context.Context, o Options) (*gocql.Session, error) {
 	return session, nil
 }
 
-var errNoKeyspace = errors.New("no keyspace")
+// noKeyspace says that the cluster has no keyspace of this name.
+type noKeyspace struct{ name string }
+
+func (e *noKeyspace) Error() string {
+	return fmt.Sprintf("the cluster has no keyspace %q: make it with kith migrate --replication 3, or correct the address", e.name)
+}
 
 // maxSkew is how far this machine's clock may be from the cluster's. Write times come from here, those of conditional
 // statements from there.

@@ -70,7 +70,7 @@ func checkSchema(ctx context.Context, o Options, session *gocql.Session) error {
 // the keyspace when there is none. Only one program migrates at a time.
 func Migrate(ctx context.Context, o Options, replication int) (from, to int, err error) {
 	session, err := connect(ctx, o)
-	if errors.Is(err, errNoKeyspace) && replication > 0 {
+	if _, ok := errors.AsType[*noKeyspace](err); ok && replication > 0 {
 		if err = createKeyspace(ctx, o, replication); err == nil {
 			session, err = connect(ctx, o)
 		}

@@ -8,7 +8,6 @@ package cluster
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -296,6 +295,3 @@ func (c *Cluster) Stop() {
 		}
 	}
 }
-
-// errNoPort says that no free port was found.
-var errNoPort = errors.New("no free port")

@@ -71,7 +71,7 @@ func S3At(ctx context.Context, dir, address string) (*Process, error) {
 func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errNoPort, err)
+		return "", fmt.Errorf("no free port: %w", err)
 	}
 	defer l.Close()
 	return l.Addr().String(), nil

@@ -25,6 +25,7 @@ import (
 	"kith/store"
 	"kith/store/mem"
 	"kith/store/pebble"
+	"kith/test/cluster"
 	"kith/upload"
 )
 
@@ -342,6 +343,12 @@ func (r *rig) rejects(domain, id string, size int32) []api.Reject {
 func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
 	t.Run("pebble", func(t *testing.T) { test(t, newPebble(t)) })
+}
+
+// onAllEngines is onEngines, and on a cluster if there is one.
+func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
+	onEngines(t, test)
+	t.Run("cql", func(t *testing.T) { st, _ := cluster.Engines(t); test(t, st) })
 }
 
 // foldNow folds the old imports of a domain.

@@ -1,5 +1,5 @@
-// Package sdk runs the vendors' SDKs against Kith. The servers are started in process: one on the embedded engines, one with
-// a rate limit, and one whose store fails.
+// Package sdk runs the vendors' SDKs against Kith. The servers are started in process: one on the embedded engines or on a
+// cluster and a bucket, one with a rate limit, and one whose store fails.
 package sdk
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"kith/access"
 	"kith/api"
+	"kith/blob"
 	"kith/blob/disk"
 	"kith/node"
 	"kith/server"
@@ -21,6 +22,7 @@ import (
 	"kith/store/faulty"
 	"kith/store/mem"
 	"kith/store/pebble"
+	"kith/test/cluster"
 )
 
 // start runs a node on an engine and returns its URL.
@@ -30,6 +32,11 @@ func start(t *testing.T, st store.Store, sc server.Config) (*node.Node, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startOn(t, st, blobs, sc)
+}
+
+func startOn(t *testing.T, st store.Store, blobs blob.Store, sc server.Config) (*node.Node, string) {
+	t.Helper()
 	n, err := node.Start(node.Config{
 		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "test", Server: sc,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -71,13 +78,24 @@ func TestPython(t *testing.T) {
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("no Python environment: `make venv` makes it, `make test` does so by itself")
 	}
-	local := &access.Key{ID: "KITHTEST", Secret: "test-secret"}
+	t.Run("embedded", func(t *testing.T) {
+		db, err := pebble.Open(filepath.Join(t.TempDir(), "store"), pebble.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, endpoint := start(t, db, server.Config{})
+		pytest(t, root, python, n, endpoint)
+	})
+	t.Run("cluster", func(t *testing.T) {
+		st, blobs := cluster.Engines(t)
+		n, endpoint := startOn(t, st, blobs, server.Config{})
+		pytest(t, root, python, n, endpoint)
+	})
+}
 
-	db, err := pebble.Open(filepath.Join(t.TempDir(), "store"), pebble.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, endpoint := start(t, db, server.Config{})
+// pytest runs the tests of test/sdk/python.
+func pytest(t *testing.T, root, python string, n *node.Node, endpoint string) {
+	local := &access.Key{ID: "KITHTEST", Secret: "test-secret"}
 	id, secret := newKey(t, n, access.Everything)
 	limitedID, limitedSecret := newKey(t, n, limitedPolicy)
 

@@ -1,0 +1,48 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"kith/blob"
+	"kith/blob/s3"
+	"kith/store"
+	"kith/store/cql"
+)
+
+// Engines returns the engines of a running cluster, emptied, or skips the test. The caller closes the store.
+func Engines(t *testing.T) (store.Store, blob.Store) {
+	t.Helper()
+	hosts, s3Address := os.Getenv("KITH_TEST_CQL"), os.Getenv("KITH_TEST_S3")
+	if hosts == "" || s3Address == "" {
+		t.Skip("no cluster: make test-cluster starts one and sets KITH_TEST_CQL and KITH_TEST_S3")
+	}
+	ctx := context.Background()
+	o, err := cql.ParseAddress("cql://" + hosts + "/kith_test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := cql.Migrate(ctx, o, 1+strings.Count(hosts, ",")); err != nil {
+		t.Fatal(err)
+	}
+	if err := cql.Clear(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	st, err := cql.Open(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket := fmt.Sprintf("kith-test-%d", time.Now().UnixNano())
+	if err := MakeBucket(ctx, s3Address, bucket); err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := s3.Open(ctx, s3.Options{Endpoint: s3Address, Bucket: bucket, Region: "us-east-1", AccessKey: S3User, SecretKey: S3Secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st, blobs
+}
