@@ -331,6 +331,15 @@ func (w *writer) commit() error {
 	return convert(w.ctx, err)
 }
 
+// PutSealed stores a blob that is sealed already, of size bytes.
+func (s *Store) PutSealed(ctx context.Context, name string, r io.Reader, size int64) error {
+	if err := errors.Join(ctx.Err(), blob.CheckName(name)); err != nil {
+		return err
+	}
+	_, err := s.core.Client.PutObject(ctx, s.o.Bucket, s.o.Prefix+name, r, size, minio.PutObjectOptions{})
+	return convert(ctx, err)
+}
+
 // Open implements blob.Store. A reader holds on to the object it opened by its entity tag; when the name has been replaced
 // since, reading fails.
 func (s *Store) Open(ctx context.Context, name string, key blob.Key) (blob.Reader, error) {

@@ -55,6 +55,8 @@ type Options struct {
 	FS vfs.FS
 	// CacheBytes is the size of the block cache; 0 is 64 MiB.
 	CacheBytes int64
+	// ReadOnly opens a database that exists and leaves it as it is.
+	ReadOnly bool
 	// Log receives the engine's warnings; nil drops them.
 	Log *slog.Logger
 }
@@ -68,6 +70,8 @@ type Store struct {
 	seed    maphash.Seed
 	version atomic.Uint64
 	runs    atomic.Uint64
+	// readOnly says that there is nothing to flush.
+	readOnly bool
 }
 
 // Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open, store.ErrFormat when
@@ -79,7 +83,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
-	if err := o.FS.MkdirAll(dir, 0o700); err != nil {
+	if err := o.FS.MkdirAll(dir, 0o700); err != nil && !o.ReadOnly {
 		return nil, fmt.Errorf("create %s: %w", dir, err)
 	}
 	if err := checkFormat(o.FS, dir); err != nil {
@@ -99,6 +103,7 @@ func Open(dir string, o Options) (*Store, error) {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.NumCPU()-1) },
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      logger{o.Log},
+		ReadOnly:                    o.ReadOnly,
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -113,7 +118,10 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
-	s := &Store{db: db, fs: o.FS, dir: dir, seed: maphash.MakeSeed()}
+	s := &Store{db: db, fs: o.FS, dir: dir, seed: maphash.MakeSeed(), readOnly: o.ReadOnly}
+	if o.ReadOnly {
+		return s, nil
+	}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -521,4 +529,9 @@ func (s *Store) Pending() (running int64, debt uint64) {
 }
 
 // Close implements store.Store. It flushes first, so that the next start has no log to replay.
-func (s *Store) Close() error { return errors.Join(s.db.Flush(), s.db.Close()) }
+func (s *Store) Close() error {
+	if s.readOnly {
+		return s.db.Close()
+	}
+	return errors.Join(s.db.Flush(), s.db.Close())
+}

@@ -348,7 +348,10 @@ func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 // onAllEngines is onEngines, and on a cluster if there is one.
 func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	onEngines(t, test)
-	t.Run("cql", func(t *testing.T) { st, _ := cluster.Engines(t); test(t, st) })
+	t.Run("cql", func(t *testing.T) {
+		st, _ := cluster.Engines(t)
+		test(t, st)
+	})
 }
 
 // foldNow folds the old imports of a domain.

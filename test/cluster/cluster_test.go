@@ -1,0 +1,287 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kith/internal/dump"
+	"kith/internal/sample"
+	"kith/store"
+	"kith/store/cql"
+	"kith/store/pebble"
+)
+
+// These tests start a cluster of their own, because they kill it: KITH_TEST_CLUSTER is the number of its Cassandra nodes.
+// Nothing else may use the addresses meanwhile.
+
+type world struct {
+	*Cluster
+	t   *testing.T
+	bin string
+}
+
+func start(t *testing.T) *world {
+	var nodes int
+	if n, _ := fmt.Sscan(os.Getenv("KITH_TEST_CLUSTER"), &nodes); n != 1 || nodes < 1 {
+		t.Skip("no cluster to kill: KITH_TEST_CLUSTER=3 starts one of three nodes; make test-cluster does")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	c, err := Start(ctx, t.TempDir(), nodes, CassandraOptions{}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	w := &world{Cluster: c, t: t}
+	if w.bin, err = Build(ctx, c.Dir); err == nil {
+		err = c.Migrate(ctx, w.bin)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// kith starts a node.
+func (w *world) kith(name, store string, args ...string) (*Process, string) {
+	w.t.Helper()
+	listen, err := FreeAddress()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p, err := w.Kith(w.bin, name, listen, store, args...)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+		defer cancel()
+		err = p.Start(ctx)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(p.Kill)
+	return p, filepath.Join(p.Dir, "data")
+}
+
+// run runs a command of the program against the node of a data folder. data "" is a folder of its own: the embedded engines.
+func (w *world) run(data string, args ...string) (string, error) {
+	cmd := exec.Command(w.bin, append(args, "--data", data)...)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && !strings.Contains(out.String(), "PARTIALLY_SUCCEEDED") {
+		return out.String(), fmt.Errorf("kith %s: %w: %s", strings.Join(args, " "), err, errs.String())
+	}
+	return out.String(), nil
+}
+
+func (w *world) must(data string, args ...string) string {
+	w.t.Helper()
+	out, err := w.run(data, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// customers writes n customers with bad rows among them, and returns the file's path.
+func customers(t *testing.T, n int) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := sample.Write(&b, n, 7); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "customers.csv")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i, line := range bytes.SplitAfter(b.Bytes(), []byte("\n")) {
+		if i > 0 && i%5000 == 0 {
+			line = append([]byte("too,few\n"), line...)
+		}
+		if _, err := f.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// rows is how many customers the tests import: 200,000, or what KITH_TEST_ROWS says.
+func rows(t *testing.T) int {
+	n := 200_000
+	if text := os.Getenv("KITH_TEST_ROWS"); text != "" {
+		if _, err := fmt.Sscan(text, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// embedded imports a file into a data folder of its own and returns counters, profiles and rejects.
+func (w *world) embedded(file string) string {
+	w.t.Helper()
+	data := filepath.Join(w.t.TempDir(), "data")
+	out := w.must(data, "import", file, "--rejects", file+".rejects")
+	st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer st.Close()
+	rejects, err := os.ReadFile(file + ".rejects")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.outcome(st, out, string(rejects), "customers")
+}
+
+func (w *world) outcome(st store.Store, result, rejects, domain string) string {
+	w.t.Helper()
+	n, hash, err := dump.Hash(w.t.Context(), st, domain)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	counts, _, _ := strings.Cut(result, " in ")
+	return fmt.Sprintf("%s\n%d profiles, hash %s\nrejects %x", counts, n, hash, sha256.Sum256([]byte(rejects)))
+}
+
+// open opens the cluster's rows.
+func (w *world) open() store.Store {
+	w.t.Helper()
+	o, err := cql.ParseAddress(w.StoreAddress())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	st, err := cql.Open(w.t.Context(), o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	return st
+}
+
+var jobID = regexp.MustCompile(`Upload job ([0-9a-f]{32})`)
+
+// begin starts an import through the node of a data folder and returns its job's id once it is in progress.
+func (w *world) begin(data, file, domain string) string {
+	w.t.Helper()
+	cmd := exec.Command(w.bin, "import", file, "--domain", domain, "--data", data)
+	var log lockedBuffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }() // it may well end with its node
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if id := jobID.FindStringSubmatch(log.String()); id != nil {
+			if state := w.state(data, id[1], domain); state != "" && state != "CREATED" {
+				return id[1]
+			}
+		}
+	}
+	w.t.Fatalf("the import did not start\n%s", log.String())
+	return ""
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// end follows a job to its end, asking again while its node is away, and returns counters, profiles and rejects.
+func (w *world) end(st store.Store, data, id, domain string) string {
+	w.t.Helper()
+	var out string
+	var err error
+	for deadline := time.Now().Add(20 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+		if out, err = w.run(data, "jobs", id, "--domain", domain); strings.Contains(out, "SUCCEEDED") {
+			break
+		}
+		if strings.Contains(out, "FAILED") || strings.Contains(out, "STOPPED") || time.Now().After(deadline) {
+			w.t.Fatalf("the import ended as %q: %v", out, err)
+		}
+	}
+	return w.outcome(st, out, w.must(data, "rejects", id, "--domain", domain), domain)
+}
+
+func ended(state string) bool { return state != "" && state != "IN_PROGRESS" && state != "CREATED" }
+
+// state returns the status of a job, or "" when its node can't be asked.
+func (w *world) state(data, id, domain string) string {
+	out, _ := w.run(data, "jobs", "--domain", domain)
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == id {
+			return f[1]
+		}
+	}
+	return ""
+}
+
+// Each process in turn is killed during an import and started again: the job ends by itself, with the counters, profiles and
+// rejects of an undisturbed import on the embedded engines. An import that ends before all had their turn is followed by
+// another one.
+func TestKillEachProcess(t *testing.T) {
+	w := start(t)
+	file := customers(t, rows(t))
+	want := w.embedded(file)
+	t.Log(want)
+	a, dataA := w.kith("kith-a", w.StoreAddress())
+	b, dataB := w.kith("kith-b", w.StoreAddress())
+	st := w.open()
+	victims := []*Process{a, b, w.S3}
+	if len(w.Cassandra) > 2 { // else one copy of a row has no quorum without its node
+		victims = append(victims, w.Cassandra...)
+	}
+	for round := 0; len(victims) > 0; round++ {
+		domain := fmt.Sprintf("d%d", round)
+		began := time.Now()
+		id := w.begin(dataA, file, domain)
+		var killed []string
+		for len(victims) > 0 && !ended(w.state(dataB, id, domain)) {
+			victim := victims[0]
+			victims = victims[1:]
+			killed = append(killed, victim.Name)
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond)
+			victim.Kill()
+			if victim == w.S3 {
+				time.Sleep(10 * time.Second)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			if err := victim.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		if got := w.end(st, dataB, id, domain); got != want {
+			t.Fatalf("%v were killed\n%s\nundisturbed\n%s", killed, got, want)
+		}
+		t.Logf("%v were killed: equal after %s", killed, time.Since(began).Round(time.Second))
+	}
+}
