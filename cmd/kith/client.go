@@ -59,6 +59,9 @@ func connect(cmd *cobra.Command) (*client, error) {
 	if found != nil && found.healthy(ctx) {
 		return found.client(), nil
 	}
+	if found != nil && found.Shared {
+		return nil, fmt.Errorf("the node of the data folder %s, at %s, does not answer; start it, or name another node with --endpoint", data, found.Endpoint)
+	}
 	p, err := startProgram(cmd.Context(), &Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true}, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err

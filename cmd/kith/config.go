@@ -83,6 +83,15 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
 }
 
+// flagOrEnv returns a flag of a command that is not serve, or else its environment variable, so that one environment fits all.
+func flagOrEnv(cmd *cobra.Command, name string) string {
+	v, _ := cmd.Flags().GetString(name)
+	if env, ok := os.LookupEnv(envName(name)); ok && !cmd.Flags().Changed(name) {
+		return env
+	}
+	return v
+}
+
 func addStoreFlag(f *pflag.FlagSet) {
 	f.String("store", "", "Cassandra-compatible cluster in the place of the data folder: cql://host1,host2/keyspace")
 }

@@ -214,6 +214,8 @@ type local struct {
 	Endpoint        string
 	AccessKeyID     string
 	SecretAccessKey string
+	// Shared says that the node's data is on a cluster: without the node there is nothing in the folder to serve.
+	Shared bool `json:",omitzero"`
 	// Certificate is the server's own, DER: these commands trust exactly it.
 	Certificate []byte `json:",omitzero"`
 }

@@ -19,7 +19,7 @@ schema they don't know.
 
 With --replication N a keyspace that does not exist is made, with N copies of every row in the data center.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			address, _ := cmd.Flags().GetString("store")
+			address := flagOrEnv(cmd, "store")
 			replication, _ := cmd.Flags().GetInt("replication")
 			if address == "" {
 				return usageError("--store says which keyspace: cql://host1,host2/keyspace (a data folder needs no migration)")

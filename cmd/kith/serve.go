@@ -122,7 +122,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p.local = local{Endpoint: p.url, AccessKeyID: id, SecretAccessKey: secret}
+	p.local = local{Endpoint: p.url, AccessKeyID: id, SecretAccessKey: secret, Shared: p.engines.shared}
 	var cert tls.Certificate
 	if c.TLSCert != "" {
 		if cert, err = tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
@@ -218,6 +218,8 @@ func (p *program) close() error {
 		err = p.http.Close()
 	}
 	p.node.Stop()
-	_ = os.Remove(localPath(p.data))
+	if !p.engines.shared {
+		_ = os.Remove(localPath(p.data))
+	}
 	return errors.Join(err, p.engines.close())
 }

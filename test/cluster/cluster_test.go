@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -283,5 +285,96 @@ func TestKillEachProcess(t *testing.T) {
 			t.Fatalf("%v were killed\n%s\nundisturbed\n%s", killed, got, want)
 		}
 		t.Logf("%v were killed: equal after %s", killed, time.Since(began).Round(time.Second))
+	}
+}
+
+// A node that is paused for longer than its lease finds, when it wakes up, that another one has taken the import over, and
+// publishes nothing: the import ends as an undisturbed one.
+func TestPausedNodePublishesNothing(t *testing.T) {
+	w := start(t)
+	file := customers(t, rows(t))
+	want := w.embedded(file)
+	a, dataA := w.kith("kith-a", w.StoreAddress())
+	id := w.begin(dataA, file, "paused")
+	_, dataB := w.kith("kith-b", w.StoreAddress()) // so that it was A that began
+	if err := a.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(25 * time.Second) // a lease is 15 s
+	if state := w.state(dataB, id, "paused"); state == "" {
+		t.Fatal("the other node does not answer")
+	}
+	if err := a.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	st := w.open()
+	if got := w.end(st, dataB, id, "paused"); got != want {
+		t.Fatalf("%s\nundisturbed\n%s", got, want)
+	}
+	log, err := os.ReadFile(a.LogFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), "lost its lease") {
+		t.Fatalf("the paused node did not notice that it lost the import:\n%s", log)
+	}
+}
+
+// A backup of a data folder, loaded into the cluster, is the same data, and goes on there.
+func TestCopyOfABackup(t *testing.T) {
+	w := start(t)
+	file := customers(t, min(rows(t), 5000))
+	folder := filepath.Join(t.TempDir(), "folder")
+	w.must(folder, "import", file)
+	backup := filepath.Join(t.TempDir(), "backup")
+	w.must(folder, "backup", backup)
+	src, err := pebble.Open(filepath.Join(backup, "store"), pebble.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantN, wantHash, err := dump.Hash(t.Context(), src, "customers")
+	if err := errors.Join(err, src.Close()); err != nil {
+		t.Fatal(err)
+	}
+	env, err := w.Env()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := func(more ...string) (string, error) {
+		cmd := exec.Command(w.bin, append([]string{"copy", "--from", backup, "--to", w.StoreAddress(), "--blob", w.BlobAddress()}, more...)...)
+		cmd.Env = append(os.Environ(), env...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := loaded(); err == nil || !strings.Contains(out, "master key is not the one") {
+		t.Fatalf("a copy under another master key: %v: %s", err, out)
+	}
+	key, err := os.ReadFile(filepath.Join(backup, "master.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.Dir, "master.key"), bytes.TrimSpace(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if env, err = w.Env(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := loaded()
+	if err != nil || strings.Count(out, "verified") != 4 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := loaded(); err == nil || !strings.Contains(out, "holds data already") {
+		t.Fatalf("a copy over data: %v: %s", err, out)
+	}
+	if out, err := loaded("--again"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	n, hash, err := dump.Hash(t.Context(), w.open(), "customers")
+	if err != nil || n != wantN || hash != wantHash {
+		t.Fatalf("%d profiles, hash %s, %v; want %d, %s", n, hash, err, wantN, wantHash)
+	}
+	_, data := w.kith("kith-a", w.StoreAddress())
+	if out := w.must(data, "import", file); !strings.Contains(out, " 0 created") {
+		t.Fatalf("the same file again: %s", out)
 	}
 }
