@@ -1,10 +1,10 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv lint torture long fuzz bench cover clean
+.PHONY: help build generate test race venv lint torture long fuzz bench cluster test-cluster test-cluster-short clean
 
 help:       ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n "s/^\([a-z-]*\):.*## /\1\t/p" Makefile
 
 build:      ## build bin/kith, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/kith ./cmd/kith
@@ -51,6 +51,17 @@ fuzz:       ## every fuzz target for FUZZTIME
 BENCHFLAGS ?=
 bench:      ## imports against PostgreSQL, memory, uploads and searches; BENCHFLAGS, such as "-rows 500000 -big 0"
 	$(GO) run ./test/bench $(BENCHFLAGS)
+
+cluster:    ## three Cassandra nodes, an S3 server and two Kith nodes in the folder cluster, until interrupted
+	$(GO) run ./test/cluster/up
+
+test-cluster: venv ## everything on a cluster of three nodes that it starts, and with its processes killed; needs Java 17 and Maven, takes about half an hour
+	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 3 -- $(GO) test -count=1 -p 1 -timeout 30m ./store/cql ./blob/s3 ./test/sdk ./test/e2e -run 'TestStore|TestMigrate|TestPython|TestImportIsTheSame|TestSharedNodes'
+	KITH_TEST_CLUSTER=3 $(GO) test -count=1 -v -timeout 60m ./test/cluster
+
+test-cluster-short: venv ## the same on one node, without the kills: what CI runs
+	$(GO) run ./test/cluster/up -install
+	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 1 -- $(GO) test -count=1 -p 1 -timeout 15m ./store/cql ./blob/s3 ./test/sdk ./test/e2e -run 'TestStore|TestMigrate|TestPython/cluster|TestImportIsTheSame|TestSharedNodes'
 
 clean:      ## remove what the targets made
 	rm -rf bin .venv data

@@ -28,6 +28,8 @@ type Options struct {
 	TLS        *tls.Config
 	// InFlight bounds the requests in flight of this node; 0 is 512.
 	InFlight int
+	// Dialer, for tests, makes the connections; nil is the usual one.
+	Dialer gocql.Dialer
 	// Fault, for tests, is asked when a conditional batch was answered; its error takes the place of the answer.
 	Fault func() error
 }
@@ -162,6 +164,7 @@ func (o Options) cluster() *gocql.ClusterConfig {
 	if o.TLS != nil {
 		c.SslOpts = &gocql.SslOptions{Config: o.TLS, EnableHostVerification: true}
 	}
+	c.Dialer = o.Dialer
 	c.DefaultTimestamp = false // every statement that has a time says it itself
 	c.Logger = quiet{}
 	return c

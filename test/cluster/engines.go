@@ -14,12 +14,12 @@ import (
 	"kith/store/cql"
 )
 
-// Engines returns the engines of a running cluster, emptied, or skips the test. The caller closes the store.
-func Engines(t *testing.T) (store.Store, blob.Store) {
+// Options returns the address of the running cluster's keyspace for tests, emptied, or skips the test.
+func Options(t *testing.T) cql.Options {
 	t.Helper()
-	hosts, s3Address := os.Getenv("KITH_TEST_CQL"), os.Getenv("KITH_TEST_S3")
-	if hosts == "" || s3Address == "" {
-		t.Skip("no cluster: make test-cluster starts one and sets KITH_TEST_CQL and KITH_TEST_S3")
+	hosts := os.Getenv("KITH_TEST_CQL")
+	if hosts == "" {
+		t.Skip("no cluster: make test-cluster starts one and sets KITH_TEST_CQL")
 	}
 	ctx := context.Background()
 	o, err := cql.ParseAddress("cql://" + hosts + "/kith_test")
@@ -31,6 +31,16 @@ func Engines(t *testing.T) (store.Store, blob.Store) {
 	}
 	if err := cql.Clear(ctx, o); err != nil {
 		t.Fatal(err)
+	}
+	return o
+}
+
+// Engines returns the engines of a running cluster, emptied, or skips the test. The caller closes the store.
+func Engines(t *testing.T) (store.Store, blob.Store) {
+	t.Helper()
+	o, s3Address, ctx := Options(t), os.Getenv("KITH_TEST_S3"), context.Background()
+	if s3Address == "" {
+		t.Skip("no bucket: make test-cluster starts a server and sets KITH_TEST_S3")
 	}
 	st, err := cql.Open(ctx, o)
 	if err != nil {

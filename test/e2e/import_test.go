@@ -26,6 +26,7 @@ import (
 	"kith/store"
 	"kith/store/faulty"
 	"kith/store/mem"
+	"kith/test/cluster"
 	"kith/upload"
 )
 
@@ -143,8 +144,7 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 	first, second := sampleFile(t, 3000, 1), sampleFile(t, 2000, 2)
 	bad := strings.Replace(second, "\n", "\ntoo,few\n\"open,quote\n", 3) + ",,,,,,,,,,,,,,,\n"
 	type result struct{ a, b, dump, rejects, undone string }
-	importAll := func(t *testing.T, st store.Store, c upload.Config, restarts bool) (res result) {
-		r := newRig(t, st, c)
+	importOn := func(t *testing.T, r *rig, restarts bool) (res result) {
 		r.domain("d")
 		one := func(file string) string {
 			id := r.uploaded("d", sampleSpec, strings.NewReader(file))
@@ -179,6 +179,9 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 		res.undone = hash(r.dump("d"))
 		return res
 	}
+	importAll := func(t *testing.T, st store.Store, c upload.Config, restarts bool) result {
+		return importOn(t, newRig(t, st, c), restarts)
+	}
 	want := importAll(t, mem.New(), upload.Config{}, false)
 	if !strings.HasPrefix(want.b, "PARTIALLY_SUCCEEDED") || want.rejects == "" {
 		t.Fatalf("%+v", want)
@@ -198,6 +201,19 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 			}
 		})
 	}
+	for _, memory := range []int64{0, 1 << 10} { // kept in memory, and spilled into the bucket
+		t.Run(fmt.Sprintf("cql/%d", memory), func(t *testing.T) {
+			if got := importOn(t, onCluster(t, upload.Config{MemoryBytes: memory, BucketBytes: 1 << 16}), memory > 0); got != want {
+				t.Fatalf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// onCluster returns a node on a cluster and a bucket, if there are any.
+func onCluster(t *testing.T, c upload.Config) *rig {
+	st, blobs := cluster.Engines(t)
+	return newRigWith(t, st, blobs, c, nil)
 }
 
 // Every write of an import fails once, before or after it happened: the result must be that of an undisturbed run.

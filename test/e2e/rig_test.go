@@ -25,7 +25,6 @@ import (
 	"kith/store"
 	"kith/store/mem"
 	"kith/store/pebble"
-	"kith/test/cluster"
 	"kith/upload"
 )
 
@@ -75,6 +74,12 @@ func newRigOn(t *testing.T, st store.Store, config upload.Config, hook disk.Hook
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newRigWith(t, st, blobs, config, room)
+}
+
+// newRigWith is newRig on other blobs.
+func newRigWith(t *testing.T, st store.Store, blobs blob.Store, config upload.Config, room upload.Room) *rig {
+	t.Helper()
 	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: config, room: room, log: &strings.Builder{}}
 	r.start()
 	t.Cleanup(func() {
@@ -343,15 +348,6 @@ func (r *rig) rejects(domain, id string, size int32) []api.Reject {
 func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
 	t.Run("pebble", func(t *testing.T) { test(t, newPebble(t)) })
-}
-
-// onAllEngines is onEngines, and on a cluster if there is one.
-func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
-	onEngines(t, test)
-	t.Run("cql", func(t *testing.T) {
-		st, _ := cluster.Engines(t)
-		test(t, st)
-	})
 }
 
 // foldNow folds the old imports of a domain.

@@ -23,10 +23,20 @@ import (
 func main() {
 	nodes := flag.Int("nodes", 3, "number of Cassandra nodes")
 	kiths := flag.Int("kith", 2, "number of Kith nodes")
+	install := flag.Bool("install", false, "only fetch and build what a cluster needs")
 	dir := flag.String("dir", "cluster", "folder of their data and logs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *install {
+		_, err1 := cluster.InstallCassandra(ctx)
+		_, err2 := cluster.InstallS3(ctx)
+		if err := errors.Join(err1, err2); err != nil {
+			fmt.Fprintln(os.Stderr, "cluster:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, *dir, *nodes, *kiths, flag.Args()); err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			os.Exit(exit.ExitCode())
