@@ -172,7 +172,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // health answers when the store does.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	if _, err := s.Access.Empty(r.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second) // a balancer wants to know soon
+	defer cancel()
+	if _, err := s.Access.Empty(ctx); err != nil {
+		w.Header().Set("Retry-After", "2")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "the store does not answer\n")
 		return

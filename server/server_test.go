@@ -15,9 +15,11 @@ import (
 	"testing"
 
 	"kith/api"
+	"kith/blob"
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/sigv4"
+	"kith/store"
 )
 
 var update = flag.Bool("update", false, "write COMPATIBILITY.md's table")
@@ -250,4 +252,36 @@ func FuzzTusHeaders(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An engine that does not answer at the moment is a 500 with a hint to come again, and a reason for the log alone.
+func TestUnavailableEnginesAskToComeAgain(t *testing.T) {
+	for _, sentinel := range []error{store.ErrUnavailable, blob.ErrUnavailable} {
+		e, internal := classify(fmt.Errorf("read a domain: %w: host 10.0.0.1 is down", sentinel))
+		if e.status != 500 || e.header.Get("Retry-After") == "" || !internal || strings.Contains(e.message, "10.0.0.1") || !strings.Contains(e.message, "again") {
+			t.Errorf("%v: %+v, internal %t", sentinel, e, internal)
+		}
+	}
+}
+
+// Rate limits are of all nodes together.
+func TestLimitsAreShared(t *testing.T) {
+	l := newLimiter(Limits{PerOperation: map[string]float64{"*": 8}})
+	count := func() (n int) {
+		for l.allow("d", "GetDomain") == nil {
+			n++
+		}
+		return n
+	}
+	if n := count(); n < 8 || n > 9 {
+		t.Fatalf("%d requests at once for one node, want 8", n)
+	}
+	l.share(4)
+	if n := count(); n < 2 || n > 3 {
+		t.Fatalf("%d requests at once for one of four nodes, want 2", n)
+	}
+	l.share(0) // a node always counts itself
+	if n := count(); n < 8 || n > 9 {
+		t.Fatalf("%d requests at once, want 8", n)
+	}
 }

@@ -17,16 +17,19 @@
 //
 // The contract is shaped with two engines open side by side. On a Cassandra-compatible cluster there is one table per Table:
 //
-//	CREATE TABLE profile (inc bigint, part blob, key blob, value blob, ver bigint, at bigint, PRIMARY KEY ((inc, part), key))
+//	CREATE TABLE profile (inc bigint, part blob, key blob, value blob, ver bigint, prev bigint, wid blob, PRIMARY KEY ((inc, part), key))
+//
+// ver is the version of a Swap row, wid the id of the write that put it and prev the version it replaced; a Write row has none of them,
+// and its time is the timestamp of its value.
 //
 //	Get       SELECT … WHERE inc=? AND part=? AND key=?                      (quorum)
 //	Scan      SELECT … WHERE inc=? AND part=? AND key>=? AND key<?           (quorum, driver paging)
 //	Probe     the Scan statement per probe, bounded concurrency, answers put back in order
 //	Write     BEGIN UNLOGGED BATCH  INSERT … USING TIMESTAMP at / DELETE … USING TIMESTAMP at   (one partition)
 //	WriteRun  a loop over Write, many in flight, one run after the other
-//	Swap      BEGIN BATCH  INSERT … IF NOT EXISTS / UPDATE … SET value=?, ver=new IF ver=? / DELETE … IF ver=? APPLY BATCH;
-//	          a check is UPDATE … SET ver=expected IF ver=expected; the check that a row is absent puts and the
-//	          write after doubt are decided by a read at SERIAL: ver=new → success, ver=expected → again, else ErrUnknown
+//	Swap      BEGIN BATCH  INSERT … IF NOT EXISTS / UPDATE … SET value=?, ver=new, prev=ver, wid=? IF ver=? / DELETE … IF ver=? APPLY BATCH;
+//	          a check is UPDATE … SET ver=expected IF ver=expected, of absence UPDATE … SET ver=null IF ver=null. A write after
+//	          doubt is decided by a read at SERIAL: own wid → success, expected versions still there → again, else ErrUnknown
 //	Sweep     SELECT … WHERE token(inc, part)>? AND token(inc, part)<=?      (token ranges, driver paging)
 //	Checkpoint is the operator's snapshot
 //

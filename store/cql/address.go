@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	TLS        *tls.Config
 	// InFlight bounds the requests in flight of this node; 0 is 512.
 	InFlight int
+	// Now, for tests, is this machine's clock; nil is the real one.
+	Now func() time.Time
 	// Dialer, for tests, makes the connections; nil is the usual one.
 	Dialer gocql.Dialer
 	// Fault, for tests, is asked when a conditional batch was answered; its error takes the place of the answer.

@@ -2,12 +2,14 @@ package cql_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"kith/store"
 	"kith/store/cql"
@@ -87,4 +89,70 @@ func TestStore(t *testing.T) {
 		Crash:  func(t *testing.T, s store.Store) store.Store { return start(t, options[s]) },
 		Doubt:  func(_ *testing.T, s store.Store) { lost[s].Store(1) },
 	})
+}
+
+// What is wrong at the start is told in a sentence that says what to do.
+func TestMigrateAndOpenExplain(t *testing.T) {
+	hosts(t)
+	name := fmt.Sprintf("kith_test_%d", time.Now().UnixMilli())
+	o, err := cql.ParseAddress("cql://" + hosts(t) + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(o cql.Options, want string) {
+		t.Helper()
+		s, err := cql.Open(t.Context(), o)
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	refused(o, `no keyspace "`+name+`": make it with kith migrate`)
+	if _, _, err := cql.Migrate(t.Context(), o, 0); err == nil || !strings.Contains(err.Error(), "no keyspace") {
+		t.Errorf("%v, want no keyspace", err)
+	}
+	// Two at once: one migrates, the other one waits for nothing and says so, or comes when it is done.
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i := range errs {
+		wg.Go(func() { _, _, errs[i] = cql.Migrate(t.Context(), o, 1) })
+	}
+	wg.Wait()
+	t.Cleanup(func() {
+		if err := cql.DropKeyspace(context.Background(), o); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, err := range errs {
+		if err != nil && !strings.Contains(err.Error(), "another kith migrate is at work") {
+			t.Errorf("two migrations at once: %v", err)
+		}
+	}
+	if from, to, err := cql.Migrate(t.Context(), o, 0); err != nil || from != to || to != cql.SchemaVersion {
+		t.Fatalf("migrated from %d to %d, %v", from, to, err)
+	}
+	_ = open(t, o)
+
+	late := o
+	late.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	refused(late, "clock and the cluster's are 1h0m0s apart")
+	away := o
+	away.Port = 1
+	refused(away, "no node of the cluster answers")
+
+	if err := cql.Exec(t.Context(), o, fmt.Sprintf("INSERT INTO schema_version (id, version) VALUES (0, %d)", cql.SchemaVersion+1)); err != nil {
+		t.Fatal(err)
+	}
+	refused(o, "update this node")
+	if _, _, err := cql.Migrate(t.Context(), o, 0); !errors.Is(err, store.ErrFormat) {
+		t.Errorf("%v, want ErrFormat", err)
+	}
+	for v := range cql.SchemaVersion + 1 {
+		if err := cql.Exec(t.Context(), o, fmt.Sprintf("DELETE FROM schema_version WHERE id = 0 AND version = %d", v+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(o, "run kith migrate")
 }

@@ -146,19 +146,28 @@ func createKeyspace(ctx context.Context, o Options, replication int) error {
 	return session.AwaitSchemaAgreement(ctx)
 }
 
-// Clear empties a keyspace. For tests.
-func Clear(ctx context.Context, o Options) error {
+// Exec runs statements in a keyspace. For tests.
+func Exec(ctx context.Context, o Options, statements ...string) error {
 	session, err := connect(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	for _, t := range store.Tables {
-		if err := session.Query("TRUNCATE " + t.String()).ExecContext(ctx); err != nil {
+	for _, stmt := range statements {
+		if err := session.Query(stmt).ExecContext(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Clear empties a keyspace. For tests.
+func Clear(ctx context.Context, o Options) error {
+	var statements []string
+	for _, t := range store.Tables {
+		statements = append(statements, "TRUNCATE "+t.String())
+	}
+	return Exec(ctx, o, statements...)
 }
 
 // DropKeyspace removes a keyspace with everything in it. For tests.

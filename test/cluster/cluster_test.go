@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -377,4 +378,111 @@ func TestCopyOfABackup(t *testing.T) {
 	if out := w.must(data, "import", file); !strings.Contains(out, " 0 created") {
 		t.Fatalf("the same file again: %s", out)
 	}
+}
+
+// What is wrong with a node's configuration ends it with one sentence and an exit code.
+func TestServeExplains(t *testing.T) {
+	var nodes int
+	if n, _ := fmt.Sscan(os.Getenv("KITH_TEST_CLUSTER"), &nodes); n != 1 {
+		t.Skip("no cluster: make test-cluster starts one")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	c, err := Start(ctx, t.TempDir(), 1, CassandraOptions{Passwords: true}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	bin, err := Build(ctx, c.Dir)
+	if err == nil {
+		err = MakeBucket(ctx, "127.0.0.1:"+S3Port, Bucket)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := c.Env()
+	if err != nil {
+		t.Fatal(err)
+	}
+	super := []string{"KITH_CQL_USER=cassandra", "KITH_CQL_PASSWORD=cassandra"}
+	run := func(extra []string, args ...string) (string, int) {
+		ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, bin, args...)
+		cmd.Env = append(append(os.Environ(), env...), extra...)
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	serve := func(extra []string, store, blob string) (string, int) {
+		return run(extra, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--store", store, "--blob", blob)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) { // its first user is made a while after the start
+		out, code := run(super, "migrate", "--store", c.StoreAddress(), "--replication", "1")
+		if code == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(out)
+		}
+	}
+	o, err := cql.ParseAddress(c.StoreAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.User, o.Password = "cassandra", "cassandra"
+	if err := cql.Exec(ctx, o, "CREATE ROLE poor WITH PASSWORD = 'poor' AND LOGIN = true"); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		env         []string
+		store, blob string
+		want        string
+		code        int
+	}{
+		"wrong keyspace":      {super, "cql://" + c.Hosts() + "/nothing", c.BlobAddress(), `the cluster has no keyspace "nothing": make it with kith migrate`, 1},
+		"unreachable hosts":   {super, "cql://127.0.0.77/kith", c.BlobAddress(), "no node of the cluster answers at [127.0.0.77]: check", 1},
+		"wrong password":      {[]string{"KITH_CQL_USER=cassandra", "KITH_CQL_PASSWORD=x"}, c.StoreAddress(), c.BlobAddress(), "refuses the user or the password", 1},
+		"missing rights":      {[]string{"KITH_CQL_USER=poor", "KITH_CQL_PASSWORD=poor"}, c.StoreAddress(), c.BlobAddress(), `user "poor" lacks a right`, 1},
+		"no bucket":           {super, c.StoreAddress(), strings.Replace(c.BlobAddress(), "s3://kith", "s3://nothing", 1), `there is no bucket "nothing"`, 1},
+		"wrong bucket secret": {append([]string{"KITH_S3_SECRET_KEY=x"}, super...), c.StoreAddress(), c.BlobAddress(), "refuses the access key or its secret", 1},
+		"no master key":       {append([]string{"KITH_MASTER_KEY="}, super...), c.StoreAddress(), c.BlobAddress(), "give all of them the same KITH_MASTER_KEY", 2},
+		"only one of the two": {super, c.StoreAddress(), "", "--store and --blob belong together", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, code := serve(test.env, test.store, test.blob)
+			if !strings.Contains(out, test.want) || code != test.code {
+				t.Errorf("exit code %d, want %d; want %q in:\n%s", code, test.code, test.want, out)
+			}
+			if n := strings.Count(strings.TrimSpace(out), "\n"); n > 0 {
+				t.Errorf("%d lines, want one:\n%s", n+1, out)
+			}
+		})
+	}
+	t.Run("another master key", func(t *testing.T) {
+		p, err := c.Kith(bin, "kith-a", "127.0.0.1:8399", c.StoreAddress())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Env = append(p.Env, super...)
+		if err := p.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Kill)
+		other := append([]string{"KITH_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, super...)
+		if out, code := serve(other, c.StoreAddress(), c.BlobAddress()); code != 1 || !strings.Contains(out, "the master key is not the one") {
+			t.Errorf("exit code %d: %s", code, out)
+		}
+		// At run time: a 500 with a hint to come again, and the reason in the log.
+		c.Cassandra[0].Kill()
+		res, err := http.Get("http://127.0.0.1:8399/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		t.Logf("while the cluster is away: %s %q", res.Status, body)
+		if res.StatusCode < 500 || res.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %v", res.Status, res.Header)
+		}
+	})
 }
