@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/minio/sio"
+
+	"kith/fault"
 )
 
 // The errors of every engine.
@@ -29,7 +31,7 @@ var (
 	// ErrNotFound says that there is no blob of this name.
 	ErrNotFound = errors.New("blob not found")
 	// ErrUnavailable says that the store can't be reached or is overloaded, and that the call may go when it is made again.
-	ErrUnavailable = errors.New("the file store is not available at the moment")
+	ErrUnavailable = fmt.Errorf("the file store is %w", fault.ErrUnavailable)
 	// ErrSealed says that a blob can't be opened: the key is wrong or the bytes are damaged.
 	ErrSealed = errors.New("blob can't be unsealed: wrong key or damaged bytes")
 	// ErrName says that a name is not made of segments of letters, digits, "-", "_" and ".".

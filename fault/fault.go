@@ -24,6 +24,10 @@ const (
 	Internal     Kind = "InternalServerException"
 )
 
+// ErrUnavailable says that something below does not answer at the moment, and that the same call may go later. It is an internal
+// error with a hint for the caller; store.ErrUnavailable and blob.ErrUnavailable are it.
+var ErrUnavailable = errors.New("not available at the moment")
+
 // Error makes a Kind usable as the target of errors.Is.
 func (k Kind) Error() string { return string(k) }
 

@@ -14,6 +14,7 @@ import (
 	"kith/access"
 	"kith/blob"
 	"kith/domain"
+	"kith/fault"
 	"kith/job"
 	"kith/profile"
 	"kith/server"
@@ -103,7 +104,7 @@ func Start(c Config) (*Node, error) {
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner = c.Store, c.Now, c.Log, c.Owner
 	n.runner.Domains = n.Domains.Domains
 	n.runner.Passing = func(err error) bool {
-		return errors.Is(err, store.ErrUnavailable) || errors.Is(err, blob.ErrUnavailable)
+		return errors.Is(err, fault.ErrUnavailable)
 	}
 	n.runner.Handlers = map[string]job.Handler{
 		upload.Kind:           n.Uploads,

@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 
-	"kith/blob"
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/sigv4"
-	"kith/store"
 )
 
 // This file alone knows status codes and error bodies.
@@ -77,7 +75,7 @@ func classify(err error) (e *edgeError, internal bool) {
 	if s, ok := errors.AsType[*restjson.SyntaxError](err); ok {
 		return &edgeError{status: http.StatusBadRequest, code: "SerializationException", message: s.Message}, false
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, blob.ErrUnavailable) {
+	if errors.Is(err, fault.ErrUnavailable) {
 		return &edgeError{status: http.StatusInternalServerError, code: string(fault.Internal), message: unavailableText, header: http.Header{"Retry-After": {"2"}}}, true
 	}
 	if errors.Is(err, context.Canceled) {

@@ -15,11 +15,9 @@ import (
 	"testing"
 
 	"kith/api"
-	"kith/blob"
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/sigv4"
-	"kith/store"
 )
 
 var update = flag.Bool("update", false, "write COMPATIBILITY.md's table")
@@ -256,7 +254,7 @@ func FuzzTusHeaders(f *testing.F) {
 
 // An engine that does not answer at the moment is a 500 with a hint to come again, and a reason for the log alone.
 func TestUnavailableEnginesAskToComeAgain(t *testing.T) {
-	for _, sentinel := range []error{store.ErrUnavailable, blob.ErrUnavailable} {
+	for _, sentinel := range []error{fault.ErrUnavailable, fmt.Errorf("the store is %w", fault.ErrUnavailable)} {
 		e, internal := classify(fmt.Errorf("read a domain: %w: host 10.0.0.1 is down", sentinel))
 		if e.status != 500 || e.header.Get("Retry-After") == "" || !internal || strings.Contains(e.message, "10.0.0.1") || !strings.Contains(e.message, "again") {
 			t.Errorf("%v: %+v, internal %t", sentinel, e, internal)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"kith/fault"
 )
 
 // The errors of every engine. Engines convert their driver's errors into these or wrap them as they are.
@@ -23,7 +25,7 @@ var (
 	// ErrOrder says that a Probe or a WriteRun was not given in ascending order.
 	ErrOrder = errors.New("not in ascending order")
 	// ErrUnavailable says that the engine can't be reached or is overloaded, and that the call may go when it is made again.
-	ErrUnavailable = errors.New("the store is not available at the moment")
+	ErrUnavailable = fmt.Errorf("the store is %w", fault.ErrUnavailable)
 	// ErrLocked says that another process has the data folder open.
 	ErrLocked = errors.New("the data folder is in use by another process")
 	// ErrFormat says that the data was written by a newer version of the program.

@@ -72,7 +72,7 @@ var layers = [][]string{
 }
 
 // engines may import their contract and nothing else of ours; only cmd and tests import them.
-var engines = []string{"store/mem", "store/pebble", "store/faulty", "blob/disk"}
+var engines = []string{"store/mem", "store/pebble", "store/cql", "store/faulty", "blob/disk", "blob/s3"}
 
 // forbidden are imports with the reason.
 var forbidden = map[string]map[string]string{
