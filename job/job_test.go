@@ -310,3 +310,67 @@ func TestDeadDomainRunsItsUndertakerOnly(t *testing.T) {
 		t.Fatal("the undertaker did not run")
 	}
 }
+
+// An engine that is away for long fails nothing: what met it runs again, uncounted, and is never given up.
+func TestPassingFailuresAreNotCounted(t *testing.T) {
+	st := mem.New()
+	away := errors.New("the store is away")
+	var runs atomic.Int64
+	h := funcs{
+		run: func(_ context.Context, task *job.Task) error {
+			if runs.Add(1) <= 30 {
+				return fmt.Errorf("read a row: %w", away)
+			}
+			if n := task.Attempts(); n != 0 {
+				t.Errorf("%d attempts were counted", n)
+			}
+			return nil
+		},
+		giveUp: func(context.Context, *job.Task, error) (bool, error) {
+			t.Error("the work was given up")
+			return true, nil
+		},
+	}
+	enqueue(t, st, 1, "a")
+	r := runner(st, "n", h, 1)
+	r.Passing = func(err error) bool { return errors.Is(err, away) }
+	stop := start(t, r)
+	until(t, "the end", idle(t, st, 1, "a"))
+	stop()
+	if runs.Load() != 31 {
+		t.Fatalf("%d runs, want 31", runs.Load())
+	}
+}
+
+// doubtful loses the answers of lease renewals, as a cluster may.
+type doubtful struct {
+	store.Store
+	lose atomic.Bool
+}
+
+func (d *doubtful) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (uint64, error) {
+	v, err := d.Store.Swap(ctx, p, ops)
+	if err == nil && d.lose.Load() && len(ops) == 1 && string(ops[0].Key) == "lease" && ops[0].Op == store.Put {
+		return 0, store.ErrUnknown
+	}
+	return v, err
+}
+
+// A renewal whose answer was lost and that happened keeps the lease: its worker goes on, and may publish.
+func TestRenewalInDoubtKeepsTheLease(t *testing.T) {
+	st := &doubtful{Store: mem.New()}
+	enqueue(t, st, 1, "a")
+	published := make(chan error, 1)
+	stop := start(t, runner(st, "n", funcs{run: func(ctx context.Context, task *job.Task) error {
+		st.lose.Store(true)
+		time.Sleep(400 * time.Millisecond) // longer than a lease, so that several renewals are in doubt
+		st.lose.Store(false)
+		_, err := task.Swap(ctx, store.Swap{Key: []byte("outcome")})
+		published <- err
+		return err
+	}}, 1))
+	defer stop()
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+}
