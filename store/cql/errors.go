@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
@@ -76,7 +77,7 @@ func convert(ctx context.Context, err error) error {
 	return fmt.Errorf("cluster: %w", err)
 }
 
-// Explain turns the error of opening a cluster into a sentence that says what to do.
+// explain turns the error of opening a cluster into a sentence that says what to do.
 func explain(o Options, err error) error {
 	hosts := fmt.Sprint(o.Hosts)
 	if e, ok := errors.AsType[gocql.RequestError](err); ok {
@@ -90,7 +91,12 @@ func explain(o Options, err error) error {
 		}
 		return fmt.Errorf("the cluster at %s: %s", hosts, e.Message())
 	}
-	if passing(err) {
+	// Where it connects, the driver keeps only the texts of the errors it met.
+	text := err.Error()
+	if strings.Contains(text, "username") || strings.Contains(text, "assword") || strings.Contains(text, "uthenticat") {
+		return fmt.Errorf("the cluster at %s refuses the user or the password: give them as KITH_CQL_USER and KITH_CQL_PASSWORD (%w)", hosts, err)
+	}
+	if passing(err) || strings.Contains(text, "unable to create session") || strings.Contains(text, "no connections") {
 		return fmt.Errorf("no node of the cluster answers at %s: check the hosts, the port and the network (%w)", hosts, err)
 	}
 	return fmt.Errorf("the cluster at %s can't be used: %w", hosts, err)
