@@ -24,10 +24,9 @@ import (
 	"testing"
 	"time"
 
-	"kith/blob/disk"
+	"kith/internal/dump"
 	"kith/internal/sample"
 	"kith/store/pebble"
-	"kith/upload"
 )
 
 // binDir is where binary has built, if it was called.
@@ -239,20 +238,16 @@ func dumpFolder(t *testing.T, data string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blobs, err := disk.Open(filepath.Join(data, "blob"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: upload.Config{}, log: &strings.Builder{}}
-	r.start()
 	defer func() {
-		r.Stop()
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
-	all := r.dump("customers")
-	return fmt.Sprintf("%d profiles, hash %s", len(all), hash(all))
+	n, sum, err := dump.Hash(ctx, st, "customers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d profiles, hash %s", n, sum)
 }
 
 func TestBackupWhileServingAndRestore(t *testing.T) {
