@@ -42,14 +42,22 @@ func readSchemaVersion(ctx context.Context, o Options, session *gocql.Session) (
 	if err != nil {
 		return 0, explain(o, err)
 	}
-	var v *int
-	if err := session.Query("SELECT max(version) FROM schema_version WHERE id = 0").ScanContext(ctx, &v); err != nil {
-		return 0, explain(o, err)
+	// A node lists a table that is being made before it can read it.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var v *int
+		err := session.Query("SELECT max(version) FROM schema_version WHERE id = 0").ScanContext(ctx, &v)
+		switch {
+		case err == nil && v == nil:
+			return 0, nil
+		case err == nil:
+			return *v, nil
+		case !strings.Contains(err.Error(), "does not exist") || time.Now().After(deadline):
+			return 0, explain(o, err)
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return 0, err
+		}
 	}
-	if v == nil {
-		return 0, nil
-	}
-	return *v, nil
 }
 
 // checkSchema refuses a keyspace that this program does not fit.
