@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"kith/fault"
 )
@@ -227,6 +229,21 @@ type Store interface {
 
 	// Close releases the engine. No other call may be running or follow.
 	Close() error
+}
+
+// Versions gives out the versions of an engine's Swap rows: the clock in nanoseconds. They rise within a process, and no row can
+// have had one before: the versions of a row rise while it lives, and a row that comes back does so later.
+type Versions struct{ last atomic.Uint64 }
+
+// Next returns a version above floor and all that were given out before.
+func (v *Versions) Next(floor uint64) uint64 {
+	for {
+		last := v.last.Load()
+		next := max(uint64(time.Now().UnixNano()), last+1, floor+1)
+		if v.last.CompareAndSwap(last, next) {
+			return next
+		}
+	}
 }
 
 // CheckMutations returns ErrTooLarge when a batch is over the limits. Engines call it first.

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -29,6 +32,40 @@ var (
 	ctx = context.Background()
 	key = blob.Key{1, 2, 3}
 )
+
+// ReadFiles returns the bytes of all files below a folder, for Raw.
+func ReadFiles(t *testing.T, dir string) (all []byte) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all = append(all, b...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// DamageFile does to a stored blob what Damage asks for.
+func DamageFile(t *testing.T, path string, cut bool) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut {
+		b = append(b[:40+2*(65536+32)], b[len(b)-16:]...) // at a package boundary, where the length alone tells nothing
+	} else {
+		b[len(b)/2] ^= 1
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Run runs the suite.
 func Run(t *testing.T, e Engine) {

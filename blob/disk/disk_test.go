@@ -1,7 +1,6 @@
 package disk_test
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -23,34 +22,9 @@ func TestStore(t *testing.T) {
 			dirs[s] = dir
 			return s
 		},
-		Raw: func(t *testing.T, s blob.Store) (all []byte) {
-			err := filepath.WalkDir(dirs[s], func(path string, d fs.DirEntry, err error) error {
-				if err != nil || d.IsDir() {
-					return err
-				}
-				b, err := os.ReadFile(path)
-				all = append(all, b...)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return all
-		},
+		Raw: func(t *testing.T, s blob.Store) []byte { return blobtest.ReadFiles(t, dirs[s]) },
 		Damage: func(t *testing.T, s blob.Store, name string, cut bool) {
-			path := filepath.Join(dirs[s], name)
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if cut {
-				b = append(b[:40+2*(65536+32)], b[len(b)-16:]...) // at a package boundary, where the length alone tells nothing
-			} else {
-				b[len(b)/2] ^= 1
-			}
-			if err := os.WriteFile(path, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			blobtest.DamageFile(t, filepath.Join(dirs[s], name), cut)
 		},
 	})
 }

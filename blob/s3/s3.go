@@ -6,6 +6,8 @@
 package s3
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -35,8 +38,6 @@ type Options struct {
 	Region   string
 	// AccessKey and SecretKey; when empty the usual AWS variables, the shared credentials file and the machine's role are asked.
 	AccessKey, SecretKey string
-	// Transport is for tests; nil is the default.
-	Transport http.RoundTripper
 }
 
 // ParseAddress reads an address such as
@@ -97,7 +98,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.AccessKey == "" {
 		creds = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}})
 	}
-	core, err := minio.NewCore(o.Endpoint, &minio.Options{Creds: creds, Secure: o.Secure, Region: o.Region, Transport: o.Transport, MaxRetries: 3})
+	core, err := minio.NewCore(o.Endpoint, &minio.Options{Creds: creds, Secure: o.Secure, Region: o.Region, MaxRetries: 3})
 	if err != nil {
 		return nil, fmt.Errorf("the bucket's address: %w", err)
 	}
@@ -167,11 +168,11 @@ func convert(ctx context.Context, err error) error {
 	return err
 }
 
-// Parts of a multipart upload, in bytes. They grow, because there are at most 10,000: 16 MiB for the first 1,000 of them, then
-// more, up to the 5 TiB that an object may have.
+// Parts of a multipart upload, in bytes. They grow, because there are at most 10,000: from 8 MiB for the first 1,000 to 128 MiB,
+// which makes 867 GiB in all. A writer holds two of them.
 const (
 	firstPart = 8 << 20
-	maxPart   = 1 << 30
+	maxPart   = 128 << 20
 )
 
 func partSize(number int) int {
@@ -189,9 +190,78 @@ func (s *Store) Create(ctx context.Context, name string, key blob.Key) (blob.Wri
 	return w, err
 }
 
-// CreateScratch implements blob.Store: objects are durable anyway.
+// CreateScratch implements blob.Store. An import writes to as many scratch blobs at a time as it has buckets: their sealed bytes
+// wait in temporary files, not in memory, and are sent by Commit.
 func (s *Store) CreateScratch(ctx context.Context, name string, key blob.Key) (blob.Writer, error) {
-	return s.Create(ctx, name, key)
+	if err := errors.Join(ctx.Err(), blob.CheckName(name)); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp("", "kith-scratch-*")
+	if err != nil {
+		return nil, fmt.Errorf("create a scratch blob: %w", err)
+	}
+	// Without a name it goes with its last descriptor, whatever becomes of this process.
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	buffered := bufio.NewWriterSize(f, scratchBuffer)
+	w := &scratch{s: s, ctx: ctx, name: name, file: f, buffered: buffered}
+	if w.sealed, err = blob.Seal(buffered, key); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return w, nil
+}
+
+// scratchBuffer is small, because there may be thousands.
+const scratchBuffer = 16 << 10
+
+// scratch writes a blob to a temporary file first.
+type scratch struct {
+	s        *Store
+	ctx      context.Context
+	name     string
+	file     *os.File
+	buffered *bufio.Writer
+	sealed   io.WriteCloser
+	size     int64 // plaintext
+	done     bool
+}
+
+func (w *scratch) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.sealed.Write(p)
+	w.size += int64(n)
+	return n, err
+}
+
+func (w *scratch) Abort() {
+	if !w.done {
+		w.done = true
+		_ = w.file.Close()
+	}
+}
+
+func (w *scratch) Commit() (blob.Info, error) {
+	if w.done {
+		return blob.Info{}, fmt.Errorf("commit a blob: %w", errEnded)
+	}
+	defer w.Abort()
+	if err := errors.Join(w.sealed.Close(), w.buffered.Flush()); err != nil {
+		return blob.Info{}, fmt.Errorf("commit a blob: %w", err)
+	}
+	size, err := w.file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = w.file.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		err = w.s.PutSealed(w.ctx, w.name, w.file, size)
+	}
+	if err != nil {
+		return blob.Info{}, fmt.Errorf("commit a blob: %w", err)
+	}
+	return blob.Info{Name: w.name, Size: w.size, ModTime: time.Now()}, nil
 }
 
 // writer collects a blob into parts and sends each from a goroutine of its own, one at a time: while one is sent the next fills.
@@ -205,7 +275,6 @@ type writer struct {
 	upload string // the id of the multipart upload, once there is one
 	sent   []minio.CompletePart
 	flying chan error // the outcome of the part that is being sent
-	etag   string
 	err    error
 	done   bool
 }
@@ -217,9 +286,6 @@ func (p parts) Write(b []byte) (int, error) {
 	w, n := p.w, len(b)
 	for len(b) > 0 {
 		limit := partSize(len(w.sent))
-		if w.buf == nil {
-			w.buf = make([]byte, 0, min(limit, firstPart))
-		}
 		k := min(limit-len(w.buf), len(b))
 		w.buf = append(w.buf, b[:k]...)
 		if b = b[k:]; len(w.buf) == limit {
@@ -275,7 +341,7 @@ func (w *writer) send() error {
 	w.buf, w.flying = nil, flying
 	at := &w.sent[number-1]
 	go func() {
-		up, err := w.s.core.PutObjectPart(w.ctx, w.s.o.Bucket, w.s.o.Prefix+w.name, w.upload, number, strings.NewReader(string(part)), int64(len(part)), minio.PutObjectPartOptions{})
+		up, err := w.s.core.PutObjectPart(w.ctx, w.s.o.Bucket, w.s.o.Prefix+w.name, w.upload, number, bytes.NewReader(part), int64(len(part)), minio.PutObjectPartOptions{})
 		at.ETag = up.ETag
 		flying <- convert(w.ctx, err)
 	}()
@@ -316,7 +382,7 @@ func (w *writer) commit() error {
 	}
 	bucket, name := w.s.o.Bucket, w.s.o.Prefix+w.name
 	if w.upload == "" {
-		_, err := w.s.core.PutObject(w.ctx, bucket, name, strings.NewReader(string(w.buf)), int64(len(w.buf)), "", "", minio.PutObjectOptions{})
+		_, err := w.s.core.PutObject(w.ctx, bucket, name, bytes.NewReader(w.buf), int64(len(w.buf)), "", "", minio.PutObjectOptions{})
 		return convert(w.ctx, err)
 	}
 	if len(w.buf) > 0 {

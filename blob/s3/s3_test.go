@@ -75,35 +75,8 @@ func TestStore(t *testing.T) {
 			return s
 		},
 		Replaced: true,
-		Raw: func(t *testing.T, s blob.Store) []byte {
-			var all []byte
-			err := filepath.WalkDir(filepath.Join(dir, buckets[s]), func(path string, d os.DirEntry, err error) error {
-				if err != nil || d.IsDir() {
-					return err
-				}
-				b, err := os.ReadFile(path)
-				all = append(all, b...)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return all
-		},
-		Damage: func(t *testing.T, s blob.Store, name string, cut bool) {
-			b, err := os.ReadFile(path(s, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if cut {
-				b = b[:len(b)-1]
-			} else {
-				b[len(b)/2] ^= 1
-			}
-			if err := os.WriteFile(path(s, name), b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		},
+		Raw:      func(t *testing.T, s blob.Store) []byte { return blobtest.ReadFiles(t, filepath.Join(dir, buckets[s])) },
+		Damage:   func(t *testing.T, s blob.Store, name string, cut bool) { blobtest.DamageFile(t, path(s, name), cut) },
 	})
 	t.Run("PartsAndLeftovers", func(t *testing.T) { parts(t, address) })
 	t.Run("OpenExplains", func(t *testing.T) { explains(t, address) })
@@ -138,6 +111,25 @@ func parts(t *testing.T, address string) {
 	got := make([]byte, len(data))
 	if n, err := r.ReadAt(got, 0); n != len(data) || !bytes.Equal(got, data) {
 		t.Fatalf("%d bytes came back, %v", n, err)
+	}
+	scratch, err := s.CreateScratch(ctx, "d/scratch", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scratch.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := scratch.Commit(); err != nil || info.Size != int64(len(data)) {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	if _, err := scratch.Commit(); err == nil {
+		t.Fatal("a second Commit succeeded")
+	}
+	if r, err := s.Open(ctx, "d/scratch", key); err != nil || r.Size() != int64(len(data)) {
+		t.Fatalf("the scratch blob: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "kith-scratch-*")); len(left) > 0 {
+		t.Fatalf("temporary files are left: %v", left)
 	}
 	uploads := func() (n int) {
 		for u := range c.ListIncompleteUploads(ctx, "kith-parts", "", true) {

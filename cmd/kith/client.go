@@ -76,20 +76,27 @@ func addClientFlags(cmd *cobra.Command) {
 	addDataFlag(cmd.Flags())
 }
 
-// healthy says whether the server that wrote the file still answers.
-func (l *local) healthy(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// healthy says whether the server that wrote the file still answers, and is well.
+func (l *local) healthy(ctx context.Context) bool { return l.health(ctx) == nil }
+
+// health asks the server that wrote the file how it is.
+func (l *local) health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, l.Endpoint+"/healthz", nil)
 	if err != nil {
-		return false
+		return err
 	}
 	res, err := l.httpClient().Do(r)
 	if err != nil {
-		return false
+		return fmt.Errorf("the server at %s does not answer: %w", l.Endpoint, err)
 	}
 	defer res.Body.Close()
-	return res.StatusCode == http.StatusOK
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1000))
+	if err != nil || res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the server at %s is not well: %s, %s", l.Endpoint, res.Status, bytes.TrimSpace(text))
+	}
+	return nil
 }
 
 func (l *local) client() *client {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,11 +57,10 @@ func runCopy(ctx context.Context, from, to, bucket string, again bool, out io.Wr
 	if err != nil {
 		return err
 	}
-	bo, err := s3.ParseAddress(bucket)
+	bo, err := bucketOptions(bucket)
 	if err != nil {
-		return usageError("--blob: %w", err)
+		return err
 	}
-	bo.AccessKey, bo.SecretKey = os.Getenv("KITH_S3_ACCESS_KEY"), os.Getenv("KITH_S3_SECRET_KEY")
 	src, err := pebble.Open(filepath.Join(from, "store"), pebble.Options{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("--from: %w", err)
@@ -96,13 +94,13 @@ func runCopy(ctx context.Context, from, to, bucket string, again bool, out io.Wr
 	fmt.Fprintf(out, "%d files, %.1f MB\n", n, float64(size)/1e6)
 	// The catalogue last: until then no domain exists.
 	tables := slices.Clone(store.Tables)
-	slices.SortStableFunc(tables, func(a, b store.Table) int { return int(b) - int(a) })
+	slices.Reverse(tables)
 	for _, t := range tables {
 		want, err := copyTable(ctx, src, dst, t)
 		if err != nil {
 			return fmt.Errorf("copy table %s: %w", t, err)
 		}
-		got, err := fingerprint(ctx, dst, t)
+		got, err := digestOf(ctx, dst, t)
 		if err != nil {
 			return fmt.Errorf("verify table %s: %w", t, err)
 		}
@@ -163,47 +161,45 @@ func copyBlobs(ctx context.Context, dir string, blobs *s3.Store) (n int, size in
 	return n, size, err
 }
 
-// print is what two tables are compared by: rows, and a sum of their hashes, which has no order. A Swap row's version is its
+// digest is what two tables are compared by: rows, and a sum of their hashes, which has no order. A Swap row's version is its
 // store's own and left out.
-type print struct {
+type digest struct {
 	rows int64
 	sum  uint64
 }
 
-func (p print) String() string { return fmt.Sprintf("%d rows, hash %016x", p.rows, p.sum) }
+func (d digest) String() string { return fmt.Sprintf("%d rows, hash %016x", d.rows, d.sum) }
 
-func (p *print) add(r store.SweepRow) {
-	h := xxh3.New()
+func (d *digest) add(r store.SweepRow) {
 	var b []byte
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Partition.Incarnation))
 	for _, part := range [][]byte{[]byte(r.Partition.Key), r.Row.Key, r.Row.Value} {
 		b = append(binary.BigEndian.AppendUint64(b, uint64(len(part))), part...)
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Row.Time))
-	_, _ = h.Write(b)
-	p.rows++
-	p.sum += h.Sum64()
+	d.rows++
+	d.sum += xxh3.Hash(b)
 }
 
-func fingerprint(ctx context.Context, st store.Store, t store.Table) (p print, err error) {
+func digestOf(ctx context.Context, st store.Store, t store.Table) (d digest, err error) {
 	for row, err := range st.Sweep(ctx, store.SweepRange{Table: t}) {
 		if err != nil {
-			return p, err
+			return d, err
 		}
-		p.add(row)
+		d.add(row)
 	}
-	return p, nil
+	return d, nil
 }
 
-// copyTable copies all rows of a table and returns their print. It may be repeated.
-func copyTable(ctx context.Context, src, dst store.Store, t store.Table) (p print, err error) {
+// copyTable copies all rows of a table and returns their digest. It may be repeated.
+func copyTable(ctx context.Context, src, dst store.Store, t store.Table) (d digest, err error) {
 	rows := func(yield func(store.RunRow, error) bool) {
 		for row, err := range src.Sweep(ctx, store.SweepRange{Table: t}) {
 			if err != nil {
 				yield(store.RunRow{}, err)
 				return
 			}
-			p.add(row)
+			d.add(row)
 			if row.Row.Version > 0 {
 				if err := copySwapRow(ctx, dst, row); err != nil {
 					yield(store.RunRow{}, err)
@@ -217,15 +213,15 @@ func copyTable(ctx context.Context, src, dst store.Store, t store.Table) (p prin
 			}
 		}
 	}
-	err = dst.WriteRun(ctx, store.Run{Table: t, Rows: iter.Seq2[store.RunRow, error](rows)})
-	return p, err
+	err = dst.WriteRun(ctx, store.Run{Table: t, Rows: rows})
+	return d, err
 }
 
 func copySwapRow(ctx context.Context, dst store.Store, row store.SweepRow) error {
 	r := row.Row.Clone()
 	_, err := dst.Swap(ctx, row.Partition, []store.Swap{{Key: r.Key, Value: r.Value}})
 	if errors.Is(err, store.ErrConflict) {
-		return nil // from the copy before; the print tells if not
+		return nil // from the copy before; the digest tells if not
 	}
 	return err
 }

@@ -58,11 +58,10 @@ func openEngines(ctx context.Context, c *Config, log *slog.Logger) (*engines, er
 	if err != nil {
 		return nil, err
 	}
-	bo, err := s3.ParseAddress(c.Blob)
+	bo, err := bucketOptions(c.Blob)
 	if err != nil {
-		return nil, usageError("--blob: %w", err)
+		return nil, err
 	}
-	bo.AccessKey, bo.SecretKey = os.Getenv("KITH_S3_ACCESS_KEY"), os.Getenv("KITH_S3_SECRET_KEY")
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	st, err := cql.Open(ctx, so)
@@ -94,6 +93,16 @@ func storeOptions(address string) (cql.Options, error) {
 	if user := os.Getenv("KITH_CQL_USER"); user != "" {
 		o.User, o.Password = user, os.Getenv("KITH_CQL_PASSWORD")
 	}
+	return o, nil
+}
+
+// bucketOptions reads the address of a bucket and the environment that belongs to it.
+func bucketOptions(address string) (s3.Options, error) {
+	o, err := s3.ParseAddress(address)
+	if err != nil {
+		return o, usageError("--blob: %w", err)
+	}
+	o.AccessKey, o.SecretKey = os.Getenv("KITH_S3_ACCESS_KEY"), os.Getenv("KITH_S3_SECRET_KEY")
 	return o, nil
 }
 

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,16 +19,14 @@ import (
 	"kith/store"
 )
 
-// Hash returns the number of profiles of a domain and a hash of them all, whatever their ids and order.
-func Hash(ctx context.Context, st store.Store, name string) (n int, hash string, err error) {
-	domains := &domain.Service{Store: st, Now: time.Now}
-	profiles := &profile.Service{Store: st, Domains: domains, Now: time.Now}
-	rec, err := domains.Lookup(ctx, name)
+// Profiles returns the profiles of a domain as JSON without their ids, sorted.
+func Profiles(ctx context.Context, st store.Store, profiles *profile.Service, name string) ([]string, error) {
+	rec, err := profiles.Domains.Lookup(ctx, name)
 	if err != nil {
-		return 0, "", err
+		return nil, err
 	}
 	var mu sync.Mutex
-	var all [][32]byte
+	var all []string
 	var failed error
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 8)
@@ -34,23 +34,20 @@ func Hash(ctx context.Context, st store.Store, name string) (n int, hash string,
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			sums, err := read(ctx, profiles, name, ids)
+			texts, err := read(ctx, profiles, name, ids)
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, sums...)
-			if err != nil {
-				failed = err
-			}
+			all, failed = append(all, texts...), errors.Join(failed, err)
 		})
 	}
 	var ids []string
 	last := ""
 	for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}) {
 		if err != nil {
-			wg.Wait()
-			return 0, "", err
+			failed = errors.Join(failed, err)
+			break
 		}
-		if row.Partition.Key == last {
+		if row.Partition.Key == last { // a sweep gives the rows of a partition together
 			continue
 		}
 		last = row.Partition.Key
@@ -63,33 +60,36 @@ func Hash(ctx context.Context, st store.Store, name string) (n int, hash string,
 		ask(ids)
 	}
 	wg.Wait()
-	if failed != nil {
-		return 0, "", failed
-	}
-	slices.SortFunc(all, func(a, b [32]byte) int { return slices.Compare(a[:], b[:]) })
-	h := sha256.New()
-	for _, sum := range all {
-		h.Write(sum[:])
-	}
-	return len(all), hex.EncodeToString(h.Sum(nil)[:8]), nil
+	slices.Sort(all)
+	return all, failed
 }
 
-func read(ctx context.Context, profiles *profile.Service, name string, ids []string) ([][32]byte, error) {
+func read(ctx context.Context, profiles *profile.Service, name string, ids []string) ([]string, error) {
 	out, err := profiles.BatchGetProfile(ctx, &api.BatchGetProfileRequest{DomainName: &name, ProfileIds: ids})
 	if err != nil {
 		return nil, err
 	}
-	if len(out.Errors) > 0 {
-		return nil, fmt.Errorf("%d profiles could not be read", len(out.Errors))
-	}
-	var sums [][32]byte
+	var texts []string
 	for _, p := range out.Profiles {
 		p.ProfileId = nil
 		b, err := restjson.Encode(p)
 		if err != nil {
 			return nil, err
 		}
-		sums = append(sums, sha256.Sum256(b))
+		texts = append(texts, string(b))
 	}
-	return sums, nil
+	return texts, nil
+}
+
+// Sum is a short hash of what Profiles returned.
+func Sum(profiles []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(profiles, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Hash says how many profiles a domain of a store has, and their Sum.
+func Hash(ctx context.Context, st store.Store, name string) (string, error) {
+	profiles := &profile.Service{Store: st, Domains: &domain.Service{Store: st, Now: time.Now}, Now: time.Now}
+	all, err := Profiles(ctx, st, profiles, name)
+	return fmt.Sprintf("%d profiles, hash %s", len(all), Sum(all)), err
 }

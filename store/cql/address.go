@@ -150,10 +150,10 @@ func (o Options) cluster() *gocql.ClusterConfig {
 	c := gocql.NewCluster(o.Hosts...)
 	c.Timeout, c.ConnectTimeout = requestTimeout, connectTimeout
 	c.ReconnectInterval = reconnectEvery
-	c.Consistency, c.SerialConsistency = gocql.Quorum, gocql.Serial
+	c.Consistency, c.SerialConsistency = gocql.Quorum, o.serial()
 	fallback := gocql.RoundRobinHostPolicy()
 	if o.Datacenter != "" {
-		c.Consistency, c.SerialConsistency = gocql.LocalQuorum, gocql.LocalSerial
+		c.Consistency = gocql.LocalQuorum
 		fallback = gocql.DCAwareRoundRobinPolicy(o.Datacenter)
 	}
 	// Replicas in changing order: what is tried again goes elsewhere.
@@ -171,6 +171,14 @@ func (o Options) cluster() *gocql.ClusterConfig {
 	c.DefaultTimestamp = false // every statement that has a time says it itself
 	c.Logger = quiet{}
 	return c
+}
+
+// serial is the consistency of conditional statements, and of the reads that decide about them.
+func (o Options) serial() gocql.Consistency {
+	if o.Datacenter != "" {
+		return gocql.LocalSerial
+	}
+	return gocql.Serial
 }
 
 // quiet drops what the driver says: what matters comes back as an error.

@@ -23,11 +23,10 @@ package cql
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
-	"sync/atomic"
+	"math/rand/v2"
 	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
@@ -43,10 +42,10 @@ const sweepRows = 256
 
 // Store is the engine. Make it with Open.
 type Store struct {
-	o       Options
-	session *gocql.Session
-	limit   *limiter
-	version atomic.Uint64
+	o        Options
+	session  *gocql.Session
+	limit    *limiter
+	versions store.Versions
 }
 
 // statements of a table.
@@ -162,10 +161,8 @@ func (s *Store) repeat(ctx context.Context, run func() error) error {
 		if err == nil || ctx.Err() != nil || !passing(err) || time.Now().After(deadline) {
 			return convert(ctx, err)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait/2 + time.Duration(jitter(int64(wait)))/2):
+		if err := pause(ctx, wait/2+rand.N(wait/2)); err != nil {
+			return err
 		}
 	}
 }
@@ -179,12 +176,6 @@ func (s *Store) once(ctx context.Context, run func() error) error {
 	err := run()
 	s.limit.release(time.Since(start), loaded(err))
 	return err
-}
-
-func jitter(n int64) int64 {
-	var b [1]byte
-	_, _ = rand.Read(b[:])
-	return n * int64(b[0]) / 256
 }
 
 // row makes a row of the contract from the columns of one.

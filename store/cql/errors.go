@@ -48,11 +48,11 @@ func passing(err error) bool {
 	return network
 }
 
-// never says that a conditional batch that met this error was not begun, and will not be.
+// never says that a conditional batch that met this error was not sent, or not taken up. What a server says once it has begun is
+// no proof: a coordinator may find too few replicas, or too many hints, after some of them accepted the batch.
 func never(err error) bool {
 	e, ok := errors.AsType[gocql.RequestError](err)
-	return ok && (e.Code() == gocql.ErrCodeUnavailable || e.Code() == gocql.ErrCodeOverloaded || e.Code() == gocql.ErrCodeBootstrapping) ||
-		errors.Is(err, gocql.ErrNoConnections) || errors.Is(err, gocql.ErrNoStreams)
+	return ok && e.Code() == gocql.ErrCodeBootstrapping || errors.Is(err, gocql.ErrNoConnections) || errors.Is(err, gocql.ErrNoStreams)
 }
 
 // loaded says that the cluster asks for less.

@@ -1,6 +1,7 @@
 package cql
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -39,7 +40,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 						first = min(first, pr.Range.Limit)
 					}
 					// The caller may use the bytes of its probe again.
-					a.r.Start, a.r.End = append([]byte{}, a.r.Start...), cloneOrNil(a.r.End)
+					a.r.Start, a.r.End = bytes.Clone(a.r.Start), bytes.Clone(a.r.End)
 					go func() {
 						defer close(a.done)
 						if a.r.End == nil || string(a.r.Start) < string(a.r.End) {
@@ -73,11 +74,4 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 			yield(store.Hit{}, err)
 		}
 	}
-}
-
-func cloneOrNil(b []byte) []byte {
-	if b == nil {
-		return nil
-	}
-	return append([]byte{}, b...)
 }

@@ -3,9 +3,10 @@ package cql
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
@@ -28,7 +29,7 @@ func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (
 	var cause error
 	for try := range tries {
 		if try > 0 {
-			if err := pause(ctx, time.Duration(jitter(int64(50*time.Millisecond)<<try))); err != nil {
+			if err := pause(ctx, time.Duration(rand.Int64N(int64(50*time.Millisecond)<<try))); err != nil {
 				return 0, w.undecided(doubt, err)
 			}
 		}
@@ -66,7 +67,7 @@ func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (
 		case lost:
 			return 0, store.ErrConflict
 		case impossible:
-			return 0, w.undecided(true, cause)
+			return 0, w.undecided(true, convert(ctx, cause))
 		}
 	}
 	return 0, w.undecided(doubt, convert(ctx, cause))
@@ -91,25 +92,13 @@ type attempt struct {
 
 func (s *Store) newAttempt(p store.Partition, ops []store.Swap) *attempt {
 	w := &attempt{p: p, ops: ops, id: make([]byte, 16)}
-	_, _ = rand.Read(w.id)
+	_, _ = crand.Read(w.id)
 	var newest uint64
 	for _, op := range ops {
 		newest = max(newest, op.Expect)
 	}
-	w.version = s.nextVersion(newest)
+	w.version = s.versions.Next(newest)
 	return w
-}
-
-// nextVersion returns a version above floor and all that this process gave: the clock in nanoseconds. No row can have had it
-// before, since the versions of a row rise while it lives, and a row that comes back does so later.
-func (s *Store) nextVersion(floor uint64) uint64 {
-	for {
-		last := s.version.Load()
-		next := max(uint64(time.Now().UnixNano()), last+1, floor+1)
-		if s.version.CompareAndSwap(last, next) {
-			return next
-		}
-	}
 }
 
 func (w *attempt) undecided(doubt bool, err error) error {
@@ -171,16 +160,12 @@ const (
 // look reads the rows of the attempt at SERIAL.
 func (w *attempt) look(ctx context.Context, s *Store) (outcome, error) {
 	how := possible
-	serial := gocql.Serial
-	if s.o.Datacenter != "" {
-		serial = gocql.LocalSerial
-	}
 	for _, op := range w.ops {
 		var ver, prev *int64
 		var id []byte
 		err := s.repeat(ctx, func() error {
 			ver, prev, id = nil, nil, nil
-			return s.session.Query(tables[w.p.Table].getSerial, int64(w.p.Incarnation), []byte(w.p.Key), full(op.Key)).Consistency(serial).ScanContext(ctx, &ver, &prev, &id)
+			return s.session.Query(tables[w.p.Table].getSerial, int64(w.p.Incarnation), []byte(w.p.Key), full(op.Key)).Consistency(s.o.serial()).ScanContext(ctx, &ver, &prev, &id)
 		})
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return how, err

@@ -10,8 +10,6 @@ import (
 	"math"
 	"time"
 
-	gocql "github.com/apache/cassandra-gocql-driver/v2"
-
 	"kith/store"
 )
 
@@ -243,18 +241,11 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 		}
 		last = row.Partition
 		err := s.repeat(ctx, func() error {
-			return s.session.Query(tables[t].purge, int64(forEver), int64(inc), []byte(last.Key)).Consistency(s.quorum()).ExecContext(ctx)
+			return s.session.Query(tables[t].purge, int64(forEver), int64(inc), []byte(last.Key)).ExecContext(ctx)
 		})
 		if err != nil {
 			return fmt.Errorf("drop an incarnation: %w", err)
 		}
 	}
 	return nil
-}
-
-func (s *Store) quorum() gocql.Consistency {
-	if s.o.Datacenter != "" {
-		return gocql.LocalQuorum
-	}
-	return gocql.Quorum
 }

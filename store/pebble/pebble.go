@@ -22,7 +22,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -63,13 +62,13 @@ type Options struct {
 
 // Store is the engine. Make it with Open.
 type Store struct {
-	db      *pebble.DB
-	fs      vfs.FS
-	dir     string
-	locks   [256]sync.Mutex
-	seed    maphash.Seed
-	version atomic.Uint64
-	runs    atomic.Uint64
+	db       *pebble.DB
+	fs       vfs.FS
+	dir      string
+	locks    [256]sync.Mutex
+	seed     maphash.Seed
+	versions store.Versions
+	runs     atomic.Uint64
 	// readOnly says that there is nothing to flush.
 	readOnly bool
 }
@@ -360,7 +359,7 @@ func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (
 		}
 		newest = max(newest, have)
 	}
-	version := s.nextVersion(newest)
+	version := s.versions.Next(newest)
 	b := s.db.NewBatch()
 	defer b.Close()
 	for _, op := range ops {
@@ -396,17 +395,6 @@ func (s *Store) versionOf(key []byte) (uint64, error) {
 		return 0, errors.New("swap of a Write row")
 	}
 	return row.Version, nil
-}
-
-// nextVersion returns a version above floor that this folder never had: the clock in nanoseconds, or one more than the last.
-func (s *Store) nextVersion(floor uint64) uint64 {
-	for {
-		last := s.version.Load()
-		next := max(uint64(time.Now().UnixNano()), last+1, floor+1)
-		if s.version.CompareAndSwap(last, next) {
-			return next
-		}
-	}
 }
 
 // Sweep implements store.Store. Cursors are encoded keys.

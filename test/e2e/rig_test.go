@@ -3,8 +3,6 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,7 +15,7 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/blob/disk"
-	"kith/internal/restjson"
+	"kith/internal/dump"
 	"kith/job"
 	"kith/node"
 	"kith/profile"
@@ -273,44 +271,14 @@ func (r *rig) domainOf(j *api.GetUploadJobResponse) string {
 // dump returns all profiles of a domain as sorted JSON without ids.
 func (r *rig) dump(domain string) []string {
 	r.t.Helper()
-	rec, err := r.Domains.Lookup(ctx, domain)
+	all, err := dump.Profiles(ctx, r.store, r.Profiles, domain)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	seen := map[string]bool{}
-	var ids []string
-	for row, err := range r.store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}) {
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if !seen[row.Partition.Key] {
-			seen[row.Partition.Key] = true
-			ids = append(ids, hex.EncodeToString([]byte(row.Partition.Key)))
-		}
-	}
-	var all []string
-	for part := range slices.Chunk(ids, 20) {
-		out, err := r.Profiles.BatchGetProfile(ctx, &api.BatchGetProfileRequest{DomainName: &domain, ProfileIds: part})
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for _, p := range out.Profiles {
-			p.ProfileId = nil
-			b, err := restjson.Encode(p)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			all = append(all, string(b))
-		}
-	}
-	slices.Sort(all)
 	return all
 }
 
-func hash(dump []string) string {
-	sum := sha256.Sum256([]byte(strings.Join(dump, "\n")))
-	return hex.EncodeToString(sum[:8])
-}
+func hash(profiles []string) string { return dump.Sum(profiles) }
 
 // search returns the account numbers found by a key.
 func (r *rig) search(domain, key string, values ...string) []string {

@@ -2,17 +2,32 @@ package e2e
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles/types"
+
+	"kith/access"
+	"kith/api"
 	"kith/job"
+	"kith/node"
+	"kith/server"
 	"kith/store"
 	"kith/store/cql"
 	"kith/test/cluster"
+	"kith/upload"
 )
 
 // cable is a network that can be cut: what is under way waits, in both directions or only on its way back, until it is mended.
@@ -167,3 +182,104 @@ type handler func(ctx context.Context, t *job.Task) error
 func (h handler) Run(ctx context.Context, t *job.Task) error { return h(ctx, t) }
 
 func (h handler) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+
+// What one node gives out works at every other: access keys, page tokens, upload URLs and client tokens.
+func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
+	st, blobs := cluster.Engines(t)
+	t.Cleanup(func() { _ = st.Close() })
+	clients := map[string]*customerprofiles.Client{}
+	addresses := map[string]string{}
+	var keyID, secret string
+	for _, owner := range []string{"a", "b"} {
+		n, err := node.Start(node.Config{
+			Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: owner, Shared: true, Log: slog.New(slog.DiscardHandler),
+			Server: server.Config{PublicURL: "http://kith.example.org"}, // the balancer's name
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.Stop)
+		if keyID == "" { // made at a, used at both
+			key, err := n.Access.CreateAccessKey(t.Context(), &api.CreateAccessKeyRequest{Policy: api.Ptr(access.Everything)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			keyID, secret = *key.AccessKeyId, *key.SecretAccessKey
+		}
+		web := httptest.NewServer(n.Handler)
+		t.Cleanup(web.Close)
+		addresses[owner] = web.URL
+		clients[owner] = customerprofiles.New(customerprofiles.Options{
+			BaseEndpoint: &web.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(keyID, secret, ""),
+		})
+	}
+	a, b := clients["a"], clients["b"]
+	for _, name := range []string{"one", "two", "three"} {
+		if _, err := a.CreateDomain(t.Context(), &customerprofiles.CreateDomainInput{DomainName: &name, DefaultExpirationDays: api.Ptr(int32(366))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := a.ListDomains(t.Context(), &customerprofiles.ListDomainsInput{MaxResults: api.Ptr(int32(2))})
+	if err != nil || first.NextToken == nil {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	rest, err := b.ListDomains(t.Context(), &customerprofiles.ListDomainsInput{MaxResults: api.Ptr(int32(2)), NextToken: first.NextToken})
+	if err != nil || len(first.Items)+len(rest.Items) != 3 {
+		t.Fatalf("%d and %d domains, %v; want 3 in all", len(first.Items), len(rest.Items), err)
+	}
+
+	domain := api.Ptr("one")
+	job, err := a.CreateUploadJob(t.Context(), &customerprofiles.CreateUploadJobInput{
+		DomainName: domain, DisplayName: api.Ptr("x"), UniqueKey: api.Ptr("id"),
+		Fields: map[string]types.ObjectTypeField{"id": {Source: api.Ptr("_source.id"), Target: api.Ptr("_profile.AccountNumber")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := a.GetUploadJobPath(t.Context(), &customerprofiles.GetUploadJobPathInput{DomainName: domain, JobId: job.JobId})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.GetUploadJobPath(t.Context(), &customerprofiles.GetUploadJobPathInput{DomainName: domain, JobId: job.JobId})
+	if err != nil || *again.ClientToken != *path.ClientToken {
+		t.Fatalf("the client token differs between nodes, %v", err)
+	}
+	u, err := url.Parse(*path.Url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, addresses["b"]+u.RequestURI(), strings.NewReader("id\nC1\nC2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := decodeKey(t, *path.ClientToken)
+	sum := md5.Sum(key[:])
+	req.Host = u.Host
+	req.Header.Set(upload.HeaderAlgorithm, "AES256")
+	req.Header.Set(upload.HeaderKey, *path.ClientToken)
+	req.Header.Set(upload.HeaderKeyMD5, base64.StdEncoding.EncodeToString(sum[:]))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("a URL of the other node: %s", res.Status)
+	}
+	if _, err := b.StartUploadJob(t.Context(), &customerprofiles.StartUploadJobInput{DomainName: domain, JobId: job.JobId}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		j, err := a.GetUploadJob(t.Context(), &customerprofiles.GetUploadJobInput{DomainName: domain, JobId: job.JobId})
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("%+v, %v", j, err)
+		}
+		if j.Status == types.UploadJobStatusSucceeded {
+			break
+		}
+	}
+	found, err := a.SearchProfiles(t.Context(), &customerprofiles.SearchProfilesInput{DomainName: domain, KeyName: api.Ptr("_account"), Values: []string{"C2"}})
+	if err != nil || len(found.Items) != 1 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+}
