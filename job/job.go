@@ -11,7 +11,9 @@
 //
 // Invariants:
 //
-//  1. Work has the turn from before its first read of the store until its queue row and "holder" are deleted in one Swap.
+//  1. Work has the turn from before its first read of the store until its queue row and "holder" are deleted in one Swap. Who takes
+//     the lease also writes "holder" anew, and only who wrote it last may delete it: a former owner gives no turn on, and work
+//     that ended between being seen and being leased is not run again.
 //  2. Only the owner of the unexpired lease runs work. Every row that matters is published by Task.Swap, which checks the
 //     lease's version in the same call: who lost the lease publishes nothing, however late it wakes up.
 //  3. A handler may be run any number of times for one piece of work, and must end up in the same state.
@@ -93,6 +95,8 @@ func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string
 type Task struct {
 	Work
 	store store.Store
+
+	turn uint64 // version of the "holder" row as this task wrote it
 
 	mu      sync.Mutex
 	version uint64 // of the lease row
@@ -305,7 +309,7 @@ func (r *Runner) look(ctx context.Context) error {
 
 // next returns the task of the domain's turn if this node may run it now.
 func (r *Runner) next(ctx context.Context, d Domain) (*Task, error) {
-	w, err := r.holder(ctx, d.Incarnation)
+	w, turn, err := r.holder(ctx, d.Incarnation)
 	if w == nil || err != nil {
 		return nil, err
 	}
@@ -325,48 +329,72 @@ func (r *Runner) next(ctx context.Context, d Domain) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Task{Work: *w, store: r.Store, version: version, lease: l}, nil
-}
-
-// holder returns the work that has the turn, giving the turn to the head of the queue when it is free.
-func (r *Runner) holder(ctx context.Context, inc store.Incarnation) (*Work, error) {
-	p := turnPartition(inc)
-	row, err := r.Store.Get(ctx, p, holderKey)
-	if err == nil {
-		return decodeWork(row.Value, inc)
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	var head *Work
-	var version uint64
-	for row, err := range r.Store.Scan(ctx, p, store.Prefix(queuePrefix)) {
-		if err != nil {
-			return nil, err
-		}
-		w, err := decodeWork(row.Value, inc)
-		if err != nil {
-			return nil, err
-		}
-		if head == nil || w.Arrived < head.Arrived {
-			head, version = w, row.Version
-		}
-	}
-	if head == nil {
-		return nil, nil
-	}
-	value, err := json.Marshal(head)
+	t := &Task{Work: *w, store: r.Store, version: version, lease: l}
+	value, err := json.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.Store.Swap(ctx, p, []store.Swap{
+	t.turn, err = r.Store.Swap(ctx, turnPartition(d.Incarnation), []store.Swap{{Key: holderKey, Value: value, Expect: turn}})
+	if errors.Is(err, store.ErrConflict) { // the work has ended meanwhile
+		return nil, r.dropLease(ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// dropLease deletes the lease row of work that has ended, if it is still the task's.
+func (r *Runner) dropLease(ctx context.Context, t *Task) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, err := r.Store.Swap(ctx, t.Partition(), []store.Swap{{Key: leaseKey, Op: store.Delete, Expect: t.version}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// holder returns the work that has the turn and the version of its row, giving the turn to the head of the queue when it is free.
+func (r *Runner) holder(ctx context.Context, inc store.Incarnation) (*Work, uint64, error) {
+	p := turnPartition(inc)
+	row, err := r.Store.Get(ctx, p, holderKey)
+	if err == nil {
+		w, err := decodeWork(row.Value, inc)
+		return w, row.Version, err
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, 0, err
+	}
+	var head *Work
+	var queued uint64
+	for row, err := range r.Store.Scan(ctx, p, store.Prefix(queuePrefix)) {
+		if err != nil {
+			return nil, 0, err
+		}
+		w, err := decodeWork(row.Value, inc)
+		if err != nil {
+			return nil, 0, err
+		}
+		if head == nil || w.Arrived < head.Arrived {
+			head, queued = w, row.Version
+		}
+	}
+	if head == nil {
+		return nil, 0, nil
+	}
+	value, err := json.Marshal(head)
+	if err != nil {
+		return nil, 0, err
+	}
+	version, err := r.Store.Swap(ctx, p, []store.Swap{
 		{Key: holderKey, Value: value},
-		{Key: []byte(queuePrefix + head.ID), Op: store.Check, Expect: version},
+		{Key: []byte(queuePrefix + head.ID), Op: store.Check, Expect: queued},
 	})
 	if errors.Is(err, store.ErrConflict) {
-		return nil, nil
+		return nil, 0, nil
 	}
-	return head, err
+	return head, version, err
 }
 
 func decodeWork(b []byte, inc store.Incarnation) (*Work, error) {
@@ -511,35 +539,24 @@ func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
 	}
 }
 
-// finish gives the turn on. Repeating it is harmless.
+// finish gives the turn on, if it is still the task's. Repeating it is harmless.
 func (r *Runner) finish(ctx context.Context, t *Task) error {
 	p := turnPartition(t.Incarnation)
-	var ops []store.Swap
-	for _, key := range [][]byte{holderKey, []byte(queuePrefix + t.ID)} {
-		row, err := r.Store.Get(ctx, p, key)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		w, err := decodeWork(row.Value, t.Incarnation)
-		if err != nil {
-			return err
-		}
-		if w.ID != t.ID {
-			return nil
-		}
-		ops = append(ops, store.Swap{Key: key, Op: store.Delete, Expect: row.Version})
-	}
-	if _, err := r.Store.Swap(ctx, p, ops); err != nil {
+	row, err := r.Store.Get(ctx, p, []byte(queuePrefix+t.ID))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, err := r.Store.Swap(ctx, t.Partition(), []store.Swap{{Key: leaseKey, Op: store.Delete, Expect: t.version}})
-	if errors.Is(err, store.ErrConflict) {
-		return nil
+	if err == nil {
+		_, err = r.Store.Swap(ctx, p, []store.Swap{
+			{Key: holderKey, Op: store.Delete, Expect: t.turn},
+			{Key: []byte(queuePrefix + t.ID), Op: store.Delete, Expect: row.Version},
+		})
+		if errors.Is(err, store.ErrConflict) {
+			return ErrLost
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return r.dropLease(ctx, t)
 }

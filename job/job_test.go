@@ -374,3 +374,88 @@ func TestRenewalInDoubtKeepsTheLease(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// held stops the first read of a lease until it is released.
+type held struct {
+	store.Store
+	once           sync.Once
+	reached, leave chan struct{}
+}
+
+func (h *held) Get(ctx context.Context, p store.Partition, key []byte) (store.Row, error) {
+	if string(key) == "lease" {
+		h.once.Do(func() {
+			close(h.reached)
+			<-h.leave
+		})
+	}
+	return h.Store.Get(ctx, p, key)
+}
+
+// Work that ends between a node's look at the turn and its look at the lease is not run again by that node, and leaves no rows.
+func TestWorkThatEndedIsNotTakenOver(t *testing.T) {
+	st := mem.New()
+	slow := &held{Store: st, reached: make(chan struct{}), leave: make(chan struct{})}
+	enqueue(t, st, 1, "a")
+	var late atomic.Int64
+	stop := start(t, runner(slow, "late", funcs{run: func(context.Context, *job.Task) error { late.Add(1); return nil }}, 1))
+	<-slow.reached
+	start(t, runner(st, "quick", funcs{run: func(context.Context, *job.Task) error { return nil }}, 1))
+	noRows := func() bool {
+		for range st.Sweep(ctx, store.SweepRange{Table: store.Jobs}) {
+			return false
+		}
+		return true
+	}
+	until(t, "the end", noRows)
+	close(slow.leave)
+	time.Sleep(20 * time.Millisecond) // some looks of the late node
+	until(t, "no rows", noRows)
+	stop()
+	if late.Load() != 0 {
+		t.Fatal("the work ran again")
+	}
+}
+
+// A node whose lease ran out while its work ended does not give the turn on: the node that took the work over still has it.
+func TestFormerOwnerGivesNoTurnOn(t *testing.T) {
+	st := mem.New()
+	enqueue(t, st, 1, "a", "b")
+	paused, resume, taken, end := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var clock atomic.Int64 // of the node that is paused: it stands still, so that it does not notice
+	clock.Store(time.Now().UnixNano())
+	first := runner(st, "first", funcs{run: func(_ context.Context, task *job.Task) error {
+		if task.ID == "a" {
+			close(paused)
+			<-resume
+		}
+		return nil
+	}}, 1)
+	first.LeaseFor = time.Hour // no heartbeat before the test ends
+	first.Now = func() time.Time { return time.Unix(0, clock.Load()).Add(-2 * time.Hour) }
+	start(t, first)
+	<-paused
+	var ran []string
+	var mu sync.Mutex
+	var once sync.Once
+	start(t, runner(st, "second", funcs{run: func(_ context.Context, task *job.Task) error {
+		mu.Lock()
+		ran = append(ran, task.ID)
+		mu.Unlock()
+		once.Do(func() { close(taken); <-end })
+		return nil
+	}}, 1))
+	<-taken
+	close(resume) // the first node ends its work, and tries to give the turn on
+	time.Sleep(50 * time.Millisecond)
+	mu.Lock()
+	if fmt.Sprint(ran) != "[a]" {
+		t.Errorf("%v ran while the first piece of work had the turn", ran)
+	}
+	mu.Unlock()
+	if queued, err := job.Queued(ctx, st, 1, "a"); err != nil || !queued {
+		t.Errorf("the former owner gave the turn on, %v", err)
+	}
+	close(end)
+	until(t, "the end", idle(t, st, 1, "a", "b"))
+}
