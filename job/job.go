@@ -491,11 +491,13 @@ func (r *Runner) settle(ctx context.Context, d Domain, t *Task, err error) {
 	}
 	switch {
 	case err == nil:
-		if err := r.finish(ctx, t); err != nil {
+		if err := r.finish(ctx, t); errors.Is(err, ErrLost) {
+			r.lost(t)
+		} else if err != nil {
 			log("ending background work failed; it will be run again", err)
 		}
 	case errors.Is(err, ErrLost):
-		r.Log.Warn("background work lost its lease", "kind", t.Kind, "work", t.ID)
+		r.lost(t)
 	case errors.Is(err, context.Canceled):
 		l := t.lease
 		l.Expires = 0
@@ -511,10 +513,7 @@ func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
 	l := t.lease
 	if r.Passing != nil && r.Passing(cause) {
 		r.Log.Warn("background work met an engine that is not available; it is tried again", "kind", t.Kind, "work", t.ID, "error", cause)
-		l.Expires, l.NotBefore = 0, r.Now().Add(r.Backoff).UnixMicro()
-		if err := t.renew(ctx, l); err != nil {
-			r.Log.Warn("putting background work off failed; it goes on when its lease has run out", "kind", t.Kind, "work", t.ID, "error", err)
-		}
+		r.putOff(ctx, t, l, r.Backoff)
 		return
 	}
 	l.Attempts++
@@ -532,11 +531,23 @@ func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
 			}
 		}
 	}
-	wait := min(r.Backoff<<min(l.Attempts-1, 10), time.Minute)
+	r.putOff(ctx, t, l, min(r.Backoff<<min(l.Attempts-1, 10), time.Minute))
+}
+
+// putOff gives the lease back, and lets nobody take it for a while.
+func (r *Runner) putOff(ctx context.Context, t *Task, l lease, wait time.Duration) {
 	l.Expires, l.NotBefore = 0, r.Now().Add(wait).UnixMicro()
-	if err := t.renew(ctx, l); err != nil {
-		r.Log.Error("putting background work off failed", "kind", t.Kind, "work", t.ID, "error", err)
+	err := t.renew(ctx, l)
+	switch {
+	case errors.Is(err, ErrLost):
+		r.lost(t)
+	case err != nil:
+		r.Log.Error("putting background work off failed; it goes on when its lease has run out", "kind", t.Kind, "work", t.ID, "error", err)
 	}
+}
+
+func (r *Runner) lost(t *Task) {
+	r.Log.Warn("background work lost its lease", "kind", t.Kind, "work", t.ID)
 }
 
 // finish gives the turn on, if it is still the task's. Repeating it is harmless.

@@ -3,6 +3,7 @@ package s3_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -111,6 +112,20 @@ func parts(t *testing.T, address string) {
 	got := make([]byte, len(data))
 	if n, err := r.ReadAt(got, 0); n != len(data) || !bytes.Equal(got, data) {
 		t.Fatalf("%d bytes came back, %v", n, err)
+	}
+	// What was replaced is told from what is damaged, even where the sizes are equal.
+	over, err := s.Create(ctx, "d/large", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := over.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := over.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ReadAt(got[:10], 0); err == nil || errors.Is(err, blob.ErrSealed) {
+		t.Fatalf("reading a blob that was replaced: %v", err)
 	}
 	scratch, err := s.CreateScratch(ctx, "d/scratch", key)
 	if err != nil {

@@ -124,7 +124,7 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 			if err := job.Enqueue(t.Context(), stores["b"], w); err != nil {
 				t.Fatal(err)
 			}
-			begun, mended, published := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			begun, mended, published := make(chan struct{}), make(chan struct{}), make(chan error, 2)
 			start := func(node string, run func(ctx context.Context, task *job.Task) error) {
 				r := &job.Runner{
 					Store: stores[node], Owner: node, Now: time.Now, Log: slog.New(slog.DiscardHandler), LeaseFor: 3 * time.Second, Poll: 100 * time.Millisecond,
@@ -142,7 +142,10 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 				<-mended
 				op := outcome
 				op.Value = []byte("a")
-				_, err := task.Swap(context.Background(), op) // whatever its context says: the fence has to hold by itself
+				// Whatever its context says: the fence has to hold by itself, also for rows that nobody else wrote.
+				_, err := task.Swap(context.Background(), op)
+				published <- err
+				_, err = task.Swap(context.Background(), store.Swap{Key: []byte("late")})
 				published <- err
 				return err
 			})
@@ -166,8 +169,13 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 			}
 			cable.mend()
 			close(mended)
-			if err := <-published; !errors.Is(err, job.ErrLost) {
-				t.Fatalf("the publication of the node that was cut off: %v, want ErrLost", err)
+			for range 2 {
+				if err := <-published; !errors.Is(err, job.ErrLost) {
+					t.Errorf("a publication of the node that was cut off: %v, want ErrLost", err)
+				}
+			}
+			if _, err := stores["b"].Get(t.Context(), job.Partition(7, "work"), []byte("late")); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("the node that was cut off published a row of its own, %v", err)
 			}
 			row, err := stores["b"].Get(t.Context(), job.Partition(7, "work"), []byte("outcome"))
 			if err != nil || string(row.Value) != "b" {
