@@ -7,6 +7,7 @@
 //	(incarnation, "turn")        "q/<work id>" → queued work      one row per piece of work that waits for or has the turn
 //	                             "holder"      → queued work      the one that has the turn
 //	(incarnation, "work/<id>")   "lease"       → lease            owner, expiry, attempts
+//	                             "part/<name>" → lease            of a part of the work that a node has claimed
 //	                             all other rows of the partition belong to the kind of work
 //
 // Invariants:
@@ -17,6 +18,8 @@
 //  2. Only the owner of the unexpired lease runs work. Every row that matters is published by Task.Swap, which checks the
 //     lease's version in the same call: who lost the lease publishes nothing, however late it wakes up.
 //  3. A handler may be run any number of times for one piece of work, and must end up in the same state.
+//  4. Nodes without the lease may do parts of work whose handler is a Helper. A part has one owner at a time, who publishes its
+//     outcome by Part.Publish: that checks the part's own lease, so a helper needs no other, and who lost it publishes nothing.
 package job
 
 import (
@@ -58,14 +61,6 @@ var (
 	leaseKey  = []byte("lease")
 )
 
-// lease is the record of invariant 2.
-type lease struct {
-	Owner     string
-	Expires   int64 // microseconds
-	Attempts  int
-	NotBefore int64 `json:",omitzero"`
-}
-
 // Enqueue puts work at the end of its domain's queue. Work that is queued already stays where it is.
 func Enqueue(ctx context.Context, s store.Store, w Work) error {
 	value, err := json.Marshal(w)
@@ -91,86 +86,33 @@ func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string
 	return err == nil, err
 }
 
-// Task is a piece of work being run under a lease.
+// Task is a piece of work being run, under its lease or as a helper of the node that has it.
 type Task struct {
 	Work
-	store store.Store
+	hold *hold // nil: without the lease
 
 	turn uint64 // version of the "holder" row as this task wrote it
 
-	mu      sync.Mutex
-	version uint64 // of the lease row
-	lease   lease
+	// parts is how parts are claimed; nil: no other node takes any.
+	parts *Runner
 }
 
 // Partition returns the partition of the work.
 func (t *Task) Partition() store.Partition { return Partition(t.Incarnation, t.ID) }
 
+// Helping says that another node has the lease.
+func (t *Task) Helping() bool { return t.hold == nil && t.parts != nil }
+
 // Attempts counts the runs of this work that failed so far.
-func (t *Task) Attempts() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lease.Attempts
-}
+func (t *Task) Attempts() int { return t.hold.get().Attempts }
 
 // Swap publishes rows of the work's partition if the lease is still ours. store.ErrConflict means that another expectation
 // failed, ErrLost that the lease is gone.
 func (t *Task) Swap(ctx context.Context, ops ...store.Swap) (uint64, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	ops = append(ops, store.Swap{Key: leaseKey, Op: store.Check, Expect: t.version})
-	v, err := t.store.Swap(ctx, t.Partition(), ops)
-	if errors.Is(err, store.ErrConflict) {
-		row, getErr := t.store.Get(ctx, t.Partition(), leaseKey)
-		if errors.Is(getErr, store.ErrNotFound) || getErr == nil && row.Version != t.version {
-			return 0, ErrLost
-		}
-		if getErr != nil {
-			return 0, getErr
-		}
+	if t.hold == nil {
+		return 0, ErrLost
 	}
-	return v, err
-}
-
-// renew moves the lease's expiry. It returns ErrLost when the lease is somebody else's.
-func (t *Task) renew(ctx context.Context, l lease) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	v, err := swapLease(ctx, t.store, t.Partition(), t.version, l)
-	if errors.Is(err, store.ErrConflict) {
-		return ErrLost
-	}
-	if errors.Is(err, store.ErrUnknown) {
-		// A lease that reads as the one written is it: nobody else writes this owner.
-		if have, version, readErr := readLease(ctx, t.store, t.Partition()); readErr == nil && have == l && version > t.version {
-			v, err = version, nil
-		}
-	}
-	if err != nil {
-		return err
-	}
-	t.version, t.lease = v, l
-	return nil
-}
-
-func swapLease(ctx context.Context, s store.Store, p store.Partition, expect uint64, l lease) (uint64, error) {
-	value, err := json.Marshal(l)
-	if err != nil {
-		return 0, err
-	}
-	return s.Swap(ctx, p, []store.Swap{{Key: leaseKey, Value: value, Expect: expect}})
-}
-
-func readLease(ctx context.Context, s store.Store, p store.Partition) (lease, uint64, error) {
-	var l lease
-	row, err := s.Get(ctx, p, leaseKey)
-	if errors.Is(err, store.ErrNotFound) {
-		return l, 0, nil
-	}
-	if err != nil {
-		return l, 0, err
-	}
-	return l, row.Version, json.Unmarshal(row.Value, &l)
+	return t.hold.swap(ctx, store.Check, ops)
 }
 
 // Handler runs one kind of work.
@@ -180,6 +122,14 @@ type Handler interface {
 	// GiveUp is asked after MaxAttempts failed runs. It records the failure and returns true to end the work, or returns
 	// false when the work must be tried for ever, because part of its outcome is visible already.
 	GiveUp(ctx context.Context, t *Task, cause error) (bool, error)
+}
+
+// Helper is a Handler of work with parts that nodes without the lease may do.
+type Helper interface {
+	Handler
+	// Help does parts of the work until there is none left to claim. It is called again and again while another node has the
+	// lease, and must come back soon when there is nothing to do.
+	Help(ctx context.Context, t *Task) error
 }
 
 // Domain is an incarnation that may have work. A dead one only runs kinds in Runner.Undertakers.
@@ -200,6 +150,8 @@ type Runner struct {
 	Owner string
 	Now   func() time.Time
 	Log   Logger
+	// Shared says that other nodes run the same work: parts are claimed, and others' work is helped with.
+	Shared bool
 
 	// Passing says that a failure was the moment's, not the work's: the work is tried again without counting it. Nil: none was.
 	Passing func(error) bool
@@ -209,13 +161,19 @@ type Runner struct {
 	Poll        time.Duration // 1 s
 	MaxAttempts int           // 5
 	Backoff     time.Duration // 1 s, doubled with every attempt up to a minute
-	Parallel    int           // 4 domains at a time
+	Parallel    int           // 4 domains at a time; and as many others are helped with
 
 	once    sync.Once
 	wake    chan struct{}
 	mu      sync.Mutex
-	running map[store.Incarnation]context.CancelCauseFunc
+	running map[store.Incarnation]*running
 	wg      sync.WaitGroup
+}
+
+// running is what runs in a domain on this node.
+type running struct {
+	cancel  context.CancelCauseFunc
+	helping bool
 }
 
 // Logger is the part of slog.Logger that is used.
@@ -228,7 +186,7 @@ type Logger interface {
 func (r *Runner) init() {
 	r.once.Do(func() {
 		r.wake = make(chan struct{}, 1)
-		r.running = map[store.Incarnation]context.CancelCauseFunc{}
+		r.running = map[store.Incarnation]*running{}
 		if r.LeaseFor == 0 {
 			r.LeaseFor = 15 * time.Second
 		}
@@ -261,8 +219,8 @@ func (r *Runner) Abort(inc store.Incarnation) {
 	r.init()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if cancel := r.running[inc]; cancel != nil {
-		cancel(ErrLost)
+	if here := r.running[inc]; here != nil {
+		here.cancel(ErrLost)
 	}
 }
 
@@ -291,13 +249,11 @@ func (r *Runner) look(ctx context.Context) error {
 	}
 	var failed error // one domain's trouble must not keep the others waiting
 	for _, d := range domains {
-		r.mu.Lock()
-		busy := r.running[d.Incarnation] != nil || len(r.running) >= r.Parallel
-		r.mu.Unlock()
-		if busy {
+		busy, mayRun, mayHelp := r.load(d.Incarnation)
+		if busy || !mayRun && !mayHelp {
 			continue
 		}
-		t, err := r.next(ctx, d)
+		t, err := r.next(ctx, d, mayRun, mayHelp && !d.Dead)
 		if err != nil {
 			failed = errors.Join(failed, err)
 		} else if t != nil {
@@ -307,52 +263,68 @@ func (r *Runner) look(ctx context.Context) error {
 	return failed
 }
 
-// next returns the task of the domain's turn if this node may run it now.
-func (r *Runner) next(ctx context.Context, d Domain) (*Task, error) {
+// load says whether something runs in a domain here, and whether this node may run or help with one more piece of work. What it
+// helps with keeps no work of its own waiting.
+func (r *Runner) load(inc store.Incarnation) (busy, mayRun, mayHelp bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	helping := 0
+	for _, here := range r.running {
+		if here.helping {
+			helping++
+		}
+	}
+	return r.running[inc] != nil, len(r.running)-helping < r.Parallel, r.Shared && helping < r.Parallel
+}
+
+// next returns the task of the domain's turn if this node may run it now, or help with it.
+func (r *Runner) next(ctx context.Context, d Domain, mayRun, mayHelp bool) (*Task, error) {
 	w, turn, err := r.holder(ctx, d.Incarnation)
 	if w == nil || err != nil {
 		return nil, err
 	}
-	now := r.Now().UnixMicro()
-	l, version, err := readLease(ctx, r.Store, Partition(d.Incarnation, w.ID))
+	p := Partition(d.Incarnation, w.ID)
+	l, version, err := readLease(ctx, r.Store, p, leaseKey)
 	if err != nil {
 		return nil, err
 	}
-	if l.NotBefore > now || l.Expires > now && l.Owner != r.Owner {
+	now := r.Now().UnixMicro()
+	if l.NotBefore > now {
+		return nil, nil
+	}
+	if l.Expires > now && l.Owner != r.Owner {
+		if _, ok := r.Handlers[w.Kind].(Helper); ok && mayHelp {
+			return &Task{Work: *w, parts: r}, nil
+		}
+		return nil, nil
+	}
+	if !mayRun {
 		return nil, nil
 	}
 	l.Owner, l.Expires, l.NotBefore = r.Owner, now+r.LeaseFor.Microseconds(), 0
-	version, err = swapLease(ctx, r.Store, Partition(d.Incarnation, w.ID), version, l)
+	h, err := take(ctx, r.Store, p, leaseKey, version, l)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	t := &Task{Work: *w, store: r.Store, version: version, lease: l}
+	t := &Task{Work: *w, hold: h}
+	if r.Shared {
+		t.parts = r
+	}
 	value, err := json.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
 	t.turn, err = r.Store.Swap(ctx, turnPartition(d.Incarnation), []store.Swap{{Key: holderKey, Value: value, Expect: turn}})
 	if errors.Is(err, store.ErrConflict) { // the work has ended meanwhile
-		return nil, r.dropLease(ctx, t)
+		return nil, h.drop(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
-}
-
-// dropLease deletes the lease row of work that has ended, if it is still the task's.
-func (r *Runner) dropLease(ctx context.Context, t *Task) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, err := r.Store.Swap(ctx, t.Partition(), []store.Swap{{Key: leaseKey, Op: store.Delete, Expect: t.version}})
-	if errors.Is(err, store.ErrConflict) {
-		return nil
-	}
-	return err
 }
 
 // holder returns the work that has the turn and the version of its row, giving the turn to the head of the queue when it is free.
@@ -406,11 +378,11 @@ func decodeWork(b []byte, inc store.Incarnation) (*Work, error) {
 	return w, nil
 }
 
-// start runs t in the background with heartbeats.
+// start runs t in the background, with heartbeats if it has the lease.
 func (r *Runner) start(ctx context.Context, d Domain, t *Task) {
 	taskCtx, cancel := context.WithCancelCause(ctx)
 	r.mu.Lock()
-	r.running[d.Incarnation] = cancel
+	r.running[d.Incarnation] = &running{cancel, t.Helping()}
 	r.mu.Unlock()
 	r.wg.Go(func() {
 		defer func() {
@@ -420,19 +392,37 @@ func (r *Runner) start(ctx context.Context, d Domain, t *Task) {
 			r.mu.Unlock()
 			r.Wake()
 		}()
+		if t.Helping() {
+			r.help(taskCtx, d, t)
+			return
+		}
 		beat := make(chan struct{})
 		go func() {
 			defer close(beat)
-			r.heartbeat(taskCtx, cancel, t)
+			t.hold.keep(taskCtx, cancel, r.Now, r.LeaseFor)
 		}()
-		err := r.run(taskCtx, d, t)
+		err := r.guard(taskCtx, d, t)
 		cancel(nil)
 		<-beat
 		r.settle(ctx, d, t, err)
 	})
 }
 
-func (r *Runner) run(ctx context.Context, d Domain, t *Task) (err error) {
+// help runs the handler of a task that another node has the lease of.
+func (r *Runner) help(ctx context.Context, d Domain, t *Task) {
+	err := r.guard(ctx, d, t)
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrLost) {
+		return
+	}
+	r.Log.Warn("helping with background work failed; it is tried again", "kind", t.Kind, "work", t.ID, "error", err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * r.Backoff):
+	}
+}
+
+// guard calls the handler of a task.
+func (r *Runner) guard(ctx context.Context, d Domain, t *Task) (err error) {
 	h := r.Handlers[t.Kind]
 	if h == nil {
 		return fmt.Errorf("no handler for work of kind %q", t.Kind)
@@ -445,40 +435,15 @@ func (r *Runner) run(ctx context.Context, d Domain, t *Task) (err error) {
 			err = fmt.Errorf("panic in work of kind %s: %v", t.Kind, p)
 		}
 	}()
-	err = h.Run(ctx, t)
+	if t.Helping() {
+		err = h.(Helper).Help(ctx, t)
+	} else {
+		err = h.Run(ctx, t)
+	}
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return cause
 	}
 	return err
-}
-
-// heartbeat keeps the lease until ctx ends, and cancels the task when the lease is lost or could not be renewed in time.
-func (r *Runner) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, t *Task) {
-	tick := time.NewTicker(r.LeaseFor / 3)
-	defer tick.Stop()
-	expires := r.Now().Add(r.LeaseFor)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		t.mu.Lock()
-		l := t.lease
-		t.mu.Unlock()
-		l.Expires = r.Now().Add(r.LeaseFor).UnixMicro()
-		renewCtx, done := context.WithTimeout(ctx, r.LeaseFor)
-		err := t.renew(renewCtx, l)
-		done()
-		if err == nil {
-			expires = time.UnixMicro(l.Expires)
-			continue
-		}
-		if errors.Is(err, ErrLost) || r.Now().After(expires) {
-			cancel(ErrLost)
-			return
-		}
-	}
 }
 
 // settle ends the work, gives the lease back, or puts the work off, depending on how its run ended.
@@ -499,9 +464,9 @@ func (r *Runner) settle(ctx context.Context, d Domain, t *Task, err error) {
 	case errors.Is(err, ErrLost):
 		r.lost(t)
 	case errors.Is(err, context.Canceled):
-		l := t.lease
+		l := t.hold.get()
 		l.Expires = 0
-		if err := t.renew(ctx, l); err != nil {
+		if err := t.hold.renew(ctx, l); err != nil {
 			log("giving a lease back failed", err)
 		}
 	default:
@@ -510,7 +475,7 @@ func (r *Runner) settle(ctx context.Context, d Domain, t *Task, err error) {
 }
 
 func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
-	l := t.lease
+	l := t.hold.get()
 	if r.Passing != nil && r.Passing(cause) {
 		r.Log.Warn("background work met an engine that is not available; it is tried again", "kind", t.Kind, "work", t.ID, "error", cause)
 		r.putOff(ctx, t, l, r.Backoff)
@@ -537,7 +502,7 @@ func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
 // putOff gives the lease back, and lets nobody take it for a while.
 func (r *Runner) putOff(ctx context.Context, t *Task, l lease, wait time.Duration) {
 	l.Expires, l.NotBefore = 0, r.Now().Add(wait).UnixMicro()
-	err := t.renew(ctx, l)
+	err := t.hold.renew(ctx, l)
 	switch {
 	case errors.Is(err, ErrLost):
 		r.lost(t)
@@ -569,5 +534,5 @@ func (r *Runner) finish(ctx context.Context, t *Task) error {
 			return err
 		}
 	}
-	return r.dropLease(ctx, t)
+	return t.hold.drop(ctx)
 }

@@ -13,13 +13,46 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/job"
 	"kith/profile"
 	"kith/store"
 )
 
-// apply is the third stage: it merges all runs, per key family, and writes them, index rows before the contributions they
-// belong to. It may be repeated.
+// apply is the third stage: it writes all runs. A node alone merges them, so that what it writes is in the order of the keys over
+// the whole job; where nodes share the work, they write bucket by bucket. It may be repeated.
 func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
+	if !w.task.Shared() {
+		return w.write(ctx, runs)
+	}
+	done, err := w.applied(ctx)
+	if err != nil {
+		return err
+	}
+	var missing []int
+	for _, bucket := range slices.Sorted(maps.Keys(runs)) {
+		if runs[bucket].Run != "" && !done[string(appliedKey(bucket))] {
+			missing = append(missing, bucket)
+		}
+	}
+	return w.share(ctx, stage{
+		name: "apply", row: appliedKey, workers: 2,
+		worker: func() func(context.Context, int) (publisher, error) {
+			return func(ctx context.Context, bucket int) (publisher, error) {
+				err := w.write(ctx, map[int]runResult{bucket: runs[bucket]})
+				return func(ctx context.Context, part *job.Part) error {
+					err := part.Publish(ctx, store.Swap{Key: appliedKey(bucket)})
+					if errors.Is(err, store.ErrConflict) { // another node was faster
+						return nil
+					}
+					return err
+				}, err
+			}
+		},
+	}, missing)
+}
+
+// write merges runs, per key family, and writes them, index rows before the contributions they belong to.
+func (w *work) write(ctx context.Context, runs map[int]runResult) error {
 	parts, done, err := w.indexRuns(ctx, runs, false)
 	defer done()
 	if err != nil {

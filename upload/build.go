@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/job"
 	"kith/objecttype"
 	"kith/profile"
 	"kith/store"
@@ -90,22 +91,23 @@ type outcome struct {
 }
 
 // publish makes the blobs durable and the outcome count.
-func (o *outcome) publish(ctx context.Context) error {
+func (o *outcome) publish(ctx context.Context, part *job.Part) error {
 	defer o.abort()
+	value, err := encode(o.result)
 	for _, b := range o.writers {
-		if _, err := b.Commit(); err != nil {
-			return err
+		if err == nil {
+			_, err = b.Commit()
 		}
 	}
-	value, err := encode(o.result)
 	if err != nil {
+		part.GiveUp(ctx)
 		return err
 	}
 	if o.w.dry != nil {
 		o.w.dry.add(o.bucket, &o.result)
 		return nil
 	}
-	return o.w.publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value})
+	return o.w.explain(ctx, part.Publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value}, o.w.unchanged()))
 }
 
 func (o *outcome) abort() {

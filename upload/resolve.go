@@ -10,7 +10,6 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"sync"
 
 	"kith/blob"
 	"kith/profile"
@@ -24,57 +23,31 @@ const maxHits = 64
 // errSpillLost says that a spilled bucket can't be read: spills are scratch, and a power failure may take them.
 var errSpillLost = errors.New("a spilled bucket is lost")
 
-// resolve is the second stage: it publishes a run for every bucket that has none. A bucket is resolved by one of a few
-// workers; what it leaves is synced and published behind them, for that waits for the disk.
+// resolve is the second stage: it publishes a run for every bucket that has none.
 func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runResult) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var err error
 	if w.indexed, err = w.anyIndexed(ctx); err != nil {
 		return err
 	}
-	todo := make(chan int)
-	slots := make(chan struct{}, 4) // buckets that are being published
-	var workers, publishers sync.WaitGroup
-	for range min(runtime.NumCPU(), 4, read.Buckets) {
-		workers.Go(func() {
-			b := &bucketWork{work: w}
-			for bucket := range todo {
-				if ctx.Err() != nil {
-					continue
-				}
-				err := w.waitForRoom(ctx)
-				var out *outcome
-				if err == nil {
-					out, err = b.resolve(ctx, bucket)
-				}
-				if err != nil {
-					cancel(err)
-					continue
-				}
-				slots <- struct{}{}
-				publishers.Go(func() {
-					defer func() { <-slots }()
-					if err := out.publish(ctx); err != nil {
-						cancel(err)
-					}
-				})
-			}
-		})
-	}
+	var missing []int
 	for bucket := range read.Buckets {
-		if _, ok := runs[bucket]; ok {
-			continue
-		}
-		select {
-		case todo <- bucket:
-		case <-ctx.Done():
+		if _, ok := runs[bucket]; !ok {
+			missing = append(missing, bucket)
 		}
 	}
-	close(todo)
-	workers.Wait()
-	publishers.Wait()
-	return context.Cause(ctx)
+	return w.share(ctx, stage{
+		name: "resolve", row: runKey, only: []store.Swap{w.unchanged()}, workers: min(runtime.NumCPU(), 4),
+		worker: func() func(context.Context, int) (publisher, error) {
+			b := &bucketWork{work: w}
+			return func(ctx context.Context, bucket int) (publisher, error) {
+				out, err := b.resolve(ctx, bucket)
+				if err != nil {
+					return nil, err
+				}
+				return out.publish, nil
+			}
+		},
+	}, missing)
 }
 
 // anyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.

@@ -107,10 +107,11 @@ func (s *Service) CloseJob(ctx context.Context, rec *domain.Record, jobTime int6
 }
 
 // Undoer runs undos.
-type Undoer struct{ *Service }
+type Undoer struct{ Service *Service }
 
 // Run implements job.Handler. Everything it deletes it may delete again.
-func (s Undoer) Run(ctx context.Context, t *job.Task) error {
+func (u Undoer) Run(ctx context.Context, t *job.Task) error {
+	s := u.Service
 	w, err := s.newWork(ctx, t)
 	if w == nil || err != nil {
 		return err
@@ -137,7 +138,7 @@ func (s Undoer) Run(ctx context.Context, t *job.Task) error {
 }
 
 // GiveUp implements job.Handler: what has begun to disappear has to go.
-func (s Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
 
 // undo deletes what the runs have brought: first the contributions, so that no visible profile lacks an index row.
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {

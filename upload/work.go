@@ -63,7 +63,8 @@ type work struct {
 	// took is how long the stages of this run took, for the log.
 	took     struct{ read, resolve, apply time.Duration }
 	progress *progress
-	dry      *dryRun // nil in the real run
+	done     atomic.Int64 // parts that were published
+	dry      *dryRun      // nil in the real run
 }
 
 // prepare derives what the stages need from the job's record and the domain's.
@@ -199,9 +200,13 @@ func (w *work) reload(ctx context.Context) error {
 
 // publish puts rows beside the job's record if the job is still IN_PROGRESS and the lease is ours.
 func (w *work) publish(ctx context.Context, ops ...store.Swap) error {
-	ops = append(ops, store.Swap{Key: stateKey, Op: store.Check, Expect: w.job.Version})
-	_, err := w.task.Swap(ctx, ops...)
+	_, err := w.task.Swap(ctx, append(ops, w.unchanged())...)
 	return w.explain(ctx, err)
+}
+
+// unchanged checks that the job's record is as it was read: nobody has stopped the job, and its stage is the same.
+func (w *work) unchanged() store.Swap {
+	return store.Swap{Key: stateKey, Op: store.Check, Expect: w.job.Version}
 }
 
 // explain tells why a publication met a conflict: the job was stopped, or another publisher was first (nil: its outcome counts).
@@ -301,11 +306,7 @@ func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error
 
 // watch cancels the stages when another node has stopped the job or the domain is gone.
 func (w *work) watch(ctx context.Context, cancel context.CancelCauseFunc, name string) {
-	every := w.StopPollEvery
-	if every == 0 {
-		every = 500 * time.Millisecond
-	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(w.stopPollEvery())
 	defer tick.Stop()
 	for {
 		select {
@@ -331,6 +332,13 @@ func (w *work) watch(ctx context.Context, cancel context.CancelCauseFunc, name s
 			return
 		}
 	}
+}
+
+func (s *Service) stopPollEvery() time.Duration {
+	if s.StopPollEvery == 0 {
+		return 500 * time.Millisecond
+	}
+	return s.StopPollEvery
 }
 
 // begin gives the job its time, makes its unique attribute a key of the domain and indexes the profiles there are.

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -198,6 +199,22 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 			}
 			if got := importAll(t, st, c, i >= 2); got != want {
 				t.Fatalf("with %+v\ngot  %+v\nwant %+v", c, got, want)
+			}
+		})
+	}
+	for _, chaos := range []string{"calm", "restarts", "frozen"} {
+		t.Run("nodes/"+chaos, func(t *testing.T) {
+			r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond}, chaos == "frozen")
+			if got := importOn(t, r, chaos == "restarts"); got != want {
+				t.Fatalf("got  %+v\nwant %+v", got, want)
+			}
+			for _, stage := range []string{"resolving=true", "resolving=false"} {
+				if !regexp.MustCompile("helped with an upload job.*" + stage).MatchString(r.logText()) {
+					t.Errorf("no node helped: %s\n%s", stage, r.logText())
+				}
+			}
+			if lost := strings.Contains(r.logText(), "lost its lease"); lost != (chaos == "frozen") {
+				t.Errorf("a lease was lost: %t", lost)
 			}
 		})
 	}

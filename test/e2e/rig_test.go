@@ -39,6 +39,7 @@ type rig struct {
 	server server.Config
 	log    *strings.Builder
 	logMu  sync.Mutex
+	shared bool // other nodes work on the same engines
 	*node.Node
 }
 
@@ -113,15 +114,26 @@ func (r *rig) logText() string {
 
 func (r *rig) start() {
 	r.t.Helper()
+	r.Node = r.startNode("node-1", r.store)
+}
+
+// leaseFor is how long the leases of nodes are that share their work.
+const leaseFor = 200 * time.Millisecond
+
+func (r *rig) startNode(owner string, st store.Store) *node.Node {
+	r.t.Helper()
+	runner := &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond}
+	if r.shared {
+		runner.LeaseFor = leaseFor
+	}
 	n, err := node.Start(node.Config{
-		Store: r.store, Blobs: r.blobs, Master: make([]byte, 32), Owner: "node-1", Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
-		Log: slog.New(slog.NewTextHandler(r, nil)),
-		Job: &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond},
+		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
+		Log: slog.New(slog.NewTextHandler(r, nil)).With("node", owner), Job: runner, Shared: r.shared,
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.Node = n
+	return n
 }
 
 func (r *rig) restart() {

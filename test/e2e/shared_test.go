@@ -5,7 +5,9 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,11 +23,14 @@ import (
 
 	"kith/access"
 	"kith/api"
+	"kith/blob/disk"
 	"kith/job"
 	"kith/node"
 	"kith/server"
 	"kith/store"
 	"kith/store/cql"
+	"kith/store/faulty"
+	"kith/store/mem"
 	"kith/test/cluster"
 	"kith/upload"
 )
@@ -185,6 +190,55 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 	}
 }
 
+// newCrew is a node with others beside it, on engines that answer as slowly as over a network. With freezing, each of the nodes stops
+// now and then, for longer than its leases last, and then goes on with what it was doing.
+func newCrew(t *testing.T, nodes int, config upload.Config, freezing bool) *rig {
+	blobs, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := mem.New()
+	var cables []*cable
+	far := func() store.Store {
+		c, st := newCable(), &faulty.Store{Store: engine}
+		st.Before(func(op faulty.Op, _ store.Partition) error {
+			if op == faulty.Probe || op == faulty.WriteRun {
+				time.Sleep(time.Millisecond)
+			}
+			c.wait(false, nil)
+			return nil
+		})
+		st.After(func(faulty.Op, store.Partition) error {
+			c.wait(true, nil)
+			return nil
+		})
+		cables = append(cables, c)
+		return st
+	}
+	r := &rig{t: t, store: far(), blobs: blobs, clock: &clock{}, config: config, log: &strings.Builder{}, shared: true}
+	r.start()
+	t.Cleanup(func() { r.Stop() })
+	for i := 1; i < nodes; i++ {
+		t.Cleanup(r.startNode(fmt.Sprintf("node-%d", i+1), far()).Stop)
+	}
+	if freezing {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for _, c := range cables {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					time.Sleep(time.Duration(rand.IntN(int(leaseFor / 2))))
+					c.cut(rand.IntN(2) == 0)
+					time.Sleep(time.Duration(rand.IntN(int(3 * leaseFor))))
+					c.mend()
+				}
+			})
+		}
+		t.Cleanup(func() { cancel(); wg.Wait() })
+	}
+	return r
+}
+
 type handler func(ctx context.Context, t *job.Task) error
 
 func (h handler) Run(ctx context.Context, t *job.Task) error { return h(ctx, t) }
@@ -289,5 +343,46 @@ func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
 	found, err := a.SearchProfiles(t.Context(), &customerprofiles.SearchProfilesInput{DomainName: domain, KeyName: api.Ptr("_account"), Values: []string{"C2"}})
 	if err != nil || len(found.Items) != 1 {
 		t.Fatalf("%+v, %v", found, err)
+	}
+}
+
+// A stop holds for all nodes, those included that are frozen while they resolve: no run is published after it, and what was
+// published before is applied and counted.
+func TestSharedNodesStopTogether(t *testing.T) {
+	file := sampleFile(t, 3000, 1)
+	for range 4 {
+		r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond}, true)
+		r.domain("d")
+		id := r.uploaded("d", sampleSpec, strings.NewReader(file))
+		if err := r.startJob("d", id); err != nil {
+			t.Fatal(err)
+		}
+		rec, err := r.Domains.Lookup(ctx, "d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs := func() (n int) {
+			for _, err := range r.store.Scan(ctx, job.Partition(rec.Incarnation, id), store.Prefix("run/")) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			return n
+		}
+		for runs() < 3 {
+			time.Sleep(time.Millisecond)
+		}
+		if _, err := r.Uploads.StopUploadJob(ctx, &api.StopUploadJobRequest{DomainName: api.Ptr("d"), JobId: &id}); err != nil {
+			t.Logf("the job was faster: %v", err)
+		}
+		j, published := r.wait("d", id), runs()
+		time.Sleep(4 * leaseFor) // frozen nodes go on
+		if n := runs(); n != published {
+			t.Errorf("%d runs, and %d when the job had ended", n, published)
+		}
+		if n := int64(len(r.dump("d"))); n != *j.ResultsSummary.CreatedRecords {
+			t.Errorf("%d profiles, created %d", n, *j.ResultsSummary.CreatedRecords)
+		}
 	}
 }
