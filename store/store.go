@@ -199,7 +199,8 @@ type Store interface {
 	// Range.Start (else ErrOrder). It is not a snapshot.
 	Probe(ctx context.Context, t Table, inc Incarnation, probes iter.Seq[Probe]) iter.Seq2[Hit, error]
 
-	// Write applies blind mutations of Write rows of one partition: all or none, repeatable, durable on return.
+	// Write applies blind mutations of Write rows of one partition: all or none, repeatable, durable on return. On a cluster a
+	// partition of Index that has become very large is atomic in parts only.
 	Write(ctx context.Context, p Partition, ms []Mutation) error
 
 	// WriteRun applies many mutations as Write does: those of one partition are atomic (as far as they are few: a cluster

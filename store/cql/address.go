@@ -29,6 +29,8 @@ type Options struct {
 	TLS        *tls.Config
 	// InFlight bounds the requests in flight of this node; 0 is 512.
 	InFlight int
+	// WideAt, for tests, is from how many rows on a partition of the key index is split into shards; 0 is 100,000.
+	WideAt int
 	// Now, for tests, is this machine's clock; nil is the real one.
 	Now func() time.Time
 	// Dialer, for tests, makes the connections; nil is the usual one.

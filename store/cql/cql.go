@@ -9,8 +9,7 @@
 //
 // Partitions are profiles, jobs and values of keys; the first two are small. A value that very many profiles share (a
 // switchboard's phone number, a country) is one partition with a row of about 80 bytes for each of them. Cassandra bears
-// partitions of 100 MB, which is a million holders; resolvers read two of them and searches a page, so that what grows is
-// compaction's and repair's work. Splitting such a value into shards is not built.
+// partitions of 100 MB, which is a million holders; from 100,000 on the value is split into shards (wide.go).
 //
 // # Tombstones
 //
@@ -27,6 +26,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
@@ -50,31 +50,45 @@ type Store struct {
 
 // statements of a table.
 type statements struct {
-	get, getSerial, scan, scanTo, put, del, insert, update, remove, check, absent, sweep, purge string
+	get, getSerial, scanAll, scan, scanTo, put, del, insert, update, remove, check, absent, sweep, purge string
+
+	wide bool // scans and sweeps end with a column that says how many shards the partition has
 }
 
-var tables = map[store.Table]statements{}
+var tables = map[store.Table]*statements{}
 
 func init() {
 	for _, t := range store.Tables {
-		name := t.String()
-		const where = " WHERE inc = ? AND part = ?"
-		const row = where + " AND key = ?"
-		tables[t] = statements{
-			get:       "SELECT value, ver, writetime(value) FROM " + name + row,
-			getSerial: "SELECT ver, prev, wid FROM " + name + row,
-			scan:      "SELECT key, value, ver, writetime(value) FROM " + name + where + " AND key >= ?",
-			scanTo:    "SELECT key, value, ver, writetime(value) FROM " + name + where + " AND key >= ? AND key < ?",
-			put:       "INSERT INTO " + name + " (inc, part, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
-			del:       "DELETE FROM " + name + " USING TIMESTAMP ?" + row,
-			insert:    "INSERT INTO " + name + " (inc, part, key, value, ver, wid) VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS",
-			update:    "UPDATE " + name + " SET value = ?, ver = ?, prev = ?, wid = ?" + row + " IF ver = ?",
-			remove:    "DELETE FROM " + name + row + " IF ver = ?",
-			check:     "UPDATE " + name + " SET ver = ?" + row + " IF ver = ?",
-			absent:    "UPDATE " + name + " SET ver = null" + row + " IF ver = null",
-			sweep:     "SELECT token(inc, part), inc, part, key, value, ver, writetime(value) FROM " + name,
-			purge:     "DELETE FROM " + name + " USING TIMESTAMP ?" + where,
-		}
+		tables[t] = newStatements(t.String(), "inc", "part")
+	}
+}
+
+// newStatements returns the statements of a table with a partition key. Their values come in the order: time of a deletion,
+// partition key, row key, what else there is.
+func newStatements(name string, partition ...string) *statements {
+	where := " WHERE " + strings.Join(partition, " = ? AND ") + " = ?"
+	columns, marks := strings.Join(partition, ", "), strings.Repeat("?, ", len(partition))
+	row := where + " AND key = ?"
+	shards := ""
+	if name == mayBeWide.String() {
+		shards = ", shards"
+	}
+	return &statements{
+		wide:      shards != "",
+		get:       "SELECT value, ver, writetime(value) FROM " + name + row,
+		getSerial: "SELECT ver, prev, wid FROM " + name + row,
+		scanAll:   "SELECT key, value, ver, writetime(value)" + shards + " FROM " + name + where,
+		scan:      "SELECT key, value, ver, writetime(value)" + shards + " FROM " + name + where + " AND key >= ?",
+		scanTo:    "SELECT key, value, ver, writetime(value)" + shards + " FROM " + name + where + " AND key >= ? AND key < ?",
+		put:       "INSERT INTO " + name + " (" + columns + ", key, value) VALUES (" + marks + "?, ?) USING TIMESTAMP ?",
+		del:       "DELETE FROM " + name + " USING TIMESTAMP ?" + row,
+		insert:    "INSERT INTO " + name + " (" + columns + ", key, value, ver, wid) VALUES (" + marks + "?, ?, ?, ?) IF NOT EXISTS",
+		update:    "UPDATE " + name + " SET value = ?, ver = ?, prev = ?, wid = ?" + row + " IF ver = ?",
+		remove:    "DELETE FROM " + name + row + " IF ver = ?",
+		check:     "UPDATE " + name + " SET ver = ?" + row + " IF ver = ?",
+		absent:    "UPDATE " + name + " SET ver = null" + row + " IF ver = null",
+		sweep:     "SELECT token(" + columns + "), " + columns + ", key, value, ver, writetime(value)" + shards + " FROM " + name,
+		purge:     "DELETE FROM " + name + " USING TIMESTAMP ?" + where,
 	}
 }
 
@@ -200,11 +214,30 @@ func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.R
 	if err := ctx.Err(); err != nil {
 		return store.Row{}, err
 	}
+	row, err := s.get(ctx, placeOf(p), key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return row, err
+	}
+	n, wideErr := s.shards(ctx, p)
+	if wideErr != nil {
+		return store.Row{}, wideErr
+	}
+	if n == 0 {
+		return row, err
+	}
+	other, otherErr := s.get(ctx, shardOf(p, shardFor(key, n)), key)
+	if err != nil || otherErr == nil && other.Time > row.Time {
+		return other, otherErr
+	}
+	return row, ignoreAbsence(otherErr)
+}
+
+func (s *Store) get(ctx context.Context, pl place, key []byte) (store.Row, error) {
 	var value []byte
 	var ver, at *int64
 	err := s.repeat(ctx, func() error {
 		value, ver, at = nil, nil, nil
-		return s.session.Query(tables[p.Table].get, int64(p.Incarnation), []byte(p.Key), full(key)).ScanContext(ctx, &value, &ver, &at)
+		return s.session.Query(pl.statements.get, pl.with(nil, full(key))...).ScanContext(ctx, &value, &ver, &at)
 	})
 	if err == nil {
 		if r, ok := row(append([]byte{}, key...), value, ver, at); ok {
@@ -225,37 +258,50 @@ func full(b []byte) []byte {
 
 // page is a part of a scan.
 type page struct {
-	rows []store.Row
-	next []byte // the first key of the next page; nil behind the last
+	rows   []store.Row
+	next   []byte // the first key of the next page; nil behind the last
+	shards int    // of the partition
 }
 
-// fetch reads a page of at most n rows of a range of a partition.
-func (s *Store) fetch(ctx context.Context, p store.Partition, start, end []byte, n int) (page, error) {
+// fetch reads a page of at most n rows of a range of a partition or shard.
+func (s *Store) fetch(ctx context.Context, pl place, start, end []byte, n int) (page, error) {
 	var got page
+	var seen int
+	stmt, args := pl.scanAll, pl.with(nil, n)
+	switch {
+	case end != nil:
+		stmt, args = pl.scanTo, pl.with(nil, full(start), end, n)
+	case len(start) > 0:
+		stmt, args = pl.scan, pl.with(nil, start, n)
+	}
 	err := s.repeat(ctx, func() error {
-		got = page{}
-		st := tables[p.Table]
-		args := []any{int64(p.Incarnation), []byte(p.Key), full(start)}
-		stmt := st.scan
-		if end != nil {
-			stmt, args = st.scanTo, append(args, end)
-		}
-		it := s.session.Query(stmt+" LIMIT ?", append(args, n)...).PageSize(n).Prefetch(0).IterContext(ctx)
+		got, seen = page{}, 0
+		it := s.session.Query(stmt+" LIMIT ?", args...).PageSize(n).Prefetch(0).IterContext(ctx)
 		var key, value []byte
 		var ver, at *int64
-		seen := 0
-		for it.Scan(&key, &value, &ver, &at) {
+		var shards *int
+		columns := []any{&key, &value, &ver, &at}
+		if pl.wide {
+			columns = append(columns, &shards)
+		}
+		for it.Scan(columns...) {
 			if r, ok := row(full(key), value, ver, at); ok {
 				got.rows = append(got.rows, r)
+			}
+			if shards != nil {
+				got.shards = *shards
 			}
 			seen++
 			if seen == n {
 				got.next = append(append([]byte{}, key...), 0)
 			}
-			key, value, ver, at = nil, nil, nil, nil
+			key, value, ver, at, shards = nil, nil, nil, nil, nil
 		}
 		return it.Close()
 	})
+	if err == nil && pl.wide && seen == 0 && (len(start) > 0 || end != nil) { // a range without rows tells nothing of its partition
+		got.shards, err = s.shards(ctx, store.Partition{Table: mayBeWide, Incarnation: store.Incarnation(pl.key[0].(int64)), Key: string(pl.key[1].([]byte))})
+	}
 	return got, err
 }
 
@@ -273,7 +319,7 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 		if r.Limit > 0 {
 			first = min(first, r.Limit)
 		}
-		got, err := s.fetch(ctx, p, r.Start, r.End, first)
+		got, err := s.fetch(ctx, placeOf(p), r.Start, r.End, first)
 		for row, err := range s.rest(ctx, p, r, got, err) {
 			if !yield(row, err) {
 				return
@@ -300,9 +346,13 @@ func (s *Store) rest(ctx context.Context, p store.Partition, r store.Range, got 
 
 func (s *Store) pages(ctx context.Context, p store.Partition, r store.Range, got page, err error) iter.Seq2[store.Row, error] {
 	return func(yield func(store.Row, error) bool) {
-		for {
+		for at := r.Start; ; {
 			if err != nil {
 				yield(store.Row{}, err)
+				return
+			}
+			if got.shards > 0 {
+				s.widePages(ctx, p, at, r.End, got)(yield)
 				return
 			}
 			for _, row := range got.rows {
@@ -313,7 +363,8 @@ func (s *Store) pages(ctx context.Context, p store.Partition, r store.Range, got
 			if got.next == nil {
 				return
 			}
-			got, err = s.fetch(ctx, p, got.next, r.End, pageRows)
+			at = got.next
+			got, err = s.fetch(ctx, placeOf(p), at, r.End, pageRows)
 		}
 	}
 }

@@ -13,18 +13,43 @@ import (
 )
 
 // migrations are the numbered steps from an empty keyspace to the present schema. They are only ever added to. Each statement
-// may be run twice.
-var migrations = [][]string{
+// may be run twice, but for those that add a column.
+var migrations = [][]migration{
 	// 1: the tables of the contract
-	func() (cql []string) {
-		for _, t := range []string{"catalog", "jobs", "profile", "key_index"} {
-			cql = append(cql, "CREATE TABLE IF NOT EXISTS "+t+` (
-				inc bigint, part blob, key blob, value blob, ver bigint, prev bigint, wid blob,
-				PRIMARY KEY ((inc, part), key)
-			) WITH gc_grace_seconds = 864000 AND compaction = {'class': 'LeveledCompactionStrategy'}`)
-		}
-		return cql
-	}(),
+	{
+		{cql: table("catalog", "inc bigint, part blob")}, {cql: table("jobs", "inc bigint, part blob")},
+		{cql: table("profile", "inc bigint, part blob")}, {cql: table("key_index", "inc bigint, part blob")},
+	},
+	// 2: shards of wide partitions of the key index
+	{
+		{cql: table(shardTable, "inc bigint, part blob, shard int")},
+		{cql: "CREATE TABLE IF NOT EXISTS " + wideTable + " (inc bigint, part blob, shards int, PRIMARY KEY (inc, part))"},
+		{cql: "ALTER TABLE key_index ADD shards int STATIC", table: "key_index", column: "shards"},
+	},
+}
+
+// migration is a statement that changes the schema, and the column it adds, if it does.
+type migration struct{ cql, table, column string }
+
+// table returns the statement that makes a table of rows.
+func table(name, partition string) string {
+	columns := strings.NewReplacer(" bigint", "", " blob", "", " int", "").Replace(partition)
+	return "CREATE TABLE IF NOT EXISTS " + name + " (" + partition + ", key blob, value blob, ver bigint, prev bigint, wid blob, PRIMARY KEY ((" + columns + "), key))" +
+		" WITH gc_grace_seconds = 864000 AND compaction = {'class': 'LeveledCompactionStrategy'}"
+}
+
+// done says whether the column of a migration is there.
+func (m migration) done(ctx context.Context, o Options, session *gocql.Session) (bool, error) {
+	if m.column == "" {
+		return false, nil
+	}
+	var name string
+	err := session.Query("SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ? AND column_name = ?", o.Keyspace, m.table, m.column).
+		Consistency(gocql.One).ScanContext(ctx, &name)
+	if errors.Is(err, gocql.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // SchemaVersion is what this program needs.
@@ -121,8 +146,12 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 		return 0, 0, err
 	}
 	for v := from + 1; v <= SchemaVersion; v++ {
-		for _, stmt := range migrations[v-1] {
-			if err := run(stmt); err != nil {
+		for _, m := range migrations[v-1] {
+			done, err := m.done(ctx, o, session)
+			if err == nil && !done {
+				err = run(m.cql)
+			}
+			if err != nil {
 				return from, v - 1, fmt.Errorf("migration %d: %w", v, err)
 			}
 		}
@@ -175,6 +204,7 @@ func Clear(ctx context.Context, o Options) error {
 	for _, t := range store.Tables {
 		statements = append(statements, "TRUNCATE "+t.String())
 	}
+	statements = append(statements, "TRUNCATE "+shardTable, "TRUNCATE "+wideTable)
 	return Exec(ctx, o, statements...)
 }
 

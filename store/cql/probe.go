@@ -44,7 +44,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 					go func() {
 						defer close(a.done)
 						if a.r.End == nil || string(a.r.Start) < string(a.r.End) {
-							a.page, a.err = s.fetch(ctx, a.p, a.r.Start, a.r.End, first)
+							a.page, a.err = s.fetch(ctx, placeOf(a.p), a.r.Start, a.r.End, first)
 						}
 					}()
 				}

@@ -110,20 +110,19 @@ func (w *attempt) undecided(doubt bool, err error) error {
 
 // statement returns the conditional statement of an operation.
 func (w *attempt) statement(op store.Swap) (string, []any) {
-	st := tables[w.p.Table]
-	inc, part, key := int64(w.p.Incarnation), []byte(w.p.Key), full(op.Key)
-	expect, version := int64(op.Expect), int64(w.version)
+	pl := placeOf(w.p)
+	key, expect, version := full(op.Key), int64(op.Expect), int64(w.version)
 	switch {
 	case op.Op == store.Put && op.Expect == 0:
-		return st.insert, []any{inc, part, key, full(op.Value), version, w.id}
+		return pl.insert, pl.with(nil, key, full(op.Value), version, w.id)
 	case op.Op == store.Put:
-		return st.update, []any{full(op.Value), version, expect, w.id, inc, part, key, expect}
+		return pl.update, pl.with([]any{full(op.Value), version, expect, w.id}, key, expect)
 	case op.Op == store.Delete:
-		return st.remove, []any{inc, part, key, expect}
+		return pl.remove, pl.with(nil, key, expect)
 	case op.Expect == 0:
-		return st.absent, []any{inc, part, key}
+		return pl.absent, pl.with(nil, key)
 	}
-	return st.check, []any{expect, inc, part, key, expect}
+	return pl.check, pl.with([]any{expect}, key, expect)
 }
 
 // send runs the conditional batch once. The driver must not send it again by itself.
@@ -159,13 +158,13 @@ const (
 
 // look reads the rows of the attempt at SERIAL.
 func (w *attempt) look(ctx context.Context, s *Store) (outcome, error) {
-	how := possible
+	how, pl := possible, placeOf(w.p)
 	for _, op := range w.ops {
 		var ver, prev *int64
 		var id []byte
 		err := s.repeat(ctx, func() error {
 			ver, prev, id = nil, nil, nil
-			return s.session.Query(tables[w.p.Table].getSerial, int64(w.p.Incarnation), []byte(w.p.Key), full(op.Key)).Consistency(s.o.serial()).ScanContext(ctx, &ver, &prev, &id)
+			return s.session.Query(pl.getSerial, pl.with(nil, full(op.Key))...).Consistency(s.o.serial()).ScanContext(ctx, &ver, &prev, &id)
 		})
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return how, err

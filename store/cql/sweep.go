@@ -179,26 +179,101 @@ func (s *Store) sweepStep(ctx context.Context, r store.SweepRange, b bounds, low
 	var token, inc int64
 	var part, key, value []byte
 	var ver, at *int64
-	var encoded []byte
-	for it.Scan(&token, &inc, &part, &key, &value, &ver, &at) {
+	var shards *int
+	columns := []any{&token, &inc, &part, &key, &value, &ver, &at}
+	if tables[r.Table].wide {
+		columns = append(columns, &shards)
+	}
+	var open sweptPartition
+	emit := func(rw store.Row) bool {
+		if b.hasFrom && b.from.covers(open.token, open.encoded, rw.Key) || b.hasTo && !b.to.covers(open.token, open.encoded, rw.Key) {
+			return true
+		}
+		if done != nil && done.covers(open.token, open.encoded, rw.Key) {
+			return true // replicas that disagree may give a row twice when pages are asked for again
+		}
+		p, token := open.Partition, open.token
+		if !yield(store.SweepRow{Partition: p, Row: rw, Cursor: func() string { return rowPosition(token, p, rw.Key) }}, nil) {
+			return false
+		}
+		done = &position{token: token, part: bytes.Clone(open.encoded), key: rw.Key}
+		return true
+	}
+	// upTo gives out the rows in shards of the open partition that come before one of its own; nil: all. Of two with the same
+	// key it gives out the later one.
+	upTo := func(own *store.Row) (ok bool, err error) {
+		for len(open.shards) > 0 {
+			row, err := first(open.shards)
+			if err != nil || row == nil || own != nil && bytes.Compare(row.Key, own.Key) > 0 {
+				return true, err
+			}
+			if own != nil && bytes.Equal(row.Key, own.Key) {
+				if row.Time > own.Time {
+					*own = *row
+				}
+				pop(open.shards, row.Key)
+				return true, nil
+			}
+			out := *row
+			pop(open.shards, out.Key)
+			if !emit(out) {
+				return false, nil
+			}
+		}
+		return true, nil
+	}
+	stop := func(ok bool, err error) (*position, bool, error) {
+		if closed := it.Close(); err == nil && ok {
+			err = closed
+		}
+		return done, !ok, err
+	}
+	for it.Scan(columns...) {
 		p := store.Partition{Table: r.Table, Incarnation: store.Incarnation(inc), Key: string(part)}
+		if p != open.Partition || open.encoded == nil {
+			if ok, err := upTo(nil); !ok || err != nil {
+				return stop(ok, err)
+			}
+			open = sweptPartition{Partition: p, token: token, encoded: appendPrimaryKey(nil, p)}
+			if shards != nil {
+				if open.shards, err = s.shardStreams(ctx, p, *shards, b.startIn(open), nil); err != nil {
+					return stop(true, err)
+				}
+			}
+		}
 		rw, ok := row(full(key), value, ver, at)
-		encoded = appendPrimaryKey(encoded[:0], p)
-		part, key, value, ver, at = nil, nil, nil, nil, nil
-		if !ok || b.hasFrom && b.from.covers(token, encoded, rw.Key) || b.hasTo && !b.to.covers(token, encoded, rw.Key) {
+		part, key, value, ver, at, shards = nil, nil, nil, nil, nil, nil
+		if !ok {
 			continue
 		}
-		if done != nil && done.covers(token, encoded, rw.Key) {
-			continue // replicas that disagree may give a row twice when pages are asked for again
+		if ok, err := upTo(&rw); !ok || err != nil {
+			return stop(ok, err)
 		}
-		at := token
-		if !yield(store.SweepRow{Partition: p, Row: rw, Cursor: func() string { return rowPosition(at, p, rw.Key) }}, nil) {
-			_ = it.Close()
-			return nil, true, nil
+		if !emit(rw) {
+			return stop(false, nil)
 		}
-		done = &position{token: token, part: bytes.Clone(encoded), key: rw.Key}
 	}
-	return done, false, it.Close()
+	if err := it.Close(); err != nil {
+		return done, false, err
+	}
+	ok, err := upTo(nil)
+	return done, !ok, err
+}
+
+// sweptPartition is the partition that a sweep is in.
+type sweptPartition struct {
+	store.Partition
+	token   int64
+	encoded []byte
+	shards  []*stream // what is left of them
+}
+
+// startIn returns the key behind which a sweep goes on in a partition.
+func (b bounds) startIn(p sweptPartition) []byte {
+	if b.hasFrom && b.from.token == p.token && bytes.Equal(b.from.part, p.encoded) {
+		return append(bytes.Clone(b.from.key), 0)
+	}
+	return nil
 }
 
 // Split implements store.Store: tokens are spread evenly, so ranges of equal length are of equal size.
@@ -231,6 +306,11 @@ const forEver = 7_258_118_400_000_000
 
 // DropRange implements store.Store by a sweep that removes whole partitions.
 func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnation) error {
+	if t == mayBeWide {
+		if err := s.purgeShards(ctx, inc); err != nil {
+			return err
+		}
+	}
 	var last store.Partition
 	for row, err := range s.Sweep(ctx, store.SweepRange{Table: t, Incarnation: inc}) {
 		if err != nil {
@@ -240,11 +320,8 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 			continue
 		}
 		last = row.Partition
-		err := s.repeat(ctx, func() error {
-			return s.session.Query(tables[t].purge, int64(forEver), int64(inc), []byte(last.Key)).ExecContext(ctx)
-		})
-		if err != nil {
-			return fmt.Errorf("drop an incarnation: %w", err)
+		if err := s.purge(ctx, placeOf(last)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -17,29 +17,41 @@ func (s *Store) Write(ctx context.Context, p store.Partition, ms []store.Mutatio
 	if err := errors.Join(ctx.Err(), store.CheckMutations(p, ms)); err != nil || len(ms) == 0 {
 		return err
 	}
-	return s.repeat(ctx, func() error { return s.write(ctx, p, ms) })
+	if err := s.send(ctx, placeOf(p), ms); err != nil {
+		return err
+	}
+	gone := deletes(ms)
+	if p.Table != mayBeWide || len(gone) == 0 {
+		return nil
+	}
+	n, err := s.shards(ctx, p)
+	if err != nil || n == 0 {
+		return err
+	}
+	return s.toShards(ctx, p, n, gone)
 }
 
-func (s *Store) write(ctx context.Context, p store.Partition, ms []store.Mutation) error {
-	if len(ms) == 1 {
-		stmt, args := mutation(p, ms[0])
-		return s.session.Query(stmt, args...).ExecContext(ctx)
-	}
-	b := s.session.Batch(gocql.UnloggedBatch)
-	for _, m := range ms {
-		stmt, args := mutation(p, m)
-		b.Query(stmt, args...)
-	}
-	return b.ExecContext(ctx)
+// send writes mutations to a place until it happens.
+func (s *Store) send(ctx context.Context, pl place, ms []store.Mutation) error {
+	return s.repeat(ctx, func() error {
+		if len(ms) == 1 {
+			stmt, args := pl.mutation(ms[0])
+			return s.session.Query(stmt, args...).ExecContext(ctx)
+		}
+		b := s.session.Batch(gocql.UnloggedBatch)
+		for _, m := range ms {
+			stmt, args := pl.mutation(m)
+			b.Query(stmt, args...)
+		}
+		return b.ExecContext(ctx)
+	})
 }
 
-func mutation(p store.Partition, m store.Mutation) (string, []any) {
-	st := tables[p.Table]
-	inc, part, key := int64(p.Incarnation), []byte(p.Key), full(m.Key)
+func (pl place) mutation(m store.Mutation) (string, []any) {
 	if m.Delete {
-		return st.del, []any{m.Time, inc, part, key}
+		return pl.del, pl.with([]any{m.Time}, full(m.Key))
 	}
-	return st.put, []any{inc, part, key, full(m.Value), m.Time}
+	return pl.put, pl.with(nil, full(m.Key), full(m.Value), m.Time)
 }
 
 // A run's rows of one partition go out in batches of this many, and of this many bytes: a replica applies a batch at once.
@@ -69,11 +81,12 @@ func (s *Store) writeRun(ctx context.Context, run store.Run) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	batches := make(chan batch, writers)
+	to, wide := &spread{s: s, wider: map[store.Partition]int{}}, &wides{s: s}
 	var wg sync.WaitGroup
 	start := func() {
 		wg.Go(func() {
 			for b := range batches {
-				if err := s.repeat(ctx, func() error { return s.write(ctx, b.p, b.rows) }); err != nil {
+				if err := to.write(ctx, b); err != nil {
 					cancel(err)
 					return
 				}
@@ -84,6 +97,13 @@ func (s *Store) writeRun(ctx context.Context, run store.Run) error {
 		start()
 	}
 	err := eachBatch(run, func(b batch) bool {
+		if run.Table == mayBeWide {
+			var err error
+			if b.shards, err = wide.find(ctx, b.p); err != nil {
+				cancel(err)
+				return false
+			}
+		}
 		select {
 		case batches <- b:
 			return true
@@ -103,6 +123,9 @@ type batch struct {
 	p    store.Partition
 	rows []store.Mutation
 	size int
+	nth  int // of those of the partition
+	// shards is how many the partition has, as far as it is known.
+	shards int
 }
 
 // eachBatch cuts a run into batches of one partition. A partition whose source failed in the middle is left out, as far as
@@ -128,7 +151,11 @@ func eachBatch(run store.Run, emit func(batch) bool) error {
 			if len(b.rows) > 0 && !emit(b) {
 				return nil
 			}
-			b = batch{p: store.Partition{Table: run.Table, Incarnation: r.Incarnation, Key: string(r.Partition)}}
+			nth := 0
+			if same {
+				nth = b.nth + 1
+			}
+			b = batch{p: store.Partition{Table: run.Table, Incarnation: r.Incarnation, Key: string(r.Partition)}, nth: nth}
 		}
 		first = false
 		lastPart, lastKey = append(lastPart[:0], r.Partition...), append(lastKey[:0], r.Mutation.Key...)

@@ -67,6 +67,7 @@ func Run(t *testing.T, e Engine) {
 		{"SweepKeepsIncarnationsApart", sweepKeepsIncarnationsApart},
 		{"SplitCoversTheRange", splitCoversTheRange},
 		{"DropRangeRemovesAnIncarnation", dropRangeRemovesAnIncarnation},
+		{"PopularPartitions", popularPartitions},
 		{"LimitsAreEnforced", limitsAreEnforced},
 		{"ContextEndsCalls", contextEndsCalls},
 		{"CheckpointIsConsistent", checkpointIsConsistent},

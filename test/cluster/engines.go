@@ -38,7 +38,13 @@ func Options(t *testing.T) cql.Options {
 // Engines returns the engines of a running cluster, emptied, or skips the test. The caller closes the store.
 func Engines(t *testing.T) (store.Store, blob.Store) {
 	t.Helper()
-	o, s3Address, ctx := Options(t), os.Getenv("KITH_TEST_S3"), context.Background()
+	return EnginesOn(t, Options(t))
+}
+
+// EnginesOn is Engines on a keyspace.
+func EnginesOn(t *testing.T, o cql.Options) (store.Store, blob.Store) {
+	t.Helper()
+	s3Address, ctx := os.Getenv("KITH_TEST_S3"), context.Background()
 	if s3Address == "" {
 		t.Skip("no bucket: make test-cluster starts a server and sets KITH_TEST_S3")
 	}

@@ -218,19 +218,20 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 			}
 		})
 	}
-	for _, memory := range []int64{0, 1 << 10} { // kept in memory, and spilled into the bucket
-		t.Run(fmt.Sprintf("cql/%d", memory), func(t *testing.T) {
-			if got := importOn(t, onCluster(t, upload.Config{MemoryBytes: memory, BucketBytes: 1 << 16}), memory > 0); got != want {
+	for name, c := range map[string]struct {
+		memory int64
+		wideAt int
+	}{"in memory": {}, "spilled into the bucket": {memory: 1 << 10}, "popular values in shards": {wideAt: 2}} {
+		t.Run("cql/"+name, func(t *testing.T) {
+			o := cluster.Options(t)
+			o.WideAt = c.wideAt
+			st, blobs := cluster.EnginesOn(t, o)
+			r := newRigWith(t, st, blobs, upload.Config{MemoryBytes: c.memory, BucketBytes: 1 << 16}, nil)
+			if got := importOn(t, r, c.memory > 0); got != want {
 				t.Fatalf("got  %+v\nwant %+v", got, want)
 			}
 		})
 	}
-}
-
-// onCluster returns a node on a cluster and a bucket, if there are any.
-func onCluster(t *testing.T, c upload.Config) *rig {
-	st, blobs := cluster.Engines(t)
-	return newRigWith(t, st, blobs, c, nil)
 }
 
 // Every write of an import fails once, before or after it happened: the result must be that of an undisturbed run.
