@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,5 +206,64 @@ func explains(t *testing.T, address string) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		cancel()
+	}
+}
+
+// Without a key of its own a node finds one where AWS's tools look.
+func TestCredentialsOfTheEnvironment(t *testing.T) {
+	address, _ := server(t)
+	if err := client(t, address).MakeBucket(t.Context(), "bucket", minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	o := options(address, "bucket")
+	o.AccessKey, o.SecretKey = "", ""
+	t.Setenv("AWS_ACCESS_KEY_ID", cluster.S3User)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	if _, err := s3.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "refuses the access key or its secret") {
+		t.Errorf("with a wrong secret: %v", err)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", cluster.S3Secret)
+	if _, err := s3.Open(t.Context(), o); err != nil {
+		t.Errorf("from the environment: %v", err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	file := filepath.Join(t.TempDir(), "credentials")
+	text := "[default]\naws_access_key_id = " + cluster.S3User + "\naws_secret_access_key = " + cluster.S3Secret + "\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	if _, err := s3.Open(t.Context(), o); err != nil {
+		t.Errorf("from the file of AWS's tools: %v", err)
+	}
+}
+
+// Whatever keeps a bucket from being used is one sentence that says what to do.
+func TestOpenExplains(t *testing.T) {
+	for code, want := range map[string]string{
+		"InvalidAccessKeyId":           "refuses the access key or its secret (InvalidAccessKeyId): give the bucket's own",
+		"SignatureDoesNotMatch":        "refuses the access key or its secret (SignatureDoesNotMatch): give the bucket's own",
+		"AccessDenied":                 `the access key may not use the bucket "bucket" at`,
+		"NoSuchBucket":                 `there is no bucket "bucket" at`,
+		"RequestTimeTooSkewed":         "are too far apart: set both by NTP",
+		"AuthorizationHeaderMalformed": `the bucket "bucket" is in another region (a message): add ?region=`,
+		"Strange":                      `refuses the bucket "bucket": Strange a message`,
+	} {
+		t.Run(code, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/xml")
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = fmt.Fprintf(w, "<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>a message</Message></Error>", code)
+			}))
+			defer server.Close()
+			_, err := s3.Open(t.Context(), options(server.Listener.Addr().String(), "bucket"))
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v, want %q", err, want)
+			}
+		})
+	}
+	if _, err := s3.Open(t.Context(), options("127.0.0.1:1", "bucket")); err == nil || !strings.Contains(err.Error(), "does not answer: check the endpoint and the network") {
+		t.Errorf("an address where nobody listens: %v", err)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{o: o, session: session, limit: newLimiter(o.InFlight)}
-	if err := errors.Join(checkClock(ctx, o, session), checkSchema(ctx, o, session)); err != nil {
+	if err := errors.Join(checkDatacenter(ctx, o, session), checkClock(ctx, o, session), checkSchema(ctx, o, session)); err != nil {
 		session.Close()
 		return nil, err
 	}
@@ -134,6 +135,29 @@ type noKeyspace struct{ name string }
 
 func (e *noKeyspace) Error() string {
 	return fmt.Sprintf("the cluster has no keyspace %q: make it with kith migrate --replication 3, or correct the address", e.name)
+}
+
+// checkDatacenter refuses the name of a data center that the cluster does not have: the driver would use all the others.
+func checkDatacenter(ctx context.Context, o Options, session *gocql.Session) error {
+	if o.Datacenter == "" {
+		return nil
+	}
+	var names []string
+	for _, table := range []string{"system.local", "system.peers"} {
+		it := session.Query("SELECT data_center FROM " + table).Consistency(gocql.One).IterContext(ctx)
+		for name := ""; it.Scan(&name); {
+			if name == o.Datacenter {
+				return it.Close()
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if err := it.Close(); err != nil {
+			return explain(o, err)
+		}
+	}
+	return fmt.Errorf("the cluster at %v has no data center %q: it has %s", o.Hosts, o.Datacenter, strings.Join(names, ", "))
 }
 
 // maxSkew is how far this machine's clock may be from the cluster's. Write times come from here, those of conditional

@@ -96,6 +96,9 @@ func explain(o Options, err error) error {
 	if strings.Contains(text, "username") || strings.Contains(text, "assword") || strings.Contains(text, "uthenticat") {
 		return fmt.Errorf("the cluster at %s refuses the user or the password: give them as KITH_CQL_USER and KITH_CQL_PASSWORD (%w)", hosts, err)
 	}
+	if strings.Contains(text, "x509: ") {
+		return fmt.Errorf("the cluster at %s has a certificate that is not trusted here: give its authority as ca=FILE in the address (%w)", hosts, err)
+	}
 	if passing(err) || strings.Contains(text, "unable to create session") || strings.Contains(text, "no connections") {
 		return fmt.Errorf("no node of the cluster answers at %s: check the hosts, the port and the network (%w)", hosts, err)
 	}

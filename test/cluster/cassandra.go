@@ -203,11 +203,15 @@ func Cassandra(ctx context.Context, dir string, n int, o CassandraOptions) (*Pro
 	if err := os.MkdirAll(filepath.Join(conf, "triggers"), 0o755); err != nil {
 		return nil, err
 	}
+	keystore, err := makeKeystore(ctx, filepath.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
 	authenticator, authorizer := "AllowAllAuthenticator", "AllowAllAuthorizer"
 	if o.Passwords {
 		authenticator, authorizer = "PasswordAuthenticator", "CassandraAuthorizer"
 	}
-	fill := strings.NewReplacer("@ADDRESS@", address, "@AUTHENTICATOR@", authenticator, "@AUTHORIZER@", authorizer)
+	fill := strings.NewReplacer("@ADDRESS@", address, "@KEYSTORE_PASSWORD@", keystorePassword, "@KEYSTORE@", keystore, "@AUTHENTICATOR@", authenticator, "@AUTHORIZER@", authorizer)
 	for _, file := range []string{"cassandra.yaml", "logback.xml"} {
 		b, err := cassandraFiles.ReadFile("cassandra/" + file)
 		if err != nil {
@@ -226,6 +230,29 @@ func Cassandra(ctx context.Context, dir string, n int, o CassandraOptions) (*Pro
 		fmt.Sprintf("-Dcassandra.jmx.local.port=%d", 7198+n),
 		"-cp", conf+":"+lib+"/*", "org.apache.cassandra.service.CassandraDaemon")
 	return &Process{Name: name, Args: args, Dir: dir, Ready: func(ctx context.Context) error { return listens(ctx, address+":"+CQLPort) }}, nil
+}
+
+const keystorePassword = "kith-test"
+
+// AuthorityFile is the certificate, in PEM, that a client of the cluster in dir has to trust when it uses TLS.
+func AuthorityFile(dir string) string { return filepath.Join(dir, "cassandra-ca.pem") }
+
+// makeKeystore makes the key and the certificate of all nodes in dir, if there are none.
+func makeKeystore(ctx context.Context, dir string) (string, error) {
+	keystore := filepath.Join(dir, "cassandra.p12")
+	if _, err := os.Stat(keystore); err == nil {
+		return keystore, nil
+	}
+	store := []string{"-alias", "cassandra", "-keystore", keystore, "-storetype", "PKCS12", "-storepass", keystorePassword}
+	for _, args := range [][]string{
+		append([]string{"-genkeypair", "-keyalg", "EC", "-dname", "CN=kith-test", "-validity", "3650", "-ext", "san=ip:127.0.0.1,ip:127.0.0.2,ip:127.0.0.3"}, store...),
+		append([]string{"-exportcert", "-rfc", "-file", AuthorityFile(dir)}, store...),
+	} {
+		if out, err := exec.CommandContext(ctx, "keytool", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("make a certificate for Cassandra: %w\n%s", err, out)
+		}
+	}
+	return keystore, nil
 }
 
 func listens(ctx context.Context, address string) error {

@@ -437,6 +437,14 @@ func TestServeExplains(t *testing.T) {
 	if err := cql.Exec(ctx, o, "CREATE ROLE poor WITH PASSWORD = 'poor' AND LOGIN = true"); err != nil {
 		t.Fatal(err)
 	}
+	foreign := filepath.Join(c.Dir, "foreign")
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := makeKeystore(ctx, foreign); err != nil {
+		t.Fatal(err)
+	}
+	secure := c.StoreAddress() + "?tls=on&dc=datacenter1&ca=" + AuthorityFile(c.Dir)
 	for name, test := range map[string]struct {
 		env         []string
 		store, blob string
@@ -449,6 +457,8 @@ func TestServeExplains(t *testing.T) {
 		"missing rights":      {[]string{"KITH_CQL_USER=poor", "KITH_CQL_PASSWORD=poor"}, c.StoreAddress(), c.BlobAddress(), `user "poor" lacks a right`, 1},
 		"no bucket":           {super, c.StoreAddress(), strings.Replace(c.BlobAddress(), "s3://kith", "s3://nothing", 1), `there is no bucket "nothing"`, 1},
 		"wrong bucket secret": {append([]string{"KITH_S3_SECRET_KEY=x"}, super...), c.StoreAddress(), c.BlobAddress(), "refuses the access key or its secret", 1},
+		"untrusted cluster":   {super, c.StoreAddress() + "?tls=on&ca=" + AuthorityFile(foreign), c.BlobAddress(), "has a certificate that is not trusted here: give its authority as ca=FILE", 1},
+		"wrong data center":   {super, c.StoreAddress() + "?dc=nowhere", c.BlobAddress(), `has no data center "nowhere": it has datacenter1`, 1},
 		"no master key":       {append([]string{"KITH_MASTER_KEY="}, super...), c.StoreAddress(), c.BlobAddress(), "give all of them the same KITH_MASTER_KEY", 2},
 		"only one of the two": {super, c.StoreAddress(), "", "--store and --blob belong together", 2},
 	} {
@@ -462,8 +472,8 @@ func TestServeExplains(t *testing.T) {
 			}
 		})
 	}
-	t.Run("another master key", func(t *testing.T) {
-		p, err := c.Kith(bin, "kith-a", "127.0.0.1:8399", c.StoreAddress())
+	t.Run("another master key", func(t *testing.T) { // of a node that speaks TLS to the cluster, within a data center
+		p, err := c.Kith(bin, "kith-a", "127.0.0.1:8399", secure)
 		if err != nil {
 			t.Fatal(err)
 		}
