@@ -157,14 +157,21 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 func (w *work) bucketBytes() int64 {
 	if w.BucketBytes == 0 {
-		return 8 << 20
+		return largeBucket
 	}
 	return w.BucketBytes
 }
 
+// Each bucket has a writer with buffers while the file is read: small ones are kept to fewBuckets, larger ones to profile.MaxBuckets.
+const (
+	fewBuckets  = 1024
+	largeBucket = 8 << 20
+)
+
 // bucketCount guesses how many buckets the file needs.
 func (w *work) bucketCount() int {
-	return int(min(max(1, (w.file.Size()+w.bucketBytes()-1)/w.bucketBytes()), profile.MaxBuckets))
+	of := func(bytes int64) int { return int((w.file.Size() + bytes - 1) / bytes) }
+	return min(max(1, min(of(w.bucketBytes()), max(fewBuckets, of(largeBucket)))), profile.MaxBuckets)
 }
 
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.

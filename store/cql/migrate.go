@@ -67,20 +67,28 @@ func readSchemaVersion(ctx context.Context, o Options, session *gocql.Session) (
 	if err != nil {
 		return 0, explain(o, err)
 	}
-	// A node lists a table that is being made before it can read it.
+	var v *int
+	err = whenKnown(ctx, func() error {
+		return session.Query("SELECT max(version) FROM schema_version WHERE id = 0").ScanContext(ctx, &v)
+	})
+	if err != nil {
+		return 0, explain(o, err)
+	}
+	if v == nil {
+		return 0, nil
+	}
+	return *v, nil
+}
+
+// whenKnown runs a statement until the node that takes it knows the table: while one is being made, some nodes do and others don't.
+func whenKnown(ctx context.Context, run func() error) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		var v *int
-		err := session.Query("SELECT max(version) FROM schema_version WHERE id = 0").ScanContext(ctx, &v)
-		switch {
-		case err == nil && v == nil:
-			return 0, nil
-		case err == nil:
-			return *v, nil
-		case !strings.Contains(err.Error(), "does not exist") || time.Now().After(deadline):
-			return 0, explain(o, err)
+		err := run()
+		if err == nil || !strings.Contains(err.Error(), "does not exist") && !strings.Contains(err.Error(), "unconfigured table") || time.Now().After(deadline) {
+			return err
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			return 0, err
+			return err
 		}
 	}
 }
@@ -113,7 +121,7 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 	}
 	defer session.Close()
 	run := func(stmt string, args ...any) error {
-		if err := session.Query(stmt, args...).ExecContext(ctx); err != nil {
+		if err := whenKnown(ctx, func() error { return session.Query(stmt, args...).ExecContext(ctx) }); err != nil {
 			return explain(o, err)
 		}
 		return session.AwaitSchemaAgreement(ctx)
@@ -132,7 +140,11 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 	}
 	// The lock: a row that goes by itself when its holder died. Schema changes made side by side can tear a Cassandra schema.
 	lock := map[string]any{}
-	applied, err := session.Query("INSERT INTO schema_version (id, version) VALUES (1, 0) IF NOT EXISTS USING TTL 120").MapScanCASContext(ctx, lock)
+	var applied bool
+	err = whenKnown(ctx, func() (err error) {
+		applied, err = session.Query("INSERT INTO schema_version (id, version) VALUES (1, 0) IF NOT EXISTS USING TTL 120").MapScanCASContext(ctx, lock)
+		return err
+	})
 	if err != nil {
 		return from, from, explain(o, err)
 	}
