@@ -66,10 +66,6 @@ type Node struct {
 	wg         sync.WaitGroup
 }
 
-// sharedBucket is how many bytes of a file make a bucket where nodes share imports: some seconds of a cluster's time, so that nodes
-// end together, and what a node that dies leaves undone is little.
-const sharedBucket = 2 << 20
-
 // Start wires the services and starts the background loops. It does not listen; Handler answers requests.
 func Start(c Config) (*Node, error) {
 	if c.Now == nil {
@@ -95,12 +91,6 @@ func Start(c Config) (*Node, error) {
 	}
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now}
-	if c.Shared && c.Upload.BucketBytes == 0 {
-		c.Upload.BucketBytes = sharedBucket
-	}
-	if c.Shared && c.Upload.MemoryBytes == 0 {
-		c.Upload.MemoryBytes = c.Upload.BucketBytes // what stays in a node's memory, others can't help with
-	}
 	n.Uploads = &upload.Service{
 		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Sealer: sealer, Now: c.Now, Log: c.Log,
 		Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,

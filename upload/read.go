@@ -155,23 +155,38 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Buckets are of this many bytes of the file. Where nodes share the work they are smaller for smaller files, so that there is
+// something for everybody.
+const (
+	largeBucket = 8 << 20
+	smallBucket = 256 << 10
+	fairBuckets = 64
+)
+
 func (w *work) bucketBytes() int64 {
-	if w.BucketBytes == 0 {
-		return largeBucket
+	switch {
+	case w.BucketBytes > 0:
+		return w.BucketBytes
+	case w.task.Shared():
+		return min(max(smallBucket, w.file.Size()/fairBuckets), largeBucket)
 	}
-	return w.BucketBytes
+	return largeBucket
 }
 
-// Each bucket has a writer with buffers while the file is read: small ones are kept to fewBuckets, larger ones to profile.MaxBuckets.
-const (
-	fewBuckets  = 1024
-	largeBucket = 8 << 20
-)
+// memoryBytes is how much of what was read is kept in memory. What stays in a node's memory, others can't help with.
+func (w *work) memoryBytes() int64 {
+	switch {
+	case w.MemoryBytes > 0:
+		return w.MemoryBytes
+	case w.task.Shared():
+		return smallBucket
+	}
+	return 32 << 20
+}
 
 // bucketCount guesses how many buckets the file needs.
 func (w *work) bucketCount() int {
-	of := func(bytes int64) int { return int((w.file.Size() + bytes - 1) / bytes) }
-	return min(max(1, min(of(w.bucketBytes()), max(fewBuckets, of(largeBucket)))), profile.MaxBuckets)
+	return int(min(max(1, (w.file.Size()+w.bucketBytes()-1)/w.bucketBytes()), profile.MaxBuckets))
 }
 
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.

@@ -54,8 +54,8 @@ type Config struct {
 	MaxFileBytes  int64         // of an uploaded file; 0 is unlimited
 	KeepFiles     time.Duration // uploaded files, after the job's end [7 days]
 	KeepRejects   time.Duration // rejects and runs, after the job's end [30 days]
-	BucketBytes   int64         // of the file per bucket [8 MiB]
-	MemoryBytes   int64         // files up to this size are not spilled [32 MiB]
+	BucketBytes   int64         // of the file per bucket [8 MiB; less where nodes share the work]
+	MemoryBytes   int64         // files up to this size are not spilled [32 MiB; 256 KiB where nodes share the work]
 	Workers       int           // [number of cores]
 	BatchBytes    int           // of the file per unit of parallel reading [256 KiB]
 	StrictAWS     bool          // read files and judge them as AWS does

@@ -28,11 +28,10 @@ type sinks struct {
 }
 
 func (w *work) newSinks(p *partition, quiet bool) *sinks {
-	s := &sinks{w: w, part: p, limit: w.MemoryBytes, most: math.MaxInt64, sizes: make([]int64, p.n), memory: make([][]byte, p.n), rejects: w.newRejects("read"), quiet: quiet}
-	if s.limit == 0 {
-		s.limit = 32 << 20
+	return &sinks{
+		w: w, part: p, limit: w.memoryBytes(), most: math.MaxInt64, sizes: make([]int64, p.n), memory: make([][]byte, p.n),
+		rejects: w.newRejects("read"), quiet: quiet,
 	}
-	return s
 }
 
 // take takes in a batch.
