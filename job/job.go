@@ -67,7 +67,16 @@ func Enqueue(ctx context.Context, s store.Store, w Work) error {
 	if err != nil {
 		return err
 	}
+	queued, err := Queued(ctx, s, w.Incarnation, w.ID)
+	if queued || err != nil {
+		return err
+	}
 	_, err = s.Swap(ctx, turnPartition(w.Incarnation), []store.Swap{{Key: []byte(queuePrefix + w.ID), Value: value}})
+	if errors.Is(err, store.ErrUnknown) { // whoever wrote the row, it is there
+		if queued, readErr := Queued(ctx, s, w.Incarnation, w.ID); readErr == nil && queued {
+			return nil
+		}
+	}
 	if errors.Is(err, store.ErrConflict) {
 		return nil
 	}

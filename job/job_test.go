@@ -356,6 +356,28 @@ func (d *doubtful) Swap(ctx context.Context, p store.Partition, ops []store.Swap
 	return v, err
 }
 
+// Work whose queuing lost its answer is queued, if it is there; else the caller hears of it.
+func TestEnqueueInDoubt(t *testing.T) {
+	for _, happened := range []bool{true, false} {
+		st := &faulty.Store{Store: mem.New()}
+		lose := func(faulty.Op, store.Partition) error { return store.ErrUnknown }
+		if happened {
+			st.After(lose)
+		} else {
+			st.Before(func(op faulty.Op, p store.Partition) error {
+				if op == faulty.Swap {
+					return lose(op, p)
+				}
+				return nil
+			})
+		}
+		err := job.Enqueue(ctx, st, job.Work{Kind: "k", ID: "a", Incarnation: 1})
+		if happened != (err == nil) || !happened && !errors.Is(err, store.ErrUnknown) {
+			t.Errorf("happened %t: %v", happened, err)
+		}
+	}
+}
+
 // A renewal whose answer was lost and that happened keeps the lease: its worker goes on, and may publish.
 func TestRenewalInDoubtKeepsTheLease(t *testing.T) {
 	st := &doubtful{Store: mem.New()}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"kith/api"
+	"kith/fault"
 	"kith/store"
 	"kith/upload"
 )
@@ -22,6 +24,9 @@ func (r *rig) undone(domain, id string) {
 	r.t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		out, err := r.undo(domain, id)
+		if errors.Is(err, fault.ErrUnavailable) { // clients ask again
+			continue
+		}
 		if err != nil {
 			r.t.Fatal(err)
 		}
