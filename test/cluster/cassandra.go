@@ -8,6 +8,7 @@ package cluster
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
 )
 
 //go:embed cassandra
@@ -311,7 +314,37 @@ func (c *Cluster) start(ctx context.Context, nodes int, o CassandraOptions, prog
 			return err
 		}
 	}
+	if nodes < 3 || o.Passwords {
+		return nil
+	}
+	for n := range nodes {
+		if err := sees(ctx, fmt.Sprintf("127.0.0.%d", n+1)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// sees waits until a node takes all others for alive, which comes a while after they answer clients: it reads what three nodes have.
+func sees(ctx context.Context, host string) error {
+	for {
+		c := gocql.NewCluster(host)
+		c.Consistency, c.DisableInitialHostLookup, c.Logger = gocql.All, true, gocql.NewLogger(gocql.LogLevelNone)
+		session, err := c.CreateSession()
+		if err == nil {
+			var name string
+			err = session.Query("SELECT view_name FROM system_distributed.view_build_status WHERE keyspace_name = 'none' AND view_name = 'none'").ScanContext(ctx, &name)
+			session.Close()
+		}
+		if err == nil || errors.Is(err, gocql.ErrNotFound) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the node %s does not see the others: %w", host, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // Stop kills everything. The data stays.
