@@ -4,16 +4,15 @@
 //
 // Rows, all Swap rows in table jobs:
 //
-//	(incarnation, "turn")        "q/<work id>" → queued work      one row per piece of work that waits for or has the turn
-//	                             "holder"      → queued work      the one that has the turn
+//	(incarnation, "turn")        "turn"        → turn             the work that has it, and the work that waits for it
 //	(incarnation, "work/<id>")   "lease"       → lease            owner, expiry, attempts
 //	                             "part/<name>" → lease            of a part of the work that a node has claimed
 //	                             all other rows of the partition belong to the kind of work
 //
 // Invariants:
 //
-//  1. Work has the turn from before its first read of the store until its queue row and "holder" are deleted in one Swap. Who takes
-//     the lease also writes "holder" anew, and only who wrote it last may delete it: a former owner gives no turn on, and work
+//  1. Work has the turn from before its first read of the store until it is taken out of the row "turn". Who takes the lease
+//     also writes that into the row, and only who did so last may take the work out: a former owner gives no turn on, and work
 //     that ended between being seen and being leased is not run again.
 //  2. Only the owner of the unexpired lease runs work. Every row that matters is published by Task.Swap, which checks the
 //     lease's version in the same call: who lost the lease publishes nothing, however late it wakes up.
@@ -28,8 +27,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"kith/store"
 )
@@ -50,57 +47,14 @@ func Partition(inc store.Incarnation, id string) store.Partition {
 	return store.Partition{Table: store.Jobs, Incarnation: inc, Key: "work/" + id}
 }
 
-func turnPartition(inc store.Incarnation) store.Partition {
-	return store.Partition{Table: store.Jobs, Incarnation: inc, Key: "turn"}
-}
-
-const queuePrefix = "q/"
-
-var (
-	holderKey = []byte("holder")
-	leaseKey  = []byte("lease")
-)
-
-// Enqueue puts work at the end of its domain's queue. Work that is queued already stays where it is.
-func Enqueue(ctx context.Context, s store.Store, w Work) error {
-	value, err := json.Marshal(w)
-	if err != nil {
-		return err
-	}
-	queued, err := Queued(ctx, s, w.Incarnation, w.ID)
-	if queued || err != nil {
-		return err
-	}
-	_, err = s.Swap(ctx, turnPartition(w.Incarnation), []store.Swap{{Key: []byte(queuePrefix + w.ID), Value: value}})
-	if errors.Is(err, store.ErrUnknown) { // whoever wrote the row, it is there
-		if queued, readErr := Queued(ctx, s, w.Incarnation, w.ID); readErr == nil && queued {
-			return nil
-		}
-	}
-	if errors.Is(err, store.ErrConflict) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("queue work: %w", err)
-	}
-	return nil
-}
-
-// Queued says whether a piece of work waits for or has the turn.
-func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string) (bool, error) {
-	_, err := s.Get(ctx, turnPartition(inc), []byte(queuePrefix+id))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
+var leaseKey = []byte("lease")
 
 // Task is a piece of work being run, under its lease or as a helper of the node that has it.
 type Task struct {
 	Work
 	hold *hold // nil: without the lease
 
-	turn uint64 // version of the "holder" row as this task wrote it
+	taker string // names this taking of the lease in the turn
 
 	// parts is how parts are claimed; nil: no other node takes any.
 	parts *Runner
@@ -288,9 +242,13 @@ func (r *Runner) load(inc store.Incarnation) (busy, mayRun, mayHelp bool) {
 
 // next returns the task of the domain's turn if this node may run it now, or help with it.
 func (r *Runner) next(ctx context.Context, d Domain, mayRun, mayHelp bool) (*Task, error) {
-	w, turn, err := r.holder(ctx, d.Incarnation)
-	if w == nil || err != nil {
+	seen, _, err := readTurn(ctx, r.Store, d.Incarnation)
+	if err != nil {
 		return nil, err
+	}
+	w := seen.next()
+	if w == nil {
+		return nil, nil
 	}
 	p := Partition(d.Incarnation, w.ID)
 	l, version, err := readLease(ctx, r.Store, p, leaseKey)
@@ -318,73 +276,26 @@ func (r *Runner) next(ctx context.Context, d Domain, mayRun, mayHelp bool) (*Tas
 	if err != nil {
 		return nil, err
 	}
-	t := &Task{Work: *w, hold: h}
+	t := &Task{Work: *w, hold: h, taker: fmt.Sprintf("%s/%d", r.Owner, h.version)}
 	if r.Shared {
 		t.parts = r
 	}
-	value, err := json.Marshal(w)
-	if err != nil {
-		return nil, err
-	}
-	t.turn, err = r.Store.Swap(ctx, turnPartition(d.Incarnation), []store.Swap{{Key: holderKey, Value: value, Expect: turn}})
-	if errors.Is(err, store.ErrConflict) { // the work has ended meanwhile
-		return nil, h.drop(ctx)
-	}
-	if err != nil {
-		return nil, err
+	ended := false
+	err = changeTurn(ctx, r.Store, d.Incarnation, func(now *turn) error {
+		if now.Taker == t.taker {
+			return errUnchanged
+		}
+		next := now.next()
+		if ended = next == nil || next.ID != w.ID || now.Taker != seen.Taker; ended { // or another node was faster
+			return errUnchanged
+		}
+		now.give(*w, t.taker)
+		return nil
+	})
+	if err != nil || ended {
+		return nil, errors.Join(err, h.drop(ctx))
 	}
 	return t, nil
-}
-
-// holder returns the work that has the turn and the version of its row, giving the turn to the head of the queue when it is free.
-func (r *Runner) holder(ctx context.Context, inc store.Incarnation) (*Work, uint64, error) {
-	p := turnPartition(inc)
-	row, err := r.Store.Get(ctx, p, holderKey)
-	if err == nil {
-		w, err := decodeWork(row.Value, inc)
-		return w, row.Version, err
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return nil, 0, err
-	}
-	var head *Work
-	var queued uint64
-	for row, err := range r.Store.Scan(ctx, p, store.Prefix(queuePrefix)) {
-		if err != nil {
-			return nil, 0, err
-		}
-		w, err := decodeWork(row.Value, inc)
-		if err != nil {
-			return nil, 0, err
-		}
-		if head == nil || w.Arrived < head.Arrived {
-			head, queued = w, row.Version
-		}
-	}
-	if head == nil {
-		return nil, 0, nil
-	}
-	value, err := json.Marshal(head)
-	if err != nil {
-		return nil, 0, err
-	}
-	version, err := r.Store.Swap(ctx, p, []store.Swap{
-		{Key: holderKey, Value: value},
-		{Key: []byte(queuePrefix + head.ID), Op: store.Check, Expect: queued},
-	})
-	if errors.Is(err, store.ErrConflict) {
-		return nil, 0, nil
-	}
-	return head, version, err
-}
-
-func decodeWork(b []byte, inc store.Incarnation) (*Work, error) {
-	w := &Work{}
-	if err := json.Unmarshal(b, w); err != nil {
-		return nil, fmt.Errorf("work record: %w", err)
-	}
-	w.Incarnation = inc
-	return w, nil
 }
 
 // start runs t in the background, with heartbeats if it has the lease.
@@ -526,22 +437,18 @@ func (r *Runner) lost(t *Task) {
 
 // finish gives the turn on, if it is still the task's. Repeating it is harmless.
 func (r *Runner) finish(ctx context.Context, t *Task) error {
-	p := turnPartition(t.Incarnation)
-	row, err := r.Store.Get(ctx, p, []byte(queuePrefix+t.ID))
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if err == nil {
-		_, err = r.Store.Swap(ctx, p, []store.Swap{
-			{Key: holderKey, Op: store.Delete, Expect: t.turn},
-			{Key: []byte(queuePrefix + t.ID), Op: store.Delete, Expect: row.Version},
-		})
-		if errors.Is(err, store.ErrConflict) {
+	err := changeTurn(ctx, r.Store, t.Incarnation, func(now *turn) error {
+		if now.Holder == nil || now.Holder.ID != t.ID {
+			return errUnchanged // it has ended
+		}
+		if now.Taker != t.taker {
 			return ErrLost
 		}
-		if err != nil {
-			return err
-		}
+		now.Holder, now.Taker = nil, ""
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return t.hold.drop(ctx)
 }

@@ -262,7 +262,21 @@ func (s *Service) StartUploadJob(ctx context.Context, in *api.StartUploadJobRequ
 }
 
 func (s *Service) enqueue(ctx context.Context, inc store.Incarnation, j *Job) error {
-	err := job.Enqueue(ctx, s.Store, job.Work{Kind: Kind, ID: j.ID, Incarnation: inc, Arrived: j.StartedAt})
+	return s.queue(ctx, job.Work{Kind: Kind, ID: j.ID, Incarnation: inc, Arrived: j.StartedAt})
+}
+
+// queue puts work into its domain's queue. Where too much waits it stays out for now: a later clean-up puts it at its place, which
+// is that of its arrival.
+func (s *Service) queue(ctx context.Context, w job.Work) error {
+	n, err := job.Waiting(ctx, s.Store, w.Incarnation)
+	if err != nil {
+		return err
+	}
+	if n >= job.MaxWaiting {
+		s.Log.Warn("very much work of a domain waits for its turn; what is added is queued later", "waiting", n, "kind", w.Kind, "work", w.ID)
+		return nil
+	}
+	err = job.Enqueue(ctx, s.Store, w)
 	if err == nil && s.Wake != nil {
 		s.Wake()
 	}

@@ -58,11 +58,7 @@ func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobReques
 }
 
 func (s *Service) enqueueUndo(ctx context.Context, inc store.Incarnation, j *Job) error {
-	err := job.Enqueue(ctx, s.Store, job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt})
-	if err == nil && s.Wake != nil {
-		s.Wake()
-	}
-	return err
+	return s.queue(ctx, job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt})
 }
 
 // undoProgress tells how far an undo is that was asked for.

@@ -13,11 +13,9 @@
 //
 // # Tombstones
 //
-// Undo, folding, expiry and the end of a piece of work delete rows one by one; compaction purges the tombstones after
-// gc_grace_seconds, ten days. The partition that is polled while rows come and go is a domain's "turn": two rows for each
-// piece of work, scanned once a second by every node while the domain is idle. An import a minute leaves 29,000 tombstones
-// there in ten days, which a scan passes in tens of milliseconds; Cassandra refuses a read that meets 100,000, which three
-// and a half imports a minute in one domain for ten days would make.
+// Undo, folding and expiry delete rows one by one, and the end of a piece of work its lease; compaction purges the tombstones
+// after gc_grace_seconds, ten days. No partition that is read again and again has rows that come and go: the turn of a domain,
+// which every node looks at once a second, is one row that is rewritten.
 package cql
 
 import (

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"kith/domain"
+	"kith/job"
 	"kith/profile"
 	"kith/store"
 	"kith/upload"
@@ -31,18 +33,28 @@ func (r *rig) deepest() int {
 func (r *rig) idle() {
 	r.t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		busy := false
-		for row, err := range r.store.Sweep(ctx, store.SweepRange{Table: store.Jobs}) {
+		waiting := 0
+		for _, rec := range r.live() {
+			n, err := job.Waiting(ctx, r.store, rec.Incarnation)
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			busy = busy || row.Partition.Key == "turn" && strings.HasPrefix(string(row.Row.Key), "q/")
+			waiting += n
 		}
-		if !busy {
+		if waiting == 0 {
 			return
 		}
 	}
 	r.t.Fatalf("background work did not end\n%s", r.logText())
+}
+
+func (r *rig) live() []*domain.Record {
+	r.t.Helper()
+	live, err := r.Domains.Live(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return live
 }
 
 // Many imports of the same customers keep profiles small: old imports are folded, nothing that can be seen changes, the newest
