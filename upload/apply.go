@@ -24,7 +24,7 @@ func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
 	if !w.task.Shared() {
 		return w.write(ctx, runs)
 	}
-	done, err := w.applied(ctx)
+	done, err := w.applied(ctx, w.task.Incarnation, w.job.ID)
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 		return nil, nil, err
 	}
 	return &readResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n, Format: text.Format,
+		Rows: rows, Buckets: n, Bounds: bounds, Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n, Format: text.Format, Shared: w.task.Shared(),
 	}, out, nil
 }
 

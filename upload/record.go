@@ -109,7 +109,9 @@ type readResult struct {
 	Buckets int
 	Bounds  [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
 	Spills  []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
-	Header  []string
+	// Shared says that nodes apply the buckets one by one.
+	Shared bool `json:",omitzero"`
+	Header []string
 	// Delimiter separates the cells; it was found by looking at the header.
 	Delimiter string
 	Format

@@ -418,20 +418,40 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		out.UndoStatus, out.UndoPercentComplete, out.UndoneAt = &status, &percent, wireTime(j.UndoneAt)
 	}
 	out.FoldedAt = wireTime(j.FoldedAt)
-	stage, percent := j.stage(read, len(runs))
+	applied := 0
+	if read != nil && read.Shared && !j.Final {
+		done, err := s.applied(ctx, rec.Incarnation, j.ID)
+		if err != nil {
+			return nil, err
+		}
+		applied = len(done)
+	}
+	stage, percent := j.stage(read, len(runs), applied)
 	if p, ok := s.progress.Load(j.ID); ok && p.(*progress).paused.Load() && !j.Final {
 		stage = "paused: the server's disk is nearly full"
 	}
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
 		rows := p.(*progress).rows.Load()
-		out.RowsRead, percent = &rows, int32(40*p.(*progress).bytes.Load()/j.File.Size)
+		out.RowsRead, percent = &rows, int32(int64(shares(p.(*progress).shared).read)*p.(*progress).bytes.Load()/j.File.Size)
 	}
 	out.Stage, out.PercentComplete = &stage, &percent
 	return out, nil
 }
 
+// share is how much of a job is done, in percent, when it has been read and when it has been resolved.
+type share struct{ read, resolved int }
+
+// shares guesses them: applying a customer takes a cluster as long as everything else takes fifty of them.
+func shares(shared bool) share {
+	if shared {
+		return share{1, 5}
+	}
+	return share{40, 80}
+}
+
 // stage names where a job is and guesses how much of it is done.
-func (j *Job) stage(read *readResult, runs int) (string, int32) {
+func (j *Job) stage(read *readResult, runs, applied int) (string, int32) {
+	of := shares(read != nil && read.Shared)
 	switch {
 	case j.Status == api.UploadJobStatusCreated && j.File == nil:
 		return "waiting for the file", 0
@@ -442,11 +462,11 @@ func (j *Job) stage(read *readResult, runs int) (string, int32) {
 	case j.Time == 0:
 		return "waiting for its turn", 0
 	case j.Applying || j.Status == api.UploadJobStatusStopped:
-		return "applying", 80
+		return "applying", int32(of.resolved + (99-of.resolved)*min(applied, runs)/max(1, runs))
 	case read == nil:
 		return "reading", 0
 	}
-	return "resolving", int32(40 + 40*runs/max(1, read.Buckets))
+	return "resolving", int32(of.read + (of.resolved-of.read)*runs/max(1, read.Buckets))
 }
 
 // expires is when the contributions of the job expire, in microseconds.

@@ -149,10 +149,10 @@ func (w *work) doPart(ctx context.Context, s stage, bucket int, do func(context.
 	return part, publish, nil
 }
 
-// applied returns the buckets whose parts of the third stage are done.
-func (w *work) applied(ctx context.Context) (map[string]bool, error) {
+// applied returns the rows that say which buckets have been applied.
+func (s *Service) applied(ctx context.Context, inc store.Incarnation, id string) (map[string]bool, error) {
 	done := map[string]bool{}
-	for row, err := range w.Store.Scan(ctx, w.task.Partition(), store.Prefix(appliedPrefix)) {
+	for row, err := range s.Store.Scan(ctx, job.Partition(inc, id), store.Prefix(appliedPrefix)) {
 		if err != nil {
 			return nil, err
 		}

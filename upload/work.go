@@ -33,6 +33,7 @@ func (e *invalid) Error() string { return e.reason }
 type progress struct {
 	rows, bytes atomic.Int64
 	paused      atomic.Bool // because the disk is full
+	shared      bool        // other nodes help
 	stop        func()
 }
 
@@ -111,7 +112,7 @@ func (s *Service) Run(ctx context.Context, t *job.Task) error {
 	}
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w.progress = &progress{stop: func() { cancel(errStopped) }}
+	w.progress = &progress{stop: func() { cancel(errStopped) }, shared: t.Shared()}
 	s.progress.Store(t.ID, w.progress)
 	defer s.progress.Delete(t.ID)
 

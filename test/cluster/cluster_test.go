@@ -287,6 +287,18 @@ func TestKillEachProcess(t *testing.T) {
 		}
 		t.Logf("%v were killed: equal after %s", killed, time.Since(began).Round(time.Second))
 	}
+	helped := 0
+	for _, node := range []*Process{a, b} {
+		log, err := os.ReadFile(node.LogFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		helped += bytes.Count(log, []byte("helped with an upload job"))
+	}
+	t.Logf("nodes helped each other %d times", helped)
+	if helped == 0 {
+		t.Error("no node helped the one that had the import")
+	}
 }
 
 // A node that is paused for longer than its lease finds, when it wakes up, that another one has taken the import over, and
