@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"unsafe"
@@ -219,6 +220,30 @@ func nameParts(values []byte) (parts uint8, ok bool) {
 	return parts, d.err == nil
 }
 
+// foldedNameParts is nameParts behind the stamp of a folded contribution. Values that have expired are among them.
+func foldedNameParts(d decoder) (parts uint8, ok bool) {
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		d.text()
+		d.text()
+	}
+	for len(d.s) > 0 && d.err == nil {
+		head := d.uvarint()
+		id := uint16(head >> 2)
+		if id == 0 || id > objecttype.LastName {
+			break
+		}
+		if head&flagBlank != 0 || head&flagStamp == 0 {
+			return 0, false
+		}
+		d.stamp()
+		d.time()
+		if d.text(); id >= objecttype.FirstName {
+			parts |= 1 << (id - objecttype.FirstName)
+		}
+	}
+	return parts, d.err == nil
+}
+
 // MayCombineNames says whether adding encoded values can give a profile a name that neither has alone.
 func MayCombineNames(have []Value, add []byte) bool {
 	added, ok := nameParts(add)
@@ -235,44 +260,78 @@ func MayCombineNames(have []Value, add []byte) bool {
 	return false
 }
 
-// Glance answers the two questions of matching an import from a profile's only contribution, without decoding it: whether the
-// profile has a predefined key of one attribute, and whether adding encoded values can give it a name that neither has alone.
-// known is false when only the fold can tell. Most profiles have one contribution, and matching them is half of an import of
-// known customers.
-func Glance(contribution []byte, now int64, name string, indexValue, add []byte) (has, combine, known bool) {
-	if len(contribution) < fixedHeader || contribution[0] != contributionV1 || Kind(contribution[1]) != Import ||
-		name != objecttype.KeyAccount && name != objecttype.KeyEmail && name != objecttype.KeyPhone {
+// Glance answers the two questions of matching an import from a profile's contributions, given in the order of their keys,
+// without decoding them: whether the profile has a predefined key of one attribute, and whether adding encoded values can give it a
+// name that neither has alone. known is false when only the fold can tell. Most profiles have contributions of imports only, each
+// of another job, and matching them is half of an import of known customers.
+func Glance(contributions [][]byte, now int64, name string, indexValue, add []byte) (has, combine, known bool) {
+	if name != objecttype.KeyAccount && name != objecttype.KeyEmail && name != objecttype.KeyPhone {
 		return false, false, false
 	}
-	if expires, _ := expiry(contribution); expires <= now {
-		return false, false, true
-	}
-	d := decoder{s: unsafeText(contribution[10:])}
-	d.stamp()
-	if d.uvarint() != 0 || d.err != nil { // extras
+	added, ok := nameParts(add)
+	if !ok {
 		return false, false, false
 	}
-	values := contribution[len(contribution)-len(d.s):]
-	var buf [128]byte
-	for len(d.s) > 0 && d.err == nil && !has {
-		head := d.uvarint()
-		if head&(flagStamp|flagBlank) != 0 {
+	var there uint8
+	var decided [8]uint16 // attributes that a later contribution has
+	n := 0
+	later := int64(math.MaxInt64)
+	for i := len(contributions) - 1; i >= 0; i-- {
+		c := contributions[i]
+		if len(c) < fixedHeader || Kind(c[1]) != Import {
 			return false, false, false
 		}
-		id := uint16(head >> 2)
-		if id == 0 {
-			break // custom attributes come last, and are no predefined keys
+		if expires, _ := expiry(c); expires <= now {
+			continue
 		}
-		text := d.text()
-		if key, ct := objecttype.PredefinedKey(objecttype.Attr{ID: id}); key == name {
+		d := decoder{s: unsafeText(c[10:])}
+		stamp := d.stamp()
+		if stamp.Time >= later { // two of one job: its rows decide
+			return false, false, false
+		}
+		later = stamp.Time
+		if c[0] == contributionV2 && i == 0 && has { // folded ones are the oldest: only a name part of them may still count
+			parts, ok := foldedNameParts(d)
+			if !ok {
+				return false, false, false
+			}
+			there |= parts
+			continue
+		}
+		if c[0] != contributionV1 || d.uvarint() != 0 || d.err != nil { // with extras
+			return false, false, false
+		}
+		parts, ok := nameParts(c[len(c)-len(d.s):])
+		if !ok {
+			return false, false, false
+		}
+		there |= parts
+		for len(d.s) > 0 && d.err == nil && !has {
+			head := d.uvarint()
+			if head&(flagStamp|flagBlank) != 0 {
+				return false, false, false
+			}
+			id := uint16(head >> 2)
+			if id == 0 {
+				break // custom attributes come last, and are no predefined keys
+			}
+			text := d.text()
+			key, ct := objecttype.PredefinedKey(objecttype.Attr{ID: id})
+			if key != name || text == "" || slices.Contains(decided[:n], id) {
+				continue
+			}
+			if n == len(decided) {
+				return false, false, false
+			}
+			decided[n] = id
+			n++
+			var buf [128]byte
 			norm := objecttype.AppendNormalized(buf[:0], ct, []byte(text))
 			has = len(norm) > 0 && bytes.Equal(objecttype.IndexBytes(norm), indexValue)
 		}
-	}
-	there, ok := nameParts(values)
-	added, ok2 := nameParts(add)
-	if d.err != nil || !ok || !ok2 {
-		return false, false, false
+		if d.err != nil {
+			return false, false, false
+		}
 	}
 	return has, has && added != 0 && there&^added != 0, true
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"kith/objecttype"
@@ -224,42 +225,107 @@ func TestMayCombine(t *testing.T) {
 	}
 }
 
-// Whenever a glance knows an answer, it is that of the fold.
+// Whenever a glance knows an answer, it is that of the fold; that names combine it may say without need.
 func FuzzGlanceAgainstTheFold(f *testing.F) {
 	f.Add("Ann", "", "Lee", "+1 206 555 0100", "a@X.com", "2065550100", "Anna", "", int64(5))
 	f.Fuzz(func(t *testing.T, first, middle, last, phone, mail, key, newFirst, newLast string, expires int64) {
-		const now = 3
-		values := func(attrs map[uint16]string) (vs []Value) {
-			for id := uint16(1); id < 40; id++ {
-				if attrs[id] != "" {
-					vs = append(vs, Value{Attr: objecttype.Attr{ID: id}, Text: attrs[id], Stamp: Stamp{Time: 1, Row: 1}})
+		c := &Contribution{Kind: Import, Expires: expires & 7, Stamp: Stamp{Time: 1, Row: 1}, Values: stamped(1, map[uint16]string{
+			objecttype.FirstName: first, objecttype.MiddleName: middle, objecttype.LastName: last, objecttype.MobilePhoneNumber: phone, objecttype.EmailAddress: mail})}
+		checkGlance(t, []*Contribution{c}, key, map[uint16]string{objecttype.FirstName: newFirst, objecttype.LastName: newLast})
+	})
+}
+
+// The same for profiles with several contributions: of different jobs and of one, expired ones, edits, and folded ones.
+func TestGlanceAtSeveral(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	some := func(of ...string) string { return of[rng.IntN(len(of))] }
+	known := 0
+	const rounds = 100_000
+	for range rounds {
+		var all []*Contribution
+		at := int64(1)
+		for range 1 + rng.IntN(5) {
+			at += int64(min(1, rng.IntN(12))) // rarely two of one job
+			c := &Contribution{Kind: Import, Expires: int64(4 + rng.IntN(40)/39*-2), Stamp: Stamp{Time: at, Row: int64(1 + rng.IntN(3))}}
+			c.Values = stamped(at, map[uint16]string{objecttype.FirstName: some("", "Ann", "Anna"), objecttype.MiddleName: some("", "", "Q"), objecttype.LastName: some("", "Lee"),
+				objecttype.MobilePhoneNumber: some("", "206 555 0100", "206 555 0101"), objecttype.PhoneNumber: some("", "206 555 0100"), objecttype.EmailAddress: some("", "a@x.com", "b@x.com")})
+			for i := range c.Values {
+				c.Values[i].Stamp.Row = c.Stamp.Row
+				if rng.IntN(60) == 0 {
+					c.Values[i].Stamp.Row = 9
 				}
 			}
-			return vs
+			switch {
+			case rng.IntN(40) == 0:
+				c.Kind = Manual
+			case len(all) == 0 && rng.IntN(3) == 0: // folded
+				for i := range c.Values {
+					c.Values[i].Expires = int64(2 + rng.IntN(4))
+				}
+			}
+			all = append(all, c)
 		}
-		c := &Contribution{Kind: Import, Expires: expires & 7, Stamp: Stamp{Time: 1, Row: 1}, Values: values(map[uint16]string{
-			objecttype.FirstName: first, objecttype.MiddleName: middle, objecttype.LastName: last, objecttype.MobilePhoneNumber: phone, objecttype.EmailAddress: mail})}
-		added := values(map[uint16]string{objecttype.FirstName: newFirst, objecttype.LastName: newLast})
-		var add []byte
-		for _, v := range added {
-			add = AppendValue(add, v, Stamp{Time: 1, Row: 1})
+		name := map[uint16]string{objecttype.FirstName: some("", "Ann"), objecttype.LastName: some("", "Lee")}
+		if checkGlance(t, all, some("a@x.com", "b@x.com", "2065550100", "2065550101"), name) {
+			known++
 		}
-		for _, name := range []string{objecttype.KeyPhone, objecttype.KeyEmail, objecttype.KeyAccount, objecttype.KeyFullName} {
-			has, combine, known := Glance(c.Append(nil), now, name, []byte(key), add)
-			if !known {
-				continue
-			}
-			var r Reader
-			if err := r.Add(store.Row{Key: ContributionKey("i"), Value: c.Append(nil)}, now); err != nil {
-				t.Fatal(err)
-			}
-			p := r.Profile(ID{})
-			if want := p != nil && p.Has(name, key, nil); has != want {
-				t.Fatalf("%s %q: %t, the fold has %t", name, key, has, want)
-			}
-			if has && combine != MayCombine(p.Values, added, nil) {
-				t.Fatalf("combine %t", combine)
-			}
+		if t.Failed() {
+			return
 		}
-	})
+	}
+	if known < rounds/3 {
+		t.Errorf("only %d of %d profiles were known", known, rounds)
+	}
+}
+
+// stamped returns values of one job's first row.
+func stamped(at int64, attrs map[uint16]string) (vs []Value) {
+	for id := uint16(1); id < 40; id++ {
+		if attrs[id] != "" {
+			vs = append(vs, Value{Attr: objecttype.Attr{ID: id}, Text: attrs[id], Stamp: Stamp{Time: at, Row: 1}})
+		}
+	}
+	return vs
+}
+
+// checkGlance compares a glance with the fold, and says whether it knew the answer for all keys that it can know.
+func checkGlance(t *testing.T, all []*Contribution, key string, brings map[uint16]string) bool {
+	t.Helper()
+	const now = 3
+	added := stamped(1, brings)
+	var add []byte
+	for _, v := range added {
+		add = AppendValue(add, v, Stamp{Time: 1, Row: 1})
+	}
+	var r Reader
+	var rows [][]byte
+	for i, c := range all {
+		source := string(AppendImportSource(nil, c.Stamp.Time, c.Stamp.Row)) + strings.Repeat("x", i)
+		if c.folded() {
+			source = string(appendFoldedSource(nil, c.Stamp.Time, 0))
+		}
+		rows = append(rows, c.Append(nil))
+		if err := r.Add(store.Row{Key: ContributionKey(source), Value: rows[i]}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := r.Profile(ID{})
+	knew := true
+	for _, name := range []string{objecttype.KeyPhone, objecttype.KeyEmail, objecttype.KeyAccount, objecttype.KeyFullName} {
+		has, combine, known := Glance(rows, now, name, []byte(key), add)
+		if !known {
+			knew = knew && name == objecttype.KeyFullName
+			continue
+		}
+		if want := p != nil && p.Has(name, key, nil); has != want {
+			t.Fatalf("%s %q: %t, the fold has %t", name, key, has, want)
+		}
+		if has && !combine && MayCombine(p.Values, added, nil) {
+			t.Fatalf("names combine, and a glance did not see it")
+		}
+		if has && combine && len(all) == 1 && !MayCombine(p.Values, added, nil) {
+			t.Fatal("names do not combine, and a glance says so")
+		}
+	}
+	return knew
 }

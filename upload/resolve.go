@@ -102,6 +102,7 @@ type bucketWork struct {
 	sorter  sorter
 	keys    keyList
 	values  []profile.Value
+	rows    [][]byte // of a profile that is glanced at
 	columns []column // by family
 	spare   []byte
 	out     []byte
@@ -350,20 +351,22 @@ func (b *bucketWork) match(ctx context.Context) error {
 		}
 	}
 	var r profile.Reader
-	var first store.Row // of the open profile, as long as it has no other
+	var held []store.Row // of the open profile, as long as they may be few
 	open, rows := -1, 0
 	settle := func() error {
 		if open < 0 {
 			return nil
 		}
 		c := all[open]
-		if rows == 1 {
-			done, err := b.glance(first, c)
+		if rows < profile.DeepAt {
+			done, err := b.glance(held[:rows], c)
 			if done || err != nil {
 				return err
 			}
-			if err := r.Add(first, b.job.Time); err != nil {
-				return err
+			for _, row := range held[:rows] {
+				if err := r.Add(row, b.job.Time); err != nil {
+					return err
+				}
 			}
 		}
 		return b.verify(&r, c.id(), c.group)
@@ -379,13 +382,19 @@ func (b *bucketWork) match(ctx context.Context) error {
 			r.Reset()
 			open, rows = hit.Index, 0
 		}
-		switch rows++; rows {
-		case 1:
-			first.Key, first.Value = append(first.Key[:0], hit.Row.Key...), append(first.Value[:0], hit.Row.Value...)
+		if rows++; rows < profile.DeepAt {
+			if rows > len(held) {
+				held = append(held, store.Row{})
+			}
+			h := &held[rows-1]
+			h.Key, h.Value = append(h.Key[:0], hit.Row.Key...), append(h.Value[:0], hit.Row.Value...)
 			continue
-		case 2:
-			if err := r.Add(first, b.job.Time); err != nil {
-				return err
+		}
+		if rows == profile.DeepAt {
+			for _, row := range held {
+				if err := r.Add(row, b.job.Time); err != nil {
+					return err
+				}
 			}
 		}
 		if err := r.Add(hit.Row, b.job.Time); err != nil {
@@ -405,17 +414,24 @@ func (b *bucketWork) match(ctx context.Context) error {
 	return nil
 }
 
-// glance settles a candidate by its only row, if that is enough.
-func (b *bucketWork) glance(row store.Row, c candidate) (done bool, err error) {
-	if b.dry != nil || b.combine.own || !profile.IsContribution(row.Key) {
+// glance settles a candidate by its rows as they are, if that is enough.
+func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error) {
+	if b.dry != nil || b.combine.own {
 		return false, nil
 	}
 	g := &b.groups[c.group]
 	if g.matches > 1 {
 		return true, nil
 	}
+	b.rows = b.rows[:0]
+	for _, row := range rows {
+		if !profile.IsContribution(row.Key) {
+			return false, nil
+		}
+		b.rows = append(b.rows, row.Value)
+	}
 	f := b.frame(g)
-	has, combine, known := profile.Glance(row.Value, b.job.Time, b.m.index, f.key, f.body)
+	has, combine, known := profile.Glance(b.rows, b.job.Time, b.m.index, f.key, f.body)
 	if !known || combine {
 		return false, nil
 	}
