@@ -24,14 +24,18 @@ func TestStageOnlyAdvances(t *testing.T) {
 		}{
 			{func() (string, int32) { return (&Job{Status: api.UploadJobStatusCreated}).stage(nil, 0, 0) }, "waiting for the file"},
 			{func() (string, int32) { return (&Job{Status: api.UploadJobStatusCreated, File: file}).stage(nil, 0, 0) }, "waiting for the start"},
-			{func() (string, int32) { return (&Job{Status: api.UploadJobStatusInProgress, File: file}).stage(nil, 0, 0) }, "waiting for its turn"},
+			{func() (string, int32) {
+				return (&Job{Status: api.UploadJobStatusInProgress, File: file}).stage(nil, 0, 0)
+			}, "waiting for its turn"},
 			{func() (string, int32) { return started.stage(nil, 0, 0) }, "reading"},
 			{func() (string, int32) { return started.stage(read, 0, 0) }, "resolving"},
 			{func() (string, int32) { return started.stage(read, 3, 0) }, "resolving"},
 			{applying(0), "applying"},
 			{applying(2), "applying"},
 			{applying(4), "applying"},
-			{func() (string, int32) { return (&Job{Status: api.UploadJobStatusSucceeded, File: file, Time: 1, Final: true}).stage(read, 4, 0) }, "finished"},
+			{func() (string, int32) {
+				return (&Job{Status: api.UploadJobStatusSucceeded, File: file, Time: 1, Final: true}).stage(read, 4, 0)
+			}, "finished"},
 		} {
 			got, percent := c.at()
 			if got != c.want || percent < last || (percent == 100) != (c.want == "finished") {
