@@ -212,7 +212,7 @@ func (r *Runner) look(ctx context.Context) error {
 	}
 	var failed error // one domain's trouble must not keep the others waiting
 	for _, d := range domains {
-		busy, mayRun, mayHelp := r.load(d.Incarnation)
+		busy, mayRun, mayHelp := r.capacity(d.Incarnation)
 		if busy || !mayRun && !mayHelp {
 			continue
 		}
@@ -226,9 +226,9 @@ func (r *Runner) look(ctx context.Context) error {
 	return failed
 }
 
-// load says whether something runs in a domain here, and whether this node may run or help with one more piece of work. What it
+// capacity says whether something runs in a domain here, and whether this node may run or help with one more piece of work. What it
 // helps with keeps no work of its own waiting.
-func (r *Runner) load(inc store.Incarnation) (busy, mayRun, mayHelp bool) {
+func (r *Runner) capacity(inc store.Incarnation) (busy, mayRun, mayHelp bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	helping := 0

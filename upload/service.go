@@ -432,26 +432,26 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
 		rows := p.(*progress).rows.Load()
-		out.RowsRead, percent = &rows, int32(int64(shares(p.(*progress).shared).read)*p.(*progress).bytes.Load()/j.File.Size)
+		out.RowsRead, percent = &rows, int32(int64(guessWeights(p.(*progress).shared).read)*p.(*progress).bytes.Load()/j.File.Size)
 	}
 	out.Stage, out.PercentComplete = &stage, &percent
 	return out, nil
 }
 
-// share is how much of a job is done, in percent, when it has been read and when it has been resolved.
-type share struct{ read, resolved int }
+// weights are how much of a job is done, in percent, when it has been read and when it has been resolved.
+type weights struct{ read, resolved int }
 
-// shares guesses them: applying a customer takes a cluster as long as everything else takes fifty of them.
-func shares(shared bool) share {
+// guessWeights returns them: on a cluster, where nodes share the work, nearly all of it is applying.
+func guessWeights(shared bool) weights {
 	if shared {
-		return share{1, 5}
+		return weights{1, 5}
 	}
-	return share{40, 80}
+	return weights{40, 80}
 }
 
 // stage names where a job is and guesses how much of it is done.
 func (j *Job) stage(read *readResult, runs, applied int) (string, int32) {
-	of := shares(read != nil && read.Shared)
+	of := guessWeights(read != nil && read.Shared)
 	switch {
 	case j.Status == api.UploadJobStatusCreated && j.File == nil:
 		return "waiting for the file", 0

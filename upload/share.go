@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -45,9 +45,7 @@ type publisher func(ctx context.Context, part *job.Part) error
 // when none is left to claim.
 func (w *work) share(ctx context.Context, s stage, buckets []int) error {
 	if w.task.Helping() && len(buckets) > 1 { // nodes that begin at different places meet late
-		h := fnv.New32a()
-		_, _ = h.Write([]byte(w.attempt))
-		at := int(h.Sum32()) % len(buckets)
+		at := rand.IntN(len(buckets))
 		buckets = slices.Concat(buckets[at:], buckets[:at])
 	}
 	for len(buckets) > 0 {

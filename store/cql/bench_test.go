@@ -6,24 +6,11 @@ import (
 	"time"
 
 	"kith/store"
-	"kith/store/cql"
 )
 
 // BenchmarkPopularValue reads the first page of a value that many profiles have, before and after it was split into shards.
 func BenchmarkPopularValue(b *testing.B) {
-	hosts(b)
-	o, err := shared()
-	if err == nil {
-		err = cql.Clear(b.Context(), o)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := cql.Open(b.Context(), o)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = s.Close() })
+	s := open(b, fresh(b))
 	p := store.Partition{Table: store.Index, Incarnation: 7, Key: "value"}
 	have := 0
 	for _, holders := range []int{1_000, 90_000, 300_000} {

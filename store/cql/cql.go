@@ -259,7 +259,7 @@ func (s *Store) get(ctx context.Context, pl place, key []byte) (store.Row, error
 	var ver, at *int64
 	err := s.repeat(ctx, func() error {
 		value, ver, at = nil, nil, nil
-		return s.session.Query(pl.statements.get, pl.with(nil, full(key))...).ScanContext(ctx, &value, &ver, &at)
+		return s.session.Query(pl.get, pl.with(nil, full(key))...).ScanContext(ctx, &value, &ver, &at)
 	})
 	if err == nil {
 		if r, ok := row(append([]byte{}, key...), value, ver, at); ok {

@@ -40,7 +40,7 @@ func keyspace(name string) (cql.Options, error) {
 }
 
 // fresh returns a keyspace that is empty.
-func fresh(t *testing.T) cql.Options {
+func fresh(t testing.TB) cql.Options {
 	hosts(t)
 	o, err := shared()
 	if err == nil {
@@ -52,7 +52,7 @@ func fresh(t *testing.T) cql.Options {
 	return o
 }
 
-func open(t *testing.T, o cql.Options) *cql.Store {
+func open(t testing.TB, o cql.Options) *cql.Store {
 	s, err := cql.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -196,68 +196,35 @@ func (s *Store) sweepStep(ctx context.Context, r store.SweepRange, b bounds, low
 		if !yield(store.SweepRow{Partition: p, Row: rw, Cursor: func() string { return rowPosition(token, p, rw.Key) }}, nil) {
 			return false
 		}
-		done = &position{token: token, part: bytes.Clone(open.encoded), key: rw.Key}
+		done = &position{token: token, part: open.encoded, key: rw.Key}
 		return true
 	}
-	// upTo gives out the rows in shards of the open partition that come before one of its own; nil: all. Of two with the same
-	// key it gives out the later one.
-	upTo := func(own *store.Row) (ok bool, err error) {
-		for len(open.shards) > 0 {
-			row, err := first(open.shards)
-			if err != nil || row == nil || own != nil && bytes.Compare(row.Key, own.Key) > 0 {
-				return true, err
-			}
-			if own != nil && bytes.Equal(row.Key, own.Key) {
-				if row.Time > own.Time {
-					*own = *row
-				}
-				pop(open.shards, row.Key)
-				return true, nil
-			}
-			out := *row
-			pop(open.shards, out.Key)
-			if !emit(out) {
-				return false, nil
-			}
-		}
-		return true, nil
-	}
-	stop := func(ok bool, err error) (*position, bool, error) {
-		if closed := it.Close(); err == nil && ok {
-			err = closed
-		}
-		return done, !ok, err
+	stop := func(err error) (*position, bool, error) {
+		_ = it.Close()
+		return done, err == nil, err
 	}
 	for it.Scan(columns...) {
 		p := store.Partition{Table: r.Table, Incarnation: store.Incarnation(inc), Key: string(part)}
 		if p != open.Partition || open.encoded == nil {
-			if ok, err := upTo(nil); !ok || err != nil {
-				return stop(ok, err)
-			}
 			open = sweptPartition{Partition: p, token: token, encoded: appendPrimaryKey(nil, p)}
-			if shards != nil {
-				if open.shards, err = s.shardStreams(ctx, p, *shards, b.startIn(open), nil); err != nil {
-					return stop(true, err)
+			if shards != nil { // it is read with its shards, as by everybody; what the sweep brings of it is done then
+				for rw, err := range s.Scan(ctx, p, store.Range{Start: b.startIn(open)}) {
+					if err != nil {
+						return stop(err)
+					}
+					if !emit(rw) {
+						return stop(nil)
+					}
 				}
 			}
 		}
 		rw, ok := row(full(key), value, ver, at)
 		part, key, value, ver, at, shards = nil, nil, nil, nil, nil, nil
-		if !ok {
-			continue
-		}
-		if ok, err := upTo(&rw); !ok || err != nil {
-			return stop(ok, err)
-		}
-		if !emit(rw) {
-			return stop(false, nil)
+		if ok && !emit(rw) {
+			return stop(nil)
 		}
 	}
-	if err := it.Close(); err != nil {
-		return done, false, err
-	}
-	ok, err := upTo(nil)
-	return done, !ok, err
+	return done, false, it.Close()
 }
 
 // sweptPartition is the partition that a sweep is in.
@@ -265,7 +232,6 @@ type sweptPartition struct {
 	store.Partition
 	token   int64
 	encoded []byte
-	shards  []*stream // what is left of them
 }
 
 // startIn returns the key behind which a sweep goes on in a partition.

@@ -118,8 +118,8 @@ func (o Options) wideAt() int {
 	return o.WideAt
 }
 
-// wides walks over the wide partitions of table key_index beside a run, in the run's order.
-type wides struct {
+// wideList walks over the wide partitions of table key_index beside a run, in the run's order.
+type wideList struct {
 	s    *Store
 	inc  store.Incarnation
 	next []wideEntry
@@ -132,7 +132,7 @@ type wideEntry struct {
 }
 
 // find returns how many shards a partition has by the list. The partitions it is asked for must ascend.
-func (w *wides) find(ctx context.Context, p store.Partition) (int, error) {
+func (w *wideList) find(ctx context.Context, p store.Partition) (int, error) {
 	if w.inc != p.Incarnation {
 		w.inc, w.next, w.all = p.Incarnation, nil, false
 	}
@@ -359,7 +359,7 @@ func (s *Store) purgeShards(ctx context.Context, inc store.Incarnation) error {
 // purge removes a partition, or a shard, of a dead incarnation.
 func (s *Store) purge(ctx context.Context, pl place) error {
 	err := s.repeat(ctx, func() error {
-		return s.session.Query(pl.statements.purge, pl.with([]any{int64(forEver)})...).ExecContext(ctx)
+		return s.session.Query(pl.purge, pl.with([]any{int64(forEver)})...).ExecContext(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("drop an incarnation: %w", err)

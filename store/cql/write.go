@@ -81,7 +81,7 @@ func (s *Store) writeRun(ctx context.Context, run store.Run) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	batches := make(chan batch, writers)
-	to, wide := &spread{s: s, wider: map[store.Partition]int{}}, &wides{s: s}
+	to, wide := &spread{s: s, wider: map[store.Partition]int{}}, &wideList{s: s}
 	var wg sync.WaitGroup
 	start := func() {
 		wg.Go(func() {
