@@ -92,7 +92,7 @@ func Start(c Config) (*Node, error) {
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now}
 	n.Uploads = &upload.Service{
-		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Sealer: sealer, Now: c.Now, Log: c.Log,
+		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,
 		Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Domains.Stats = n.Profiles.Stats

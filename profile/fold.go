@@ -16,6 +16,8 @@ import (
 type Profile struct {
 	ID     ID
 	Values []Value // the winners, in the order of objecttype.Attr.Less, no blanks
+	// Branches are the values that the profiles of its merges had then, its own too: what was a key of one of them is a key of it.
+	Branches [][]Value
 	// Private are keys without an attribute, in the private namespace of upload jobs.
 	Private []IndexKey
 	// Expires is when the last visible contribution expires, in microseconds.
@@ -42,14 +44,7 @@ type entry struct {
 // number and source, and applies the rules one after another: they are no total order, so the newest does not always win.
 func fold(id ID, parts []sourced) *Profile {
 	p := &Profile{ID: id}
-	for _, part := range parts {
-		p.Expires = max(p.Expires, part.Expires)
-		for _, k := range part.Extra {
-			if strings.HasPrefix(k.Name, PrivatePrefix) {
-				p.Private = append(p.Private, k)
-			}
-		}
-	}
+	p.gather(parts)
 	if len(parts) == 1 && !slices.ContainsFunc(parts[0].Values, func(v Value) bool { return v.Blank || v.Expires != 0 }) {
 		p.Values = parts[0].Values
 		return p
@@ -85,11 +80,26 @@ func fold(id ID, parts []sourced) *Profile {
 	}
 }
 
+// gather takes over what a profile has of its parts besides their values.
+func (p *Profile) gather(parts []sourced) {
+	for _, part := range parts {
+		p.Expires = max(p.Expires, part.Expires)
+		for _, k := range part.Extra {
+			if strings.HasPrefix(k.Name, PrivatePrefix) {
+				p.Private = append(p.Private, k)
+			}
+		}
+	}
+}
+
+// inTime is the order of the fold.
+func inTime(a, b entry) int {
+	return cmp.Or(cmp.Compare(a.Stamp.Time, b.Stamp.Time), cmp.Compare(a.Stamp.Row, b.Stamp.Row), strings.Compare(a.source, b.source))
+}
+
 // contest folds the values of one attribute.
 func contest(rivals []entry) Value {
-	slices.SortStableFunc(rivals, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.Stamp.Time, b.Stamp.Time), cmp.Compare(a.Stamp.Row, b.Stamp.Row), strings.Compare(a.source, b.source))
-	})
+	slices.SortStableFunc(rivals, inTime)
 	winner := rivals[0]
 	for _, r := range rivals[1:] {
 		if replaces(r, winner) {
@@ -368,6 +378,29 @@ func OwnKey(values []Value, k domain.Key) string {
 	return strings.Join(tuple, objecttype.TupleSep)
 }
 
+// Keys calls emit for every key the profile has but the private ones, perhaps more than once.
+func (p *Profile) Keys(own []domain.Key, emit func(name, value string)) {
+	Keys(p.Values, own, emit)
+	for _, values := range p.Branches {
+		Keys(values, own, emit)
+	}
+}
+
+// OwnKeys returns the keys of the domain that the profile has, perhaps one more than once.
+func (p *Profile) OwnKeys(own []domain.Key) (keys []IndexKey) {
+	for _, k := range own {
+		if n := OwnKey(p.Values, k); n != "" {
+			keys = append(keys, IndexKey{k.Name, n})
+		}
+		for _, values := range p.Branches {
+			if n := OwnKey(values, k); n != "" {
+				keys = append(keys, IndexKey{k.Name, n})
+			}
+		}
+	}
+	return keys
+}
+
 // Has says whether the profile has a key, given by its index value: invariant 3.
 func (p *Profile) Has(name, indexValue string, own []domain.Key) bool {
 	if name == objecttype.KeyProfileID {
@@ -378,14 +411,20 @@ func (p *Profile) Has(name, indexValue string, own []domain.Key) bool {
 			return true
 		}
 	}
+	return yields(p.Values, name, indexValue, own) ||
+		slices.ContainsFunc(p.Branches, func(values []Value) bool { return yields(values, name, indexValue, own) })
+}
+
+// yields says whether values yield a key, given by its index value.
+func yields(values []Value, name, indexValue string, own []domain.Key) bool {
 	if name == objecttype.KeyFullName {
 		found := false
-		fullNames(p.Values, func(full string) { found = found || objecttype.IndexValue(full) == indexValue })
+		fullNames(values, func(full string) { found = found || objecttype.IndexValue(full) == indexValue })
 		return found
 	}
 	var buf [128]byte
-	for i := range p.Values {
-		v := &p.Values[i]
+	for i := range values {
+		v := &values[i]
 		if n, ct := objecttype.PredefinedKey(v.Attr); n == name {
 			norm := objecttype.AppendNormalized(buf[:0], ct, []byte(v.Text))
 			if string(norm) == indexValue || len(norm) > len(indexValue) && objecttype.IndexValue(string(norm)) == indexValue {
@@ -397,7 +436,7 @@ func (p *Profile) Has(name, indexValue string, own []domain.Key) bool {
 		if k.Name != name {
 			continue
 		}
-		if n := OwnKey(p.Values, k); n != "" && objecttype.IndexValue(n) == indexValue {
+		if n := OwnKey(values, k); n != "" && objecttype.IndexValue(n) == indexValue {
 			return true
 		}
 	}

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -74,30 +73,34 @@ type folding struct {
 // oldPart is a contribution as it is stored.
 type oldPart struct {
 	sourced
-	write bool // a Write row
+	write bool  // a Write row
+	time  int64 // of the row
 }
 
 func (f *folding) run(ctx context.Context) error {
 	var parts []oldPart
-	var dead bool
+	rest := NewReader(ctx, f.Store, f.rec.Incarnation) // for what is no contribution
 	add := func(row store.Row) error {
 		if !IsContribution(row.Key) {
-			dead = dead || bytes.Equal(row.Key, tombstoneKey)
+			return rest.Add(row, f.now)
+		}
+		source := sourceOf(row.Key)
+		if !rest.ties.knows(source) {
 			return nil
 		}
 		c, err := DecodeContribution(row.Value)
 		if err != nil {
 			return err
 		}
-		parts = append(parts, oldPart{sourced{sourceOf(row.Key), c}, row.Version == 0})
+		parts = append(parts, oldPart{sourced{source, c}, row.Version == 0, row.Time})
 		return nil
 	}
 	settle := func(id ID) error {
-		defer func() { parts, dead = parts[:0], false }()
-		if dead {
+		defer func() { parts = parts[:0]; rest.Reset() }()
+		if rest.dead {
 			return nil
 		}
-		if err := f.fold(ctx, id, parts); err != nil {
+		if err := f.fold(ctx, id, parts, rest.ties); err != nil {
 			return fmt.Errorf("profile %s: %w", id, err)
 		}
 		if len(f.index)+len(f.profiles) >= foldChunk {
@@ -111,12 +114,40 @@ func (f *folding) run(ctx context.Context) error {
 	return f.flush(ctx)
 }
 
-// fold folds what may be of one profile.
-func (f *folding) fold(ctx context.Context, id ID, parts []oldPart) error {
-	parts = slices.DeleteFunc(parts, func(p oldPart) bool { return p.Expires <= f.now }) // the sweep's
-	if len(parts) < 2 {
+// fold folds what may be of one profile: what is its own, and what each profile had that has come into it.
+func (f *folding) fold(ctx context.Context, id ID, all []oldPart, t *ties) (err error) {
+	all = slices.DeleteFunc(all, func(p oldPart) bool { return p.Expires <= f.now }) // the sweep's
+	if len(all) < 2 {
 		return nil
 	}
+	var whole *Profile
+	fold := func() *Profile {
+		if whole == nil {
+			var parts []sourced
+			for _, p := range all {
+				parts = append(parts, p.sourced)
+			}
+			whole = foldAll(id, parts, t)
+		}
+		return whole
+	}
+	n := 0
+	t.eachBranch(func(path string, of []merged) {
+		var parts []oldPart
+		for _, p := range all {
+			if at, _ := splitSource(p.source); at == path {
+				parts = append(parts, p)
+			}
+		}
+		if err == nil && len(parts) > 1 {
+			err = f.foldPath(ctx, id, path, parts, of, fold, &n)
+		}
+	})
+	return err
+}
+
+// foldPath folds what came into a profile by one path; n counts the contributions that take the places of others.
+func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []oldPart, of []merged, whole func() *Profile, n *int) error {
 	slices.SortFunc(parts, func(a, b oldPart) int {
 		return cmp.Or(cmp.Compare(a.Stamp.Time, b.Stamp.Time), cmp.Compare(a.Stamp.Row, b.Stamp.Row), cmp.Compare(a.source, b.source))
 	})
@@ -126,24 +157,19 @@ func (f *folding) fold(ctx context.Context, id ID, parts []oldPart) error {
 			imports++
 		}
 	}
-	var whole *Profile
 	var group []oldPart
-	n := 0
 	end := func() {
 		if len(group) > 1 {
-			if whole == nil {
-				var all []sourced
-				for _, p := range parts {
-					all = append(all, p.sourced)
-				}
-				whole = fold(id, all)
-			}
-			f.replace(id, whole, group, n)
-			n++
+			f.replace(id, whole(), group, string(appendFoldedSource([]byte(path), f.at, *n)))
+			*n++
 		}
 		group = nil
 	}
 	for _, p := range parts {
+		for len(of) > 0 && of[0].Merge.at() < p.Stamp.Time { // what a merge had before it
+			of = of[1:]
+			end()
+		}
 		if p.Kind != Import {
 			end()
 			continue
@@ -165,6 +191,7 @@ func (f *folding) fold(ctx context.Context, id ID, parts []oldPart) error {
 
 // close says whether a contribution may be folded.
 func (f *folding) close(ctx context.Context, source string) (bool, error) {
+	_, source = splitSource(source)
 	if isFolded(source) {
 		return true, nil
 	}
@@ -184,16 +211,10 @@ func (f *folding) close(ctx context.Context, source string) (bool, error) {
 }
 
 // replace notes the rows that put one contribution into the place of a group.
-func (f *folding) replace(id ID, whole *Profile, group []oldPart, n int) {
+func (f *folding) replace(id ID, whole *Profile, group []oldPart, source string) {
 	newest := group[len(group)-1]
 	c := &Contribution{Kind: Import, Stamp: newest.Stamp}
-	source := string(appendFoldedSource(nil, f.at, n))
-	var own []IndexKey // of the domain's keys, which the parts were indexed by together
-	for _, k := range f.rec.Keys {
-		if v := OwnKey(whole.Values, k); v != "" {
-			own = append(own, IndexKey{k.Name, v})
-		}
-	}
+	own := whole.OwnKeys(f.rec.Keys) // which the parts were indexed by together
 	row := func(k IndexKey, source string, gone bool) {
 		f.index = append(f.index, store.RunRow{Incarnation: f.rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)),
 			Mutation: store.Mutation{Key: IndexRowKey(nil, id, source), Delete: gone, Time: f.at}})

@@ -63,6 +63,11 @@ func IsContribution(key []byte) bool {
 	return len(key) > 0 && key[0] == contributionPrefix[0]
 }
 
+// IsOwn says whether a row of a profile's partition is a contribution that no merge has brought.
+func IsOwn(key []byte) bool {
+	return len(key) > 1 && key[0] == contributionPrefix[0] && key[1] != pathByte
+}
+
 // sourceOf returns the source of a contribution's row.
 func sourceOf(key []byte) string { return string(key[len(contributionPrefix):]) }
 

@@ -3,9 +3,11 @@ package profile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"kith/domain"
 	"kith/job"
@@ -46,31 +48,108 @@ func (s Sweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { retur
 // sweep clears the partitions in which it meets something that is gone. A tombstone stays: its id is dead for good.
 func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 	now := s.Now().UnixMicro()
-	expired := func(expires int64) bool { return expires <= now }
-	var some, dead bool // of the profile being read: something expired, contributions below a tombstone
+	var some, dead, tied bool // of the profile being read: something expired, contributions below a tombstone, signs of merges
 	var contributions int
 	settle := func(id ID) error {
-		defer func() { some, dead, contributions = false, false, 0 }()
+		defer func() { some, dead, tied, contributions = false, false, false, 0 }()
+		var err error
 		switch {
-		case dead && contributions > 0:
-			return s.clear(ctx, rec, id, func(int64) bool { return true })
+		case dead && (contributions > 0 || tied):
+			err = s.bury(ctx, rec, id)
+		case tied:
+			err = s.sweepMerged(ctx, rec, id, now)
 		case some:
-			return s.clear(ctx, rec, id, expired)
+			_, err = s.clear(ctx, rec, id, func(_ string, expires int64) bool { return expires <= now })
 		}
-		return nil
+		return err
 	}
-	return eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), func(row store.Row) error {
+	err := eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), func(row store.Row) error {
 		if IsContribution(row.Key) {
 			at, err := expiry(row.Value)
 			if err != nil {
 				return err
 			}
 			contributions++
-			some = some || expired(at)
+			some = some || at <= now
+			tied = tied || row.Key[len(contributionPrefix)] == pathByte
 		}
 		dead = dead || bytes.Equal(row.Key, tombstoneKey)
+		tied = tied || bytes.Equal(row.Key, tiesKey)
 		return nil
 	}, settle)
+	if err != nil {
+		return err
+	}
+	return s.sweepMerges(ctx, rec, now)
+}
+
+// sweepMerged removes what has expired of a profile of merges, what merges that did not happen have left, and, a while after it was
+// merged, what a profile was made of.
+func (s *Service) sweepMerged(ctx context.Context, rec *domain.Record, id ID, now int64) error {
+	h := &held{id: id}
+	for tries := 0; ; tries++ {
+		err := s.hold(ctx, rec.Incarnation, h)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errBusy) {
+			return err
+		}
+		if tries == 2 {
+			return nil // the next sweep
+		}
+		*h = held{id: id}
+	}
+	t := &h.ties
+	left, err := s.clear(ctx, rec, id, func(source string, expires int64) bool {
+		return expires <= now || !t.knows(source) || t.Into != nil && t.Into.Merge.at() < now-keepMerges.Microseconds()
+	})
+	if err != nil || left > 0 || h.version == 0 || t.Into != nil {
+		return err
+	}
+	return s.dropTies(ctx, rec.Incarnation, id, h.version)
+}
+
+// sweepMerges removes the records of merges that nobody needs to ask any more.
+func (s *Service) sweepMerges(ctx context.Context, rec *domain.Record, now int64) error {
+	for row, err := range s.Store.Sweep(ctx, store.SweepRange{Table: store.Jobs, Incarnation: rec.Incarnation}) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(row.Partition.Key, mergesPrefix) {
+			continue
+		}
+		m, err := decodeMerge(row.Row)
+		if err != nil {
+			return err
+		}
+		if m.id.at() >= now-keepMerges.Microseconds() {
+			continue
+		}
+		done, err := s.decided(ctx, rec.Incarnation, m.id)
+		if errors.Is(err, errBusy) {
+			continue
+		}
+		if err == nil {
+			m, err = loadMerge(ctx, s.Store, rec.Incarnation, m.id)
+		}
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			continue
+		}
+		for _, id := range append(m.From, m.Main) {
+			if err := s.untie(ctx, rec.Incarnation, id, m.id, done); err != nil {
+				return err
+			}
+		}
+		_, err = s.Store.Swap(ctx, row.Partition, []store.Swap{{Key: m.id[:], Op: store.Delete, Expect: m.version}})
+		if err != nil && !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachProfile walks a sweep of table profile: row is called for every row, settle when all rows of a profile have been.
@@ -100,12 +179,14 @@ func eachProfile(rows iter.Seq2[store.SweepRow, error], row func(store.Row) erro
 
 // EachWithKey calls do for every visible profile that has one of the domain's own keys, with the normalised value.
 func EachWithKey(ctx context.Context, st store.Store, inc store.Incarnation, key domain.Key, now int64, do func(ID, string) error) error {
-	var r Reader
+	r := NewReader(ctx, st, inc)
 	settle := func(id ID) error {
 		defer r.Reset()
 		if p := r.Profile(id); p != nil {
-			if n := OwnKey(p.Values, key); n != "" {
-				return do(id, n)
+			for _, k := range distinct(p.OwnKeys([]domain.Key{key})) {
+				if err := do(id, k.Value); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -125,14 +206,14 @@ func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, k
 		chunk = chunk[:0]
 		return err
 	}
-	var r Reader
+	r := NewReader(ctx, st, inc)
 	settle := func(id ID) error {
 		p := r.Profile(id)
 		if p != nil {
 			// A row per contribution that has a part of the key: whichever goes first, the others keep the profile found.
-			if n := OwnKey(p.Values, key); n != "" {
+			for _, k := range p.OwnKeys([]domain.Key{key}) {
 				for _, part := range r.parts {
-					chunk = append(chunk, store.RunRow{Incarnation: inc, Partition: []byte(IndexPartition(key.Name, n)),
+					chunk = append(chunk, store.RunRow{Incarnation: inc, Partition: []byte(IndexPartition(key.Name, k.Value)),
 						Mutation: store.Mutation{Key: IndexRowKey(nil, id, part.source), Time: now}})
 				}
 			}

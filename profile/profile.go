@@ -23,16 +23,28 @@ type Service struct {
 	stats statsCache
 }
 
-// Reader gathers the rows of one profile's partition and folds them. The zero value is ready; Reset makes it so again.
-// What it returns is good until then.
+// Reader gathers the rows of one profile's partition, in the order of their keys, and folds them. Reset makes it ready for the
+// next; what it returns is good until then.
 type Reader struct {
 	parts []sourced
-	dead  bool
+	ties  *ties           // what decided merges have left
+	dead  bool            // deleted, or gone into another profile
 	pool  []*Contribution // parts use them from the front
+
+	merged func(mergeID) (bool, error)
+}
+
+// NewReader returns a reader of profiles of an incarnation. The context is for asking whether a merge has happened that was cut
+// off on its way.
+func NewReader(ctx context.Context, st store.Store, inc store.Incarnation) *Reader {
+	return &Reader{merged: func(m mergeID) (bool, error) {
+		rec, err := loadMerge(ctx, st, inc, m)
+		return rec != nil && rec.State == mergeDone, err
+	}}
 }
 
 // Reset forgets all rows.
-func (r *Reader) Reset() { r.parts, r.dead = r.parts[:0], false }
+func (r *Reader) Reset() { r.parts, r.ties, r.dead = r.parts[:0], nil, false }
 
 // Sources lists where the visible contributions come from.
 func (r *Reader) Sources() []string {
@@ -53,7 +65,8 @@ func (r *Reader) Add(row store.Row, now int64) error {
 		if err != nil {
 			return err
 		}
-		if expires <= now {
+		source := sourceOf(row.Key)
+		if expires <= now || !r.ties.knows(source) {
 			return nil
 		}
 		if len(r.pool) == len(r.parts) {
@@ -66,11 +79,22 @@ func (r *Reader) Add(row store.Row, now int64) error {
 		if row.Value[0] == contributionV2 {
 			c.Values = slices.DeleteFunc(c.Values, func(v Value) bool { return v.Expires != 0 && v.Expires <= now })
 		}
-		r.parts = append(r.parts, sourced{sourceOf(row.Key), c})
+		r.parts = append(r.parts, sourced{source, c})
 		return nil
 	}
-	if string(row.Key) == string(tombstoneKey) {
+	switch string(row.Key) {
+	case string(tombstoneKey):
 		r.dead = true
+	case string(tiesKey):
+		t, err := decodeTies(row.Value)
+		if err == nil {
+			err = t.settle(r.merged)
+		}
+		if err != nil {
+			return err
+		}
+		r.ties = t
+		r.dead = r.dead || t.Into != nil
 	}
 	return nil
 }
@@ -80,17 +104,26 @@ func (r *Reader) Profile(id ID) *Profile {
 	if r.dead || len(r.parts) == 0 {
 		return nil
 	}
-	return fold(id, r.parts)
+	return foldAll(id, r.parts, r.ties)
 }
 
 // With returns the fold as it will be when c, from source, has been added.
 func (r *Reader) With(id ID, source string, c *Contribution) *Profile {
-	return fold(id, append(slices.Clip(r.parts), sourced{source, c}))
+	return foldAll(id, append(slices.Clip(r.parts), sourced{source, c}), r.ties)
 }
 
 // Load returns a visible profile, or nil when there is none.
 func (s *Service) Load(ctx context.Context, inc store.Incarnation, id ID) (*Profile, error) {
-	var r Reader
+	r, err := s.read(ctx, inc, id)
+	if err != nil {
+		return nil, err
+	}
+	return r.Profile(id), nil
+}
+
+// read returns a reader with all rows of a profile.
+func (s *Service) read(ctx context.Context, inc store.Incarnation, id ID) (*Reader, error) {
+	r := NewReader(ctx, s.Store, inc)
 	now := s.Now().UnixMicro()
 	for row, err := range s.Store.Scan(ctx, Partition(inc, id), store.Range{}) {
 		if err != nil {
@@ -100,7 +133,7 @@ func (s *Service) Load(ctx context.Context, inc store.Incarnation, id ID) (*Prof
 			return nil, fmt.Errorf("profile %s: %w", id, err)
 		}
 	}
-	return r.Profile(id), nil
+	return r, nil
 }
 
 // BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.
@@ -138,49 +171,117 @@ func (s *Service) DeleteProfile(ctx context.Context, in *api.DeleteProfileReques
 		return nil, err
 	}
 	id, _ := ParseID(*in.ProfileId)
-	missing := fault.NotFoundf("Profile %s is not found in domain %s.", *in.ProfileId, rec.Name)
-	p, err := s.Load(ctx, rec.Incarnation, id)
-	if err != nil {
-		return nil, err
+	deadline := time.Now().Add(mergePatience)
+	for {
+		err := s.delete(ctx, rec, id)
+		if err == nil {
+			return &api.DeleteProfileResponse{Message: api.Ptr("OK")}, nil
+		}
+		if !errors.Is(err, errBusy) {
+			return nil, err
+		}
+		if time.Now().After(deadline) {
+			return nil, fault.Throttledf("Merges of profile %s are under way. Try again.", id)
+		}
+		if err := pause(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if p == nil {
-		return nil, missing
-	}
-	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it.
-	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{{Key: tombstoneKey}})
-	if errors.Is(err, store.ErrConflict) {
-		return nil, missing
-	}
-	if err != nil {
-		return nil, fmt.Errorf("delete a profile: %w", err)
-	}
-	if err := s.clear(ctx, rec, id, func(int64) bool { return true }); err != nil {
-		return nil, err
-	}
-	return &api.DeleteProfileResponse{Message: api.Ptr("OK")}, nil
 }
 
-// clear removes the invisible contributions of a profile that gone approves of by their expiry. Index rows go first, so that a
-// crash leaves the contribution from which the rest is found again.
-func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone func(expires int64) bool) error {
+// delete deletes a profile. errBusy: a merge of it is under way, or was faster.
+func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
+	h := &held{id: id}
+	if err := s.hold(ctx, rec.Incarnation, h); err != nil {
+		return err
+	}
+	p, err := s.Load(ctx, rec.Incarnation, id)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		return fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
+	}
+	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it.
+	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{
+		{Key: tombstoneKey},
+		{Key: tiesKey, Op: store.Check, Expect: h.version},
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return errBusy
+	}
+	if err != nil {
+		return fmt.Errorf("delete a profile: %w", err)
+	}
+	return s.bury(ctx, rec, id)
+}
+
+// bury removes what a deleted profile is made of, and what the profiles were made of that had come into it.
+func (s *Service) bury(ctx context.Context, rec *domain.Record, id ID) error {
+	all := func(string, int64) bool { return true }
+	t, version, err := tiesOf(ctx, s.Store, rec.Incarnation, id)
+	if err != nil {
+		return err
+	}
+	if t != nil {
+		var clearOf func(of []merged) error
+		clearOf = func(of []merged) error {
+			for _, m := range of {
+				for _, b := range m.From {
+					if m.Open { // nobody knows whether it has come
+						continue
+					}
+					if _, err := s.clear(ctx, rec, b.ID, all); err != nil {
+						return err
+					}
+					if err := clearOf(b.Of); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
+		if err := clearOf(t.Of); err != nil {
+			return err
+		}
+	}
+	if _, err := s.clear(ctx, rec, id, all); err != nil || t == nil {
+		return err
+	}
+	return s.dropTies(ctx, rec.Incarnation, id, version)
+}
+
+// dropTies removes the row of ties of a profile that is no more, unless it has changed.
+func (s *Service) dropTies(ctx context.Context, inc store.Incarnation, id ID, version uint64) error {
+	_, err := s.Store.Swap(ctx, Partition(inc, id), []store.Swap{{Key: tiesKey, Op: store.Delete, Expect: version}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// clear removes the invisible contributions of a profile that gone approves of by their source and expiry, and returns how many are
+// left. Index rows go first, so that a crash leaves the contribution from which the rest is found again.
+func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone func(source string, expires int64) bool) (left int, err error) {
 	part := Partition(rec.Incarnation, id)
 	rows, err := store.Collect(s.Store.Scan(ctx, part, store.Prefix(contributionPrefix)))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, row := range rows {
 		c, err := DecodeContribution(row.Value)
 		if err != nil {
-			return fmt.Errorf("profile %s: %w", id, err)
+			return 0, fmt.Errorf("profile %s: %w", id, err)
 		}
 		source := sourceOf(row.Key)
-		if !gone(c.Expires) {
+		if !gone(source, c.Expires) {
+			left++
 			continue
 		}
 		for _, k := range c.IndexKeys(rec.Keys) {
 			p := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: IndexPartition(k.Name, k.Value)}
 			if err := s.Store.Write(ctx, p, []store.Mutation{{Key: IndexRowKey(nil, id, source), Delete: true, Time: row.Time}}); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		if row.Version > 0 {
@@ -189,10 +290,10 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone fun
 			err = s.Store.Write(ctx, part, []store.Mutation{{Key: row.Key, Delete: true, Time: row.Time}})
 		}
 		if err != nil && !errors.Is(err, store.ErrConflict) {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // IndexKeys returns all keys a contribution has index rows for, each once.

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"bytes"
 	"context"
 	"runtime"
 	"sync"
@@ -83,20 +82,21 @@ func (s *Service) count(ctx context.Context, inc store.Incarnation) (int64, erro
 
 func (s *Service) countRange(ctx context.Context, r store.SweepRange) (n int64, err error) {
 	now := s.Now().UnixMicro()
-	visible, dead := false, false
+	visible := false
+	rest := NewReader(ctx, s.Store, r.Incarnation) // for what is no contribution
 	err = eachProfile(s.Store.Sweep(ctx, r), func(row store.Row) error {
-		if IsContribution(row.Key) {
-			expires, err := expiry(row.Value)
-			visible = visible || expires > now
-			return err
+		if !IsContribution(row.Key) {
+			return rest.Add(row, now)
 		}
-		dead = dead || bytes.Equal(row.Key, tombstoneKey)
-		return nil
+		expires, err := expiry(row.Value)
+		visible = visible || expires > now && (row.Key[len(contributionPrefix)] != pathByte || rest.ties.knows(sourceOf(row.Key)))
+		return err
 	}, func(ID) error {
-		if visible && !dead {
+		if visible && !rest.dead {
 			n++
 		}
-		visible, dead = false, false
+		visible = false
+		rest.Reset()
 		return nil
 	})
 	return n, err

@@ -42,6 +42,7 @@ func (s *Server) bind() handlers {
 	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
 	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
 	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
+	on(h, "MergeProfiles", s.Profiles.MergeProfiles)
 
 	on(h, "CreateAccessKey", s.Access.CreateAccessKey)
 	on(h, "ListAccessKeys", s.Access.ListAccessKeys)

@@ -415,7 +415,7 @@ func (b *bucketWork) show(ctx context.Context) error {
 		if g.matches != 1 || !b.dry.wants() {
 			continue
 		}
-		var r profile.Reader
+		r := profile.NewReader(ctx, b.Store, b.task.Incarnation)
 		for row, err := range b.Store.Scan(ctx, profile.Partition(b.task.Incarnation, g.match), store.Range{}) {
 			if err != nil {
 				return err

@@ -350,7 +350,7 @@ func (b *bucketWork) match(ctx context.Context) error {
 			}
 		}
 	}
-	var r profile.Reader
+	r := profile.NewReader(ctx, b.Store, b.task.Incarnation)
 	var held []store.Row // of the open profile, as long as they may be few
 	open, rows := -1, 0
 	settle := func() error {
@@ -369,7 +369,7 @@ func (b *bucketWork) match(ctx context.Context) error {
 				}
 			}
 		}
-		return b.verify(&r, c.id(), c.group)
+		return b.verify(r, c.id(), c.group)
 	}
 	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, profiles) {
 		if err != nil {
@@ -425,7 +425,7 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 	}
 	b.rows = b.rows[:0]
 	for _, row := range rows {
-		if !profile.IsContribution(row.Key) {
+		if !profile.IsOwn(row.Key) {
 			return false, nil
 		}
 		b.rows = append(b.rows, row.Value)
@@ -448,7 +448,7 @@ func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
 	g := &b.groups[i]
 	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.buf[g.at:]))}
 	previous, _ := profile.IndexedID(b.last[i])
-	var r profile.Reader
+	r := profile.NewReader(ctx, b.Store, b.task.Incarnation)
 	for row, err := range b.Store.Scan(ctx, part, store.Range{Start: append(b.last[i], 0)}) {
 		if err != nil {
 			return fmt.Errorf("follow a popular key: %w", err)
@@ -467,7 +467,7 @@ func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
 				return err
 			}
 		}
-		if err := b.verify(&r, id, i); err != nil {
+		if err := b.verify(r, id, i); err != nil {
 			return err
 		}
 		if g.matches > 1 {

@@ -23,6 +23,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
+	"kith/profile"
 	"kith/sigv4"
 	"kith/store"
 )
@@ -32,9 +33,11 @@ type Service struct {
 	Store   store.Store
 	Blobs   blob.Store
 	Domains *domain.Service
-	Sealer  *access.Sealer
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Profiles follows merges.
+	Profiles *profile.Service
+	Sealer   *access.Sealer
+	Now      func() time.Time
+	Log      *slog.Logger
 	// Room tells how much of the disk is free; nil is enough.
 	Room Room
 	// Wake is told when a job waits for its turn.

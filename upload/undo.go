@@ -136,7 +136,8 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 // GiveUp implements job.Handler: what has begun to disappear has to go.
 func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
 
-// undo deletes what the runs have brought: first the contributions, so that no visible profile lacks an index row.
+// undo deletes what the runs have brought: first the contributions, so that no visible profile lacks an index row; then what merges
+// have made of them.
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
 	if err := w.forgetLaterKeys(ctx, runs); err != nil {
 		return err
@@ -156,7 +157,10 @@ func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
 	for i := range parts {
 		parts[i].Rows = w.counted(parts[i].Rows)
 	}
-	return w.Store.WriteRun(ctx, parts...)
+	if err := w.Store.WriteRun(ctx, parts...); err != nil || w.job.Time == 0 {
+		return err
+	}
+	return w.Profiles.ForgetImport(ctx, w.rec, w.job.Time)
 }
 
 // written streams the profiles and rows that runs have written, in order.
@@ -248,21 +252,17 @@ func (w *work) forgetLaterKeys(ctx context.Context, runs map[int]runResult) erro
 // of several contributions.
 func (w *work) forgetKeysOf(ctx context.Context, ids []profile.ID, keys []domain.Key) error {
 	var gone []store.RunRow
-	var r profile.Reader
+	r := profile.NewReader(ctx, w.Store, w.task.Incarnation)
 	settle := func(id profile.ID) {
 		defer r.Reset()
 		p := r.Profile(id)
 		if p == nil {
 			return
 		}
-		for _, k := range keys {
-			n := profile.OwnKey(p.Values, k)
-			if n == "" {
-				continue
-			}
+		for _, k := range p.OwnKeys(keys) {
 			for _, source := range r.Sources() {
 				if at, ok := profile.ImportTime(source); ok && at == w.job.Time {
-					gone = append(gone, store.RunRow{Incarnation: w.task.Incarnation, Partition: []byte(profile.IndexPartition(k.Name, n)),
+					gone = append(gone, store.RunRow{Incarnation: w.task.Incarnation, Partition: []byte(profile.IndexPartition(k.Name, k.Value)),
 						Mutation: store.Mutation{Key: profile.IndexRowKey(nil, id, source), Time: w.job.Time, Delete: true}})
 				}
 			}

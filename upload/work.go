@@ -401,6 +401,11 @@ func (w *work) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
+	if w.job.Time != 0 {
+		if err := w.Profiles.FollowImport(ctx, w.rec, w.job.Time); err != nil {
+			return fmt.Errorf("follow merges: %w", err)
+		}
+	}
 	c := sum(read, runs)
 	rejects, err := w.rejectAmbiguous(ctx, read, runs)
 	if err != nil {

@@ -711,7 +711,7 @@ func TestNothingIsPublishedAfterAStop(t *testing.T) {
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{BucketBytes: 8 << 10, MemoryBytes: 1, StopPollEvery: time.Hour})
 	r.domain("d")
-	other := &upload.Service{Store: r.store, Blobs: r.blobs, Domains: r.Domains, Sealer: r.Uploads.Sealer, Now: r.clock.now, Log: r.Log}
+	other := &upload.Service{Store: r.store, Blobs: r.blobs, Domains: r.Domains, Profiles: r.Profiles, Sealer: r.Uploads.Sealer, Now: r.clock.now, Log: r.Log}
 	id := r.uploaded("d", sampleSpec, strings.NewReader(sampleFile(t, 500, 9)))
 	var swaps atomic.Int64
 	var stopped atomic.Pointer[string]
