@@ -95,6 +95,7 @@ func Start(c Config) (*Node, error) {
 		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,
 		Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
+	n.Profiles.Imports = n.Uploads
 	n.Domains.Stats = n.Profiles.Stats
 	n.Domains.OnDelete = func(inc store.Incarnation) {
 		n.runner.Abort(inc)

@@ -1,13 +1,14 @@
 // Package profile owns profiles: the contributions they are made of, the fold that computes them, the key index, and search.
 //
-// Operations: SearchProfiles, BatchGetProfile, DeleteProfile, MergeProfiles. Behaviour: spec/core.md sections 4.5 and 5.
+// Operations: SearchProfiles, BatchGetProfile, DeleteProfile, MergeProfiles, ListProfileHistoryRecords,
+// GetProfileHistoryRecord. Behaviour: spec/core.md sections 4.5 and 5.
 //
 // Rows:
 //
 //	table profile, partition = profile id (16 bytes)
 //	    "a"                 → ties            Swap row: the merges by which others came into it, or by which it went into another
 //	    "c" + source        → Contribution   import contributions are Write rows, those of API writes Swap rows
-//	    "t"                 → tombstone       Swap row: the profile was deleted
+//	    "t"                 → grave           Swap row, the tombstone: the profile was deleted
 //	table key_index, partition = key name 0x01 index value
 //	    profile id + source → empty           Write rows
 //

@@ -94,7 +94,7 @@ var errBusy = errors.New("another change of a profile is under way")
 // profile's value, else that of the first in the request, unless the caller names the profile whose value to take. Behaviour:
 // spec/core.md 5.5.
 func (s *Service) MergeProfiles(ctx context.Context, in *api.MergeProfilesRequest) (*api.MergeProfilesResponse, error) {
-	var want merged
+	want := merged{By: caller(ctx)}
 	main, _ := ParseID(*in.MainProfileId)
 	all := []ID{main}
 	for _, text := range in.ProfileIdsToBeMerged {
@@ -237,7 +237,7 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, main ID, m merg
 		if h.id == main {
 			t.Of = append(slices.Clip(t.Of), m)
 		} else {
-			t.Into = &passage{Merge: record.id, Main: main, Open: true}
+			t.Into = &passage{Merge: record.id, Main: main, Open: true, By: m.By}
 		}
 		if err := s.tie(ctx, inc, h, &t); err != nil {
 			return err

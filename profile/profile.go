@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
@@ -19,6 +21,8 @@ type Service struct {
 	Store   store.Store
 	Domains *domain.Service
 	Now     func() time.Time
+	// Imports tells about upload jobs.
+	Imports ImportLog
 
 	stats statsCache
 }
@@ -203,8 +207,12 @@ func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
 		return fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
 	}
 	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it.
+	value, err := json.Marshal(grave{s.Now().UnixMicro(), caller(ctx)})
+	if err != nil {
+		return err
+	}
 	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{
-		{Key: tombstoneKey},
+		{Key: tombstoneKey, Value: value},
 		{Key: tiesKey, Op: store.Check, Expect: h.version},
 	})
 	if errors.Is(err, store.ErrConflict) {

@@ -52,13 +52,15 @@ type passage struct {
 	Merge mergeID
 	Main  ID
 	// Open says that only the merge's record tells whether it happened.
-	Open bool `json:",omitzero"`
+	Open bool   `json:",omitzero"`
+	By   string `json:",omitzero"` // who asked for it
 }
 
 // merged is a merge as the profile that others came into knows it.
 type merged struct {
 	Merge mergeID
-	Open  bool `json:",omitzero"` // as in passage
+	Open  bool   `json:",omitzero"` // as in passage
+	By    string `json:",omitzero"`
 	From  []branch
 	// Fields are the profiles whose value the caller chose, by field: a name of FieldSourceProfileIds, with "Attributes." before
 	// that of a custom attribute.

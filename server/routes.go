@@ -43,6 +43,8 @@ func (s *Server) bind() handlers {
 	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
 	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
 	on(h, "MergeProfiles", s.Profiles.MergeProfiles)
+	on(h, "ListProfileHistoryRecords", s.Profiles.ListProfileHistoryRecords)
+	on(h, "GetProfileHistoryRecord", s.Profiles.GetProfileHistoryRecord)
 
 	on(h, "CreateAccessKey", s.Access.CreateAccessKey)
 	on(h, "ListAccessKeys", s.Access.ListAccessKeys)

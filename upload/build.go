@@ -342,8 +342,12 @@ func (b *bucketWork) writeIndex(ctx context.Context, o *outcome) error {
 		return err
 	}
 	matched, created := b.order()
+	left := len(matched) + len(created)
 	for _, groups := range [][]uint32{matched, created} {
-		for _, i := range groups {
+		for n, i := range groups {
+			if left--; n%markEvery == 0 || left == 0 {
+				o.result.WhoMarks = append(o.result.WhoMarks, mark{b.idOf(&indexRef{counter: b.groups[i].counter, group: i}), out.n + int64(len(out.buf))})
+			}
 			out.buf = b.appendWho(out.buf, b.groups[i].counter, i, b.groups[i].first)
 		}
 	}

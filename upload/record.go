@@ -129,6 +129,7 @@ type runResult struct {
 	Counters
 	Run         string     `json:",omitzero"` // index blob
 	Who         section    `json:",omitzero"` // of the index blob
+	WhoMarks    []mark     `json:",omitzero"` // of that section
 	Families    []section  `json:",omitzero"` // of the index blob, by family
 	Extra       section    `json:",omitzero"` // of the index blob
 	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied

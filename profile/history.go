@@ -1,0 +1,268 @@
+package profile
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/access"
+	"kith/api"
+	"kith/domain"
+	"kith/fault"
+	"kith/internal/restjson"
+	"kith/store"
+)
+
+// A profile's history is derived from what there is: its contributions, its ties, its tombstone, and the record of imports that were
+// undone. Nothing is written for it, so an import costs nothing more, and it reaches back as far as these are kept.
+
+// ImportLog tells what imports there were; package upload has it.
+type ImportLog interface {
+	// Imports lists the imports of a domain.
+	Imports(ctx context.Context, rec *domain.Record) ([]Imported, error)
+	// Wrote returns the rows, each the first of its unique key, by which an import wrote to a profile. It knows from its own record: the
+	// import may have been undone since.
+	Wrote(ctx context.Context, rec *domain.Record, jobID string, id ID) ([]int64, error)
+}
+
+// Imported is an import. Times are microseconds.
+type Imported struct {
+	JobID    string
+	Time     int64 // what it wrote with
+	UndoneAt int64 // 0: it was not undone
+}
+
+// deed is one record of a profile's history.
+type deed struct {
+	id     string
+	at     int64
+	row    int64
+	action api.ActionType
+	by     string
+	// shown says that content is what the profile was after it.
+	shown bool
+}
+
+// profileType is the object type of records about profiles themselves.
+const profileType = "_profile"
+
+// deeds of those who are no callers.
+const (
+	byUpload = "upload-job/" // and the job's id
+	byUndo   = "/undo"       // behind it
+	byFolded = "upload-job"  // of several jobs, which have been folded
+)
+
+func newDeed(at, row int64, action api.ActionType, by, source string, shown bool) deed {
+	h := sha256.New()
+	_ = binary.Write(h, binary.BigEndian, []int64{at, row})
+	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%s", action, by, source)
+	return deed{hex.EncodeToString(h.Sum(nil)[:16]), at, row, action, by, shown}
+}
+
+// caller names who sent a request.
+func caller(ctx context.Context) string {
+	who := access.From(ctx)
+	if who.KeyID == "" {
+		return ""
+	}
+	return "arn:aws:iam::" + access.AccountID + ":user/" + who.KeyID
+}
+
+// past is all that is known of a profile's past.
+type past struct {
+	id    ID
+	parts []sourced // visible or expired
+	ties  *ties
+	deeds []deed // newest first
+}
+
+// grave is the value of a tombstone. Older ones are empty.
+type grave struct {
+	At int64 // microseconds
+	By string
+}
+
+// remember gathers the past of a profile. It is fault.NotFound when there is none.
+func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*past, error) {
+	p := &past{id: id}
+	rows := NewReader(ctx, s.Store, rec.Incarnation)
+	note := func(d deed) { p.deeds = append(p.deeds, d) }
+	imports, err := s.Imports.Imports(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	for row, err := range s.Store.Scan(ctx, Partition(rec.Incarnation, id), store.Range{}) {
+		if err != nil {
+			return nil, fmt.Errorf("read a profile: %w", err)
+		}
+		if string(row.Key) == string(tombstoneKey) && len(row.Value) > 0 {
+			var g grave
+			if err := json.Unmarshal(row.Value, &g); err != nil {
+				return nil, fmt.Errorf("tombstone of profile %s: %w", id, err)
+			}
+			note(newDeed(g.At, 0, api.ActionTypeDeletedByCustomer, g.By, "", false))
+		}
+		if err := rows.Add(row, 0); err != nil { // as of a time when nothing had expired
+			return nil, fmt.Errorf("profile %s: %w", id, err)
+		}
+	}
+	p.ties = rows.ties
+	for _, part := range rows.parts {
+		p.parts = append(p.parts, part)
+		by := byFolded
+		at, isImport := ImportTime(part.source)
+		switch i := slices.IndexFunc(imports, func(j Imported) bool { return isImport && j.Time == at }); {
+		case i >= 0:
+			by = byUpload + imports[i].JobID
+		case !isImport && !isFolded(part.source): // it came by a merge
+			continue
+		}
+		note(newDeed(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.source, true))
+	}
+	if p.ties != nil {
+		for _, m := range p.ties.Of {
+			note(newDeed(m.Merge.at(), 0, api.ActionTypeMerged, m.By, string(m.Merge[:]), true))
+		}
+		if into := p.ties.Into; into != nil {
+			note(newDeed(into.Merge.at(), 0, api.ActionTypeDeletedByMerge, into.By, string(into.Merge[:]), false))
+		}
+	}
+	for _, j := range imports {
+		if j.UndoneAt == 0 {
+			continue
+		}
+		rows, err := s.Imports.Wrote(ctx, rec, j.JobID, id)
+		if err != nil {
+			return nil, err
+		}
+		if rows == nil {
+			continue
+		}
+		for _, row := range rows {
+			source := string(AppendImportSource(nil, j.Time, row))
+			note(newDeed(j.Time, row, api.ActionTypeIngested, byUpload+j.JobID, source, false))
+		}
+		action := api.ActionTypeUpdated
+		if p.asOf(j.UndoneAt, 0) == nil {
+			action = api.ActionTypeDeletedByCustomer
+		}
+		note(newDeed(j.UndoneAt, 0, action, byUpload+j.JobID+byUndo, "", action == api.ActionTypeUpdated))
+	}
+	if p.deeds == nil {
+		return nil, fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
+	}
+	slices.SortFunc(p.deeds, func(a, b deed) int {
+		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.row, a.row), strings.Compare(a.id, b.id))
+	})
+	return p, nil
+}
+
+// asOf returns the profile as it was when a row of a time had been written, as far as what it was made of is still there; row 0 is
+// all of that time.
+func (p *past) asOf(at, row int64) *Profile {
+	var parts []sourced
+	for _, part := range p.parts {
+		path, _ := splitSource(part.source)
+		late := path == "" && (part.Stamp.Time > at || part.Stamp.Time == at && row > 0 && part.Stamp.Row > row)
+		if !late && part.Expires > at {
+			c := *part.Contribution
+			c.Values = slices.DeleteFunc(slices.Clone(c.Values), func(v Value) bool { return v.Expires != 0 && v.Expires <= at })
+			parts = append(parts, sourced{part.source, &c})
+		}
+	}
+	t := &ties{}
+	if p.ties != nil {
+		t.Of = slices.DeleteFunc(slices.Clone(p.ties.Of), func(m merged) bool { return m.Merge.at() > at })
+	}
+	parts = slices.DeleteFunc(parts, func(part sourced) bool { return !t.knows(part.source) })
+	if len(parts) == 0 {
+		return nil
+	}
+	return foldAll(p.id, parts, t)
+}
+
+// defaultHistoryPage is how many records a page has when the caller does not say.
+const defaultHistoryPage = 20
+
+// ListProfileHistoryRecords lists what happened to a profile, newest first; also to one that is gone. The filters are exact. Behaviour:
+// spec/core.md 5.6.
+func (s *Service) ListProfileHistoryRecords(ctx context.Context, in *api.ListProfileHistoryRecordsRequest) (*api.ListProfileHistoryRecordsResponse, error) {
+	p, err := s.pastOf(ctx, *in.DomainName, *in.ProfileId)
+	if err != nil {
+		return nil, err
+	}
+	deeds := p.deeds
+	if in.NextToken != nil {
+		i := slices.IndexFunc(deeds, func(d deed) bool { return d.id == *in.NextToken })
+		if i < 0 {
+			return nil, fault.BadRequestf("NextToken is not valid any more: the history has changed. List it from the start.")
+		}
+		deeds = deeds[i+1:]
+	}
+	limit := defaultHistoryPage
+	if in.MaxResults != nil {
+		limit = int(*in.MaxResults)
+	}
+	out := &api.ListProfileHistoryRecordsResponse{ProfileHistoryRecords: []api.ProfileHistoryRecord{}}
+	for _, d := range deeds {
+		if in.ActionType != nil && d.action != *in.ActionType || in.PerformedBy != nil && d.by != *in.PerformedBy ||
+			in.ObjectTypeName != nil && *in.ObjectTypeName != profileType {
+			continue
+		}
+		if n := len(out.ProfileHistoryRecords); n == limit {
+			out.NextToken = out.ProfileHistoryRecords[n-1].Id
+			break
+		}
+		out.ProfileHistoryRecords = append(out.ProfileHistoryRecords, d.wire())
+	}
+	return out, nil
+}
+
+// GetProfileHistoryRecord returns one record, with the profile as it was after it where that can still be told.
+func (s *Service) GetProfileHistoryRecord(ctx context.Context, in *api.GetProfileHistoryRecordRequest) (*api.GetProfileHistoryRecordResponse, error) {
+	p, err := s.pastOf(ctx, *in.DomainName, *in.ProfileId)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(p.deeds, func(d deed) bool { return d.id == *in.Id })
+	if i < 0 {
+		return nil, fault.NotFoundf("Profile %s has no history record %s.", *in.ProfileId, *in.Id)
+	}
+	d := p.deeds[i]
+	r := d.wire()
+	out := &api.GetProfileHistoryRecordResponse{Id: r.Id, ObjectTypeName: r.ObjectTypeName, CreatedAt: r.CreatedAt, ActionType: r.ActionType, PerformedBy: r.PerformedBy}
+	if then := p.asOf(d.at, d.row); d.shown && then != nil {
+		b, err := restjson.Encode(then.wire())
+		if err != nil {
+			return nil, err
+		}
+		out.Content = api.Ptr(string(b))
+	}
+	return out, nil
+}
+
+func (s *Service) pastOf(ctx context.Context, name, text string) (*past, error) {
+	rec, err := s.Domains.Lookup(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := ParseID(text)
+	return s.remember(ctx, rec, id)
+}
+
+func (d deed) wire() api.ProfileHistoryRecord {
+	r := api.ProfileHistoryRecord{Id: &d.id, ObjectTypeName: api.Ptr(profileType), CreatedAt: restjson.At(time.UnixMicro(d.at).UTC()), ActionType: &d.action}
+	if d.by != "" {
+		r.PerformedBy = &d.by
+	}
+	return r
+}
