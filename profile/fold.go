@@ -190,24 +190,8 @@ func fullNames(values []Value, emit func(string)) {
 // MayCombine says whether adding a contribution can give a profile keys that neither has alone: a key of several attributes,
 // some parts of which come from the one and some from the other.
 func MayCombine(have, add []Value, own []domain.Key) bool {
-	nameParts := [...]objecttype.Attr{{ID: objecttype.FirstName}, {ID: objecttype.MiddleName}, {ID: objecttype.LastName}}
-	if partsMix(have, add, nameParts[:]) {
-		return true
-	}
-	for _, k := range own {
-		if len(k.Parts) < 2 {
-			continue
-		}
-		var parts []objecttype.Attr
-		for _, part := range k.Parts {
-			a, _ := objecttype.ParsePath(part.Attribute)
-			parts = append(parts, a)
-		}
-		if partsMix(have, add, parts) {
-			return true
-		}
-	}
-	return false
+	return partsMix(have, add, nameAttrs[:]) ||
+		slices.ContainsFunc(own, func(k domain.Key) bool { return len(k.Parts) > 1 && partsMix(have, add, partsOf(k)) })
 }
 
 // nameParts returns the parts of a person's name that encoded values have, a bit each; ok is false when one has a stamp of its own
@@ -359,6 +343,74 @@ func partsMix(have, add []Value, parts []objecttype.Attr) bool {
 		leaves = leaves || i >= 0 && (!added || have[i].Stamp.Priority > 0)
 	}
 	return brings && leaves
+}
+
+// maxMixed is how many different values of an attribute, the newest, are mixed with others.
+const maxMixed = 4
+
+// mixed returns the keys of several attributes that a contribution can have part in when others bring the rest, but does not have
+// alone. They get index rows of its own: so whatever goes later, by an undo or in its time, a profile is found by what is left.
+func mixed(c *Contribution, others []sourced, own []domain.Key) (keys []IndexKey) {
+	// texts are the values of an attribute, first the contribution's own, which may be none.
+	texts := func(a objecttype.Attr) []string {
+		all := []string{find(c.Values, a)}
+		for _, o := range slices.Backward(others) {
+			for _, v := range slices.Backward(o.Values) {
+				if v.Attr == a && v.Text != "" && len(all) < maxMixed && !slices.Contains(all, v.Text) {
+					all = append(all, v.Text)
+				}
+			}
+		}
+		return all
+	}
+	alone := map[IndexKey]bool{}
+	Keys(c.Values, own, func(name, value string) { alone[IndexKey{name, value}] = true })
+	add := func(name, value string) {
+		if k := (IndexKey{name, value}); !alone[k] {
+			alone[k] = true
+			keys = append(keys, k)
+		}
+	}
+	mix := func(attrs []objecttype.Attr, emit func([]Value)) {
+		values := make([]Value, len(attrs))
+		var choose func(i int, has bool)
+		choose = func(i int, has bool) {
+			if i == len(attrs) {
+				if has {
+					emit(values)
+				}
+				return
+			}
+			for n, text := range texts(attrs[i]) {
+				values[i] = Value{Attr: attrs[i], Text: text}
+				choose(i+1, has || n == 0 && text != "")
+			}
+		}
+		choose(0, false)
+	}
+	mix(nameAttrs[:], func(values []Value) { fullNames(values, func(full string) { add(objecttype.KeyFullName, full) }) })
+	for _, k := range own {
+		if len(k.Parts) < 2 {
+			continue
+		}
+		mix(partsOf(k), func(values []Value) {
+			if n := OwnKey(values, k); n != "" {
+				add(k.Name, n)
+			}
+		})
+	}
+	return keys
+}
+
+var nameAttrs = [...]objecttype.Attr{{ID: objecttype.FirstName}, {ID: objecttype.MiddleName}, {ID: objecttype.LastName}}
+
+// partsOf returns the attributes of a key.
+func partsOf(k domain.Key) (attrs []objecttype.Attr) {
+	for _, part := range k.Parts {
+		a, _ := objecttype.ParsePath(part.Attribute)
+		attrs = append(attrs, a)
+	}
+	return attrs
 }
 
 // OwnKey returns the normalised value of one of the domain's own keys, or "" when a part of it is missing.

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -243,9 +242,7 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, main ID, m merg
 			return err
 		}
 	}
-	whole := all[0].ties
-	whole.Of = append(slices.Clip(whole.Of), m)
-	if err := s.bring(ctx, rec, main, &whole, m); err != nil {
+	if err := s.bring(ctx, rec, main, m); err != nil {
 		return err
 	}
 	// A key that came to be meanwhile may have been indexed before this profile was whole.
@@ -394,7 +391,7 @@ func (s *Service) untie(ctx context.Context, inc store.Incarnation, id ID, m mer
 }
 
 // bring copies the contributions of a merge's profiles into the main one.
-func (s *Service) bring(ctx context.Context, rec *domain.Record, main ID, whole *ties, m merged) error {
+func (s *Service) bring(ctx context.Context, rec *domain.Record, main ID, m merged) error {
 	r, err := s.read(ctx, rec.Incarnation, main)
 	if err != nil {
 		return err
@@ -413,21 +410,18 @@ func (s *Service) bring(ctx context.Context, rec *domain.Record, main ID, whole 
 			fresh = append(fresh, part)
 		}
 	}
-	return s.add(ctx, rec, main, whole, r.parts, fresh, m.Merge.at())
+	return s.add(ctx, rec, main, r.parts, fresh, m.Merge.at())
 }
 
-// add writes contributions of other profiles into one, with their index rows and those of the keys that come to be from parts of
-// several. It may be repeated.
-func (s *Service) add(ctx context.Context, rec *domain.Record, id ID, t *ties, have, fresh []sourced, at int64) error {
+// add writes contributions of other profiles into one, with their index rows. It may be repeated.
+func (s *Service) add(ctx context.Context, rec *domain.Record, id ID, have, fresh []sourced, at int64) error {
 	if len(fresh) == 0 {
 		return nil
 	}
 	all := slices.Concat(have, fresh)
-	// Who goes last takes the keys of all along.
-	last := slices.MaxFunc(fresh, func(a, b sourced) int { return cmp.Compare(a.Expires, b.Expires) })
-	last.Extra = distinct(append(slices.Clip(last.Extra), combined(foldAll(id, all, t), all, rec.Keys)...))
 	var index, rows []store.RunRow
 	for _, part := range fresh {
+		part.Extra = distinct(append(slices.Clip(part.Extra), mixed(part.Contribution, all, rec.Keys)...))
 		for _, k := range part.IndexKeys(rec.Keys) {
 			index = append(index, store.RunRow{Incarnation: rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)),
 				Mutation: store.Mutation{Key: IndexRowKey(nil, id, part.source), Time: at}})
@@ -496,7 +490,7 @@ func (s *Service) FollowImport(ctx context.Context, rec *domain.Record, jobTime 
 				}
 			}
 		}
-		if err := s.add(ctx, rec, m.Main, main.ties, main.parts, fresh, m.id.at()); err != nil {
+		if err := s.add(ctx, rec, m.Main, main.parts, fresh, m.id.at()); err != nil {
 			return err
 		}
 	}

@@ -116,6 +116,9 @@ func (r *Reader) With(id ID, source string, c *Contribution) *Profile {
 	return foldAll(id, append(slices.Clip(r.parts), sourced{source, c}), r.ties)
 }
 
+// Mixed returns the keys of several attributes that a contribution can have part in when what was added brings the rest.
+func (r *Reader) Mixed(c *Contribution, own []domain.Key) []IndexKey { return mixed(c, r.parts, own) }
+
 // Load returns a visible profile, or nil when there is none.
 func (s *Service) Load(ctx context.Context, inc store.Incarnation, id ID) (*Profile, error) {
 	r, err := s.read(ctx, inc, id)

@@ -6,13 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 
-	"kith/domain"
 	"kith/objecttype"
 	"kith/store"
 )
@@ -306,23 +304,6 @@ func newest(parts []sourced, t *ties) (at int64) {
 		}
 	})
 	return at
-}
-
-// combined returns the keys that parts have together but none alone.
-func combined(whole *Profile, parts []sourced, own []domain.Key) []IndexKey {
-	known := map[IndexKey]bool{}
-	for _, part := range parts {
-		for _, k := range part.IndexKeys(own) {
-			known[k] = true
-		}
-	}
-	fresh := map[IndexKey]bool{}
-	whole.Keys(own, func(name, value string) {
-		if k := (IndexKey{name, value}); !known[k] {
-			fresh[k] = true
-		}
-	})
-	return slices.SortedFunc(maps.Keys(fresh), func(a, b IndexKey) int { return strings.Compare(a.Name+"\x00"+a.Value, b.Name+"\x00"+b.Value) })
 }
 
 // tiesOf reads the row of merges of a profile as it is, with its version; it is nil with version 0 when there is none.

@@ -505,24 +505,15 @@ func (b *bucketWork) verify(r *profile.Reader, id profile.ID, i uint32) error {
 	if err != nil {
 		return err
 	}
-	source := string(profile.AppendImportSource(nil, b.job.Time, f.first))
 	// Keys of several attributes may come to be from old and new parts together; they need index rows of their own.
 	if !profile.MayCombine(p.Values, c.Values, b.rec.Keys) {
 		return nil
 	}
-	known := map[profile.IndexKey]bool{}
-	note := func(name, value string) { known[profile.IndexKey{Name: name, Value: value}] = true }
-	profile.Keys(p.Values, b.rec.Keys, note)
-	profile.Keys(c.Values, b.rec.Keys, note)
-	profile.Keys(r.With(id, source, c).Values, b.rec.Keys, func(name, value string) {
-		k := profile.IndexKey{Name: name, Value: value}
-		if !known[k] {
-			known[k] = true
-			if b.extra == nil {
-				b.extra = map[uint32][]profile.IndexKey{}
-			}
-			b.extra[i] = append(b.extra[i], k)
+	if keys := r.Mixed(c, b.rec.Keys); keys != nil {
+		if b.extra == nil {
+			b.extra = map[uint32][]profile.IndexKey{}
 		}
-	})
+		b.extra[i] = keys
+	}
 	return nil
 }

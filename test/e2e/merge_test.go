@@ -322,6 +322,9 @@ func TestMergesAndUndosInAnyOrder(t *testing.T) {
 				for c := range customers {
 					lines = append(lines, fmt.Sprint(c, r.search(domain, "_account", fmt.Sprint(c))))
 					for n := range 7 {
+						for m := range 7 { // whatever is left of a name
+							lines = append(lines, fmt.Sprint(c, n, m, r.search(domain, "_fullName", fmt.Sprintf("F%d_%d L%d_%d", n, c, m, c))))
+						}
 						key := fmt.Sprintf("m%d_%d@x.com", n, c)
 						lines = append(lines, fmt.Sprint(key, r.search(domain, "_email", key)))
 					}

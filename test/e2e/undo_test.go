@@ -341,3 +341,36 @@ func TestWorkOfADomainTakesTurns(t *testing.T) {
 		}
 	})
 }
+
+// A name whose parts come from different imports is found whichever import between them is taken back.
+func TestUndoLeavesNamesFound(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		files := []string{"1,Ann,Q,Lee", "1,,,Ray", "1,Anna,,", "1,,,Ray", "1,Annie,,Roe"}
+		for gone := 1; gone < 1<<len(files)-1; gone++ { // a bit for each
+			domain := fmt.Sprint("d", gone)
+			r.domain(domain)
+			var ids []string
+			for _, line := range files {
+				s := spec{key: "id", fields: []string{"id:id:AccountNumber", "f:first:FirstName", "m:middle:MiddleName", "l:last:LastName"}}
+				ids = append(ids, *r.run(domain, s, "id,first,middle,last\n"+line+"\n").JobId)
+			}
+			for i, id := range ids {
+				if gone&(1<<i) != 0 {
+					r.undone(domain, id)
+				}
+			}
+			p := r.find(domain, "_account", "1")
+			name := strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", api.Val(p.FirstName), api.Val(p.MiddleName), api.Val(p.LastName))), " ")
+			if name != "" && !slices.Equal(r.search(domain, "_fullName", name), []string{"1"}) {
+				t.Fatalf("without imports %b, %s is not found", gone, name)
+			}
+			for _, id := range ids {
+				r.undone(domain, id)
+			}
+		}
+		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
+			t.Fatalf("%d profile rows and %d index rows are left", p, i)
+		}
+	})
+}
