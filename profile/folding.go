@@ -73,8 +73,13 @@ type folding struct {
 // oldPart is a contribution as it is stored.
 type oldPart struct {
 	sourced
-	write bool  // a Write row
-	time  int64 // of the row
+	version uint64 // of a Swap row; 0: a Write row
+	time    int64  // of a Write row
+}
+
+func decodePart(row store.Row) (oldPart, error) {
+	c, err := DecodeContribution(row.Value)
+	return oldPart{sourced{sourceOf(row.Key), c}, row.Version, row.Time}, err
 }
 
 func (f *folding) run(ctx context.Context) error {
@@ -84,16 +89,11 @@ func (f *folding) run(ctx context.Context) error {
 		if !IsContribution(row.Key) {
 			return rest.Add(row, f.now)
 		}
-		source := sourceOf(row.Key)
-		if !rest.ties.knows(source) {
-			return nil
+		p, err := decodePart(row)
+		if err == nil && rest.ties.knows(p.source) {
+			parts = append(parts, p)
 		}
-		c, err := DecodeContribution(row.Value)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, oldPart{sourced{source, c}, row.Version == 0, row.Time})
-		return nil
+		return err
 	}
 	settle := func(id ID) error {
 		defer func() { parts = parts[:0]; rest.Reset() }()
@@ -157,11 +157,13 @@ func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []oldP
 			imports++
 		}
 	}
-	var group []oldPart
+	var groups [][]oldPart
+	var group, stay []oldPart
 	end := func() {
 		if len(group) > 1 {
-			f.replace(id, whole(), group, string(appendFoldedSource([]byte(path), f.at, *n)))
-			*n++
+			groups = append(groups, group)
+		} else {
+			stay = append(stay, group...)
 		}
 		group = nil
 	}
@@ -172,20 +174,31 @@ func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []oldP
 		}
 		if p.Kind != Import {
 			end()
+			stay = append(stay, p)
 			continue
 		}
 		imports--
 		old := imports >= keepNewest || p.Stamp.Time < f.now-keepFor.Microseconds()
-		if !old || !p.write {
-			continue
+		may := old && p.version == 0
+		if may {
+			var err error
+			if may, err = f.close(ctx, p.source); err != nil {
+				return err
+			}
 		}
-		if ok, err := f.close(ctx, p.source); err != nil {
-			return err
-		} else if ok {
+		if may {
 			group = append(group, p)
+		} else {
+			stay = append(stay, p)
 		}
 	}
 	end()
+	for _, group := range groups {
+		if err := f.replace(ctx, id, whole(), group, stay, string(appendFoldedSource([]byte(path), f.at, *n))); err != nil {
+			return err
+		}
+		*n++
+	}
 	return nil
 }
 
@@ -210,14 +223,13 @@ func (f *folding) close(ctx context.Context, source string) (bool, error) {
 	return may, err
 }
 
-// replace notes the rows that put one contribution into the place of a group.
-func (f *folding) replace(id ID, whole *Profile, group []oldPart, source string) {
+// replace notes the rows that put one contribution into the place of a group; others of the same path stay.
+func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, stay []oldPart, source string) error {
 	newest := group[len(group)-1]
 	c := &Contribution{Kind: Import, Stamp: newest.Stamp}
 	own := whole.OwnKeys(f.rec.Keys) // which the parts were indexed by together
-	row := func(k IndexKey, source string, gone bool) {
-		f.index = append(f.index, store.RunRow{Incarnation: f.rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)),
-			Mutation: store.Mutation{Key: IndexRowKey(nil, id, source), Delete: gone, Time: f.at}})
+	row := func(k IndexKey, source string, m store.Mutation) {
+		f.index = append(f.index, indexRow(f.rec, k, id, source, m))
 	}
 	extra := own
 	var values []Value
@@ -233,18 +245,30 @@ func (f *folding) replace(id ID, whole *Profile, group []oldPart, source string)
 			}
 		}
 		for _, k := range append(p.IndexKeys(f.rec.Keys), own...) {
-			row(k, p.source, true)
+			row(k, p.source, store.Mutation{Delete: true, Time: f.at})
 		}
 		f.profiles = append(f.profiles, store.RunRow{Incarnation: f.rec.Incarnation, Partition: id[:],
 			Mutation: store.Mutation{Key: ContributionKey(p.source), Delete: true, Time: f.at}})
 	}
 	c.Values = outliving(values)
 	c.Extra = distinct(append(extra, laterKeys(c.Values, f.rec.Keys)...))
-	for _, k := range c.IndexKeys(f.rec.Keys) {
-		row(k, source, false)
+	keys := c.IndexKeys(f.rec.Keys)
+	for _, k := range keys {
+		row(k, source, store.Mutation{Time: f.at})
 	}
+	var err error
+	heirs(group, stay, f.rec.Keys, func(k IndexKey, heir oldPart) {
+		if slices.Contains(keys, k) { // the new one stands for it
+			return
+		}
+		if err == nil {
+			err = f.markHeir(ctx, f.rec, heir)
+		}
+		row(k, heir.source, store.Mutation{Time: heir.time})
+	})
 	f.profiles = append(f.profiles, store.RunRow{Incarnation: f.rec.Incarnation, Partition: id[:],
 		Mutation: store.Mutation{Key: ContributionKey(source), Value: c.Append(nil), Time: f.at}})
+	return err
 }
 
 // outliving leaves of the values of imports, attribute by attribute, the newest and those older ones that expire later than all

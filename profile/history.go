@@ -31,6 +31,8 @@ type ImportLog interface {
 	// Wrote returns the rows, each the first of its unique key, by which an import wrote to a profile. It knows from its own record: the
 	// import may have been undone since.
 	Wrote(ctx context.Context, rec *domain.Record, jobID string, id ID) ([]int64, error)
+	// NoteHeir notes that contributions of the import of a time have got index rows that its own record does not know of.
+	NoteHeir(ctx context.Context, rec *domain.Record, jobTime int64) error
 }
 
 // Imported is an import. Times are microseconds.

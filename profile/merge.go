@@ -423,8 +423,7 @@ func (s *Service) add(ctx context.Context, rec *domain.Record, id ID, have, fres
 	for _, part := range fresh {
 		part.Extra = distinct(append(slices.Clip(part.Extra), mixed(part.Contribution, all, rec.Keys)...))
 		for _, k := range part.IndexKeys(rec.Keys) {
-			index = append(index, store.RunRow{Incarnation: rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)),
-				Mutation: store.Mutation{Key: IndexRowKey(nil, id, part.source), Time: at}})
+			index = append(index, indexRow(rec, k, id, part.source, store.Mutation{Time: at}))
 		}
 		rows = append(rows, store.RunRow{Incarnation: rec.Incarnation, Partition: id[:],
 			Mutation: store.Mutation{Key: ContributionKey(part.source), Value: part.Append(nil), Time: at}})
@@ -503,16 +502,15 @@ func (s *Service) partsOf(ctx context.Context, inc store.Incarnation, id ID, job
 		if err != nil {
 			return nil, fmt.Errorf("read a profile: %w", err)
 		}
-		source := sourceOf(row.Key)
-		_, first := splitSource(source)
+		_, first := splitSource(sourceOf(row.Key))
 		if at, ok := ImportTime(first); !ok || at != jobTime {
 			continue
 		}
-		c, err := DecodeContribution(row.Value)
+		p, err := decodePart(row)
 		if err != nil {
 			return nil, fmt.Errorf("profile %s: %w", id, err)
 		}
-		parts = append(parts, oldPart{sourced{source, c}, row.Version == 0, row.Time})
+		parts = append(parts, p)
 	}
 	return parts, nil
 }
@@ -553,8 +551,7 @@ func (s *Service) remove(ctx context.Context, rec *domain.Record, id ID, parts [
 	var hide, gone []store.Mutation
 	for _, part := range parts {
 		for _, k := range append(part.IndexKeys(rec.Keys), own...) {
-			index = append(index, store.RunRow{Incarnation: rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)),
-				Mutation: store.Mutation{Key: IndexRowKey(nil, id, part.source), Delete: true, Time: part.time + 1}})
+			index = append(index, indexRow(rec, k, id, part.source, store.Mutation{Delete: true, Time: part.time + 1}))
 		}
 		expired := *part.Contribution
 		expired.Expires = 1

@@ -279,32 +279,51 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone fun
 	if err != nil {
 		return 0, err
 	}
+	var parts, stay []oldPart
 	for _, row := range rows {
-		c, err := DecodeContribution(row.Value)
+		p, err := decodePart(row)
 		if err != nil {
 			return 0, fmt.Errorf("profile %s: %w", id, err)
 		}
-		source := sourceOf(row.Key)
-		if !gone(source, c.Expires) {
-			left++
-			continue
+		if gone(p.source, p.Expires) {
+			parts = append(parts, p)
+		} else {
+			stay = append(stay, p)
 		}
-		for _, k := range c.IndexKeys(rec.Keys) {
-			p := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: IndexPartition(k.Name, k.Value)}
-			if err := s.Store.Write(ctx, p, []store.Mutation{{Key: IndexRowKey(nil, id, source), Delete: true, Time: row.Time}}); err != nil {
+	}
+	write := func(k IndexKey, source string, m store.Mutation) error {
+		p := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: IndexPartition(k.Name, k.Value)}
+		m.Key = IndexRowKey(nil, id, source)
+		return s.Store.Write(ctx, p, []store.Mutation{m})
+	}
+	heirs(parts, stay, rec.Keys, func(k IndexKey, heir oldPart) {
+		if err == nil {
+			err = s.markHeir(ctx, rec, heir)
+		}
+		if err == nil {
+			err = write(k, heir.source, store.Mutation{Time: heir.time})
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range parts {
+		for _, k := range p.IndexKeys(rec.Keys) {
+			if err := write(k, p.source, store.Mutation{Delete: true, Time: p.time}); err != nil {
 				return 0, err
 			}
 		}
-		if row.Version > 0 {
-			_, err = s.Store.Swap(ctx, part, []store.Swap{{Key: row.Key, Op: store.Delete, Expect: row.Version}})
+		key := ContributionKey(p.source)
+		if p.version == 0 {
+			err = s.Store.Write(ctx, part, []store.Mutation{{Key: key, Delete: true, Time: p.time}})
 		} else {
-			err = s.Store.Write(ctx, part, []store.Mutation{{Key: row.Key, Delete: true, Time: row.Time}})
+			_, err = s.Store.Swap(ctx, part, []store.Swap{{Key: key, Op: store.Delete, Expect: p.version}})
 		}
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return 0, err
 		}
 	}
-	return left, nil
+	return len(stay), nil
 }
 
 // IndexKeys returns all keys a contribution has index rows for, each once.

@@ -390,7 +390,7 @@ func (b *bucketWork) collectIndex() {
 	}
 	for i := range b.groups {
 		g := &b.groups[i]
-		if g.matches > 1 {
+		if g.matches > 1 || g.covered {
 			continue
 		}
 		b.frame(g).eachKey(func(family int, value []byte) { b.columns[family].add(value, uint32(i), g) })

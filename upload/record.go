@@ -61,6 +61,8 @@ type Job struct {
 	// UndoAt is when an undo was asked for, UndoneAt when it was complete.
 	UndoAt   int64 `json:",omitzero"`
 	UndoneAt int64 `json:",omitzero"`
+	// Heir says that contributions of the job have index rows that its runs do not name.
+	Heir bool `json:",omitzero"`
 	// FoldedAt is set before the first contribution of the job is folded; the job can't be undone any more.
 	FoldedAt int64 `json:",omitzero"`
 

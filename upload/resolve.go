@@ -82,6 +82,7 @@ type group struct {
 	match   profile.ID // the first profile that has the key
 	matches uint8      // how many have it, two at most
 	hits    uint8      // index rows seen, up to maxHits
+	covered bool       // index rows of the match stand for those of the group
 }
 
 // bucketWork resolves one bucket after the other, using its memory again.
@@ -438,6 +439,7 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 	if has {
 		if g.matches++; g.matches == 1 {
 			g.match = c.id()
+			g.covered = slices.ContainsFunc(b.rows, func(row []byte) bool { return b.keyed.Covers(row, f.body) })
 		}
 	}
 	return true, nil

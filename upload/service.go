@@ -47,6 +47,7 @@ type Service struct {
 
 	Config
 
+	heirs    sync.Map // jobs known to be heirs
 	progress sync.Map // job id → *progress, of the jobs this node works on
 	dryRuns  sync.Map // job id → *dryRun, of the dry runs on this node
 }

@@ -76,30 +76,63 @@ func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
 
 // CloseJob marks the job that wrote with a time as one that can't be undone any more. It returns false while an undo of it waits.
 func (s *Service) CloseJob(ctx context.Context, rec *domain.Record, jobTime int64) (bool, error) {
-	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), store.Range{}) {
-		if err != nil {
-			return false, err
+	id, err := s.jobAt(ctx, rec, jobTime)
+	if id == "" || err != nil {
+		return err == nil, err // nobody can ask for it
+	}
+	j, err := s.change(ctx, rec, id, func(j *Job) error {
+		if j.FoldedAt != 0 || j.UndoAt != 0 {
+			return errUnchanged
 		}
-		j, err := s.load(ctx, rec, string(row.Key[8:]))
-		if errors.Is(err, fault.NotFound) {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		if j.Time != jobTime {
-			continue
-		}
-		j, err = s.change(ctx, rec, j.ID, func(j *Job) error {
-			if j.FoldedAt != 0 || j.UndoAt != 0 {
+		j.FoldedAt = s.Now().UnixMicro()
+		return nil
+	})
+	return err == nil && j.FoldedAt != 0, err
+}
+
+// NoteHeir implements profile.ImportLog.
+func (s *Service) NoteHeir(ctx context.Context, rec *domain.Record, jobTime int64) error {
+	type key struct {
+		inc store.Incarnation
+		at  int64
+	}
+	if _, ok := s.heirs.Load(key{rec.Incarnation, jobTime}); ok {
+		return nil
+	}
+	id, err := s.jobAt(ctx, rec, jobTime)
+	if err != nil {
+		return err
+	}
+	if id != "" {
+		_, err = s.change(ctx, rec, id, func(j *Job) error {
+			if j.Heir {
 				return errUnchanged
 			}
-			j.FoldedAt = s.Now().UnixMicro()
+			j.Heir = true
 			return nil
 		})
-		return err == nil && j.FoldedAt != 0, err
 	}
-	return true, nil // nobody can ask for it
+	if err == nil {
+		s.heirs.Store(key{rec.Incarnation, jobTime}, nil)
+	}
+	return err
+}
+
+// jobAt returns the id of the job that wrote with a time, or "" when there is none any more.
+func (s *Service) jobAt(ctx context.Context, rec *domain.Record, jobTime int64) (string, error) {
+	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), store.Range{}) {
+		if err != nil {
+			return "", err
+		}
+		j, err := s.load(ctx, rec, string(row.Key[8:]))
+		if err != nil && !errors.Is(err, fault.NotFound) {
+			return "", err
+		}
+		if err == nil && j.Time == jobTime {
+			return j.ID, nil
+		}
+	}
+	return "", nil
 }
 
 // Undoer runs undos.
@@ -136,9 +169,17 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 // GiveUp implements job.Handler: what has begun to disappear has to go.
 func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
 
-// undo deletes what the runs have brought: first the contributions, so that no visible profile lacks an index row; then what merges
-// have made of them.
+// undo deletes what the runs have brought, when later imports have index rows of their own: first the contributions, so that no
+// visible profile lacks an index row; then what merges have made of them.
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
+	if w.job.Heir || w.rec.LastJobTime > w.job.Time { // else nothing was written after it
+		err := w.eachTouched(ctx, runs, func(ids []profile.ID) error {
+			return w.Profiles.Inherit(ctx, w.rec, w.job.Time, ids, w.job.Heir)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if err := w.forgetLaterKeys(ctx, runs); err != nil {
 		return err
 	}
@@ -206,8 +247,33 @@ func (w *work) counted(rows iter.Seq2[store.RunRow, error]) iter.Seq2[store.RunR
 	}
 }
 
-// forgetChunk is how many profiles are looked at together for index rows of later keys.
-const forgetChunk = 10_000
+// touchedChunk is how many profiles are looked at together.
+const touchedChunk = 10_000
+
+// eachTouched calls do for the profiles that runs have written, some at a time, ascending.
+func (w *work) eachTouched(ctx context.Context, runs map[int]runResult, do func([]profile.ID) error) error {
+	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+	defer all.close()
+	if err != nil {
+		return err
+	}
+	var ids []profile.ID
+	for c, err := range w.written(all, runs) {
+		if err != nil {
+			return err
+		}
+		if n := len(ids); n == 0 || ids[n-1] != c.id {
+			ids = append(ids, c.id)
+		}
+		if len(ids) == touchedChunk {
+			if err := do(ids); err != nil {
+				return err
+			}
+			ids = ids[:0]
+		}
+	}
+	return do(ids)
+}
 
 // forgetLaterKeys deletes the index rows that the job's contributions got when attributes became keys after it.
 func (w *work) forgetLaterKeys(ctx context.Context, runs map[int]runResult) error {
@@ -224,28 +290,8 @@ func (w *work) forgetLaterKeys(ctx context.Context, runs map[int]runResult) erro
 	if len(later) == 0 {
 		return nil
 	}
-	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
-	defer all.close()
-	if err != nil {
-		return err
-	}
 	keys := slices.DeleteFunc(slices.Clone(w.rec.Keys), func(k domain.Key) bool { return !later[k.Name] })
-	var ids []profile.ID
-	for c, err := range w.written(all, runs) {
-		if err != nil {
-			return err
-		}
-		if n := len(ids); n == 0 || ids[n-1] != c.id {
-			ids = append(ids, c.id)
-		}
-		if len(ids) == forgetChunk {
-			if err := w.forgetKeysOf(ctx, ids, keys); err != nil {
-				return err
-			}
-			ids = ids[:0]
-		}
-	}
-	return w.forgetKeysOf(ctx, ids, keys)
+	return w.eachTouched(ctx, runs, func(ids []profile.ID) error { return w.forgetKeysOf(ctx, ids, keys) })
 }
 
 // forgetKeysOf deletes the job's index rows of some keys of profiles. Profiles are read whole: a tuple may come to be from parts

@@ -53,6 +53,8 @@ type work struct {
 	family   map[string]int
 	// combine says which keys can come to be from parts that a row brings and parts that a profile has already.
 	combine combine
+	// keyed are the attributes that keys are made of.
+	keyed *profile.KeyAttrs
 	// seed is where the random bits of created ids come from.
 	seed uint64
 	// buckets hold what was read; scratch are all blobs that only this run knows, and spilled counts the times it spilled.
@@ -75,6 +77,7 @@ func (w *work) prepare() {
 	for i, name := range w.families {
 		w.family[name] = i
 	}
+	w.keyed = profile.NewKeyAttrs(w.rec.Keys)
 	id := w.job.idBytes()
 	w.seed = xxh3.Hash(id[:])
 	w.combine = combines(w.m, w.rec.Keys)

@@ -1,0 +1,193 @@
+package e2e
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kith/api"
+	"kith/store"
+	"kith/upload"
+)
+
+// everyKeyFinds checks that each profile is found by every key that it shows.
+func (r *rig) everyKeyFinds(domain string) (profiles int) {
+	r.t.Helper()
+	rec, err := r.Domains.Lookup(ctx, domain)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	last := ""
+	for row, err := range r.store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if row.Partition.Key == last {
+			continue
+		}
+		last = row.Partition.Key
+		id := hex.EncodeToString([]byte(last))
+		out, err := r.Profiles.BatchGetProfile(ctx, &api.BatchGetProfileRequest{DomainName: &domain, ProfileIds: []string{id}})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, p := range out.Profiles {
+			profiles++
+			name := strings.Join(strings.Fields(api.Val(p.FirstName)+" "+api.Val(p.LastName)), " ")
+			for key, value := range map[string]string{"_account": api.Val(p.AccountNumber), "_email": api.Val(p.EmailAddress), "_phone": api.Val(p.PhoneNumber), "_fullName": name} {
+				if value == "" {
+					continue
+				}
+				found, err := r.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: &domain, KeyName: &key, Values: []string{value}, MaxResults: api.Ptr(int32(100))})
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				if !slices.ContainsFunc(found.Items, func(f api.Profile) bool { return *f.ProfileId == id }) {
+					r.t.Fatalf("profile %s is not found by %s=%s", text(&p), key, value)
+				}
+			}
+		}
+	}
+	return profiles
+}
+
+// An import that says nothing new about keys writes no index rows; its customers are found all the same, whatever else is taken back.
+func TestImportsShareIndexRows(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		const head = "id,first,last,mail,phone,city,street,tier,party\n"
+		file := head + "1,Ann,Lee,ann@x.com,+12065550100,,,,\n2,Bob,,,,,,,\n"
+		first := *r.run("d", mergeSpec, file).JobId
+		rows := r.rows(store.Index)
+		again := *r.run("d", mergeSpec, file).JobId
+		more := *r.run("d", mergeSpec, head+"1,,,ann@x.com,,Oslo,,gold,\n2,Bob,,,,,,tin,\n").JobId
+		if n := r.rows(store.Index); n != rows {
+			t.Fatalf("%d index rows were %d before the same keys came again", n, rows)
+		}
+		changed := *r.run("d", mergeSpec, head+"2,Rob,,,,,,,\n").JobId
+		if n := r.rows(store.Index); n != rows+2 {
+			t.Fatalf("%d index rows, want %d", n, rows+2)
+		}
+		for _, id := range []string{first, again, changed} { // each but the last has heirs
+			r.undone("d", id)
+			if n := r.everyKeyFinds("d"); n != 2 {
+				t.Fatalf("%d profiles", n)
+			}
+		}
+		if got := r.search("d", "_fullName", "Ann Lee"); len(got) > 0 {
+			t.Fatalf("%v", got)
+		}
+		if got := r.search("d", "_email", "ann@x.com"); !slices.Equal(got, []string{"1"}) {
+			t.Fatalf("%v", got)
+		}
+		r.undone("d", more)
+		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
+			t.Fatalf("%d profile rows and %d index rows are left", p, i)
+		}
+	})
+}
+
+// What old imports are folded into may lack a key of theirs that a later import relies on.
+func TestFoldingLeavesHeirs(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		const head = "id,first,last,mail,phone,city,street,tier,party\n"
+		r.run("d", mergeSpec, head+"1,Ann,,ann@x.com,,,,,\n")
+		r.clock.add(time.Hour)
+		r.run("d", mergeSpec, head+"1,Ann,,new@x.com,,,,,\n")
+		r.clock.add(31 * 24 * time.Hour)
+		last := *r.run("d", mergeSpec, head+"1,Ann,,ann@x.com,,,,gold,\n").JobId
+		for range 2 {
+			if err := r.QueueSweeps(ctx); err != nil {
+				t.Fatal(err)
+			}
+			r.idle()
+		}
+		if r.rows(store.Profile) != 2 {
+			t.Fatal("nothing was folded")
+		}
+		r.everyKeyFinds("d")
+		r.undone("d", last)
+		r.everyKeyFinds("d")
+		if got := r.search("d", "_email", "ann@x.com"); len(got) > 0 {
+			t.Fatalf("%v", got)
+		}
+		r.clock.add(1100 * 24 * time.Hour)
+		if err := r.QueueSweeps(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r.idle()
+		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
+			t.Fatalf("%d profile rows and %d index rows are left", p, i)
+		}
+	})
+}
+
+// Whatever is imported, undone, folded, merged, expired and deleted: every profile is found by every key it shows, and in the end no
+// index row is left.
+func TestEveryKeyFindsWhateverGoes(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
+		for seed := range uint64(15) {
+			rnd := rand.New(rand.NewPCG(seed, 11))
+			domain := fmt.Sprint("d", seed)
+			r.domain(domain)
+			const customers = 8
+			var jobs []string
+			for range 40 {
+				switch n := rnd.IntN(20); {
+				case n < 11:
+					s := mergeSpec
+					s.expiry = []int32{1, 20, 40, 1000}[rnd.IntN(4)]
+					var b strings.Builder
+					b.WriteString("id,first,last,mail,phone,city,street,tier,party\n")
+					for c := range customers {
+						if rnd.IntN(4) == 0 {
+							continue
+						}
+						pick := func(of ...string) string { return of[rnd.IntN(len(of))] }
+						fmt.Fprintf(&b, "%d,%s,%s,%s,%s,,,%s,\n", c, pick("", "Ann", "Ann", "Bob"), pick("", "Lee", "Lee", "Ray"),
+							pick("", fmt.Sprintf("a%d@x.com", c), fmt.Sprintf("b%d@x.com", c)), pick("", fmt.Sprintf("+1206555010%d", c)), pick("", "gold", "tin"))
+					}
+					jobs = append(jobs, *r.run(domain, s, b.String()).JobId)
+				case n < 15 && len(jobs) > 0:
+					i := rnd.IntN(len(jobs))
+					if d := r.details(domain, jobs[i]); d.FoldedAt == nil && d.RejectsDeletedAt == nil {
+						r.undone(domain, jobs[i])
+					}
+					jobs = slices.Delete(jobs, i, i+1)
+				case n < 17:
+					r.clock.add(time.Duration(rnd.IntN(20)) * 24 * time.Hour)
+					if err := r.QueueSweeps(ctx); err != nil {
+						t.Fatal(err)
+					}
+					r.idle()
+				case n < 19:
+					a, b := r.search(domain, "_account", fmt.Sprint(rnd.IntN(customers))), r.search(domain, "_account", fmt.Sprint(rnd.IntN(customers)))
+					if len(a) == 1 && len(b) == 1 && r.id(domain, a[0]) != r.id(domain, b[0]) {
+						r.merge(domain, a[0], b[0])
+					}
+				default:
+					if a := r.search(domain, "_account", fmt.Sprint(rnd.IntN(customers))); len(a) == 1 {
+						if _, err := r.Profiles.DeleteProfile(ctx, &api.DeleteProfileRequest{DomainName: &domain, ProfileId: api.Ptr(r.id(domain, a[0]))}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				r.everyKeyFinds(domain)
+			}
+			r.clock.add(1100 * 24 * time.Hour)
+			if err := r.QueueSweeps(ctx); err != nil {
+				t.Fatal(err)
+			}
+			r.idle()
+			r.onlyMarksLeft(domain)
+		}
+	})
+}
