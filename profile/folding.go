@@ -229,7 +229,7 @@ func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, sta
 	c := &Contribution{Kind: Import, Stamp: newest.Stamp}
 	own := whole.OwnKeys(f.rec.Keys) // which the parts were indexed by together
 	row := func(k IndexKey, source string, m store.Mutation) {
-		f.index = append(f.index, indexRow(f.rec, k, id, source, m))
+		f.index = append(f.index, indexRunRow(f.rec, k, id, source, m))
 	}
 	extra := own
 	var values []Value

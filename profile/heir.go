@@ -1,9 +1,16 @@
 package profile
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"runtime"
 	"slices"
+	"sync"
 
 	"kith/domain"
 	"kith/objecttype"
@@ -49,42 +56,56 @@ func (s *Service) markHeir(ctx context.Context, rec *domain.Record, p oldPart) e
 	return nil
 }
 
-func indexRow(rec *domain.Record, k IndexKey, id ID, source string, m store.Mutation) store.RunRow {
+func indexRunRow(rec *domain.Record, k IndexKey, id ID, source string, m store.Mutation) store.RunRow {
 	m.Key = IndexRowKey(nil, id, source)
 	return store.RunRow{Incarnation: rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)), Mutation: m}
 }
 
-// Inherit gives the heirs of an import in some profiles, ascending, their index rows before the import's contributions go. all also
-// removes all index rows of these, for the import is an heir itself. It may be repeated.
-func (s *Service) Inherit(ctx context.Context, rec *domain.Record, jobTime int64, ids []ID, all bool) error {
-	var index, old []store.RunRow
-	var parts []oldPart
-	settle := func(id ID) error {
-		defer func() { parts = parts[:0] }()
-		var gone, stay []oldPart
-		for _, p := range parts {
-			if at, ok := ImportTime(p.source); ok && at == jobTime {
-				gone = append(gone, p)
-			} else {
-				stay = append(stay, p)
-			}
-		}
-		var err error
-		heirs(gone, stay, rec.Keys, func(k IndexKey, heir oldPart) {
-			if err == nil {
-				err = s.markHeir(ctx, rec, heir)
-			}
-			index = append(index, indexRow(rec, k, id, heir.source, store.Mutation{Time: heir.time}))
-		})
-		for _, p := range gone {
-			if all {
-				for _, k := range p.IndexKeys(rec.Keys) {
-					old = append(old, indexRow(rec, k, id, p.source, store.Mutation{Delete: true, Time: p.time}))
-				}
-			}
-		}
+// inheritChunk is how many index rows an Inheritance holds, about 200 bytes each, before it writes them in order: few large runs
+// leave less to compact than many small ones.
+const inheritChunk = 500_000
+
+// Inheritance gives the heirs of an import their index rows before the import's contributions go.
+type Inheritance struct {
+	s       *Service
+	rec     *domain.Record
+	jobTime int64
+	// all says that the import is an heir itself: all index rows of its contributions are removed, known to its runs or not.
+	all      bool
+	put, old indexRows
+}
+
+// NewInheritance returns an Inheritance of the import that wrote with a time.
+func (s *Service) NewInheritance(rec *domain.Record, jobTime int64, all bool) *Inheritance {
+	return &Inheritance{s: s, rec: rec, jobTime: jobTime, all: all}
+}
+
+// Add looks at profiles, whose ids ascend, on all cores.
+func (h *Inheritance) Add(ctx context.Context, ids []ID) error {
+	parts := make([]*Inheritance, runtime.NumCPU())
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i := range parts {
+		mine := ids[i*len(ids)/len(parts) : (i+1)*len(ids)/len(parts)]
+		parts[i] = h.s.NewInheritance(h.rec, h.jobTime, h.all)
+		wg.Go(func() { errs[i] = parts[i].look(ctx, mine) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	for _, p := range parts {
+		h.put.take(&p.put)
+		h.old.take(&p.old)
+	}
+	if h.put.n+h.old.n < inheritChunk {
+		return nil
+	}
+	return h.Flush(ctx)
+}
+
+func (h *Inheritance) look(ctx context.Context, ids []ID) error {
+	var parts []oldPart
 	probes := func(yield func(store.Probe) bool) {
 		for _, id := range ids {
 			if !yield(store.Probe{Partition: string(id[:]), Range: store.Prefix(contributionPrefix)}) {
@@ -92,32 +113,159 @@ func (s *Service) Inherit(ctx context.Context, rec *domain.Record, jobTime int64
 			}
 		}
 	}
-	open := -1
-	for hit, err := range s.Store.Probe(ctx, store.Profile, rec.Incarnation, probes) {
+	open := 0
+	for hit, err := range h.s.Store.Probe(ctx, store.Profile, h.rec.Incarnation, probes) {
 		if err != nil {
 			return fmt.Errorf("look for heirs: %w", err)
 		}
-		if open >= 0 && hit.Index != open {
-			if err := settle(ids[open]); err != nil {
+		if hit.Index != open {
+			if err := h.settle(ctx, ids[open], parts); err != nil {
 				return err
 			}
+			open, parts = hit.Index, parts[:0]
 		}
-		open = hit.Index
 		p, err := decodePart(hit.Row)
 		if err != nil {
 			return fmt.Errorf("profile %s: %w", ids[open], err)
 		}
 		parts = append(parts, p)
 	}
-	if open >= 0 {
-		if err := settle(ids[open]); err != nil {
-			return err
+	if len(parts) == 0 {
+		return nil
+	}
+	return h.settle(ctx, ids[open], parts)
+}
+
+// settle notes the rows of one profile.
+func (h *Inheritance) settle(ctx context.Context, id ID, parts []oldPart) (err error) {
+	var gone, stay []oldPart
+	for _, p := range parts {
+		if at, ok := ImportTime(p.source); ok && at == h.jobTime {
+			gone = append(gone, p)
+		} else {
+			stay = append(stay, p)
 		}
 	}
-	if err := s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(index)}); err != nil {
-		return err
+	heirs(gone, stay, h.rec.Keys, func(k IndexKey, heir oldPart) {
+		if err == nil {
+			err = h.s.markHeir(ctx, h.rec, heir)
+		}
+		h.put.add(k, id, heir.source, heir.time)
+	})
+	for _, p := range gone {
+		if h.all {
+			for _, k := range p.IndexKeys(h.rec.Keys) {
+				h.old.add(k, id, p.source, p.time)
+			}
+		}
 	}
-	return s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(old)})
+	return err
+}
+
+// Flush writes what was noted. It may be repeated from the start.
+func (h *Inheritance) Flush(ctx context.Context) error {
+	err := h.s.Store.WriteRun(ctx, h.put.runs(h.rec.Incarnation, false)...)
+	if err == nil {
+		err = h.s.Store.WriteRun(ctx, h.old.runs(h.rec.Incarnation, true)...)
+	}
+	h.put.reset()
+	h.old.reset()
+	return err
+}
+
+// indexRows holds index rows of different times, by the name of the key, without a pointer each.
+type indexRows struct {
+	n        int
+	families map[string]*indexFamily
+}
+
+type indexFamily struct {
+	buf  []byte
+	rows []indexRow
+}
+
+// indexRow is a row of an indexFamily.
+type indexRow struct {
+	at        int // in buf
+	part, key int // lengths; they follow each other
+	time      int64
+}
+
+func (x *indexRows) family(name string) *indexFamily {
+	if x.families == nil {
+		x.families = map[string]*indexFamily{}
+	}
+	f := x.families[name]
+	if f == nil {
+		f = &indexFamily{}
+		x.families[name] = f
+	}
+	return f
+}
+
+func (x *indexRows) reset() {
+	x.n = 0
+	for _, f := range x.families {
+		f.buf, f.rows = f.buf[:0], f.rows[:0]
+	}
+}
+
+func (x *indexRows) add(k IndexKey, id ID, source string, time int64) {
+	f := x.family(k.Name)
+	at := len(f.buf)
+	f.buf = append(f.buf, IndexPartition(k.Name, k.Value)...)
+	part := len(f.buf) - at
+	f.buf = IndexRowKey(f.buf, id, source)
+	f.rows = append(f.rows, indexRow{at, part, len(f.buf) - at - part, time})
+	x.n++
+}
+
+// take appends the rows of others.
+func (x *indexRows) take(o *indexRows) {
+	x.n += o.n
+	for name, more := range o.families {
+		f := x.family(name)
+		for _, r := range more.rows {
+			r.at += len(f.buf)
+			f.rows = append(f.rows, r)
+		}
+		f.buf = append(f.buf, more.buf...)
+	}
+}
+
+// runs returns the rows as runs, one for each key.
+func (x *indexRows) runs(inc store.Incarnation, gone bool) (runs []store.Run) {
+	for _, name := range slices.Sorted(maps.Keys(x.families)) {
+		runs = append(runs, store.Run{Table: store.Index, Rows: x.families[name].sorted(inc, gone)})
+	}
+	return runs
+}
+
+func (f *indexFamily) row(r *indexRow) (part, key []byte) {
+	return f.buf[r.at : r.at+r.part], f.buf[r.at+r.part : r.at+r.part+r.key]
+}
+
+func (f *indexFamily) compare(a, b *indexRow) int {
+	partA, keyA := f.row(a)
+	partB, keyB := f.row(b)
+	return cmp.Or(bytes.Compare(partA, partB), bytes.Compare(keyA, keyB))
+}
+
+// sorted streams the rows in order, each once.
+func (f *indexFamily) sorted(inc store.Incarnation, gone bool) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		slices.SortFunc(f.rows, func(a, b indexRow) int { return f.compare(&a, &b) })
+		for i := range f.rows {
+			r := &f.rows[i]
+			if i > 0 && f.compare(&f.rows[i-1], r) == 0 {
+				continue
+			}
+			part, key := f.row(r)
+			if !yield(store.RunRow{Incarnation: inc, Partition: part, Mutation: store.Mutation{Key: key, Delete: gone, Time: r.time}}, nil) {
+				return
+			}
+		}
+	}
 }
 
 // KeyAttrs are the attributes that keys are made of, but for the person's name, which is looked at as a whole.

@@ -423,7 +423,7 @@ func (s *Service) add(ctx context.Context, rec *domain.Record, id ID, have, fres
 	for _, part := range fresh {
 		part.Extra = distinct(append(slices.Clip(part.Extra), mixed(part.Contribution, all, rec.Keys)...))
 		for _, k := range part.IndexKeys(rec.Keys) {
-			index = append(index, indexRow(rec, k, id, part.source, store.Mutation{Time: at}))
+			index = append(index, indexRunRow(rec, k, id, part.source, store.Mutation{Time: at}))
 		}
 		rows = append(rows, store.RunRow{Incarnation: rec.Incarnation, Partition: id[:],
 			Mutation: store.Mutation{Key: ContributionKey(part.source), Value: part.Append(nil), Time: at}})
@@ -551,7 +551,7 @@ func (s *Service) remove(ctx context.Context, rec *domain.Record, id ID, parts [
 	var hide, gone []store.Mutation
 	for _, part := range parts {
 		for _, k := range append(part.IndexKeys(rec.Keys), own...) {
-			index = append(index, indexRow(rec, k, id, part.source, store.Mutation{Delete: true, Time: part.time + 1}))
+			index = append(index, indexRunRow(rec, k, id, part.source, store.Mutation{Delete: true, Time: part.time + 1}))
 		}
 		expired := *part.Contribution
 		expired.Expires = 1

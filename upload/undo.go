@@ -173,10 +173,11 @@ func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return
 // visible profile lacks an index row; then what merges have made of them.
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
 	if w.job.Heir || w.rec.LastJobTime > w.job.Time { // else nothing was written after it
-		err := w.eachTouched(ctx, runs, func(ids []profile.ID) error {
-			return w.Profiles.Inherit(ctx, w.rec, w.job.Time, ids, w.job.Heir)
-		})
-		if err != nil {
+		h := w.Profiles.NewInheritance(w.rec, w.job.Time, w.job.Heir)
+		if err := w.eachTouched(ctx, runs, func(ids []profile.ID) error { return h.Add(ctx, ids) }); err != nil {
+			return err
+		}
+		if err := h.Flush(ctx); err != nil {
 			return err
 		}
 	}
