@@ -386,7 +386,9 @@ func (r *Runner) settle(ctx context.Context, d Domain, t *Task, err error) {
 	case errors.Is(err, context.Canceled):
 		l := t.hold.get()
 		l.Expires = 0
-		if err := t.hold.renew(ctx, l); err != nil {
+		if err := t.hold.renew(ctx, l); errors.Is(err, ErrLost) {
+			r.lost(t)
+		} else if err != nil {
 			log("giving a lease back failed", err)
 		}
 	default:
