@@ -48,6 +48,7 @@ func (s Sweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { retur
 // sweep clears the partitions in which it meets something that is gone. A tombstone stays: its id is dead for good.
 func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 	now := s.Now().UnixMicro()
+	c := s.newClearing(rec)
 	var some, dead, tied bool // of the profile being read: something expired, contributions below a tombstone, signs of merges
 	var contributions int
 	settle := func(id ID) error {
@@ -57,9 +58,9 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 		case dead && (contributions > 0 || tied):
 			err = s.bury(ctx, rec, id)
 		case tied:
-			err = s.sweepMerged(ctx, rec, id, now)
+			err = s.sweepMerged(ctx, c, id, now)
 		case some:
-			_, err = s.clear(ctx, rec, id, func(_ string, expires int64) bool { return expires <= now })
+			_, err = c.add(ctx, id, func(_ string, expires int64) bool { return expires <= now })
 		}
 		return err
 	}
@@ -77,6 +78,9 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 		tied = tied || bytes.Equal(row.Key, tiesKey)
 		return nil
 	}, settle)
+	if err == nil {
+		err = c.flush(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,7 +89,8 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record) error {
 
 // sweepMerged removes what has expired of a profile of merges, what merges that did not happen have left, and, a while after it was
 // merged, what a profile was made of.
-func (s *Service) sweepMerged(ctx context.Context, rec *domain.Record, id ID, now int64) error {
+func (s *Service) sweepMerged(ctx context.Context, c *clearing, id ID, now int64) error {
+	rec := c.rec
 	h := &held{id: id}
 	for tries := 0; ; tries++ {
 		err := s.hold(ctx, rec.Incarnation, h)
@@ -101,7 +106,7 @@ func (s *Service) sweepMerged(ctx context.Context, rec *domain.Record, id ID, no
 		*h = held{id: id}
 	}
 	t := &h.ties
-	left, err := s.clear(ctx, rec, id, func(source string, expires int64) bool {
+	left, err := c.add(ctx, id, func(source string, expires int64) bool {
 		return expires <= now || !t.knows(source) || t.Into != nil && t.Into.Merge.at() < now-keepMerges.Microseconds()
 	})
 	if err != nil || left > 0 || h.version == 0 || t.Into != nil {

@@ -242,7 +242,7 @@ func (s *Service) bury(ctx context.Context, rec *domain.Record, id ID) error {
 					if m.Open { // nobody knows whether it has come
 						continue
 					}
-					if _, err := s.clear(ctx, rec, b.ID, all); err != nil {
+					if err := s.clear(ctx, rec, b.ID, all); err != nil {
 						return err
 					}
 					if err := clearOf(b.Of); err != nil {
@@ -256,7 +256,7 @@ func (s *Service) bury(ctx context.Context, rec *domain.Record, id ID) error {
 			return err
 		}
 	}
-	if _, err := s.clear(ctx, rec, id, all); err != nil || t == nil {
+	if err := s.clear(ctx, rec, id, all); err != nil || t == nil {
 		return err
 	}
 	return s.dropTies(ctx, rec.Incarnation, id, version)
@@ -271,59 +271,87 @@ func (s *Service) dropTies(ctx context.Context, inc store.Incarnation, id ID, ve
 	return err
 }
 
-// clear removes the invisible contributions of a profile that gone approves of by their source and expiry, and returns how many are
-// left. Index rows go first, so that a crash leaves the contribution from which the rest is found again.
-func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone func(source string, expires int64) bool) (left int, err error) {
-	part := Partition(rec.Incarnation, id)
-	rows, err := store.Collect(s.Store.Scan(ctx, part, store.Prefix(contributionPrefix)))
-	if err != nil {
-		return 0, err
+// clear removes the invisible contributions of a profile that gone approves of by their source and expiry.
+func (s *Service) clear(ctx context.Context, rec *domain.Record, id ID, gone func(source string, expires int64) bool) error {
+	c := s.newClearing(rec)
+	if _, err := c.add(ctx, id, gone); err != nil {
+		return err
 	}
-	var parts, stay []oldPart
-	for _, row := range rows {
+	return c.flush(ctx)
+}
+
+// clearing removes contributions of many profiles.
+type clearing struct {
+	s   *Service
+	rec *domain.Record
+	// What is to be written, in this order: a crash leaves the contributions, from which the rest is found again.
+	heirs, index, profiles []store.RunRow
+}
+
+// clearChunk is how many rows a clearing writes together.
+const clearChunk = 20_000
+
+func (s *Service) newClearing(rec *domain.Record) *clearing { return &clearing{s: s, rec: rec} }
+
+// add notes what goes of a profile, and returns how many contributions are left.
+func (c *clearing) add(ctx context.Context, id ID, gone func(source string, expires int64) bool) (left int, err error) {
+	var going, stay []oldPart
+	part := Partition(c.rec.Incarnation, id)
+	for row, err := range c.s.Store.Scan(ctx, part, store.Prefix(contributionPrefix)) {
+		if err != nil {
+			return 0, err
+		}
 		p, err := decodePart(row)
 		if err != nil {
 			return 0, fmt.Errorf("profile %s: %w", id, err)
 		}
 		if gone(p.source, p.Expires) {
-			parts = append(parts, p)
+			going = append(going, p)
 		} else {
 			stay = append(stay, p)
 		}
 	}
-	write := func(k IndexKey, source string, m store.Mutation) error {
-		p := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: IndexPartition(k.Name, k.Value)}
-		m.Key = IndexRowKey(nil, id, source)
-		return s.Store.Write(ctx, p, []store.Mutation{m})
-	}
-	heirs(parts, stay, rec.Keys, func(k IndexKey, heir oldPart) {
+	heirs(going, stay, c.rec.Keys, func(k IndexKey, heir oldPart) {
 		if err == nil {
-			err = s.markHeir(ctx, rec, heir)
+			err = c.s.markHeir(ctx, c.rec, heir)
 		}
-		if err == nil {
-			err = write(k, heir.source, store.Mutation{Time: heir.time})
-		}
+		c.heirs = append(c.heirs, indexRunRow(c.rec, k, id, heir.source, store.Mutation{Time: heir.time}))
 	})
 	if err != nil {
 		return 0, err
 	}
-	for _, p := range parts {
-		for _, k := range p.IndexKeys(rec.Keys) {
-			if err := write(k, p.source, store.Mutation{Delete: true, Time: p.time}); err != nil {
-				return 0, err
-			}
+	for _, p := range going {
+		for _, k := range p.IndexKeys(c.rec.Keys) {
+			c.index = append(c.index, indexRunRow(c.rec, k, id, p.source, store.Mutation{Delete: true, Time: p.time}))
 		}
-		key := ContributionKey(p.source)
 		if p.version == 0 {
-			err = s.Store.Write(ctx, part, []store.Mutation{{Key: key, Delete: true, Time: p.time}})
-		} else {
-			_, err = s.Store.Swap(ctx, part, []store.Swap{{Key: key, Op: store.Delete, Expect: p.version}})
+			c.profiles = append(c.profiles, store.RunRow{Incarnation: c.rec.Incarnation, Partition: id[:],
+				Mutation: store.Mutation{Key: ContributionKey(p.source), Delete: true, Time: p.time}})
+			continue
 		}
+		if err := c.flush(ctx); err != nil { // its index rows first
+			return 0, err
+		}
+		_, err = c.s.Store.Swap(ctx, part, []store.Swap{{Key: ContributionKey(p.source), Op: store.Delete, Expect: p.version}})
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return 0, err
 		}
 	}
+	if len(c.heirs)+len(c.index)+len(c.profiles) >= clearChunk {
+		return len(stay), c.flush(ctx)
+	}
 	return len(stay), nil
+}
+
+// flush writes what is noted.
+func (c *clearing) flush(ctx context.Context) error {
+	for _, run := range []store.Run{{Table: store.Index, Rows: store.SortRows(c.heirs)}, {Table: store.Index, Rows: store.SortRows(c.index)}, {Table: store.Profile, Rows: store.SortRows(c.profiles)}} {
+		if err := c.s.Store.WriteRun(ctx, run); err != nil {
+			return err
+		}
+	}
+	c.heirs, c.index, c.profiles = nil, nil, nil
+	return nil
 }
 
 // IndexKeys returns all keys a contribution has index rows for, each once.

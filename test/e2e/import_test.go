@@ -757,17 +757,16 @@ func TestDeletedProfilesStayDeleted(t *testing.T) {
 		_, err := r.Profiles.DeleteProfile(ctx, &api.DeleteProfileRequest{DomainName: api.Ptr("d"), ProfileId: &id})
 		return err
 	}
-	var once sync.Once
+	var removed atomic.Bool // a deletion writes, too
 	st.Before(func(op faulty.Op, p store.Partition) error {
-		var err error
-		if op == faulty.WriteRun && p.Table == store.Profile {
-			once.Do(func() { err = remove(one) })
+		if op == faulty.WriteRun && p.Table == store.Profile && removed.CompareAndSwap(false, true) {
+			return remove(one)
 		}
-		return err
+		return nil
 	})
 	r.expect(r.run("d", s, "id\n1\n2\n"), "SUCCEEDED 0/2/0")
 	st.Before(func(op faulty.Op, p store.Partition) error { // the second deletion is cut off behind its tombstone
-		if op == faulty.Write {
+		if op == faulty.WriteRun {
 			return errors.New("injected: cut off")
 		}
 		return nil
