@@ -27,6 +27,8 @@
 //  3. An index row is a hint. A reader believes it when the profile it names has that key: see Profile.Keys.
 //  4. Index rows are written before the contribution they belong to, and removed when it is invisible but still there, so
 //     that no visible profile lacks one and no index row is forgotten.
-//  5. A contribution that a merge brought counts if the row of ties knows the merge and it has happened. A merge is replayed when a
+//  5. Each key that a contribution of an import yields has an index row of that contribution or of another import's of the profile
+//     that is there (heir.go); other contributions have all of theirs.
+//  6. A contribution that a merge brought counts if the row of ties knows the merge and it has happened. A merge is replayed when a
 //     profile is computed, at its time: so what an undo takes back is gone from what the merge decided, too.
 package profile

@@ -433,10 +433,11 @@ func (s *Service) add(ctx context.Context, rec *domain.Record, id ID, have, fres
 
 // merges streams the merges from a time on, roughly in the order of their times, each when it is decided; those that did not happen
 // are left out.
-func (s *Service) merges(ctx context.Context, inc store.Incarnation, since int64) iter.Seq2[*mergeRecord, error] {
+func (s *Service) merges(ctx context.Context, rec *domain.Record, since int64) iter.Seq2[*mergeRecord, error] {
 	return func(yield func(*mergeRecord, error) bool) {
-		hour := time.Hour.Microseconds()
-		for at := since; at < s.Now().UnixMicro()+hour; at += hour {
+		inc, hour := rec.Incarnation, time.Hour.Microseconds()
+		// A merge may be ahead of the clock, behind a job that is.
+		for at := since; at < max(s.Now().UnixMicro(), rec.LastJobTime)+hour; at += hour {
 			for row, err := range s.Store.Scan(ctx, mergesPartition(inc, at), store.Range{}) {
 				if err != nil {
 					yield(nil, fmt.Errorf("list merges: %w", err))
@@ -468,7 +469,7 @@ func sinceImport(jobTime int64) int64 { return jobTime - (10 * time.Minute).Micr
 // FollowImport copies what an import has written to profiles that were merged into others since it got its turn. It holds the
 // domain's turn, and may be repeated.
 func (s *Service) FollowImport(ctx context.Context, rec *domain.Record, jobTime int64) error {
-	for m, err := range s.merges(ctx, rec.Incarnation, sinceImport(jobTime)) {
+	for m, err := range s.merges(ctx, rec, sinceImport(jobTime)) {
 		if err != nil {
 			return err
 		}
@@ -518,7 +519,7 @@ func (s *Service) partsOf(ctx context.Context, inc store.Incarnation, id ID, job
 // ForgetImport removes what merges have copied of an import that is being undone, when the import's own contributions are gone. It
 // holds the domain's turn, and may be repeated.
 func (s *Service) ForgetImport(ctx context.Context, rec *domain.Record, jobTime int64) error {
-	for m, err := range s.merges(ctx, rec.Incarnation, sinceImport(jobTime)) {
+	for m, err := range s.merges(ctx, rec, sinceImport(jobTime)) {
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@
 //	         bad ones to the rejects
 //	resolve  per bucket: rows of one key are merged in file order, the key index is probed, hits are verified against their
 //	         profiles, created / updated / rejected is decided, ids are minted; the outcome is an immutable sorted run (build.go)
+//	         Matches whose index rows stand for the new ones get none.
 //	apply    the runs are merged and written
 //
 // A dry run is the first two without publishing; an undo is the runs once more, as deletions.

@@ -57,7 +57,7 @@ func (r *rig) everyKeyFinds(domain string) (profiles int) {
 
 // An import that says nothing new about keys writes no index rows; its customers are found all the same, whatever else is taken back.
 func TestImportsShareIndexRows(t *testing.T) {
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
 		const head = "id,first,last,mail,phone,city,street,tier,party\n"
@@ -94,7 +94,7 @@ func TestImportsShareIndexRows(t *testing.T) {
 
 // What old imports are folded into may lack a key of theirs that a later import relies on.
 func TestFoldingLeavesHeirs(t *testing.T) {
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
 		const head = "id,first,last,mail,phone,city,street,tier,party\n"
@@ -132,9 +132,9 @@ func TestFoldingLeavesHeirs(t *testing.T) {
 // Whatever is imported, undone, folded, merged, expired and deleted: every profile is found by every key it shows, and in the end no
 // index row is left.
 func TestEveryKeyFindsWhateverGoes(t *testing.T) {
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
-		for seed := range uint64(15) {
+		for seed := range seeds(t, 10) {
 			rnd := rand.New(rand.NewPCG(seed, 11))
 			domain := fmt.Sprint("d", seed)
 			r.domain(domain)

@@ -72,7 +72,7 @@ func text(p *api.Profile) string {
 }
 
 func TestMergeProfiles(t *testing.T) {
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
 		r.expect(r.run("d", mergeSpec, "id,first,last,mail,phone,city,street,tier,party\n"+
@@ -185,7 +185,7 @@ func (r *rig) onlyMarksLeft(domain string) {
 
 // An undo follows merges: what is left is what would be if the import had never run.
 func TestUndoFollowsMerges(t *testing.T) {
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 512, MemoryBytes: 1})
 		r.domain("d")
 		head := "id,first,last,mail,phone,city,street,tier,party\n"
@@ -237,9 +237,9 @@ func (r *rig) jobs(domain string) (ids []string) {
 
 // Whatever is imported, merged and undone in whatever order, the profiles are as if the imports that were undone had never run.
 func TestMergesAndUndosInAnyOrder(t *testing.T) {
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
-		for seed := range uint64(12) {
+		for seed := range seeds(t, 12) {
 			rnd := rand.New(rand.NewPCG(seed, 7))
 			got, want := fmt.Sprint("got", seed), fmt.Sprint("want", seed)
 			const customers = 12

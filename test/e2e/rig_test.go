@@ -23,6 +23,7 @@ import (
 	"kith/store"
 	"kith/store/mem"
 	"kith/store/pebble"
+	"kith/test/cluster"
 	"kith/upload"
 )
 
@@ -328,6 +329,23 @@ func (r *rig) rejects(domain, id string, size int32) []api.Reject {
 func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
 	t.Run("pebble", func(t *testing.T) { test(t, newPebble(t)) })
+}
+
+// onAllEngines is onEngines with a cluster, if there is one.
+func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
+	onEngines(t, test)
+	t.Run("cql", func(t *testing.T) {
+		st, _ := cluster.EnginesOn(t, cluster.Options(t))
+		test(t, st)
+	})
+}
+
+// seeds is how many random runs a test makes: few on a cluster, where each takes long.
+func seeds(t *testing.T, n uint64) uint64 {
+	if strings.HasSuffix(t.Name(), "/cql") {
+		return 2
+	}
+	return n
 }
 
 // foldNow folds the old imports of a domain.
