@@ -172,7 +172,7 @@ func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return
 // undo deletes what the runs have brought, when later imports have index rows of their own: first the contributions, so that no
 // visible profile lacks an index row; then what merges have made of them.
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
-	if w.job.Heir || w.rec.LastJobTime > w.job.Time { // else nothing was written after it
+	if w.job.Heir || hasIndexRows(runs) && w.rec.LastJobTime > w.job.Time { // else no later import relies on its index rows
 		h := w.Profiles.NewInheritance(w.rec, w.job.Time, w.job.Heir)
 		if err := w.eachTouched(ctx, runs, func(ids []profile.ID) error { return h.Add(ctx, ids) }); err != nil {
 			return err
@@ -203,6 +203,16 @@ func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
 		return err
 	}
 	return w.Profiles.ForgetImport(ctx, w.rec, w.job.Time)
+}
+
+// hasIndexRows says whether runs name any index rows.
+func hasIndexRows(runs map[int]runResult) bool {
+	for _, run := range runs {
+		if slices.ContainsFunc(run.Families, func(s section) bool { return s.To > s.From }) {
+			return true
+		}
+	}
+	return false
 }
 
 // written streams the profiles and rows that runs have written, in order.
