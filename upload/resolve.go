@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/job"
 	"kith/profile"
 	"kith/store"
 )
@@ -44,10 +45,24 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 				if err != nil {
 					return nil, err
 				}
-				return out.publish, nil
+				return func(ctx context.Context, part *job.Part) error {
+					err := out.publish(ctx, part)
+					if err == nil {
+						w.dropSpill(ctx, bucket)
+					}
+					return err
+				}, nil
 			}
 		},
 	}, missing)
+}
+
+// dropSpill deletes a spilled bucket that has been resolved: what is written next finds its memory warm. Other nodes may still read it.
+func (w *work) dropSpill(ctx context.Context, bucket int) {
+	if w.task.Shared() || w.buckets.spills == nil {
+		return
+	}
+	_ = w.Blobs.Delete(ctx, w.buckets.spills[bucket]) // the end of the job tries again
 }
 
 // anyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
