@@ -203,12 +203,7 @@ func importKilled(t *testing.T, file, data string, kills int) (res killed) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, stderr)
 	}
-	if err := server.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Wait(); err != nil {
-		t.Fatalf("the server did not end cleanly: %v", err)
-	}
+	stop(t, server)
 	res.outcome = fmt.Sprintf("%s\n%s\nrejects %x", counts(stdout), dumpFolder(t, data), sha256.Sum256([]byte(rejects)))
 	return res
 }
@@ -346,5 +341,16 @@ func TestTLS(t *testing.T) {
 	}
 	if _, stderr, err := kith(t, "serve", "--data", data, "--listen", "127.0.0.1:0"); err == nil || !strings.Contains(stderr, "is in use by another kith process") {
 		t.Fatalf("two servers on one folder: %v: %s", err, stderr)
+	}
+}
+
+// stop ends a server as its operator would.
+func stop(t *testing.T, server *exec.Cmd) {
+	t.Helper()
+	if err := server.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Wait(); err != nil {
+		t.Fatalf("the server did not end cleanly: %v\n%s", err, server.Stderr)
 	}
 }

@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"kith/store"
+	"kith/store/pebble"
+)
+
+// The program is killed at random moments of undos of imports that others repeat: each goes on, and what is left, index rows too, is what an
+// undisturbed one leaves. KITH_TORTURE is as for imports.
+func TestKillDuringUndo(t *testing.T) {
+	want := 2
+	if text := os.Getenv("KITH_TORTURE"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = n / 4
+	}
+	dir := t.TempDir()
+	file, imported := filepath.Join(dir, "customers.csv"), filepath.Join(dir, "imported")
+	writeTortureFile(t, file, 20_000)
+	var jobs []string
+	server := serve(t, imported)
+	for range 3 {
+		_, stderr, _ := kith(t, "import", file, "--data", imported) // some rows are bad
+		jobs = append(jobs, jobID.FindStringSubmatch(stderr)[1])
+	}
+	stop(t, server)
+
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	undone := func(name string, kills int) (outcome string, killed int) {
+		data := filepath.Join(dir, name)
+		if err := os.CopyFS(data, os.DirFS(imported)); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range jobs[:2] { // the first one has heirs, the second one is one by then
+			for {
+				cmd := exec.Command(path, "undo", id, "--data", data) // serves the folder itself
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				ended := make(chan error, 1)
+				go func() { ended <- cmd.Wait() }()
+				var soon <-chan time.Time
+				if killed < kills {
+					soon = time.After(time.Duration(rand.IntN(600)) * time.Millisecond)
+				}
+				select {
+				case err := <-ended:
+					if err != nil {
+						t.Fatal(err)
+					}
+				case <-soon:
+					if err := cmd.Process.Kill(); err != nil {
+						t.Fatal(err)
+					}
+					<-ended
+					killed++
+					continue
+				}
+				break
+			}
+		}
+		return dumpFolder(t, data) + indexOf(t, data), killed
+	}
+	calm, _ := undone("calm", 0)
+	for kills, round := 0, 0; kills < want; round++ {
+		name := fmt.Sprint("killed", round)
+		got, n := undone(name, min(want-kills, 1+rand.IntN(4)))
+		if got != calm {
+			t.Fatalf("round %d, %d kills\n%s\nundisturbed\n%s", round, n, got, calm)
+		}
+		kills += n
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// indexOf counts the index rows of a data folder by the jobs that they belong to.
+func indexOf(t *testing.T, data string) string {
+	t.Helper()
+	st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	n := map[string]int{}
+	for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Index}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n[fmt.Sprintf("%x", row.Row.Key[16:25])]++
+	}
+	return fmt.Sprint(n)
+}
