@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -26,6 +27,7 @@ import (
 
 	"kith/internal/dump"
 	"kith/internal/sample"
+	"kith/store"
 	"kith/store/pebble"
 )
 
@@ -227,22 +229,25 @@ func waitForStart(t *testing.T, data string) {
 }
 
 // dumpFolder hashes all profiles of the domain "customers" in a data folder.
-func dumpFolder(t *testing.T, data string) string {
+func dumpFolder(t *testing.T, data string) (text string) {
+	t.Helper()
+	withFolder(t, data, func(st store.Store) (err error) {
+		text, err = dump.Hash(ctx, st, "customers")
+		return err
+	})
+	return text
+}
+
+// withFolder opens the store of a data folder that no server has.
+func withFolder(t *testing.T, data string, do func(store.Store) error) {
 	t.Helper()
 	st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	text, err := dump.Hash(ctx, st, "customers")
-	if err != nil {
+	if err := errors.Join(do(st), st.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return text
 }
 
 func TestBackupWhileServingAndRestore(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"kith/store"
-	"kith/store/pebble"
 )
 
 // The program is killed at random moments of undos of imports that others repeat: each goes on, and what is left, index rows too, is what an
@@ -92,21 +91,15 @@ func TestKillDuringUndo(t *testing.T) {
 // indexOf counts the index rows of a data folder by the jobs that they belong to.
 func indexOf(t *testing.T, data string) string {
 	t.Helper()
-	st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	n := map[string]int{}
-	for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Index}) {
-		if err != nil {
-			t.Fatal(err)
+	withFolder(t, data, func(st store.Store) error {
+		for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Index}) {
+			if err != nil {
+				return err
+			}
+			n[fmt.Sprintf("%x", row.Row.Key[16:25])]++
 		}
-		n[fmt.Sprintf("%x", row.Row.Key[16:25])]++
-	}
+		return nil
+	})
 	return fmt.Sprint(n)
 }
