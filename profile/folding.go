@@ -70,20 +70,8 @@ type folding struct {
 	index, profiles []store.RunRow
 }
 
-// oldPart is a contribution as it is stored.
-type oldPart struct {
-	sourced
-	version uint64 // of a Swap row; 0: a Write row
-	time    int64  // of a Write row
-}
-
-func decodePart(row store.Row) (oldPart, error) {
-	c, err := DecodeContribution(row.Value)
-	return oldPart{sourced{sourceOf(row.Key), c}, row.Version, row.Time}, err
-}
-
 func (f *folding) run(ctx context.Context) error {
-	var parts []oldPart
+	var parts []storedPart
 	rest := NewReader(ctx, f.Store, f.rec.Incarnation) // for what is no contribution
 	add := func(row store.Row) error {
 		if !IsContribution(row.Key) {
@@ -115,8 +103,8 @@ func (f *folding) run(ctx context.Context) error {
 }
 
 // fold folds what may be of one profile: what is its own, and what each profile had that has come into it.
-func (f *folding) fold(ctx context.Context, id ID, all []oldPart, t *ties) (err error) {
-	all = slices.DeleteFunc(all, func(p oldPart) bool { return p.Expires <= f.now }) // the sweep's
+func (f *folding) fold(ctx context.Context, id ID, all []storedPart, t *ties) (err error) {
+	all = slices.DeleteFunc(all, func(p storedPart) bool { return p.Expires <= f.now }) // the sweep's
 	if len(all) < 2 {
 		return nil
 	}
@@ -131,24 +119,23 @@ func (f *folding) fold(ctx context.Context, id ID, all []oldPart, t *ties) (err 
 		}
 		return whole
 	}
-	n := 0
 	t.eachBranch(func(path string, of []merged) {
-		var parts []oldPart
+		var parts []storedPart
 		for _, p := range all {
 			if at, _ := splitSource(p.source); at == path {
 				parts = append(parts, p)
 			}
 		}
 		if err == nil && len(parts) > 1 {
-			err = f.foldPath(ctx, id, path, parts, of, fold, &n)
+			err = f.foldPath(ctx, id, path, parts, of, fold)
 		}
 	})
 	return err
 }
 
-// foldPath folds what came into a profile by one path; n counts the contributions that take the places of others.
-func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []oldPart, of []merged, whole func() *Profile, n *int) error {
-	slices.SortFunc(parts, func(a, b oldPart) int {
+// foldPath folds what came into a profile by one path.
+func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []storedPart, of []merged, whole func() *Profile) error {
+	slices.SortFunc(parts, func(a, b storedPart) int {
 		return cmp.Or(cmp.Compare(a.Stamp.Time, b.Stamp.Time), cmp.Compare(a.Stamp.Row, b.Stamp.Row), cmp.Compare(a.source, b.source))
 	})
 	imports := 0
@@ -157,8 +144,8 @@ func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []oldP
 			imports++
 		}
 	}
-	var groups [][]oldPart
-	var group, stay []oldPart
+	var groups [][]storedPart
+	var group, stay []storedPart
 	end := func() {
 		if len(group) > 1 {
 			groups = append(groups, group)
@@ -193,11 +180,10 @@ func (f *folding) foldPath(ctx context.Context, id ID, path string, parts []oldP
 		}
 	}
 	end()
-	for _, group := range groups {
-		if err := f.replace(ctx, id, whole(), group, stay, string(appendFoldedSource([]byte(path), f.at, *n))); err != nil {
+	for n, group := range groups {
+		if err := f.replace(ctx, id, whole(), group, stay, string(appendFoldedSource([]byte(path), f.at, n))); err != nil {
 			return err
 		}
-		*n++
 	}
 	return nil
 }
@@ -224,12 +210,12 @@ func (f *folding) close(ctx context.Context, source string) (bool, error) {
 }
 
 // replace notes the rows that put one contribution into the place of a group; others of the same path stay.
-func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, stay []oldPart, source string) error {
+func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, stay []storedPart, source string) error {
 	newest := group[len(group)-1]
 	c := &Contribution{Kind: Import, Stamp: newest.Stamp}
 	own := whole.OwnKeys(f.rec.Keys) // which the parts were indexed by together
 	row := func(k IndexKey, source string, m store.Mutation) {
-		f.index = append(f.index, indexRunRow(f.rec, k, id, source, m))
+		f.index = append(f.index, indexRunRow(f.rec.Incarnation, k, id, source, m))
 	}
 	extra := own
 	var values []Value
@@ -247,8 +233,7 @@ func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, sta
 		for _, k := range append(p.IndexKeys(f.rec.Keys), own...) {
 			row(k, p.source, store.Mutation{Delete: true, Time: f.at})
 		}
-		f.profiles = append(f.profiles, store.RunRow{Incarnation: f.rec.Incarnation, Partition: id[:],
-			Mutation: store.Mutation{Key: ContributionKey(p.source), Delete: true, Time: f.at}})
+		f.profiles = append(f.profiles, contributionRunRow(f.rec.Incarnation, id, p.source, store.Mutation{Delete: true, Time: f.at}))
 	}
 	c.Values = outliving(values)
 	c.Extra = distinct(append(extra, laterKeys(c.Values, f.rec.Keys)...))
@@ -257,7 +242,7 @@ func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, sta
 		row(k, source, store.Mutation{Time: f.at})
 	}
 	var err error
-	heirs(group, stay, f.rec.Keys, func(k IndexKey, heir oldPart) {
+	heirs(group, stay, f.rec.Keys, func(k IndexKey, heir storedPart) {
 		if slices.Contains(keys, k) { // the new one stands for it
 			return
 		}
@@ -266,8 +251,7 @@ func (f *folding) replace(ctx context.Context, id ID, whole *Profile, group, sta
 		}
 		row(k, heir.source, store.Mutation{Time: heir.time})
 	})
-	f.profiles = append(f.profiles, store.RunRow{Incarnation: f.rec.Incarnation, Partition: id[:],
-		Mutation: store.Mutation{Key: ContributionKey(source), Value: c.Append(nil), Time: f.at}})
+	f.profiles = append(f.profiles, contributionRunRow(f.rec.Incarnation, id, source, store.Mutation{Value: c.Append(nil), Time: f.at}))
 	return err
 }
 

@@ -23,8 +23,8 @@ import (
 
 // heirs calls put for the keys of contributions that go and the contribution of those that stay that is to have an index row of it.
 // Those that merges brought, and those that are no imports', have rows of their own.
-func heirs(gone, stay []oldPart, own []domain.Key, put func(IndexKey, oldPart)) {
-	stay = slices.DeleteFunc(slices.Clone(stay), func(p oldPart) bool {
+func heirs(gone, stay []storedPart, own []domain.Key, put func(IndexKey, storedPart)) {
+	stay = slices.DeleteFunc(slices.Clone(stay), func(p storedPart) bool {
 		path, _ := splitSource(p.source)
 		return path != "" || p.Kind != Import || p.version != 0
 	})
@@ -49,16 +49,11 @@ func heirs(gone, stay []oldPart, own []domain.Key, put func(IndexKey, oldPart)) 
 }
 
 // markHeir has it noted that a contribution has got index rows that its import does not know of.
-func (s *Service) markHeir(ctx context.Context, rec *domain.Record, p oldPart) error {
+func (s *Service) markHeir(ctx context.Context, rec *domain.Record, p storedPart) error {
 	if at, ok := ImportTime(p.source); ok {
 		return s.Imports.NoteHeir(ctx, rec, at)
 	}
 	return nil
-}
-
-func indexRunRow(rec *domain.Record, k IndexKey, id ID, source string, m store.Mutation) store.RunRow {
-	m.Key = IndexRowKey(nil, id, source)
-	return store.RunRow{Incarnation: rec.Incarnation, Partition: []byte(IndexPartition(k.Name, k.Value)), Mutation: m}
 }
 
 // inheritChunk is how many index rows an Inheritance holds, about 200 bytes each, before it writes them in order: few large runs
@@ -105,40 +100,26 @@ func (h *Inheritance) Add(ctx context.Context, ids []ID) error {
 }
 
 func (h *Inheritance) look(ctx context.Context, ids []ID) error {
-	var parts []oldPart
-	probes := func(yield func(store.Probe) bool) {
-		for _, id := range ids {
-			if !yield(store.Probe{Partition: string(id[:]), Range: store.Prefix(contributionPrefix)}) {
-				return
-			}
-		}
-	}
-	open := 0
-	for hit, err := range h.s.Store.Probe(ctx, store.Profile, h.rec.Incarnation, probes) {
-		if err != nil {
-			return fmt.Errorf("look for heirs: %w", err)
-		}
-		if hit.Index != open {
-			if err := h.settle(ctx, ids[open], parts); err != nil {
-				return err
-			}
-			open, parts = hit.Index, parts[:0]
-		}
-		p, err := decodePart(hit.Row)
-		if err != nil {
-			return fmt.Errorf("profile %s: %w", ids[open], err)
-		}
+	var parts []storedPart
+	add := func(row store.Row) error {
+		p, err := decodePart(row)
 		parts = append(parts, p)
+		return err
 	}
-	if len(parts) == 0 {
-		return nil
+	settle := func(id ID) error {
+		err := h.settle(ctx, id, parts)
+		parts = parts[:0]
+		return err
 	}
-	return h.settle(ctx, ids[open], parts)
+	if err := EachOf(ctx, h.s.Store, h.rec.Incarnation, ids, store.Prefix(contributionPrefix), add, settle); err != nil {
+		return fmt.Errorf("look for heirs: %w", err)
+	}
+	return nil
 }
 
 // settle notes the rows of one profile.
-func (h *Inheritance) settle(ctx context.Context, id ID, parts []oldPart) (err error) {
-	var gone, stay []oldPart
+func (h *Inheritance) settle(ctx context.Context, id ID, parts []storedPart) (err error) {
+	var gone, stay []storedPart
 	for _, p := range parts {
 		if at, ok := ImportTime(p.source); ok && at == h.jobTime {
 			gone = append(gone, p)
@@ -146,7 +127,7 @@ func (h *Inheritance) settle(ctx context.Context, id ID, parts []oldPart) (err e
 			stay = append(stay, p)
 		}
 	}
-	heirs(gone, stay, h.rec.Keys, func(k IndexKey, heir oldPart) {
+	heirs(gone, stay, h.rec.Keys, func(k IndexKey, heir storedPart) {
 		if err == nil {
 			err = h.s.markHeir(ctx, h.rec, heir)
 		}

@@ -77,3 +77,27 @@ func appendFoldedSource(dst []byte, at int64, n int) []byte {
 }
 
 func isFolded(source string) bool { return len(source) == 10 && source[0] == 'f' }
+
+// storedPart is a contribution as it is stored.
+type storedPart struct {
+	sourced
+	version uint64 // of a Swap row; 0: a Write row
+	time    int64  // of a Write row
+}
+
+func decodePart(row store.Row) (storedPart, error) {
+	c, err := DecodeContribution(row.Value)
+	return storedPart{sourced{sourceOf(row.Key), c}, row.Version, row.Time}, err
+}
+
+// contributionRunRow is a mutation of a contribution's row, as a part of a run.
+func contributionRunRow(inc store.Incarnation, id ID, source string, m store.Mutation) store.RunRow {
+	m.Key = ContributionKey(source)
+	return store.RunRow{Incarnation: inc, Partition: id[:], Mutation: m}
+}
+
+// indexRunRow is a mutation of an index row, as a part of a run.
+func indexRunRow(inc store.Incarnation, k IndexKey, id ID, source string, m store.Mutation) store.RunRow {
+	m.Key = IndexRowKey(nil, id, source)
+	return store.RunRow{Incarnation: inc, Partition: []byte(IndexPartition(k.Name, k.Value)), Mutation: m}
+}

@@ -182,6 +182,37 @@ func eachProfile(rows iter.Seq2[store.SweepRow, error], row func(store.Row) erro
 	return settle(id)
 }
 
+// EachOf reads profiles whose ids ascend, as eachProfile does: row is called for every row in a range of a profile's, settle when all of
+// them have been. Profiles without such rows are left out.
+func EachOf(ctx context.Context, st store.Store, inc store.Incarnation, ids []ID, in store.Range, row func(store.Row) error, settle func(ID) error) error {
+	probes := func(yield func(store.Probe) bool) {
+		for _, id := range ids {
+			if !yield(store.Probe{Partition: string(id[:]), Range: in}) {
+				return
+			}
+		}
+	}
+	open := -1
+	for hit, err := range st.Probe(ctx, store.Profile, inc, probes) {
+		if err != nil {
+			return err
+		}
+		if open >= 0 && hit.Index != open {
+			if err := settle(ids[open]); err != nil {
+				return err
+			}
+		}
+		open = hit.Index
+		if err := row(hit.Row); err != nil {
+			return fmt.Errorf("profile %s: %w", ids[open], err)
+		}
+	}
+	if open < 0 {
+		return nil
+	}
+	return settle(ids[open])
+}
+
 // EachWithKey calls do for every visible profile that has one of the domain's own keys, with the normalised value.
 func EachWithKey(ctx context.Context, st store.Store, inc store.Incarnation, key domain.Key, now int64, do func(ID, string) error) error {
 	r := NewReader(ctx, st, inc)
@@ -218,8 +249,7 @@ func IndexKeyOfAll(ctx context.Context, st store.Store, inc store.Incarnation, k
 			// A row per contribution that has a part of the key: whichever goes first, the others keep the profile found.
 			for _, k := range p.OwnKeys([]domain.Key{key}) {
 				for _, part := range r.parts {
-					chunk = append(chunk, store.RunRow{Incarnation: inc, Partition: []byte(IndexPartition(key.Name, k.Value)),
-						Mutation: store.Mutation{Key: IndexRowKey(nil, id, part.source), Time: now}})
+					chunk = append(chunk, indexRunRow(inc, k, id, part.source, store.Mutation{Time: now}))
 				}
 			}
 		}

@@ -113,24 +113,32 @@ func (s *Service) MergeProfiles(ctx context.Context, in *api.MergeProfilesReques
 			return nil, fault.BadRequestf("FieldSourceProfileIds names profile %s for %s, which is not one of the profiles of this merge.", id, strings.TrimPrefix(field, "Attributes."))
 		}
 	}
-	deadline := time.Now().Add(mergePatience)
-	for {
+	err := patiently(ctx, func() error {
 		rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		err = s.merge(ctx, rec, main, want)
-		if err == nil {
-			return &api.MergeProfilesResponse{Message: api.Ptr("OK")}, nil
-		}
+		return s.merge(ctx, rec, main, want)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.MergeProfilesResponse{Message: api.Ptr("OK")}, nil
+}
+
+// patiently tries again while profiles are busy with other merges, for as long as a caller is patient.
+func patiently(ctx context.Context, do func() error) error {
+	deadline := time.Now().Add(mergePatience)
+	for {
+		err := do()
 		if !errors.Is(err, errBusy) {
-			return nil, err
+			return err
 		}
 		if time.Now().After(deadline) {
-			return nil, fault.Throttledf("Other merges of these profiles are under way. Try again.")
+			return fault.Throttledf("Other merges of the same profiles are under way. Try again.")
 		}
 		if err := pause(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -423,10 +431,9 @@ func (s *Service) add(ctx context.Context, rec *domain.Record, id ID, have, fres
 	for _, part := range fresh {
 		part.Extra = distinct(append(slices.Clip(part.Extra), mixed(part.Contribution, all, rec.Keys)...))
 		for _, k := range part.IndexKeys(rec.Keys) {
-			index = append(index, indexRunRow(rec, k, id, part.source, store.Mutation{Time: at}))
+			index = append(index, indexRunRow(rec.Incarnation, k, id, part.source, store.Mutation{Time: at}))
 		}
-		rows = append(rows, store.RunRow{Incarnation: rec.Incarnation, Partition: id[:],
-			Mutation: store.Mutation{Key: ContributionKey(part.source), Value: part.Append(nil), Time: at}})
+		rows = append(rows, contributionRunRow(rec.Incarnation, id, part.source, store.Mutation{Value: part.Append(nil), Time: at}))
 	}
 	return s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(index)}, store.Run{Table: store.Profile, Rows: store.SortRows(rows)})
 }
@@ -498,7 +505,7 @@ func (s *Service) FollowImport(ctx context.Context, rec *domain.Record, jobTime 
 }
 
 // partsOf returns the contributions of an import in a profile, whether it is one still or has been merged.
-func (s *Service) partsOf(ctx context.Context, inc store.Incarnation, id ID, jobTime int64) (parts []oldPart, err error) {
+func (s *Service) partsOf(ctx context.Context, inc store.Incarnation, id ID, jobTime int64) (parts []storedPart, err error) {
 	for row, err := range s.Store.Scan(ctx, Partition(inc, id), store.Prefix(contributionPrefix)) {
 		if err != nil {
 			return nil, fmt.Errorf("read a profile: %w", err)
@@ -527,7 +534,7 @@ func (s *Service) ForgetImport(ctx context.Context, rec *domain.Record, jobTime 
 		if err != nil {
 			return err
 		}
-		parts = slices.DeleteFunc(parts, func(p oldPart) bool { path, _ := splitSource(p.source); return path == "" })
+		parts = slices.DeleteFunc(parts, func(p storedPart) bool { path, _ := splitSource(p.source); return path == "" })
 		if err := s.remove(ctx, rec, m.Main, parts); err != nil {
 			return err
 		}
@@ -536,7 +543,7 @@ func (s *Service) ForgetImport(ctx context.Context, rec *domain.Record, jobTime 
 }
 
 // remove takes contributions out of a profile: they become invisible at once; then their index rows go, and they last.
-func (s *Service) remove(ctx context.Context, rec *domain.Record, id ID, parts []oldPart) error {
+func (s *Service) remove(ctx context.Context, rec *domain.Record, id ID, parts []storedPart) error {
 	if len(parts) == 0 {
 		return nil
 	}
@@ -552,7 +559,7 @@ func (s *Service) remove(ctx context.Context, rec *domain.Record, id ID, parts [
 	var hide, gone []store.Mutation
 	for _, part := range parts {
 		for _, k := range append(part.IndexKeys(rec.Keys), own...) {
-			index = append(index, indexRunRow(rec, k, id, part.source, store.Mutation{Delete: true, Time: part.time + 1}))
+			index = append(index, indexRunRow(rec.Incarnation, k, id, part.source, store.Mutation{Delete: true, Time: part.time + 1}))
 		}
 		expired := *part.Contribution
 		expired.Expires = 1

@@ -310,11 +310,11 @@ func (w *work) forgetLaterKeys(ctx context.Context, runs map[int]runResult) erro
 func (w *work) forgetKeysOf(ctx context.Context, ids []profile.ID, keys []domain.Key) error {
 	var gone []store.RunRow
 	r := profile.NewReader(ctx, w.Store, w.task.Incarnation)
-	settle := func(id profile.ID) {
+	settle := func(id profile.ID) error {
 		defer r.Reset()
 		p := r.Profile(id)
 		if p == nil {
-			return
+			return nil
 		}
 		for _, k := range p.OwnKeys(keys) {
 			for _, source := range r.Sources() {
@@ -324,29 +324,11 @@ func (w *work) forgetKeysOf(ctx context.Context, ids []profile.ID, keys []domain
 				}
 			}
 		}
+		return nil
 	}
-	probes := func(yield func(store.Probe) bool) {
-		for _, id := range ids {
-			if !yield(store.Probe{Partition: string(id[:])}) {
-				return
-			}
-		}
-	}
-	open := -1
-	for hit, err := range w.Store.Probe(ctx, store.Profile, w.task.Incarnation, probes) {
-		if err != nil {
-			return err
-		}
-		if open >= 0 && hit.Index != open {
-			settle(ids[open])
-		}
-		open = hit.Index
-		if err := r.Add(hit.Row, w.job.Time); err != nil {
-			return err
-		}
-	}
-	if open >= 0 {
-		settle(ids[open])
+	add := func(row store.Row) error { return r.Add(row, w.job.Time) }
+	if err := profile.EachOf(ctx, w.Store, w.task.Incarnation, ids, store.Range{}, add, settle); err != nil {
+		return err
 	}
 	return w.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(gone)})
 }

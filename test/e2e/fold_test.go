@@ -48,6 +48,23 @@ func (r *rig) idle() {
 	r.t.Fatalf("background work did not end\n%s", r.logText())
 }
 
+// sweep removes what has expired, folds what is old, and waits for the end of it.
+func (r *rig) sweep() {
+	r.t.Helper()
+	if err := r.QueueSweeps(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	r.idle()
+}
+
+// nothingLeft checks that there are no rows of profiles and none of the index.
+func (r *rig) nothingLeft() {
+	r.t.Helper()
+	if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
+		r.t.Fatalf("%d profile rows and %d index rows are left", p, i)
+	}
+}
+
 func (r *rig) live() []*domain.Record {
 	r.t.Helper()
 	live, err := r.Domains.Live(ctx)
@@ -125,10 +142,7 @@ func TestFoldingOfManyImports(t *testing.T) {
 		}
 		// All that is left is one contribution, when all are old.
 		r.clock.add(60 * 24 * time.Hour)
-		if err := r.QueueSweeps(ctx); err != nil {
-			t.Fatal(err)
-		}
-		r.idle()
+		r.sweep()
 		if got := r.deepest(); got != 1 {
 			t.Fatalf("a profile has %d contributions", got)
 		}
@@ -137,13 +151,8 @@ func TestFoldingOfManyImports(t *testing.T) {
 		}
 		// And it goes without a trace when its time has come.
 		r.clock.add(1000 * 24 * time.Hour)
-		if err := r.QueueSweeps(ctx); err != nil {
-			t.Fatal(err)
-		}
-		r.idle()
-		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
-			t.Fatalf("%d profile rows and %d index rows are left", p, i)
-		}
+		r.sweep()
+		r.nothingLeft()
 	})
 }
 

@@ -86,9 +86,7 @@ func TestImportsShareIndexRows(t *testing.T) {
 			t.Fatalf("%v", got)
 		}
 		r.undone("d", more)
-		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
-			t.Fatalf("%d profile rows and %d index rows are left", p, i)
-		}
+		r.nothingLeft()
 	})
 }
 
@@ -104,10 +102,7 @@ func TestFoldingLeavesHeirs(t *testing.T) {
 		r.clock.add(31 * 24 * time.Hour)
 		last := *r.run("d", mergeSpec, head+"1,Ann,,ann@x.com,,,,gold,\n").JobId
 		for range 2 {
-			if err := r.QueueSweeps(ctx); err != nil {
-				t.Fatal(err)
-			}
-			r.idle()
+			r.sweep()
 		}
 		if r.rows(store.Profile) != 2 {
 			t.Fatal("nothing was folded")
@@ -119,13 +114,8 @@ func TestFoldingLeavesHeirs(t *testing.T) {
 			t.Fatalf("%v", got)
 		}
 		r.clock.add(1100 * 24 * time.Hour)
-		if err := r.QueueSweeps(ctx); err != nil {
-			t.Fatal(err)
-		}
-		r.idle()
-		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
-			t.Fatalf("%d profile rows and %d index rows are left", p, i)
-		}
+		r.sweep()
+		r.nothingLeft()
 	})
 }
 
@@ -164,10 +154,7 @@ func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 					jobs = slices.Delete(jobs, i, i+1)
 				case n < 17:
 					r.clock.add(time.Duration(rnd.IntN(20)) * 24 * time.Hour)
-					if err := r.QueueSweeps(ctx); err != nil {
-						t.Fatal(err)
-					}
-					r.idle()
+					r.sweep()
 				case n < 19:
 					a, b := r.search(domain, "_account", fmt.Sprint(rnd.IntN(customers))), r.search(domain, "_account", fmt.Sprint(rnd.IntN(customers)))
 					if len(a) == 1 && len(b) == 1 && r.id(domain, a[0]) != r.id(domain, b[0]) {
@@ -183,10 +170,7 @@ func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 				r.everyKeyFinds(domain)
 			}
 			r.clock.add(1100 * 24 * time.Hour)
-			if err := r.QueueSweeps(ctx); err != nil {
-				t.Fatal(err)
-			}
-			r.idle()
+			r.sweep()
 			r.onlyMarksLeft(domain)
 		}
 	})

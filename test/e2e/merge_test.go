@@ -339,10 +339,7 @@ func TestMergesAndUndosInAnyOrder(t *testing.T) {
 			before := r.rows(store.Profile)
 			r.clock.add(31 * 24 * time.Hour)
 			for range 2 {
-				if err := r.QueueSweeps(ctx); err != nil {
-					t.Fatal(err)
-				}
-				r.idle()
+				r.sweep()
 				for _, domain := range []string{got, want} {
 					if g := all(domain); g != seen {
 						t.Fatalf("seed %d, folded: %s\n%s\nwant\n%s", seed, domain, g, seen)
@@ -685,10 +682,7 @@ func TestMergeIsCutOffAnywhere(t *testing.T) {
 					}
 					r.clock.add(time.Minute)
 					if n%2 == 0 { // who comes by may be another merge, or the sweep
-						if err := r.QueueSweeps(ctx); err != nil {
-							t.Fatal(err)
-						}
-						r.idle()
+						r.sweep()
 						if p, i := r.rows(store.Profile), r.rows(store.Index); p != 2 || i != index {
 							t.Fatalf("call %d: %d profile rows and %d index rows are left", n, p, i)
 						}
@@ -705,16 +699,10 @@ func TestMergeIsCutOffAnywhere(t *testing.T) {
 				if _, err := r.Profiles.DeleteProfile(ctx, &api.DeleteProfileRequest{DomainName: api.Ptr("d"), ProfileId: &one}); err != nil {
 					t.Fatal(err)
 				}
-				if err := r.QueueSweeps(ctx); err != nil {
-					t.Fatal(err)
-				}
-				r.idle()
+				r.sweep()
 				r.onlyMarksLeft("d")
 				r.clock.add(40 * 24 * time.Hour)
-				if err := r.QueueSweeps(ctx); err != nil {
-					t.Fatal(err)
-				}
-				r.idle()
+				r.sweep()
 				for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Jobs}) {
 					if err != nil || strings.HasPrefix(row.Partition.Key, "merges/") {
 						t.Fatalf("call %d: a merge's record is left, %v", n, err)
