@@ -61,15 +61,17 @@ func (s *Service) enqueueUndo(ctx context.Context, inc store.Incarnation, j *Job
 	return s.queue(ctx, job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt})
 }
 
+// undoRows is about how many rows a customer has: one contribution and a few index rows.
+const undoRows = 5
+
 // undoProgress tells how far an undo is that was asked for.
 func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
 	if j.UndoneAt != 0 {
 		return api.UndoStatusUndone, 100
 	}
 	if v, ok := s.progress.Load(j.ID); ok {
-		// Each customer has one contribution and a few index rows.
 		n := v.(*progress).rows.Load()
-		return api.UndoStatusRunning, int32(min(99, 100*n/max(1, 5*(j.Counters.Created+j.Counters.Updated))))
+		return api.UndoStatusRunning, int32(min(99, 100*n/max(1, undoRows*(j.Counters.Created+j.Counters.Updated)+v.(*progress).more.Load())))
 	}
 	return api.UndoStatusRunning, 0
 }
@@ -174,7 +176,12 @@ func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
 	if w.job.Heir || hasIndexRows(runs) && w.rec.LastJobTime > w.job.Time { // else no later import relies on its index rows
 		h := w.Profiles.NewInheritance(w.rec, w.job.Time, w.job.Heir)
-		if err := w.eachTouched(ctx, runs, func(ids []profile.ID) error { return h.Add(ctx, ids) }); err != nil {
+		w.progress.more.Store(undoRows * (w.job.Counters.Created + w.job.Counters.Updated))
+		err := w.eachTouched(ctx, runs, func(ids []profile.ID) error {
+			w.progress.rows.Add(undoRows * int64(len(ids)))
+			return h.Add(ctx, ids)
+		})
+		if err != nil {
 			return err
 		}
 		if err := h.Flush(ctx); err != nil {

@@ -32,8 +32,9 @@ func (e *invalid) Error() string { return e.reason }
 // progress is what this node knows of a job it works on.
 type progress struct {
 	rows, bytes atomic.Int64
-	paused      atomic.Bool // because the disk is full
-	shared      bool        // other nodes help
+	more        atomic.Int64 // rows of an undo besides those that it deletes
+	paused      atomic.Bool  // because the disk is full
+	shared      bool         // other nodes help
 	stop        func()
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"kith/api"
 	"kith/store"
+	"kith/store/faulty"
 	"kith/upload"
 )
 
@@ -174,4 +175,32 @@ func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 			r.onlyMarksLeft(domain)
 		}
 	})
+}
+
+// An undo that looks for heirs tells how far it is meanwhile.
+func TestUndoProgressWithHeirs(t *testing.T) {
+	st := &faulty.Store{Store: newPebble(t)}
+	r := newRig(t, st, upload.Config{})
+	r.domain("d")
+	var file strings.Builder
+	file.WriteString("id,first,last,mail,phone,city,street,tier,party\n")
+	for i := range 1000 {
+		fmt.Fprintf(&file, "%d,Ann,,,,,,,\n", i)
+	}
+	first := *r.run("d", mergeSpec, file.String()).JobId
+	r.run("d", mergeSpec, file.String())
+	var seen []int32
+	st.Before(func(op faulty.Op, p store.Partition) error {
+		if op == faulty.WriteRun && p.Table == store.Index {
+			if out, err := r.undo("d", first); err == nil {
+				seen = append(seen, *out.UndoPercentComplete)
+			}
+		}
+		return nil
+	})
+	r.undone("d", first)
+	st.Before(nil)
+	if len(seen) == 0 || seen[0] < 40 || seen[0] > 60 {
+		t.Fatalf("%v, want about half when the heirs are known", seen)
+	}
 }
