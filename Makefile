@@ -9,9 +9,9 @@ help:       ## list the targets
 build:      ## build bin/kith, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/kith ./cmd/kith
 
-generate:   ## write api/zz_*.go and the table of COMPATIBILITY.md from model/ and the routes
+generate:   ## write api/zz_*.go from model/, and what README.md and COMPATIBILITY.md say is built from the routes
 	$(GO) run ./internal/gen .
-	$(GO) test ./server -run TestCompatibilityTable -update
+	$(GO) test ./server -run TestDocumentsSayWhatIsBuilt -update
 
 test: venv  ## everything but the long tests; sets up what it needs
 	$(GO) vet ./...

@@ -137,7 +137,7 @@ func TestOperationTable(t *testing.T) {
 			t.Errorf("%+v, the model says %+v", op, want)
 		}
 	}
-	if n != 107 {
+	if n != 115 {
 		t.Errorf("%d operations", n)
 	}
 }

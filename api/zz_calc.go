@@ -661,17 +661,18 @@ type Statistic string
 
 // The values of Statistic.
 const (
-	StatisticFirstOccurrence Statistic = "FIRST_OCCURRENCE"
-	StatisticLastOccurrence  Statistic = "LAST_OCCURRENCE"
-	StatisticCount           Statistic = "COUNT"
-	StatisticSum             Statistic = "SUM"
-	StatisticMinimum         Statistic = "MINIMUM"
-	StatisticMaximum         Statistic = "MAXIMUM"
-	StatisticAverage         Statistic = "AVERAGE"
-	StatisticMaxOccurrence   Statistic = "MAX_OCCURRENCE"
+	StatisticFirstOccurrence   Statistic = "FIRST_OCCURRENCE"
+	StatisticLastOccurrence    Statistic = "LAST_OCCURRENCE"
+	StatisticCount             Statistic = "COUNT"
+	StatisticSum               Statistic = "SUM"
+	StatisticMinimum           Statistic = "MINIMUM"
+	StatisticMaximum           Statistic = "MAXIMUM"
+	StatisticAverage           Statistic = "AVERAGE"
+	StatisticMaxOccurrence     Statistic = "MAX_OCCURRENCE"
+	StatisticRecentOccurrences Statistic = "RECENT_OCCURRENCES"
 )
 
-var rule_Statistic = &restjson.StringRule{Enum: []string{"FIRST_OCCURRENCE", "LAST_OCCURRENCE", "COUNT", "SUM", "MINIMUM", "MAXIMUM", "AVERAGE", "MAX_OCCURRENCE"}, Sensitive: true}
+var rule_Statistic = &restjson.StringRule{Enum: []string{"FIRST_OCCURRENCE", "LAST_OCCURRENCE", "COUNT", "SUM", "MINIMUM", "MAXIMUM", "AVERAGE", "MAX_OCCURRENCE", "RECENT_OCCURRENCES"}, Sensitive: true}
 
 // Threshold is the model's shape Threshold.
 type Threshold struct {

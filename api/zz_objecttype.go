@@ -206,13 +206,16 @@ func (x *GetProfileObjectTypeTemplateRequest) check(v *restjson.Violations, p *r
 
 // GetProfileObjectTypeTemplateResponse is the model's shape GetProfileObjectTypeTemplateResponse.
 type GetProfileObjectTypeTemplateResponse struct {
-	TemplateId                       *string                    `json:"TemplateId,omitzero"`
-	SourceName                       *string                    `json:"SourceName,omitzero"`
-	SourceObject                     *string                    `json:"SourceObject,omitzero"`
-	AllowProfileCreation             *bool                      `json:"AllowProfileCreation,omitzero"`
-	SourceLastUpdatedTimestampFormat *string                    `json:"SourceLastUpdatedTimestampFormat,omitzero"`
-	Fields                           map[string]ObjectTypeField `json:"Fields,omitzero"`
-	Keys                             map[string][]ObjectTypeKey `json:"Keys,omitzero"`
+	TemplateId                                 *string                    `json:"TemplateId,omitzero"`
+	SourceName                                 *string                    `json:"SourceName,omitzero"`
+	SourceObject                               *string                    `json:"SourceObject,omitzero"`
+	DefaultMaxProfileObjectCount               *int32                     `json:"DefaultMaxProfileObjectCount,omitzero"`
+	DefaultMaxProfileObjectCountEffectiveAfter *restjson.Time             `json:"DefaultMaxProfileObjectCountEffectiveAfter,omitzero"`
+	StoreOnly                                  *bool                      `json:"StoreOnly,omitzero"`
+	AllowProfileCreation                       *bool                      `json:"AllowProfileCreation,omitzero"`
+	SourceLastUpdatedTimestampFormat           *string                    `json:"SourceLastUpdatedTimestampFormat,omitzero"`
+	Fields                                     map[string]ObjectTypeField `json:"Fields,omitzero"`
+	Keys                                       map[string][]ObjectTypeKey `json:"Keys,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.

@@ -820,6 +820,58 @@ func (x *RecommendationDiversityConfig) check(v *restjson.Violations, p *restjso
 	}
 }
 
+// RecommendationMetadata is the model's shape RecommendationMetadata.
+type RecommendationMetadata struct {
+	Columns []string `json:"Columns,omitzero"`
+}
+
+func (x *RecommendationMetadata) check(v *restjson.Violations, p *restjson.Path) {
+	if x.Columns != nil {
+		p := p.Member("Columns")
+		v.Size(p, len(x.Columns), 1, 10)
+		for i := range x.Columns {
+			p := p.Index(i)
+			v.String(rule_MetadataColumnName, p, x.Columns[i])
+		}
+	}
+}
+
+// Recommender is the model's shape Recommender.
+type Recommender struct {
+	Name               *string                        `json:"Name,omitzero"`
+	Filters            []RecommenderFilter            `json:"Filters,omitzero"`
+	PromotionalFilters []RecommenderPromotionalFilter `json:"PromotionalFilters,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x Recommender) String() string { return "Recommender{redacted}" }
+
+func (x *Recommender) check(v *restjson.Violations, p *restjson.Path) {
+	if x.Name == nil {
+		v.Required(p.Member("Name"))
+	}
+	if x.Name != nil {
+		p := p.Member("Name")
+		v.String(rule_name, p, *x.Name)
+	}
+	if x.Filters != nil {
+		p := p.Member("Filters")
+		v.Size(p, len(x.Filters), 0, 1)
+		for i := range x.Filters {
+			p := p.Index(i)
+			x.Filters[i].check(v, p)
+		}
+	}
+	if x.PromotionalFilters != nil {
+		p := p.Member("PromotionalFilters")
+		v.Size(p, len(x.PromotionalFilters), 0, 1)
+		for i := range x.PromotionalFilters {
+			p := p.Index(i)
+			x.PromotionalFilters[i].check(v, p)
+		}
+	}
+}
+
 // RecommenderConfig is the model's shape RecommenderConfig.
 type RecommenderConfig struct {
 	EventsConfig      *EventsConfig       `json:"EventsConfig,omitzero"`
@@ -1085,6 +1137,99 @@ type RecommenderUpdate struct {
 }
 
 var rule_RecommenderVersionName = &restjson.StringRule{Min: 1, Max: 100, Pattern: restjson.NewPattern(`[a-zA-Z0-9_-]+/\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}Z`)}
+
+// SearchRecommendationsRequest is the model's shape SearchRecommendationsRequest.
+type SearchRecommendationsRequest struct {
+	DomainName         *string                        `json:"-"`
+	KeyName            *string                        `json:"KeyName,omitzero"`
+	KeyValues          []string                       `json:"KeyValues,omitzero"`
+	Recommender        *Recommender                   `json:"Recommender,omitzero"`
+	CandidateIds       []string                       `json:"CandidateIds,omitzero"`
+	Context            map[string]string              `json:"Context,omitzero"`
+	Diversity          *RecommendationDiversityConfig `json:"Diversity,omitzero"`
+	Metadata           *RecommendationMetadata        `json:"Metadata,omitzero"`
+	MaxRecommendations *int32                         `json:"MaxRecommendations,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x SearchRecommendationsRequest) String() string {
+	return "SearchRecommendationsRequest{redacted}"
+}
+
+func (x *SearchRecommendationsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+	if x.KeyName == nil {
+		v.Required(p.Member("KeyName"))
+	}
+	if x.KeyName != nil {
+		p := p.Member("KeyName")
+		v.String(rule_name, p, *x.KeyName)
+	}
+	if x.KeyValues == nil {
+		v.Required(p.Member("KeyValues").Hide())
+	}
+	if x.KeyValues != nil {
+		p := p.Member("KeyValues").Hide()
+		v.Size(p, len(x.KeyValues), 1, 10)
+		for i := range x.KeyValues {
+			p := p.Index(i)
+			v.String(rule_string1To255, p, x.KeyValues[i])
+		}
+	}
+	if x.Recommender == nil {
+		v.Required(p.Member("Recommender"))
+	}
+	if x.Recommender != nil {
+		p := p.Member("Recommender")
+		x.Recommender.check(v, p)
+	}
+	if x.CandidateIds != nil {
+		p := p.Member("CandidateIds")
+		v.Size(p, len(x.CandidateIds), 0, 50)
+		for i := range x.CandidateIds {
+			p := p.Index(i)
+			v.String(rule_string1To255, p, x.CandidateIds[i])
+		}
+	}
+	if x.Context != nil {
+		p := p.Member("Context").Hide()
+		for _, k := range sortedKeys(x.Context) {
+			v.Key(rule_ContextKey, p, k)
+			p := p.Value(k)
+			e := x.Context[k]
+			v.String(rule_string1To255, p, e)
+		}
+	}
+	if x.Diversity != nil {
+		p := p.Member("Diversity")
+		x.Diversity.check(v, p)
+	}
+	if x.Metadata != nil {
+		p := p.Member("Metadata")
+		x.Metadata.check(v, p)
+	}
+	if x.MaxRecommendations != nil {
+		p := p.Member("MaxRecommendations")
+		restjson.Number(v, rule_maxSize500, p, *x.MaxRecommendations)
+	}
+}
+
+// SearchRecommendationsResponse is the model's shape SearchRecommendationsResponse.
+type SearchRecommendationsResponse struct {
+	ProfileId       *string          `json:"ProfileId,omitzero"`
+	Recommendations []Recommendation `json:"Recommendations,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x SearchRecommendationsResponse) String() string {
+	return "SearchRecommendationsResponse{redacted}"
+}
 
 // StartRecommenderRequest is the model's shape StartRecommenderRequest.
 type StartRecommenderRequest struct {
@@ -1374,6 +1519,14 @@ func (x *ListRecommendersRequest) PageToken() (**string, **int32) { return &x.Ne
 
 // NextPage points at the token of the next page.
 func (x *ListRecommendersResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of SearchRecommendations.
+func (x *SearchRecommendationsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *SearchRecommendationsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of StartRecommender.
 func (x *StartRecommenderRequest) BindRequest(b *restjson.Binder) {

@@ -43,6 +43,48 @@ func (x *AddressDimension) check(v *restjson.Violations, p *restjson.Path) {
 	}
 }
 
+// AssociateStreamForSegmentsRequest is the model's shape AssociateStreamForSegmentsRequest.
+type AssociateStreamForSegmentsRequest struct {
+	DomainName         *string `json:"-"`
+	DestinationArn     *string `json:"DestinationArn,omitzero"`
+	DestinationRoleArn *string `json:"DestinationRoleArn,omitzero"`
+}
+
+func (x *AssociateStreamForSegmentsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+	if x.DestinationArn == nil {
+		v.Required(p.Member("DestinationArn"))
+	}
+	if x.DestinationArn != nil {
+		p := p.Member("DestinationArn")
+		v.String(rule_DestinationArnString, p, *x.DestinationArn)
+	}
+	if x.DestinationRoleArn == nil {
+		v.Required(p.Member("DestinationRoleArn"))
+	}
+	if x.DestinationRoleArn != nil {
+		p := p.Member("DestinationRoleArn")
+		v.String(rule_DestinationRoleArn, p, *x.DestinationRoleArn)
+	}
+}
+
+// AssociateStreamForSegmentsResponse is the model's shape AssociateStreamForSegmentsResponse.
+type AssociateStreamForSegmentsResponse struct {
+}
+
+// AssociatedSegment is the model's shape AssociatedSegment.
+type AssociatedSegment struct {
+	SegmentName *string                         `json:"SegmentName,omitzero"`
+	Status      *EventSubscriptionSegmentStatus `json:"Status,omitzero"`
+	Message     *string                         `json:"Message,omitzero"`
+}
+
 // AttributeDimension is the model's shape AttributeDimension.
 type AttributeDimension struct {
 	DimensionType *AttributeDimensionType `json:"DimensionType,omitzero"`
@@ -90,9 +132,11 @@ const (
 	AttributeDimensionTypeGreaterThanOrEqual AttributeDimensionType = "GREATER_THAN_OR_EQUAL"
 	AttributeDimensionTypeLessThanOrEqual    AttributeDimensionType = "LESS_THAN_OR_EQUAL"
 	AttributeDimensionTypeEqual              AttributeDimensionType = "EQUAL"
+	AttributeDimensionTypeListContains       AttributeDimensionType = "LIST_CONTAINS"
+	AttributeDimensionTypeListContainsAll    AttributeDimensionType = "LIST_CONTAINS_ALL"
 )
 
-var rule_AttributeDimensionType = &restjson.StringRule{Enum: []string{"INCLUSIVE", "EXCLUSIVE", "CONTAINS", "BEGINS_WITH", "ENDS_WITH", "BEFORE", "AFTER", "BETWEEN", "NOT_BETWEEN", "ON", "GREATER_THAN", "LESS_THAN", "GREATER_THAN_OR_EQUAL", "LESS_THAN_OR_EQUAL", "EQUAL"}}
+var rule_AttributeDimensionType = &restjson.StringRule{Enum: []string{"INCLUSIVE", "EXCLUSIVE", "CONTAINS", "BEGINS_WITH", "ENDS_WITH", "BEFORE", "AFTER", "BETWEEN", "NOT_BETWEEN", "ON", "GREATER_THAN", "LESS_THAN", "GREATER_THAN_OR_EQUAL", "LESS_THAN_OR_EQUAL", "EQUAL", "LIST_CONTAINS", "LIST_CONTAINS_ALL"}}
 
 // CalculatedAttributeDimension is the model's shape CalculatedAttributeDimension.
 type CalculatedAttributeDimension struct {
@@ -378,6 +422,38 @@ type DeleteSegmentDefinitionResponse struct {
 	Message *string `json:"Message,omitzero"`
 }
 
+// DeleteSegmentSubscriptionRequest is the model's shape DeleteSegmentSubscriptionRequest.
+type DeleteSegmentSubscriptionRequest struct {
+	DomainName            *string `json:"-"`
+	SegmentDefinitionName *string `json:"-"`
+}
+
+func (x *DeleteSegmentSubscriptionRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+	if x.SegmentDefinitionName == nil {
+		v.Required(p.Member("SegmentDefinitionName"))
+	}
+	if x.SegmentDefinitionName != nil {
+		p := p.Member("SegmentDefinitionName")
+		v.String(rule_name, p, *x.SegmentDefinitionName)
+	}
+}
+
+// DeleteSegmentSubscriptionResponse is the model's shape DeleteSegmentSubscriptionResponse.
+type DeleteSegmentSubscriptionResponse struct {
+	Message *string `json:"Message,omitzero"`
+}
+
+var rule_DestinationArnString = &restjson.StringRule{Min: 1, Max: 2048}
+
+var rule_DestinationRoleArn = &restjson.StringRule{Min: 1, Max: 512, Pattern: restjson.NewPattern(`.*arn:aws:iam:.*:[0-9]+:.*`)}
+
 // Dimension is the model's shape Dimension.
 type Dimension struct {
 	ProfileAttributes    *ProfileAttributes                      `json:"ProfileAttributes,omitzero"`
@@ -404,6 +480,26 @@ func (x *Dimension) check(v *restjson.Violations, p *restjson.Path) {
 	v.ExactlyOne(p, x.ProfileAttributes != nil, x.CalculatedAttributes != nil)
 }
 
+// DisassociateStreamForSegmentsRequest is the model's shape DisassociateStreamForSegmentsRequest.
+type DisassociateStreamForSegmentsRequest struct {
+	DomainName *string `json:"-"`
+}
+
+func (x *DisassociateStreamForSegmentsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+}
+
+// DisassociateStreamForSegmentsResponse is the model's shape DisassociateStreamForSegmentsResponse.
+type DisassociateStreamForSegmentsResponse struct {
+	Message *string `json:"Message,omitzero"`
+}
+
 // EstimateStatus is the model's enumeration EstimateStatus.
 type EstimateStatus string
 
@@ -412,6 +508,27 @@ const (
 	EstimateStatusRunning   EstimateStatus = "RUNNING"
 	EstimateStatusSucceeded EstimateStatus = "SUCCEEDED"
 	EstimateStatusFailed    EstimateStatus = "FAILED"
+)
+
+// EventSubscriptionSegmentStatus is the model's enumeration EventSubscriptionSegmentStatus.
+type EventSubscriptionSegmentStatus string
+
+// The values of EventSubscriptionSegmentStatus.
+const (
+	EventSubscriptionSegmentStatusStarting EventSubscriptionSegmentStatus = "STARTING"
+	EventSubscriptionSegmentStatusRunning  EventSubscriptionSegmentStatus = "RUNNING"
+	EventSubscriptionSegmentStatusStopped  EventSubscriptionSegmentStatus = "STOPPED"
+	EventSubscriptionSegmentStatusFailed   EventSubscriptionSegmentStatus = "FAILED"
+)
+
+// EventSubscriptionState is the model's enumeration EventSubscriptionState.
+type EventSubscriptionState string
+
+// The values of EventSubscriptionState.
+const (
+	EventSubscriptionStateRunning   EventSubscriptionState = "RUNNING"
+	EventSubscriptionStateUnhealthy EventSubscriptionState = "UNHEALTHY"
+	EventSubscriptionStateStopped   EventSubscriptionState = "STOPPED"
 )
 
 // ExtraLengthValueProfileDimension is the model's shape ExtraLengthValueProfileDimension.
@@ -606,6 +723,66 @@ type GetSegmentSnapshotResponse struct {
 	DestinationUri *string                `json:"DestinationUri,omitzero"`
 }
 
+// GetSegmentSubscriptionRequest is the model's shape GetSegmentSubscriptionRequest.
+type GetSegmentSubscriptionRequest struct {
+	DomainName            *string `json:"-"`
+	SegmentDefinitionName *string `json:"-"`
+}
+
+func (x *GetSegmentSubscriptionRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+	if x.SegmentDefinitionName == nil {
+		v.Required(p.Member("SegmentDefinitionName"))
+	}
+	if x.SegmentDefinitionName != nil {
+		p := p.Member("SegmentDefinitionName")
+		v.String(rule_name, p, *x.SegmentDefinitionName)
+	}
+}
+
+// GetSegmentSubscriptionResponse is the model's shape GetSegmentSubscriptionResponse.
+type GetSegmentSubscriptionResponse struct {
+	Status                *SegmentSubscriptionStatus `json:"Status,omitzero"`
+	Message               *string                    `json:"Message,omitzero"`
+	ScheduleConfiguration *ScheduleConfiguration     `json:"ScheduleConfiguration,omitzero"`
+	ScheduledExecutions   *ScheduledExecutions       `json:"ScheduledExecutions,omitzero"`
+	StartedAt             *restjson.Time             `json:"StartedAt,omitzero"`
+	LastUpdatedAt         *restjson.Time             `json:"LastUpdatedAt,omitzero"`
+}
+
+// GetStreamForSegmentsRequest is the model's shape GetStreamForSegmentsRequest.
+type GetStreamForSegmentsRequest struct {
+	DomainName *string `json:"-"`
+}
+
+func (x *GetStreamForSegmentsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+}
+
+// GetStreamForSegmentsResponse is the model's shape GetStreamForSegmentsResponse.
+type GetStreamForSegmentsResponse struct {
+	AssociatedAt       *restjson.Time          `json:"AssociatedAt,omitzero"`
+	AssociatedSegments []AssociatedSegment     `json:"AssociatedSegments,omitzero"`
+	DomainName         *string                 `json:"DomainName,omitzero"`
+	DestinationArn     *string                 `json:"DestinationArn,omitzero"`
+	DestinationRoleArn *string                 `json:"DestinationRoleArn,omitzero"`
+	State              *EventSubscriptionState `json:"State,omitzero"`
+	DisassociatedAt    *restjson.Time          `json:"DisassociatedAt,omitzero"`
+	FailureReason      *string                 `json:"FailureReason,omitzero"`
+}
+
 // Group is the model's shape Group.
 type Group struct {
 	Dimensions     []Dimension     `json:"Dimensions,omitzero"`
@@ -654,6 +831,8 @@ const (
 
 var rule_IncludeOptions = &restjson.StringRule{Enum: []string{"ALL", "ANY", "NONE"}}
 
+var rule_IntervalValue = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(24)}
+
 // ListSegmentDefinitionsRequest is the model's shape ListSegmentDefinitionsRequest.
 type ListSegmentDefinitionsRequest struct {
 	DomainName *string `json:"-"`
@@ -688,6 +867,45 @@ type ListSegmentDefinitionsResponse struct {
 // String keeps sensitive members out of logs and error texts.
 func (x ListSegmentDefinitionsResponse) String() string {
 	return "ListSegmentDefinitionsResponse{redacted}"
+}
+
+// ListSegmentSubscriptionEventsRequest is the model's shape ListSegmentSubscriptionEventsRequest.
+type ListSegmentSubscriptionEventsRequest struct {
+	DomainName            *string `json:"-"`
+	SegmentDefinitionName *string `json:"-"`
+	MaxResults            *int32  `json:"-"`
+	NextToken             *string `json:"-"`
+}
+
+func (x *ListSegmentSubscriptionEventsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+	if x.SegmentDefinitionName == nil {
+		v.Required(p.Member("SegmentDefinitionName"))
+	}
+	if x.SegmentDefinitionName != nil {
+		p := p.Member("SegmentDefinitionName")
+		v.String(rule_name, p, *x.SegmentDefinitionName)
+	}
+	if x.MaxResults != nil {
+		p := p.Member("MaxResults")
+		restjson.Number(v, rule_maxSize100, p, *x.MaxResults)
+	}
+	if x.NextToken != nil {
+		p := p.Member("NextToken")
+		v.String(rule_token, p, *x.NextToken)
+	}
+}
+
+// ListSegmentSubscriptionEventsResponse is the model's shape ListSegmentSubscriptionEventsResponse.
+type ListSegmentSubscriptionEventsResponse struct {
+	Events    []SubscriptionEventItem `json:"Events,omitzero"`
+	NextToken *string                 `json:"NextToken,omitzero"`
 }
 
 // ProfileAttributes is the model's shape ProfileAttributes.
@@ -901,6 +1119,41 @@ const (
 
 var rule_ProfileTypeDimensionType = &restjson.StringRule{Enum: []string{"INCLUSIVE", "EXCLUSIVE"}}
 
+// PutSegmentSubscriptionRequest is the model's shape PutSegmentSubscriptionRequest.
+type PutSegmentSubscriptionRequest struct {
+	DomainName            *string                `json:"-"`
+	SegmentDefinitionName *string                `json:"-"`
+	ScheduleConfiguration *ScheduleConfiguration `json:"ScheduleConfiguration,omitzero"`
+}
+
+func (x *PutSegmentSubscriptionRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_name, p, *x.DomainName)
+	}
+	if x.SegmentDefinitionName == nil {
+		v.Required(p.Member("SegmentDefinitionName"))
+	}
+	if x.SegmentDefinitionName != nil {
+		p := p.Member("SegmentDefinitionName")
+		v.String(rule_name, p, *x.SegmentDefinitionName)
+	}
+	if x.ScheduleConfiguration != nil {
+		p := p.Member("ScheduleConfiguration")
+		x.ScheduleConfiguration.check(v, p)
+	}
+}
+
+// PutSegmentSubscriptionResponse is the model's shape PutSegmentSubscriptionResponse.
+type PutSegmentSubscriptionResponse struct {
+	Status                *SegmentSubscriptionStatus `json:"Status,omitzero"`
+	ScheduleConfiguration *ScheduleConfiguration     `json:"ScheduleConfiguration,omitzero"`
+	StartedAt             *restjson.Time             `json:"StartedAt,omitzero"`
+}
+
 // QueryResult is the model's enumeration QueryResult.
 type QueryResult string
 
@@ -909,6 +1162,42 @@ const (
 	QueryResultPresent QueryResult = "PRESENT"
 	QueryResultAbsent  QueryResult = "ABSENT"
 )
+
+// ScheduleConfiguration is the model's shape ScheduleConfiguration.
+type ScheduleConfiguration struct {
+	Interval *int32                     `json:"Interval,omitzero"`
+	Unit     *ScheduleConfigurationUnit `json:"Unit,omitzero"`
+}
+
+func (x *ScheduleConfiguration) check(v *restjson.Violations, p *restjson.Path) {
+	if x.Interval == nil {
+		v.Required(p.Member("Interval"))
+	}
+	if x.Interval != nil {
+		p := p.Member("Interval")
+		restjson.Number(v, rule_IntervalValue, p, *x.Interval)
+	}
+	if x.Unit != nil {
+		p := p.Member("Unit")
+		v.String(rule_ScheduleConfigurationUnit, p, string(*x.Unit))
+	}
+}
+
+// ScheduleConfigurationUnit is the model's enumeration ScheduleConfigurationUnit.
+type ScheduleConfigurationUnit string
+
+// The values of ScheduleConfigurationUnit.
+const (
+	ScheduleConfigurationUnitHourly ScheduleConfigurationUnit = "HOURLY"
+)
+
+var rule_ScheduleConfigurationUnit = &restjson.StringRule{Enum: []string{"HOURLY"}}
+
+// ScheduledExecutions is the model's shape ScheduledExecutions.
+type ScheduledExecutions struct {
+	NextExecutedAt *restjson.Time `json:"NextExecutedAt,omitzero"`
+	LastExecutedAt *restjson.Time `json:"LastExecutedAt,omitzero"`
+}
 
 // SegmentDefinitionItem is the model's shape SegmentDefinitionItem.
 type SegmentDefinitionItem struct {
@@ -1025,6 +1314,17 @@ const (
 
 var rule_SegmentSortOrder = &restjson.StringRule{Enum: []string{"ASC", "DESC"}}
 
+// SegmentSubscriptionStatus is the model's enumeration SegmentSubscriptionStatus.
+type SegmentSubscriptionStatus string
+
+// The values of SegmentSubscriptionStatus.
+const (
+	SegmentSubscriptionStatusStarting SegmentSubscriptionStatus = "STARTING"
+	SegmentSubscriptionStatusRunning  SegmentSubscriptionStatus = "RUNNING"
+	SegmentSubscriptionStatusStopped  SegmentSubscriptionStatus = "STOPPED"
+	SegmentSubscriptionStatusFailed   SegmentSubscriptionStatus = "FAILED"
+)
+
 // SegmentType is the model's enumeration SegmentType.
 type SegmentType string
 
@@ -1104,9 +1404,43 @@ const (
 
 var rule_StringDimensionType = &restjson.StringRule{Enum: []string{"INCLUSIVE", "EXCLUSIVE", "CONTAINS", "BEGINS_WITH", "ENDS_WITH"}}
 
+// SubscriptionEvent is the model's enumeration SubscriptionEvent.
+type SubscriptionEvent string
+
+// The values of SubscriptionEvent.
+const (
+	SubscriptionEventJoined SubscriptionEvent = "JOINED"
+	SubscriptionEventLeft   SubscriptionEvent = "LEFT"
+)
+
+// SubscriptionEventItem is the model's shape SubscriptionEventItem.
+type SubscriptionEventItem struct {
+	ProfileId *string                `json:"ProfileId,omitzero"`
+	UpdatedAt *restjson.Time         `json:"UpdatedAt,omitzero"`
+	EventType *SubscriptionEventType `json:"EventType,omitzero"`
+	Event     *SubscriptionEvent     `json:"Event,omitzero"`
+}
+
+// SubscriptionEventType is the model's enumeration SubscriptionEventType.
+type SubscriptionEventType string
+
+// The values of SubscriptionEventType.
+const (
+	SubscriptionEventTypeLive     SubscriptionEventType = "LIVE"
+	SubscriptionEventTypeSchedule SubscriptionEventType = "SCHEDULE"
+)
+
 var rule_sensitiveString1To4000 = &restjson.StringRule{Min: 1, Max: 4000, Sensitive: true}
 
 var rule_sensitiveString1To50000 = &restjson.StringRule{Min: 1, Max: 50000, Sensitive: true}
+
+// BindRequest reads the path and query members of AssociateStreamForSegments.
+func (x *AssociateStreamForSegmentsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *AssociateStreamForSegmentsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of CreateSegmentDefinition.
 func (x *CreateSegmentDefinitionRequest) BindRequest(b *restjson.Binder) {
@@ -1150,6 +1484,23 @@ func (x *DeleteSegmentDefinitionRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *DeleteSegmentDefinitionRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of DeleteSegmentSubscription.
+func (x *DeleteSegmentSubscriptionRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("SegmentDefinitionName", &x.SegmentDefinitionName)
+}
+
+// Validate checks the model's constraints.
+func (x *DeleteSegmentSubscriptionRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of DisassociateStreamForSegments.
+func (x *DisassociateStreamForSegmentsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *DisassociateStreamForSegmentsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of GetSegmentDefinition.
 func (x *GetSegmentDefinitionRequest) BindRequest(b *restjson.Binder) {
@@ -1196,6 +1547,23 @@ func (x *GetSegmentSnapshotRequest) BindRequest(b *restjson.Binder) {
 // Validate checks the model's constraints.
 func (x *GetSegmentSnapshotRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
+// BindRequest reads the path and query members of GetSegmentSubscription.
+func (x *GetSegmentSubscriptionRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("SegmentDefinitionName", &x.SegmentDefinitionName)
+}
+
+// Validate checks the model's constraints.
+func (x *GetSegmentSubscriptionRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of GetStreamForSegments.
+func (x *GetStreamForSegmentsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *GetStreamForSegmentsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
 // BindRequest reads the path and query members of ListSegmentDefinitions.
 func (x *ListSegmentDefinitionsRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -1213,3 +1581,31 @@ func (x *ListSegmentDefinitionsRequest) PageToken() (**string, **int32) {
 
 // NextPage points at the token of the next page.
 func (x *ListSegmentDefinitionsResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of ListSegmentSubscriptionEvents.
+func (x *ListSegmentSubscriptionEventsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("SegmentDefinitionName", &x.SegmentDefinitionName)
+	b.QueryInt("max-results", &x.MaxResults)
+	b.QueryString("next-token", &x.NextToken)
+}
+
+// Validate checks the model's constraints.
+func (x *ListSegmentSubscriptionEventsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// PageToken points at the paging members.
+func (x *ListSegmentSubscriptionEventsRequest) PageToken() (**string, **int32) {
+	return &x.NextToken, &x.MaxResults
+}
+
+// NextPage points at the token of the next page.
+func (x *ListSegmentSubscriptionEventsResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of PutSegmentSubscription.
+func (x *PutSegmentSubscriptionRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("SegmentDefinitionName", &x.SegmentDefinitionName)
+}
+
+// Validate checks the model's constraints.
+func (x *PutSegmentSubscriptionRequest) Validate(v *restjson.Violations) { x.check(v, nil) }

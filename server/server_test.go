@@ -10,17 +10,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
-	"kith/api"
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/sigv4"
 )
 
-var update = flag.Bool("update", false, "write COMPATIBILITY.md's table")
+var update = flag.Bool("update", false, "write the generated parts of README.md and COMPATIBILITY.md")
 
 func TestErrors(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -161,62 +159,6 @@ func TestPanicIsA500WithoutItsText(t *testing.T) {
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "nil pointer") || !strings.Contains(log.String(), "nil pointer") ||
 		!strings.Contains(log.String(), w.Header().Get("x-amzn-RequestId")) {
 		t.Fatalf("%d %s\n%s", w.Code, w.Body, log.String())
-	}
-}
-
-const tableStart, tableEnd = "<!-- operations: generated from the routes -->", "<!-- /operations -->"
-
-// COMPATIBILITY.md's table is made from the routes, so that it can't lie.
-func TestCompatibilityTable(t *testing.T) {
-	const path = "../COMPATIBILITY.md"
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(b), tableStart)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok1 || !ok2 {
-		t.Fatal("the table's markers are missing")
-	}
-	s := New(Config{Log: slog.New(slog.DiscardHandler), Admin: &Admin{}})
-	built, all := 0, 0
-	byNoun := map[string][]string{}
-	var nouns []string
-	for _, op := range api.Operations {
-		mark := "501"
-		if s.Implemented(op.Name) {
-			mark = "yes"
-		}
-		if !op.Addition {
-			all++
-			if mark == "yes" {
-				built++
-			}
-		}
-		name := op.Name
-		if op.Addition {
-			name += " (addition)"
-		}
-		if byNoun[op.Noun] == nil {
-			nouns = append(nouns, op.Noun)
-		}
-		byNoun[op.Noun] = append(byNoun[op.Noun], fmt.Sprintf("| %s | %s | `%s %s` | %s |", op.Noun, name, op.Method, op.Path, mark))
-	}
-	var table strings.Builder
-	fmt.Fprintf(&table, "%s\n%d of the API's %d operations are built; the others answer 501 `NotImplementedException`.\n\n| noun | operation | request | built |\n|---|---|---|---|\n", tableStart, built, all)
-	for _, noun := range nouns {
-		table.WriteString(strings.Join(byNoun[noun], "\n") + "\n")
-	}
-	table.WriteString(tableEnd)
-	want := before + table.String() + after
-	if want == string(b) {
-		return
-	}
-	if !*update {
-		t.Fatal("COMPATIBILITY.md's table is out of date: run `make generate`")
-	}
-	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
 	}
 }
 

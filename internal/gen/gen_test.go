@@ -35,7 +35,7 @@ func TestEveryShapeAndOperation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.Operations) != 107 || len(m.Shapes) != 629 {
+	if len(m.Operations) != 115 || len(m.Shapes) != 663 {
 		t.Fatalf("%d operations and %d shapes", len(m.Operations), len(m.Shapes))
 	}
 	paging := 0
@@ -44,7 +44,7 @@ func TestEveryShapeAndOperation(t *testing.T) {
 			paging++
 		}
 	}
-	if paging != 28 {
+	if paging != 29 {
 		t.Fatalf("%d paging inputs", paging)
 	}
 }

@@ -31,6 +31,8 @@ var nouns = map[string][]string{
 	"segment": {
 		"CreateSegmentDefinition", "GetSegmentDefinition", "DeleteSegmentDefinition", "ListSegmentDefinitions",
 		"CreateSegmentEstimate", "GetSegmentEstimate", "CreateSegmentSnapshot", "GetSegmentSnapshot", "GetSegmentMembership",
+		"AssociateStreamForSegments", "GetStreamForSegments", "DisassociateStreamForSegments",
+		"PutSegmentSubscription", "GetSegmentSubscription", "DeleteSegmentSubscription", "ListSegmentSubscriptionEvents",
 	},
 	"upload": {
 		"CreateUploadJob", "GetUploadJobPath", "StartUploadJob", "StopUploadJob", "GetUploadJob", "ListUploadJobs",
@@ -46,7 +48,7 @@ var nouns = map[string][]string{
 	},
 	"recommend": {
 		"CreateRecommender", "GetRecommender", "UpdateRecommender", "DeleteRecommender", "ListRecommenders",
-		"StartRecommender", "StopRecommender", "ListRecommenderRecipes", "GetProfileRecommendations",
+		"StartRecommender", "StopRecommender", "ListRecommenderRecipes", "GetProfileRecommendations", "SearchRecommendations",
 		"CreateRecommenderFilter", "GetRecommenderFilter", "DeleteRecommenderFilter", "ListRecommenderFilters",
 		"CreateRecommenderSchema", "GetRecommenderSchema", "DeleteRecommenderSchema", "ListRecommenderSchemas",
 	},
