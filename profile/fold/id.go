@@ -1,4 +1,4 @@
-package profile
+package fold
 
 import (
 	"encoding/binary"

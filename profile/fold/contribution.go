@@ -1,15 +1,13 @@
-package profile
+package fold
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"slices"
 
 	"kith/objecttype"
 )
 
-// Kind is what sort of source a contribution comes from; it decides which values it may replace.
+// Kind is what sort of source a value comes from; it decides which values it may replace.
 type Kind byte
 
 // The kinds. They are on disk.
@@ -27,68 +25,66 @@ type Stamp struct {
 	SourceTime int64 // SourceLastUpdatedTimestamp in microseconds, else 0
 }
 
-// Value is one attribute of a contribution.
+// Value is what one source says about one attribute.
 type Value struct {
 	Attr  objecttype.Attr
 	Text  string
+	Kind  Kind
 	Blank bool // a blank set by hand: it masks older values
 	Stamp Stamp
-	// Expires is when the value alone expires, in microseconds; 0: with its contribution. Only folded contributions have it.
+	// Expires is when the value alone expires, in microseconds; 0: with its contribution. Values of a Head and of a compacted
+	// contribution have it.
 	Expires int64
 }
 
-// IndexKey is a key of a profile: the key's name and the normalised value.
-type IndexKey struct{ Name, Value string }
+// Key is a key of a profile: its name and the normalised value.
+type Key struct{ Name, Value string }
 
-// Contribution is what one source says about one profile. Values are in the order of objecttype.Attr.Less.
+// Contribution is what one import says about one profile. Values are in the order of objecttype.Attr.Less.
 type Contribution struct {
-	Kind    Kind
 	Expires int64 // microseconds; invisible from then on
 	Stamp   Stamp // of the values that have no stamp of their own
-	// Extra are the index rows written with this contribution that its own values don't yield.
-	Extra  []IndexKey
-	Values []Value
+	// Private are the keys that no attribute holds: values of unique keys without a Target.
+	Private []Key
+	Values  []Value
 }
 
-// Encoding, versions 1 and 2:
+// Encoding, versions 3 and 4:
 //
-//	version | kind | expires (8) | time (8) | row | priority | source time
-//	| number of extras { length, name, length, value } | values until the end:
+//	version | expires (8) | time (8) | row | priority | source time
+//	| number of private keys { length, name, length, value } | values until the end:
 //	    number<<2 | flags, [length, name of a custom attribute], [time (8) | row | priority | source time], length, text
 //
-// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank. In version 2, of folded contributions, an own stamp
-// is followed by the value's expiry (8), and an attribute may have several values.
+// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank. In version 4, of compacted contributions, an own stamp
+// is followed by the value's expiry (8), and an attribute may have several values, from old to new.
 const (
-	contributionV1 = 1
-	contributionV2 = 2
+	contributionV3 = 3
+	contributionV4 = 4
 	flagStamp      = 1
 	flagBlank      = 2
-	fixedHeader    = 18
+	fixedHeader    = 17
 )
-
-// ErrCorrupt says that stored bytes are not a contribution.
-var ErrCorrupt = errors.New("corrupt contribution")
 
 // AppendHeader appends all of an encoded contribution but its values.
 func (c *Contribution) AppendHeader(dst []byte) []byte {
-	return AppendExtra(c.AppendStamped(dst), c.Extra)
+	return AppendPrivate(c.AppendStamped(dst), c.Private)
 }
 
-// AppendStamped appends an encoded contribution up to its stamp. What follows is AppendExtra and the values.
+// AppendStamped appends an encoded contribution up to its stamp. What follows is AppendPrivate and the values.
 func (c *Contribution) AppendStamped(dst []byte) []byte {
-	version := byte(contributionV1)
-	if c.folded() {
-		version = contributionV2
+	version := byte(contributionV3)
+	if c.compacted() {
+		version = contributionV4
 	}
-	dst = append(dst, version, byte(c.Kind))
+	dst = append(dst, version)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Expires))
 	return appendStamp(dst, c.Stamp)
 }
 
-// AppendExtra appends the encoded extras of a contribution.
-func AppendExtra(dst []byte, extra []IndexKey) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(extra)))
-	for _, k := range extra {
+// AppendPrivate appends the encoded private keys of a contribution.
+func AppendPrivate(dst []byte, private []Key) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(private)))
+	for _, k := range private {
 		dst = appendText(appendText(dst, k.Name), k.Value)
 	}
 	return dst
@@ -97,33 +93,33 @@ func AppendExtra(dst []byte, extra []IndexKey) []byte {
 // Append appends the encoded contribution.
 func (c *Contribution) Append(dst []byte) []byte {
 	dst = c.AppendHeader(dst)
-	folded := c.folded()
+	compacted := c.compacted()
 	for _, v := range c.Values {
-		dst = appendValue(dst, v, c.Stamp, folded)
+		dst = appendValue(dst, v, c.Stamp, compacted)
 	}
 	return dst
 }
 
-// folded says whether values have expiries of their own.
-func (c *Contribution) folded() bool {
+// compacted says whether values have expiries of their own.
+func (c *Contribution) compacted() bool {
 	return slices.ContainsFunc(c.Values, func(v Value) bool { return v.Expires != 0 })
 }
 
-// DecodeExtra reads encoded extras.
-func DecodeExtra(b []byte) (extra []IndexKey, err error) {
+// DecodePrivate reads encoded private keys.
+func DecodePrivate(b []byte) (private []Key, err error) {
 	d := decoder{s: string(b)}
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
-		extra = append(extra, IndexKey{d.text(), d.text()})
+		private = append(private, Key{d.text(), d.text()})
 	}
-	return extra, d.err
+	return private, d.err
 }
 
 // AppendValue appends one encoded value of a contribution whose stamp is base.
 func AppendValue(dst []byte, v Value, base Stamp) []byte { return appendValue(dst, v, base, false) }
 
-func appendValue(dst []byte, v Value, base Stamp, folded bool) []byte {
+func appendValue(dst []byte, v Value, base Stamp, compacted bool) []byte {
 	flags := uint64(0)
-	if v.Stamp != base || folded {
+	if v.Stamp != base || compacted {
 		flags |= flagStamp
 	}
 	if v.Blank {
@@ -135,7 +131,7 @@ func appendValue(dst []byte, v Value, base Stamp, folded bool) []byte {
 	}
 	if flags&flagStamp != 0 {
 		dst = appendStamp(dst, v.Stamp)
-		if folded {
+		if compacted {
 			dst = binary.BigEndian.AppendUint64(dst, uint64(v.Expires))
 		}
 	}
@@ -153,12 +149,12 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// expiry returns the expiry of an encoded contribution without decoding the rest.
-func expiry(b []byte) (int64, error) {
-	if len(b) < fixedHeader || b[0] != contributionV1 && b[0] != contributionV2 {
+// Expiry returns the expiry of an encoded contribution without decoding the rest.
+func Expiry(b []byte) (int64, error) {
+	if len(b) < fixedHeader || b[0] != contributionV3 && b[0] != contributionV4 {
 		return 0, ErrCorrupt
 	}
-	return int64(binary.BigEndian.Uint64(b[2:])), nil
+	return int64(binary.BigEndian.Uint64(b[1:])), nil
 }
 
 // DecodeContribution reads an encoded contribution. Its strings are parts of one copy.
@@ -169,20 +165,20 @@ func DecodeContribution(b []byte) (*Contribution, error) {
 
 // decode is DecodeContribution into a contribution whose slices are used again.
 func (c *Contribution) decode(b []byte) error {
-	expires, err := expiry(b)
+	expires, err := Expiry(b)
 	if err != nil {
 		return err
 	}
-	c.Kind, c.Expires, c.Extra = Kind(b[1]), expires, c.Extra[:0]
-	d := decoder{s: string(b[10:])}
+	c.Expires, c.Private = expires, c.Private[:0]
+	d := decoder{s: string(b[9:])}
 	c.Stamp = d.stamp()
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
-		c.Extra = append(c.Extra, IndexKey{d.text(), d.text()})
+		c.Private = append(c.Private, Key{d.text(), d.text()})
 	}
 	if d.err != nil {
 		return d.err
 	}
-	c.Values, err = decodeValues(c.Values[:0], d.s, c.Stamp, b[0] == contributionV2)
+	c.Values, err = appendValues(c.Values[:0], Cursor{Base: c.Stamp, compacted: b[0] == contributionV4, d: d})
 	return err
 }
 
@@ -191,40 +187,20 @@ func DecodeValues(b []byte, base Stamp) ([]Value, error) { return AppendValues(n
 
 // AppendValues is DecodeValues into a slice that is used again.
 func AppendValues(dst []Value, b []byte, base Stamp) ([]Value, error) {
-	return decodeValues(dst, string(b), base, false)
+	return appendValues(dst, Cursor{Base: base, d: decoder{s: string(b)}})
 }
 
 // valueGuess is about how many bytes an encoded value has; it sizes slices.
 const valueGuess = 12
 
-func decodeValues(values []Value, s string, base Stamp, folded bool) ([]Value, error) {
-	d := decoder{s: s}
+func appendValues(values []Value, c Cursor) ([]Value, error) {
 	if values == nil {
-		values = make([]Value, 0, len(s)/valueGuess+1)
+		values = make([]Value, 0, len(c.Rest())/valueGuess+1)
 	}
-	for len(d.s) > 0 && d.err == nil {
-		head := d.uvarint()
-		v := Value{Stamp: base, Blank: head&flagBlank != 0}
-		if head>>2 > 0xffff {
-			return nil, ErrCorrupt
-		}
-		v.Attr.ID = uint16(head >> 2)
-		if v.Attr.ID == 0 {
-			v.Attr.Custom = d.text()
-		}
-		if head&flagStamp != 0 {
-			v.Stamp = d.stamp()
-			if folded {
-				v.Expires = d.time()
-			}
-		}
-		v.Text = d.text()
-		values = append(values, v)
+	for c.Next() {
+		values = append(values, Value{Attr: c.Attr(), Text: c.Text, Kind: Import, Blank: c.Blank, Stamp: c.Stamp, Expires: c.Until})
 	}
-	if d.err != nil {
-		return nil, d.err
-	}
-	return values, nil
+	return values, c.Err()
 }
 
 type decoder struct {
@@ -279,7 +255,7 @@ func (d *decoder) text() string {
 func (d *decoder) fail() {
 	d.s = ""
 	if d.err == nil {
-		d.err = fmt.Errorf("%w: it ends too early", ErrCorrupt)
+		d.err = errEarly()
 	}
 }
 

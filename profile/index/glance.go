@@ -1,0 +1,184 @@
+package index
+
+import (
+	"bytes"
+	"math"
+	"slices"
+
+	"kith/domain"
+	"kith/objecttype"
+	"kith/profile/fold"
+)
+
+// nameParts returns the parts of a person's name that values have, a bit each; ok is false when only a fold can tell what one is worth.
+func nameParts(c fold.Cursor) (parts uint8, ok bool) {
+	for c.Next() && c.ID != 0 && c.ID <= objecttype.LastName { // numbers ascend, custom attributes come last
+		if c.Blank || c.Stamp.Priority != 0 {
+			return 0, false
+		}
+		if c.ID >= objecttype.FirstName && c.Text != "" {
+			parts |= 1 << (c.ID - objecttype.FirstName)
+		}
+	}
+	return parts, c.Err() == nil
+}
+
+// Glance answers the two questions of matching an import from a profile's contributions, given in the order of their keys, without
+// decoding them: whether the profile has a predefined key of one attribute, and whether adding encoded values can give it a full name
+// that neither has alone. known is false when only the fold can tell. Most profiles have contributions of imports only, each of another
+// job, and matching them is half of an import of known customers.
+func Glance(contributions [][]byte, now int64, name string, indexValue, add []byte) (has, combine, known bool) {
+	if name != objecttype.KeyAccount && name != objecttype.KeyEmail && name != objecttype.KeyPhone {
+		return false, false, false
+	}
+	added, ok := nameParts(fold.OpenValues(add, fold.Stamp{}))
+	if !ok {
+		return false, false, false
+	}
+	var there uint8
+	var decided decidedAttrs // attributes that a later contribution has
+	later := int64(math.MaxInt64)
+	for i := len(contributions) - 1; i >= 0; i-- {
+		c, err := fold.Open(contributions[i])
+		if err != nil {
+			return false, false, false
+		}
+		if c.Expires <= now {
+			continue
+		}
+		// Two of one job: its rows decide. A compacted one counts as the oldest, for what is left to know of it.
+		if c.Base.Time >= later || c.Private != 0 || c.Compacted() && (i != 0 || !has) {
+			return false, false, false
+		}
+		later = c.Base.Time
+		parts, ok := nameParts(c)
+		if !ok {
+			return false, false, false
+		}
+		there |= parts
+		if !has {
+			if has, ok = decided.yields(c, name, indexValue); !ok {
+				return false, false, false
+			}
+		}
+	}
+	return has, has && added != 0 && there&^added != 0, true
+}
+
+// decidedAttrs are attributes of which a later value is known.
+type decidedAttrs struct {
+	ids [8]uint16
+	n   int
+}
+
+// yields says whether a contribution's values that no later one replaces yield a key, and notes them; ok is false when it can't tell.
+func (d *decidedAttrs) yields(c fold.Cursor, name string, indexValue []byte) (has, ok bool) {
+	for c.Next() && c.ID != 0 { // custom attributes are no predefined keys
+		if c.Blank || c.Stamp != c.Base {
+			return false, false
+		}
+		key, ct := objecttype.PredefinedKey(objecttype.Attr{ID: c.ID})
+		if key != name || c.Text == "" || slices.Contains(d.ids[:d.n], c.ID) {
+			continue
+		}
+		if d.n == len(d.ids) {
+			return false, false
+		}
+		d.ids[d.n] = c.ID
+		d.n++
+		var buf [128]byte
+		norm := objecttype.AppendNormalized(buf[:0], ct, []byte(c.Text))
+		if len(norm) > 0 && bytes.Equal(objecttype.IndexBytes(norm), indexValue) {
+			return true, true
+		}
+	}
+	return false, c.Err() == nil
+}
+
+// MayCombineNames says whether adding encoded values can give a profile a full name that neither has alone.
+func MayCombineNames(have []fold.Value, add []byte) bool {
+	added, ok := nameParts(fold.OpenValues(add, fold.Stamp{}))
+	if added == 0 && ok {
+		return false
+	}
+	for i := range have {
+		if id := have[i].Attr.ID; id >= objecttype.FirstName && id <= objecttype.LastName {
+			if !ok || added&(1<<(id-objecttype.FirstName)) == 0 || have[i].Stamp.Priority > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Attrs are the attributes that keys are made of, but for the person's name, which is looked at as a whole.
+type Attrs struct {
+	ids    [2]uint64 // a bit for each number
+	custom map[string]bool
+}
+
+// NewAttrs returns those of the predefined keys and of a domain's own.
+func NewAttrs(own []domain.Key) *Attrs {
+	k := &Attrs{custom: map[string]bool{}}
+	for id := range uint16(64 * len(k.ids)) {
+		if name, _ := objecttype.PredefinedKey(objecttype.Attr{ID: id}); name != "" {
+			k.add(objecttype.Attr{ID: id})
+		}
+	}
+	for _, key := range own {
+		for _, a := range partsOf(key) {
+			k.add(a)
+		}
+	}
+	return k
+}
+
+func (k *Attrs) add(a objecttype.Attr) {
+	if a.ID == 0 {
+		k.custom[a.Custom] = true
+	} else {
+		k.ids[a.ID/64] |= 1 << (a.ID % 64)
+	}
+}
+
+func (k *Attrs) has(id uint16, custom string) bool {
+	if id == 0 {
+		return k.custom[custom]
+	}
+	return int(id) < 64*len(k.ids) && k.ids[id/64]&(1<<(id%64)) != 0
+}
+
+// Covers says whether an encoded contribution of an import yields all the keys that encoded values yield, so that the rows it must have
+// include theirs. It may say no without need.
+func (k *Attrs) Covers(contribution, values []byte) bool {
+	have, err := fold.Open(contribution)
+	if err != nil || have.Compacted() || have.Private != 0 {
+		return false
+	}
+	if have.Rest() == string(values) {
+		return true
+	}
+	var names, wanted [len(nameAttrs)]string
+	note := func(to *[len(nameAttrs)]string, c *fold.Cursor) {
+		if c.ID >= objecttype.FirstName && c.ID <= objecttype.LastName {
+			to[c.ID-objecttype.FirstName] = c.Text
+		}
+	}
+	want := fold.OpenValues(values, fold.Stamp{})
+	ok := have.Next()
+	for want.Next() {
+		for ok && have.Attr().Less(want.Attr()) {
+			note(&names, &have)
+			ok = have.Next()
+		}
+		note(&wanted, &want)
+		if k.has(want.ID, want.Custom) && (!ok || have.Attr() != want.Attr() || have.Text != want.Text) {
+			return false
+		}
+	}
+	for ok {
+		note(&names, &have)
+		ok = have.Next()
+	}
+	return have.Err() == nil && want.Err() == nil && (wanted == names || wanted == [len(nameAttrs)]string{})
+}

@@ -1,0 +1,146 @@
+package index
+
+import (
+	"slices"
+	"strings"
+
+	"kith/domain"
+	"kith/objecttype"
+	"kith/profile/fold"
+)
+
+// Key is a key of a profile: its name and the normalised value.
+type Key = fold.Key
+
+// Keys calls emit for every key that values yield: the predefined ones and the domain's own. Normalised values; a key with
+// several attributes is their tuple and needs all of them. It may emit one key twice.
+func Keys(values []fold.Value, own []domain.Key, emit func(name, value string)) {
+	for i := range values {
+		v := &values[i]
+		if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
+			if n := objecttype.Normalize(ct, v.Text); n != "" {
+				emit(name, n)
+			}
+		}
+	}
+	FullNames(values, func(full string) { emit(objecttype.KeyFullName, full) })
+	for _, k := range own {
+		if n := OwnKey(values, k); n != "" {
+			emit(k.Name, n)
+		}
+	}
+}
+
+// FullNames calls emit for the index forms of the person's name.
+func FullNames(values []fold.Value, emit func(string)) {
+	var first, middle, last string
+	for i := range values {
+		switch v := &values[i]; v.Attr.ID {
+		case objecttype.FirstName:
+			first = v.Text
+		case objecttype.MiddleName:
+			middle = v.Text
+		case objecttype.LastName:
+			last = v.Text
+		}
+	}
+	for _, full := range objecttype.FullNames(first, middle, last) {
+		emit(full)
+	}
+}
+
+var nameAttrs = [...]objecttype.Attr{{ID: objecttype.FirstName}, {ID: objecttype.MiddleName}, {ID: objecttype.LastName}}
+
+// partsOf returns the attributes of a key.
+func partsOf(k domain.Key) (attrs []objecttype.Attr) {
+	for _, part := range k.Parts {
+		a, _ := objecttype.ParsePath(part.Attribute)
+		attrs = append(attrs, a)
+	}
+	return attrs
+}
+
+// OwnKey returns the normalised value of one of the domain's own keys, or "" when a part of it is missing.
+func OwnKey(values []fold.Value, k domain.Key) string {
+	var tuple []string
+	for _, part := range k.Parts {
+		a, ok := objecttype.ParsePath(part.Attribute)
+		if !ok {
+			return ""
+		}
+		n := objecttype.Normalize(objecttype.ContentType(part.ContentType), text(values, a))
+		if n == "" {
+			return ""
+		}
+		tuple = append(tuple, n)
+	}
+	return strings.Join(tuple, objecttype.TupleSep)
+}
+
+// OwnKeys returns the keys of the domain that a person shows, perhaps one more than once.
+func OwnKeys(p *fold.Profile, own []domain.Key) (keys []Key) {
+	add := func(values []fold.Value) {
+		for _, k := range own {
+			if n := OwnKey(values, k); n != "" {
+				keys = append(keys, Key{Name: k.Name, Value: n})
+			}
+		}
+	}
+	add(p.Values)
+	for _, values := range p.Branches {
+		add(values)
+	}
+	return keys
+}
+
+// Has says whether a person has a key, given by its index value. It confirms the hints of the index.
+func Has(p *fold.Profile, name, indexValue string, own []domain.Key) bool {
+	if name == objecttype.KeyProfileID {
+		return indexValue == p.ID.String()
+	}
+	for _, k := range p.Private {
+		if k.Name == name && objecttype.IndexValue(k.Value) == indexValue {
+			return true
+		}
+	}
+	return yields(p.Values, name, indexValue, own) ||
+		slices.ContainsFunc(p.Branches, func(values []fold.Value) bool { return yields(values, name, indexValue, own) })
+}
+
+// yields says whether values yield a key, given by its index value.
+func yields(values []fold.Value, name, indexValue string, own []domain.Key) bool {
+	if name == objecttype.KeyFullName {
+		found := false
+		FullNames(values, func(full string) { found = found || objecttype.IndexValue(full) == indexValue })
+		return found
+	}
+	var buf [128]byte
+	for i := range values {
+		v := &values[i]
+		if n, ct := objecttype.PredefinedKey(v.Attr); n == name {
+			norm := objecttype.AppendNormalized(buf[:0], ct, []byte(v.Text))
+			if string(norm) == indexValue || len(norm) > len(indexValue) && objecttype.IndexValue(string(norm)) == indexValue {
+				return len(norm) > 0
+			}
+		}
+	}
+	for _, k := range own {
+		if k.Name != name {
+			continue
+		}
+		if n := OwnKey(values, k); n != "" && objecttype.IndexValue(n) == indexValue {
+			return true
+		}
+	}
+	return false
+}
+
+// text returns the text of the newest value of an attribute, or "".
+func text(values []fold.Value, a objecttype.Attr) (newest string) {
+	for i := range values {
+		if values[i].Attr == a {
+			newest = values[i].Text
+		}
+	}
+	return newest
+}
