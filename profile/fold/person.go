@@ -125,8 +125,8 @@ func (m *Member) appendBetween(dst []Value, after, until int64) []Value {
 	}
 	for _, g := range m.State.Merges {
 		for _, id := range g.From {
-			if of := m.Of[id]; of != nil && g.ID.At() < until {
-				dst = of.appendBetween(dst, max(after, g.ID.At()), until)
+			if of := m.Of[id]; of != nil && g.At < until {
+				dst = of.appendBetween(dst, max(after, g.At), until)
 			}
 		}
 	}
@@ -151,16 +151,16 @@ func (p *Profile) replay(m *Member, until int64) state {
 		}
 	}
 	for _, g := range m.merges() {
-		if g.ID.At() > until {
+		if g.At > until {
 			break
 		}
-		play(g.ID.At())
+		play(g.At)
 		p.Branches = append(p.Branches, valuesOf(now))
 		holders := []state{now}
 		for _, id := range g.From {
 			had := state{}
 			if of := m.Of[id]; of != nil {
-				had = p.replay(of, g.ID.At())
+				had = p.replay(of, g.At)
 				p.Branches = append(p.Branches, valuesOf(had))
 			}
 			holders = append(holders, had)
@@ -221,7 +221,7 @@ func (g *Merge) combine(main ID, holders []state) state {
 			if v, has := holders[from][a]; has {
 				out[a] = v
 			} else if ok { // the caller wants it empty
-				out[a] = Value{Attr: a, Kind: Manual, Blank: true, Stamp: Stamp{Time: g.ID.At()}}
+				out[a] = Value{Attr: a, Kind: Manual, Blank: true, Stamp: Stamp{Time: g.At}}
 			}
 		}
 	}
@@ -257,7 +257,7 @@ func (m *Member) Newest() (at int64) {
 			at = max(at, of.Head.Time)
 		}
 		for _, g := range of.merges() {
-			at = max(at, g.ID.At())
+			at = max(at, g.At)
 		}
 	})
 	return at
