@@ -127,6 +127,17 @@ func (a Attr) Less(b Attr) bool {
 	return a.Custom < b.Custom
 }
 
+// Compare is Less for sorting.
+func (a Attr) Compare(b Attr) int {
+	switch {
+	case a == b:
+		return 0
+	case a.Less(b):
+		return -1
+	}
+	return 1
+}
+
 // MaxLen returns the most code points a value may have.
 func (a Attr) MaxLen() int {
 	if a.ID == AdditionalInformation {

@@ -1,34 +1,31 @@
-// Package profile owns profiles: the contributions they are made of, the fold that computes them, the key index, and search.
+// Package profile owns profiles: their rows, the operations on them, merges, history, and what time does to them.
 //
 // Operations: SearchProfiles, BatchGetProfile, DeleteProfile, MergeProfiles, ListProfileHistoryRecords,
 // GetProfileHistoryRecord. Behaviour: spec/core.md sections 4.5 and 5.
 //
+// A profile is computed, never stored: package fold says how, package index says by which keys it is found, package change tells others
+// what was written.
+//
 // Rows:
 //
 //	table profile, partition = profile id (16 bytes)
-//	    "a"                 → ties            Swap row: the merges by which others came into it, or by which it went into another
-//	    "c" + source        → Contribution   import contributions are Write rows, those of API writes Swap rows
-//	    "t"                 → grave           Swap row, the tombstone: the profile was deleted
-//	table key_index, partition = key name 0x01 index value
-//	    profile id + source → empty           Write rows
-//
+//	    "a"                 → fold.State         Swap row: tombstone and merge links
+//	    "c" + source        → fold.Contribution  Write rows: what one import says
+//	    "h"                 → fold.Head          Swap row: what API writes say, compacted
+//	table key_index: see package index
 //	table jobs, partition = "merges/" + hour
-//	    merge id            → mergeRecord    Swap row: whether a merge has happened (merge.go)
+//	    merge id            → mergeRecord        Swap row: how a merge stands (merge.go)
 //
-// A source is "i" + time of the upload job (8 bytes) + number of the first row that has the unique key (5 bytes), or
-// "f" + time of the folding (8 bytes) + number (1 byte), or "g" + merge id (12 bytes) + number of the merged profile (1 byte) + the
-// source it had there. Others will follow.
+// A source is "i" + time of the upload job (8 bytes) + number of the first row that has the unique key (5 bytes), or, of imports that
+// were compacted, "f" + time of the compaction (8 bytes) + number (1 byte).
 //
 // Invariants:
 //
-//  1. A profile is computed, never stored: it is the fold of its visible contributions.
-//  2. A contribution is invisible from its expiry on, and when the profile has a tombstone, whatever its time. A profile
-//     exists while one contribution is visible.
-//  3. An index row is a hint. A reader believes it when the profile it names has that key: see Profile.Keys.
-//  4. Index rows are written before the contribution they belong to, and removed when it is invisible but still there, so
-//     that no visible profile lacks one and no index row is forgotten.
-//  5. Each key that a contribution of an import yields has an index row of that contribution or of another import's of the profile
-//     that is there (heir.go); other contributions have all of theirs.
-//  6. A contribution that a merge brought counts if the row of ties knows the merge and it has happened. A merge is replayed when a
-//     profile is computed, at its time: so what an undo takes back is gone from what the merge decided, too.
+//  1. A contribution is invisible from its expiry on, and when its profile, or the main profile of its person, has a tombstone. A
+//     profile exists while something of it is visible.
+//  2. An index row is a hint; the person it leads to confirms it or not. No visible profile lacks one (package index).
+//  3. Only the holder of the domain's turn writes contributions and index rows of class ByImport; but anybody may remove those of a
+//     profile with a tombstone, whose id is dead for good.
+//  4. A merge moves nothing: rows stay where they were written, and links say who belongs to whom. So whatever else writes a
+//     contribution or takes it back need not know of merges.
 package profile

@@ -18,10 +18,10 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/internal/restjson"
-	"kith/store"
+	"kith/profile/fold"
 )
 
-// A profile's history is derived from what there is: its contributions, its ties, its tombstone, and the record of imports that were
+// A profile's history is derived from what there is: its contributions, its state, and the record of imports that were
 // undone. Nothing is written for it, so an import costs nothing more, and it reaches back as far as these are kept.
 
 // ImportLog tells what imports there were; package upload has it.
@@ -31,8 +31,6 @@ type ImportLog interface {
 	// Wrote returns the rows, each the first of its unique key, by which an import wrote to a profile. It knows from its own record: the
 	// import may have been undone since.
 	Wrote(ctx context.Context, rec *domain.Record, jobID string, id ID) ([]int64, error)
-	// NoteHeir notes that contributions of the import of a time have got index rows that its own record does not know of.
-	NoteHeir(ctx context.Context, rec *domain.Record, jobTime int64) error
 }
 
 // Imported is an import. Times are microseconds.
@@ -60,7 +58,7 @@ const profileType = "_profile"
 const (
 	byUpload = "upload-job/" // and the job's id
 	byUndo   = "/undo"       // behind it
-	byFolded = "upload-job"  // of several jobs, which have been folded
+	byCompacted = "upload-job" // of several jobs, which have been compacted
 )
 
 func newDeed(at, row int64, action api.ActionType, by, source string, shown bool) deed {
@@ -81,63 +79,29 @@ func caller(ctx context.Context) string {
 
 // past is all that is known of a profile's past.
 type past struct {
-	id    ID
-	parts []sourced // visible or expired
-	ties  *ties
+	*stored      // visible or expired, with its members
 	deeds []deed // newest first
-}
-
-// grave is the value of a tombstone. Older ones are empty.
-type grave struct {
-	At int64 // microseconds
-	By string
 }
 
 // remember gathers the past of a profile. It is fault.NotFound when there is none.
 func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*past, error) {
-	p := &past{id: id}
-	rows := NewReader(ctx, s.Store, rec.Incarnation)
-	note := func(d deed) { p.deeds = append(p.deeds, d) }
 	imports, err := s.Imports.Imports(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
-	for row, err := range s.Store.Scan(ctx, Partition(rec.Incarnation, id), store.Range{}) {
-		if err != nil {
-			return nil, fmt.Errorf("read a profile: %w", err)
-		}
-		if string(row.Key) == string(tombstoneKey) && len(row.Value) > 0 {
-			var g grave
-			if err := json.Unmarshal(row.Value, &g); err != nil {
-				return nil, fmt.Errorf("tombstone of profile %s: %w", id, err)
-			}
-			note(newDeed(g.At, 0, api.ActionTypeDeletedByCustomer, g.By, "", false))
-		}
-		if err := rows.Add(row, 0); err != nil { // as of a time when nothing had expired
-			return nil, fmt.Errorf("profile %s: %w", id, err)
-		}
+	all, err := s.readAll(ctx, rec.Incarnation, []ID{id}, 0) // as of a time when nothing had expired
+	if err == nil {
+		err = s.withMembers(ctx, rec.Incarnation, all, 0)
 	}
-	p.ties = rows.ties
-	for _, part := range rows.parts {
-		p.parts = append(p.parts, part)
-		by := byFolded
-		at, isImport := ImportTime(part.source)
-		switch i := slices.IndexFunc(imports, func(j Imported) bool { return isImport && j.Time == at }); {
-		case i >= 0:
-			by = byUpload + imports[i].JobID
-		case !isImport && !isFolded(part.source): // it came by a merge
-			continue
-		}
-		note(newDeed(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.source, true))
+	if err != nil {
+		return nil, err
 	}
-	if p.ties != nil {
-		for _, m := range p.ties.Of {
-			note(newDeed(m.Merge.at(), 0, api.ActionTypeMerged, m.By, string(m.Merge[:]), true))
-		}
-		if into := p.ties.Into; into != nil {
-			note(newDeed(into.Merge.at(), 0, api.ActionTypeDeletedByMerge, into.By, string(into.Merge[:]), false))
-		}
+	p := &past{stored: all[id]}
+	if p.stored == nil {
+		p.stored = &stored{Member: fold.Member{ID: id}}
 	}
+	p.noteImports(imports)
+	p.noteState()
 	for _, j := range imports {
 		if j.UndoneAt == 0 {
 			continue
@@ -146,18 +110,7 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 		if err != nil {
 			return nil, err
 		}
-		if rows == nil {
-			continue
-		}
-		for _, row := range rows {
-			source := string(AppendImportSource(nil, j.Time, row))
-			note(newDeed(j.Time, row, api.ActionTypeIngested, byUpload+j.JobID, source, false))
-		}
-		action := api.ActionTypeUpdated
-		if p.asOf(j.UndoneAt, 0) == nil {
-			action = api.ActionTypeDeletedByCustomer
-		}
-		note(newDeed(j.UndoneAt, 0, action, byUpload+j.JobID+byUndo, "", action == api.ActionTypeUpdated))
+		p.noteUndo(j, rows)
 	}
 	if p.deeds == nil {
 		return nil, fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
@@ -168,28 +121,90 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 	return p, nil
 }
 
+func (p *past) note(d deed) { p.deeds = append(p.deeds, d) }
+
+// noteImports notes the contributions that are there.
+func (p *past) noteImports(imports []Imported) {
+	for _, part := range p.Parts {
+		by := byCompacted
+		at, isImport := ImportTime(part.Source)
+		if i := slices.IndexFunc(imports, func(j Imported) bool { return isImport && j.Time == at }); i >= 0 {
+			by = byUpload + imports[i].JobID
+		}
+		p.note(newDeed(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.Source, true))
+	}
+}
+
+// noteState notes merges and the deletion.
+func (p *past) noteState() {
+	if p.State == nil {
+		return
+	}
+	for _, m := range p.State.Merges {
+		p.note(newDeed(m.At, 0, api.ActionTypeMerged, m.By, string(m.ID[:]), true))
+	}
+	if into := p.State.Into; into != nil {
+		p.note(newDeed(into.At, 0, api.ActionTypeDeletedByMerge, into.By, string(into.Merge[:]), false))
+	}
+	if d := p.State.Deleted; d != nil {
+		p.note(newDeed(d.At, 0, api.ActionTypeDeletedByCustomer, d.By, "", false))
+	}
+}
+
+// noteUndo notes an import that was undone, if it wrote rows to the profile.
+func (p *past) noteUndo(j Imported, rows []int64) {
+	if rows == nil {
+		return
+	}
+	for _, row := range rows {
+		source := string(AppendImportSource(nil, j.Time, row))
+		p.note(newDeed(j.Time, row, api.ActionTypeIngested, byUpload+j.JobID, source, false))
+	}
+	action := api.ActionTypeUpdated
+	if p.asOf(j.UndoneAt, 0) == nil {
+		action = api.ActionTypeDeletedByCustomer
+	}
+	p.note(newDeed(j.UndoneAt, 0, action, byUpload+j.JobID+byUndo, "", action == api.ActionTypeUpdated))
+}
+
 // asOf returns the profile as it was when a row of a time had been written, as far as what it was made of is still there; row 0 is
 // all of that time.
-func (p *past) asOf(at, row int64) *Profile {
-	var parts []sourced
-	for _, part := range p.parts {
-		path, _ := splitSource(part.source)
-		late := path == "" && (part.Stamp.Time > at || part.Stamp.Time == at && row > 0 && part.Stamp.Row > row)
-		if !late && part.Expires > at {
-			c := *part.Contribution
-			c.Values = slices.DeleteFunc(slices.Clone(c.Values), func(v Value) bool { return v.Expires != 0 && v.Expires <= at })
-			parts = append(parts, sourced{part.source, &c})
+func (p *past) asOf(at, row int64) *fold.Profile {
+	return memberAsOf(&p.Member, at, row).Profile()
+}
+
+func memberAsOf(m *fold.Member, at, row int64) *fold.Member {
+	then := &fold.Member{ID: m.ID}
+	before := func(values []fold.Value) []fold.Value {
+		return slices.DeleteFunc(slices.Clone(values), func(v fold.Value) bool {
+			return v.Expires != 0 && v.Expires <= at || v.Stamp.Time > at || v.Stamp.Time == at && row > 0 && v.Stamp.Row > row
+		})
+	}
+	for _, part := range m.Parts {
+		if part.Stamp.Time > at || part.Stamp.Time == at && row > 0 && part.Stamp.Row > row || part.Expires <= at {
+			continue
+		}
+		c := *part.Contribution
+		c.Values = before(c.Values)
+		then.Parts = append(then.Parts, fold.Part{Source: part.Source, Contribution: &c})
+	}
+	if m.Head != nil {
+		if values := before(m.Head.Values); len(values) > 0 {
+			then.Head = &fold.Head{Time: m.Head.Time, Expires: m.Head.Expires, Values: values}
 		}
 	}
-	t := &ties{}
-	if p.ties != nil {
-		t.Of = slices.DeleteFunc(slices.Clone(p.ties.Of), func(m merged) bool { return m.Merge.at() > at })
+	if m.State != nil {
+		then.State = &fold.State{Merges: slices.DeleteFunc(slices.Clone(m.State.Merges), func(g fold.Merge) bool { return g.At > at })}
+		then.Of = map[ID]*fold.Member{}
+		for _, g := range then.State.Merges {
+			for _, id := range g.From {
+				if of := m.Of[id]; of != nil {
+					then.Of[id] = memberAsOf(of, at, row)
+				}
+			}
+		}
 	}
-	parts = slices.DeleteFunc(parts, func(part sourced) bool { return !t.knows(part.source) })
-	if len(parts) == 0 {
-		return nil
-	}
-	return foldAll(p.id, parts, t)
+	return then
 }
 
 // defaultHistoryPage is how many records a page has when the caller does not say.
@@ -243,7 +258,7 @@ func (s *Service) GetProfileHistoryRecord(ctx context.Context, in *api.GetProfil
 	r := d.wire()
 	out := &api.GetProfileHistoryRecordResponse{Id: r.Id, ObjectTypeName: r.ObjectTypeName, CreatedAt: r.CreatedAt, ActionType: r.ActionType, PerformedBy: r.PerformedBy}
 	if then := p.asOf(d.at, d.row); d.shown && then != nil {
-		b, err := restjson.Encode(then.wire())
+		b, err := restjson.Encode(wire(then))
 		if err != nil {
 			return nil, err
 		}
@@ -257,7 +272,7 @@ func (s *Service) pastOf(ctx context.Context, name, text string) (*past, error) 
 	if err != nil {
 		return nil, err
 	}
-	id, _ := ParseID(text)
+	id, _ := fold.ParseID(text)
 	return s.remember(ctx, rec, id)
 }
 

@@ -5,11 +5,15 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strconv"
+	"strings"
 
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
 	"kith/objecttype"
+	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/store"
 )
 
@@ -18,6 +22,22 @@ type pair struct {
 	name       string
 	values     []string // as the caller wrote them
 	normalized []string // the same, index by index
+}
+
+// lookahead is how many candidates are read together, at most.
+const lookahead = 64
+
+// search is one page of SearchProfiles.
+//
+// The index names profiles, and profiles lead to persons: a person is an item if it confirms the pairs, whichever of its members an
+// index row names. It is answered once, at the smallest id among those that the rows looked at name; so pages need to know no more than
+// the last id that was looked at. With AND, the rows of one pair are looked at, and the persons confirm the others.
+type search struct {
+	s     *Service
+	rec   *domain.Record
+	pairs []pair
+	// driver is the pair whose rows are looked at; -1: those of all pairs.
+	driver int
 }
 
 // SearchProfiles finds profiles by exact values of keys, in the order of their ids. AND wants all pairs, OR any of them; the
@@ -31,46 +51,91 @@ func (s *Service) SearchProfiles(ctx context.Context, in *api.SearchProfilesRequ
 	if in.MaxResults != nil {
 		limit = int(*in.MaxResults)
 	}
-	pairs, err := searchPairs(in)
-	if err != nil {
+	q := &search{s: s, rec: rec, driver: -1}
+	if q.pairs, err = searchPairs(in); err != nil {
 		return nil, err
 	}
-	and := api.Val(in.LogicalOperator) == api.LogicalOperatorAnd
+	and := api.Val(in.LogicalOperator) == api.LogicalOperatorAnd && len(q.pairs) > 1
 	var after *ID
 	if in.NextToken != nil {
-		id, ok := ParseID(*in.NextToken)
-		if !ok {
-			return nil, fault.BadRequestf("NextToken is not valid.")
+		if q.driver, after, err = parseToken(*in.NextToken, len(q.pairs)); err != nil {
+			return nil, err
 		}
-		after = &id
+	} else if and {
+		if q.driver, err = q.rarest(ctx); err != nil {
+			return nil, err
+		}
 	}
+	return q.page(ctx, limit, and, after)
+}
+
+// page answers the items behind an id.
+func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api.SearchProfilesResponse, error) {
 	out := &api.SearchProfilesResponse{Items: []api.Profile{}}
-	last := ""
-	for id, err := range s.candidates(ctx, rec, pairs, and, after) {
+	wanted := 1
+	if and {
+		wanted = len(q.pairs)
+	}
+	var last ID
+	for ids, err := range chunks(q.candidates(ctx, after), min(limit+1, lookahead), lookahead) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := s.Load(ctx, rec.Incarnation, id)
+		people, err := q.s.people(ctx, q.rec.Incarnation, ids)
 		if err != nil {
 			return nil, err
 		}
-		if p == nil {
-			continue
+		for _, id := range ids {
+			item, err := q.item(ctx, people[id], id, wanted)
+			if err != nil {
+				return nil, err
+			}
+			if item == nil {
+				last = id
+				continue
+			}
+			if len(out.Items) == limit {
+				out.NextToken = api.Ptr(token(q.driver, last))
+				return out, nil
+			}
+			out.Items = append(out.Items, *item)
+			last = id
 		}
-		found := foundBy(p, pairs, rec.Keys)
-		if len(found) == 0 || and && len(found) < len(pairs) {
-			continue
-		}
-		if len(out.Items) == limit {
-			out.NextToken = &last
-			break
-		}
-		item := p.wire()
-		item.FoundByItems = found
-		out.Items = append(out.Items, *item)
-		last = id.String()
 	}
 	return out, nil
+}
+
+// item returns the person that a candidate leads to, or nil when it is none of the answer's or was answered at a smaller id.
+func (q *search) item(ctx context.Context, person *stored, id ID, wanted int) (*api.Profile, error) {
+	if person == nil {
+		return nil, nil
+	}
+	p := person.Profile()
+	found := q.foundBy(p)
+	if len(found) < wanted {
+		return nil, nil
+	}
+	if len(person.Of) > 0 || person.ID != id {
+		if before, err := q.hitsBefore(ctx, person, id); before || err != nil {
+			return nil, err
+		}
+	}
+	item := wire(p)
+	item.FoundByItems = found
+	return item, nil
+}
+
+// A token is the driver and the last id that was looked at.
+func token(driver int, last ID) string { return strconv.Itoa(driver) + ":" + last.String() }
+
+func parseToken(text string, pairs int) (driver int, after *ID, err error) {
+	d, rest, _ := strings.Cut(text, ":")
+	id, ok := fold.ParseID(rest)
+	driver, err = strconv.Atoi(d)
+	if err != nil || !ok || driver < -1 || driver >= pairs {
+		return 0, nil, fault.BadRequestf("NextToken is not valid.")
+	}
+	return driver, &id, nil
 }
 
 func searchPairs(in *api.SearchProfilesRequest) ([]pair, error) {
@@ -94,13 +159,13 @@ func newPair(name string, values []string) pair {
 	return p
 }
 
-// foundBy lists the pairs that a profile confirms, each with the values that hit, in the caller's spelling.
-func foundBy(p *Profile, pairs []pair, own []domain.Key) []api.FoundByKeyValue {
+// foundBy lists the pairs that a person confirms, each with the values that hit, in the caller's spelling.
+func (q *search) foundBy(p *fold.Profile) []api.FoundByKeyValue {
 	var found []api.FoundByKeyValue
-	for _, pr := range pairs {
+	for _, pr := range q.pairs {
 		var hits []string
 		for i, n := range pr.normalized {
-			if n != "" && p.Has(pr.name, objecttype.IndexValue(n), own) && !slices.Contains(hits, pr.values[i]) {
+			if n != "" && index.Has(p, pr.name, objecttype.IndexValue(n), q.rec.Keys) && !slices.Contains(hits, pr.values[i]) {
 				hits = append(hits, pr.values[i])
 			}
 		}
@@ -111,33 +176,110 @@ func foundBy(p *Profile, pairs []pair, own []domain.Key) []api.FoundByKeyValue {
 	return found
 }
 
-// candidates streams the ids that the index names, ascending, each once, behind after.
-func (s *Service) candidates(ctx context.Context, rec *domain.Record, pairs []pair, and bool, after *ID) iter.Seq2[ID, error] {
-	var streams []iter.Seq2[ID, error]
-	for _, p := range pairs {
-		var parts []iter.Seq2[ID, error]
-		for _, n := range p.normalized {
-			if n != "" {
-				parts = append(parts, s.holders(ctx, rec.Incarnation, p.name, n, after))
-			}
-		}
-		if and {
-			streams = append(streams, union(parts))
-		} else {
-			streams = append(streams, parts...)
-		}
+// driving lists the pairs whose rows are looked at.
+func (q *search) driving() []pair {
+	if q.driver < 0 {
+		return q.pairs
 	}
-	if and {
-		return intersection(streams)
+	return q.pairs[q.driver : q.driver+1]
+}
+
+// candidates streams the ids that the index names, ascending, each once, behind after.
+func (q *search) candidates(ctx context.Context, after *ID) iter.Seq2[ID, error] {
+	var streams []iter.Seq2[ID, error]
+	for _, p := range q.driving() {
+		streams = append(streams, q.holders(ctx, p, after)...)
 	}
 	return union(streams)
+}
+
+// holders streams the profiles that rows of a pair's values name, a stream for each value.
+func (q *search) holders(ctx context.Context, p pair, after *ID) (streams []iter.Seq2[ID, error]) {
+	for _, n := range p.normalized {
+		if n != "" {
+			streams = append(streams, q.s.holders(ctx, q.rec.Incarnation, p.name, n, after))
+		}
+	}
+	return streams
+}
+
+// maxPeek is how many rows of each pair are counted to find the rarest.
+const maxPeek = 20_000
+
+// rarest returns the pair with the fewest rows: all pairs are read side by side, and the one that ends first is it.
+func (q *search) rarest(ctx context.Context) (int, error) {
+	type counted struct {
+		next func() (ID, error, bool)
+		stop func()
+	}
+	var all []counted
+	defer func() {
+		for _, c := range all {
+			c.stop()
+		}
+	}()
+	for _, p := range q.pairs {
+		next, stop := iter.Pull2(union(q.holders(ctx, p, nil)))
+		all = append(all, counted{next, stop})
+	}
+	for range maxPeek {
+		for i, c := range all {
+			_, err, ok := c.next()
+			if err != nil {
+				return 0, err
+			}
+			if !ok {
+				return i, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
+// hitsBefore says whether the rows looked at name a member of a person with a smaller id: the person is answered there.
+func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, error) {
+	var before []ID
+	person.Walk(func(m *fold.Member) {
+		if compareIDs(m.ID, id) < 0 {
+			before = append(before, m.ID)
+		}
+	})
+	slices.SortFunc(before, compareIDs)
+	var parts []string
+	for _, p := range q.driving() {
+		for _, n := range p.normalized {
+			switch {
+			case n == "":
+			case p.name == objecttype.KeyProfileID:
+				if of, ok := fold.ParseID(n); ok && slices.Contains(before, of) && of == person.ID {
+					return true, nil
+				}
+			default:
+				parts = append(parts, index.PartitionKey(index.Key{Name: p.name, Value: n}))
+			}
+		}
+	}
+	slices.Sort(parts)
+	probes := func(yield func(store.Probe) bool) {
+		for _, part := range slices.Compact(parts) {
+			for _, m := range before {
+				if !yield(store.Probe{Partition: part, Range: store.Range{Start: m[:], End: store.After(m[:]), Limit: 1}}) {
+					return
+				}
+			}
+		}
+	}
+	for _, err := range q.s.Store.Probe(ctx, store.Index, q.rec.Incarnation, probes) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // holders streams the profiles that hold a key value, by the index alone.
 func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID) iter.Seq2[ID, error] {
 	return func(yield func(ID, error) bool) {
 		if name == objecttype.KeyProfileID {
-			if id, ok := ParseID(normalized); ok && (after == nil || bytes.Compare(id[:], after[:]) > 0) {
+			if id, ok := fold.ParseID(normalized); ok && (after == nil || compareIDs(id, *after) > 0) {
 				yield(id, nil)
 			}
 			return
@@ -147,8 +289,9 @@ func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, norm
 			r.Start = store.After(after[:])
 		}
 		var last ID
-		for row, err := range s.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: inc, Key: IndexPartition(name, normalized)}, r) {
-			id, ok := IndexedID(row.Key)
+		part := index.PartitionKey(index.Key{Name: name, Value: normalized})
+		for row, err := range s.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: inc, Key: part}, r) {
+			id, _, ok := index.ParseRowKey(row.Key)
 			if err == nil && (!ok || id == last) {
 				continue
 			}
@@ -160,22 +303,45 @@ func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, norm
 	}
 }
 
-// head is a stream with its next id.
-type head struct {
+// chunks gathers a stream into slices, the first of up to first ids, later ones of up to most.
+func chunks(ids iter.Seq2[ID, error], first, most int) iter.Seq2[[]ID, error] {
+	return func(yield func([]ID, error) bool) {
+		chunk, size := make([]ID, 0, first), first
+		for id, err := range ids {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if chunk = append(chunk, id); len(chunk) < size {
+				continue
+			}
+			if !yield(chunk, nil) {
+				return
+			}
+			chunk, size = chunk[:0], most
+		}
+		if len(chunk) > 0 {
+			yield(chunk, nil)
+		}
+	}
+}
+
+// stream is a sequence with its next id.
+type stream struct {
 	id   ID
 	next func() (ID, error, bool)
 	stop func()
 }
 
-func open(streams []iter.Seq2[ID, error]) (heads []*head, closeAll func(), err error) {
-	var all []*head
+func open(seqs []iter.Seq2[ID, error]) (streams []*stream, closeAll func(), err error) {
+	var all []*stream
 	closeAll = func() {
 		for _, h := range all {
 			h.stop()
 		}
 	}
-	for _, s := range streams {
-		h := &head{}
+	for _, s := range seqs {
+		h := &stream{}
 		h.next, h.stop = iter.Pull2(s)
 		all = append(all, h)
 		id, err, ok := h.next()
@@ -184,27 +350,30 @@ func open(streams []iter.Seq2[ID, error]) (heads []*head, closeAll func(), err e
 		}
 		h.id = id
 		if ok {
-			heads = append(heads, h)
+			streams = append(streams, h)
 		}
 	}
-	return heads, closeAll, nil
+	return streams, closeAll, nil
 }
 
-// union merges ascending streams.
-func union(streams []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
+// union merges ascending streams; an id of several comes once.
+func union(seqs []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
+	if len(seqs) == 1 {
+		return seqs[0]
+	}
 	return func(yield func(ID, error) bool) {
-		heads, closeAll, err := open(streams)
+		streams, closeAll, err := open(seqs)
 		defer closeAll()
 		if err != nil {
 			yield(ID{}, err)
 			return
 		}
-		for len(heads) > 0 {
-			least := slices.MinFunc(heads, func(a, b *head) int { return bytes.Compare(a.id[:], b.id[:]) }).id
+		for len(streams) > 0 {
+			least := slices.MinFunc(streams, func(a, b *stream) int { return bytes.Compare(a.id[:], b.id[:]) }).id
 			if !yield(least, nil) {
 				return
 			}
-			if heads, err = advance(heads, least); err != nil {
+			if streams, err = advance(streams, least); err != nil {
 				yield(ID{}, err)
 				return
 			}
@@ -212,10 +381,10 @@ func union(streams []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
 	}
 }
 
-// advance moves the heads that stand at id, and drops the streams that end.
-func advance(heads []*head, id ID) ([]*head, error) {
+// advance moves the streams that stand at id, and drops those that end.
+func advance(streams []*stream, id ID) ([]*stream, error) {
 	var failed error
-	heads = slices.DeleteFunc(heads, func(h *head) bool {
+	streams = slices.DeleteFunc(streams, func(h *stream) bool {
 		if h.id != id || failed != nil {
 			return false
 		}
@@ -226,34 +395,5 @@ func advance(heads []*head, id ID) ([]*head, error) {
 		h.id = next
 		return !ok
 	})
-	return heads, failed
-}
-
-// intersection streams the ids that all ascending streams have.
-func intersection(streams []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
-	return func(yield func(ID, error) bool) {
-		heads, closeAll, err := open(streams)
-		defer closeAll()
-		if err != nil {
-			yield(ID{}, err)
-			return
-		}
-		for len(heads) == len(streams) && len(heads) > 0 {
-			least := heads[0].id
-			same := true
-			for _, h := range heads[1:] {
-				same = same && h.id == least
-				if bytes.Compare(h.id[:], least[:]) < 0 {
-					least = h.id
-				}
-			}
-			if same && !yield(least, nil) {
-				return
-			}
-			if heads, err = advance(heads, least); err != nil {
-				yield(ID{}, err)
-				return
-			}
-		}
-	}
+	return streams, failed
 }

@@ -81,23 +81,19 @@ func (s *Service) count(ctx context.Context, inc store.Incarnation) (int64, erro
 }
 
 func (s *Service) countRange(ctx context.Context, r store.SweepRange) (n int64, err error) {
-	now := s.Now().UnixMicro()
-	visible := false
-	rest := NewReader(ctx, s.Store, r.Incarnation) // for what is no contribution
-	err = eachProfile(s.Store.Sweep(ctx, r), func(row store.Row) error {
-		if !IsContribution(row.Key) {
-			return rest.Add(row, now)
+	rows := NewReader(s.Now().UnixMicro())
+	return n, eachProfile(s.Store.Sweep(ctx, r), rows, func(id ID) error {
+		visible := rows.p.Visible()
+		if rows.p.links != nil { // of merges, the main profile counts
+			all, err := s.loadMains(ctx, r.Incarnation, []ID{id})
+			if err != nil {
+				return err
+			}
+			visible = all[id] != nil
 		}
-		expires, err := expiry(row.Value)
-		visible = visible || expires > now && (row.Key[len(contributionPrefix)] != pathByte || rest.ties.knows(sourceOf(row.Key)))
-		return err
-	}, func(ID) error {
-		if visible && !rest.dead {
+		if visible {
 			n++
 		}
-		visible = false
-		rest.Reset()
 		return nil
 	})
-	return n, err
 }

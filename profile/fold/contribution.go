@@ -160,11 +160,11 @@ func Expiry(b []byte) (int64, error) {
 // DecodeContribution reads an encoded contribution. Its strings are parts of one copy.
 func DecodeContribution(b []byte) (*Contribution, error) {
 	c := &Contribution{}
-	return c, c.decode(b)
+	return c, c.Decode(b, 0)
 }
 
-// decode is DecodeContribution into a contribution whose slices are used again.
-func (c *Contribution) decode(b []byte) error {
+// Decode is DecodeContribution into a contribution whose slices are used again. Values that have expired alone at a time are left out.
+func (c *Contribution) Decode(b []byte, now int64) error {
 	expires, err := Expiry(b)
 	if err != nil {
 		return err
@@ -179,6 +179,9 @@ func (c *Contribution) decode(b []byte) error {
 		return d.err
 	}
 	c.Values, err = appendValues(c.Values[:0], Cursor{Base: c.Stamp, compacted: b[0] == contributionV4, d: d})
+	if b[0] == contributionV4 {
+		c.Values = slices.DeleteFunc(c.Values, func(v Value) bool { return v.Expires != 0 && v.Expires <= now })
+	}
 	return err
 }
 

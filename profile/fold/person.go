@@ -50,7 +50,7 @@ func (m *Member) Profile() *Profile {
 	p := &Profile{ID: m.ID}
 	p.gather(m)
 	if m.State != nil && len(m.State.Merges) > 0 {
-		p.Values = valuesOf(p.replay(m, endOfTime))
+		p.Values = valuesOf(p.replay(m, EndOfTime))
 		return p
 	}
 	if m.Head == nil && len(m.Parts) == 1 && !slices.ContainsFunc(m.Parts[0].Values, func(v Value) bool { return v.Blank || v.Expires != 0 }) {
@@ -103,7 +103,14 @@ func (m *Member) Walk(do func(*Member)) {
 	m.eachMember(func(of *Member) { of.Walk(do) })
 }
 
-const endOfTime = int64(1)<<62 - 1
+// EndOfTime is later than everything.
+const EndOfTime = int64(1)<<62 - 1
+
+// Levels is how many levels of merges are below m.
+func (m *Member) Levels() (n int) {
+	m.eachMember(func(of *Member) { n = max(n, 1+of.Levels()) })
+	return n
+}
 
 // appendBetween appends the values that m got after a time and until another, its own and those that members got after their merges.
 func (m *Member) appendBetween(dst []Value, after, until int64) []Value {

@@ -157,7 +157,7 @@ func (s *State) Close(id MergeID, at int64) {
 // order is where a merge comes among those of its main profile: open ones are the latest.
 func (m *Merge) order() int64 {
 	if m.Open == Making {
-		return endOfTime
+		return EndOfTime
 	}
 	return m.At
 }

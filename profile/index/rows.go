@@ -93,7 +93,7 @@ func (s *Set) AddContribution(c *fold.Contribution, own []domain.Key) {
 	for _, k := range c.Private {
 		s.Add(k)
 	}
-	s.addValues(c.Values, own)
+	Versions(c.Values, func(shown []fold.Value) { s.addValues(shown, own) })
 }
 
 func (s *Set) addValues(values []fold.Value, own []domain.Key) {
@@ -116,4 +116,45 @@ func (s *Set) RequiredByImports(m *fold.Member, shown *fold.Profile, own []domai
 		s.AddContribution(part.Contribution, own)
 	}
 	s.AddFullName(shown)
+}
+
+// Difference returns the keys for which a member must have rows of class ByImport after a change and not before, and the other way
+// round. Members are without what was merged into them.
+func Difference(before, after *fold.Member, own []domain.Key) (missing, excess []Key) {
+	var was, is Set
+	was.RequiredByImports(before, before.Profile(), own)
+	is.RequiredByImports(after, after.Profile(), own)
+	return is.Without(&was), was.Without(&is)
+}
+
+// Versions calls do for the values of a contribution such that no attribute has two: those that show now, and those that show when the
+// newer ones of some attributes have expired.
+func Versions(values []fold.Value, do func([]fold.Value)) {
+	twice := false
+	for i := 1; i < len(values) && !twice; i++ {
+		twice = values[i].Attr == values[i-1].Attr
+	}
+	if !twice {
+		do(values)
+		return
+	}
+	var ends []int64
+	for _, v := range values {
+		ends = append(ends, v.Expires)
+	}
+	slices.Sort(ends)
+	ends = slices.Compact(ends)
+	for _, end := range append([]int64{0}, ends[:len(ends)-1]...) {
+		var shown []fold.Value
+		for _, v := range values { // of an attribute from old to new
+			switch n := len(shown); {
+			case v.Expires <= end:
+			case n > 0 && shown[n-1].Attr == v.Attr:
+				shown[n-1] = v
+			default:
+				shown = append(shown, v)
+			}
+		}
+		do(shown)
+	}
 }

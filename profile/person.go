@@ -1,0 +1,223 @@
+package profile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"kith/profile/fold"
+	"kith/store"
+)
+
+// readAll reads profiles by one Probe, without their members. Ids without rows are missing in the result.
+func (s *Service) readAll(ctx context.Context, inc store.Incarnation, ids []ID, now int64) (map[ID]*stored, error) {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, compareIDs)
+	ids = slices.Compact(ids)
+	all := make(map[ID]*stored, len(ids))
+	r := NewReader(now)
+	fresh := true
+	add := func(id ID, row store.Row) error {
+		if fresh {
+			r.Reset(id)
+			fresh = false
+		}
+		return r.Add(row)
+	}
+	settle := func(ID) error {
+		p := r.take()
+		fresh = true
+		if p.State != nil {
+			if err := p.State.Believe(s.holds(ctx, inc)); err != nil {
+				return err
+			}
+		}
+		all[p.ID] = p
+		return nil
+	}
+	err := EachOf(ctx, s.Store, inc, ids, store.Range{}, add, settle)
+	if err != nil {
+		return nil, fmt.Errorf("read profiles: %w", err)
+	}
+	return all, nil
+}
+
+func compareIDs(a, b ID) int { return bytes.Compare(a[:], b[:]) }
+
+// EachOf reads the rows in a range of profiles whose ids ascend, by one Probe: row is called for every row, settle when all rows of a
+// profile have been. Profiles without such rows are left out.
+func EachOf(ctx context.Context, st store.Store, inc store.Incarnation, ids []ID, in store.Range, row func(ID, store.Row) error, settle func(ID) error) error {
+	probes := func(yield func(store.Probe) bool) {
+		for _, id := range ids {
+			if !yield(store.Probe{Partition: string(id[:]), Range: in}) {
+				return
+			}
+		}
+	}
+	open := -1
+	for hit, err := range st.Probe(ctx, store.Profile, inc, probes) {
+		if err != nil {
+			return err
+		}
+		if open >= 0 && hit.Index != open {
+			if err := settle(ids[open]); err != nil {
+				return err
+			}
+		}
+		open = hit.Index
+		if err := row(ids[open], hit.Row); err != nil {
+			return err
+		}
+	}
+	if open < 0 {
+		return nil
+	}
+	return settle(ids[open])
+}
+
+// withMembers completes profiles with the members that were merged into them, a level of merges per Probe. all has them, and gets
+// every profile that is read.
+func (s *Service) withMembers(ctx context.Context, inc store.Incarnation, all map[ID]*stored, now int64) error {
+	level := make([]*stored, 0, len(all))
+	for _, p := range all {
+		level = append(level, p)
+	}
+	for len(level) > 0 {
+		var missing []ID
+		for _, p := range level {
+			eachFrom(p, func(id ID) {
+				if all[id] == nil {
+					missing = append(missing, id)
+				}
+			})
+		}
+		if missing == nil {
+			break
+		}
+		found, err := s.readAll(ctx, inc, missing, now)
+		if err != nil {
+			return err
+		}
+		level = level[:0]
+		for id, p := range found {
+			all[id] = p
+			level = append(level, p)
+		}
+	}
+	for _, p := range all {
+		eachFrom(p, func(id ID) {
+			of := all[id]
+			if of == nil {
+				return
+			}
+			if p.Of == nil {
+				p.Of = map[ID]*fold.Member{}
+			}
+			p.Of[id] = &of.Member
+		})
+	}
+	return nil
+}
+
+// eachFrom calls do for the profiles that were merged into p.
+func eachFrom(p *stored, do func(ID)) {
+	if p.State == nil {
+		return
+	}
+	for _, m := range p.State.Merges {
+		for _, id := range m.From {
+			do(id)
+		}
+	}
+}
+
+// people reads the persons that profiles belong to: a profile that was merged leads to the main one. A profile without rows, and one
+// whose person was deleted, is missing in the result.
+func (s *Service) people(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*stored, error) {
+	now := s.Now().UnixMicro()
+	all, err := s.readAll(ctx, inc, ids, now)
+	if err != nil {
+		return nil, err
+	}
+	for up := s.mainsOf(all); len(up) > 0; up = s.mainsOf(all) {
+		found, err := s.readAll(ctx, inc, up, now)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range up {
+			if all[id] = found[id]; found[id] == nil {
+				all[id] = &stored{Member: fold.Member{ID: id}} // so that nobody asks again
+			}
+		}
+	}
+	if err := s.withMembers(ctx, inc, all, now); err != nil {
+		return nil, err
+	}
+	out := make(map[ID]*stored, len(ids))
+	for _, id := range ids {
+		p := all[id]
+		for p != nil && p.State != nil && p.State.Into != nil {
+			p = all[p.State.Into.Main]
+		}
+		if p != nil && p.isMain() && p.Visible() {
+			out[id] = p
+		}
+	}
+	return out, nil
+}
+
+// mainsOf lists the main profiles of members that are not among those read.
+func (s *Service) mainsOf(all map[ID]*stored) (up []ID) {
+	for _, p := range all {
+		if p.State != nil && p.State.Into != nil && all[p.State.Into.Main] == nil {
+			up = append(up, p.State.Into.Main)
+		}
+	}
+	return up
+}
+
+// loadMains reads profiles that callers name: those that were merged or deleted are missing in the result.
+func (s *Service) loadMains(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*stored, error) {
+	now := s.Now().UnixMicro()
+	all, err := s.readAll(ctx, inc, ids, now)
+	if err != nil {
+		return nil, err
+	}
+	for id, p := range all {
+		if !p.isMain() {
+			delete(all, id)
+		}
+	}
+	out := make(map[ID]*stored, len(all))
+	for id, p := range all {
+		out[id] = p
+	}
+	if err := s.withMembers(ctx, inc, all, now); err != nil {
+		return nil, err
+	}
+	for id, p := range out {
+		if !p.Visible() {
+			delete(out, id)
+		}
+	}
+	return out, nil
+}
+
+// Load returns a visible profile, or nil when there is none.
+func (s *Service) Load(ctx context.Context, inc store.Incarnation, id ID) (*fold.Profile, error) {
+	all, err := s.loadMains(ctx, inc, []ID{id})
+	if err != nil || all[id] == nil {
+		return nil, err
+	}
+	return all[id].Profile(), nil
+}
+
+// LoadPerson returns the person that a profile belongs to, or nil when there is none.
+func (s *Service) LoadPerson(ctx context.Context, inc store.Incarnation, id ID) (*fold.Profile, error) {
+	all, err := s.people(ctx, inc, []ID{id})
+	if err != nil || all[id] == nil {
+		return nil, err
+	}
+	return all[id].Profile(), nil
+}

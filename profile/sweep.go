@@ -1,0 +1,313 @@
+package profile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"kith/domain"
+	"kith/job"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// SweepKind is the kind of background work that removes what has expired.
+const SweepKind = "expiry"
+
+const (
+	// staleMerge is how old an open merge is of which nobody has heard any more.
+	staleMerge = 10 * time.Minute
+	// keepEnded is how long the records of merges that do not hold are kept.
+	keepEnded = 31 * 24 * time.Hour
+	// runChunk is how many rows background work writes together.
+	runChunk = 20_000
+)
+
+// Sweeper removes expired contributions and what deleted profiles left behind. It holds the domain's turn, so that no import
+// matches a profile while it goes.
+type Sweeper struct{ *Service }
+
+// Run implements job.Handler.
+func (s Sweeper) Run(ctx context.Context, t *job.Task) error {
+	rec, at, err := s.begin(ctx, t)
+	if rec == nil || err != nil {
+		return err
+	}
+	return s.sweep(ctx, rec, at)
+}
+
+// begin gives work under the turn its time. The record is nil when the domain is gone.
+func (s *Service) begin(ctx context.Context, t *job.Task) (*domain.Record, int64, error) {
+	rec, err := s.live(ctx, t.Incarnation)
+	if rec == nil || err != nil {
+		return nil, 0, err
+	}
+	at, rec, err := s.Domains.TakeJobTime(ctx, rec.Name, t.Incarnation, nil)
+	if errors.Is(err, domain.ErrGone) {
+		return nil, 0, job.ErrLost
+	}
+	return rec, at, err
+}
+
+// live returns the living domain of an incarnation, or nil.
+func (s *Service) live(ctx context.Context, inc store.Incarnation) (*domain.Record, error) {
+	all, err := s.Domains.Live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(all, func(rec *domain.Record) bool { return rec.Incarnation == inc }); i >= 0 {
+		return all[i], nil
+	}
+	return nil, nil
+}
+
+// GiveUp implements job.Handler: the next sweep goes on.
+func (s Sweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { return true, nil }
+
+// sweep clears the profiles in which it meets something that is gone. A tombstone stays: its id is dead for good.
+func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error {
+	now := s.Now().UnixMicro()
+	w := s.newRewrite(rec, at)
+	r := NewReader(now)
+	settle := func(id ID) error {
+		p := &r.p
+		switch {
+		case p.links != nil && p.links.Deleted != nil:
+			if len(p.Parts) > 0 || p.Head != nil || p.expired > 0 {
+				return s.bury(ctx, rec, id)
+			}
+			return nil
+		case p.links != nil && len(p.links.OpenMerges()) > 0:
+			if err := s.settleLinks(ctx, rec, id); err != nil {
+				return err
+			}
+		}
+		if p.expired == 0 {
+			return nil
+		}
+		return w.expire(ctx, id, now)
+	}
+	err := eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), r, settle)
+	if err == nil {
+		err = w.flush(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return s.sweepMerges(ctx, rec, now)
+}
+
+// sweepMerges ends merges that nobody has finished, and removes the records of those that have not held for long.
+func (s *Service) sweepMerges(ctx context.Context, rec *domain.Record, now int64) error {
+	for row, err := range s.Store.Sweep(ctx, store.SweepRange{Table: store.Jobs, Incarnation: rec.Incarnation}) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(row.Partition.Key, mergesPrefix) {
+			continue
+		}
+		m, err := decodeMerge(row.Row)
+		if err != nil {
+			return err
+		}
+		if err := s.sweepMerge(ctx, rec, m, now); err != nil && !errors.Is(err, errBusy) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) sweepMerge(ctx context.Context, rec *domain.Record, m *mergeRecord, now int64) error {
+	age := func(at int64) time.Duration { return time.Duration(now-at) * time.Microsecond }
+	if m.State == mergeOpen && age(m.id.Asked()) > staleMerge { // its caller was told that it failed
+		if err := s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State = mergeAborted }); err != nil {
+			return err
+		}
+	}
+	if m.State == mergeDone || m.State == mergeOpen {
+		return nil
+	}
+	state, err := s.settle(ctx, rec, m.id)
+	if err != nil || state != m.State || age(max(m.id.Asked(), m.Ended)) < keepEnded {
+		return err
+	}
+	_, err = s.Store.Swap(ctx, mergesPartition(rec.Incarnation, m.id.Asked()), []store.Swap{{Key: m.id[:], Op: store.Delete, Expect: m.version}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// rewrite gathers changes of the contributions of many profiles, and the index rows that follow from them. It is used under the
+// domain's turn.
+//
+// What is missing is put first, then contributions change, then what is in excess goes: every prefix leaves all visible profiles found.
+type rewrite struct {
+	s   *Service
+	rec *domain.Record
+	at  int64 // when it writes, by the domain's clock of jobs: index rows of its class are written in the order of their times
+
+	missing, contributions, excess []store.RunRow
+}
+
+func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite { return &rewrite{s: s, rec: rec, at: at} }
+
+// replace notes that the contributions of a profile change from those of before to those of after. The mutations are those of the
+// contributions' rows.
+func (w *rewrite) replace(ctx context.Context, before, after *fold.Member, rows []store.RunRow) error {
+	missing, excess := index.Difference(before, after, w.rec.Keys)
+	for _, k := range missing {
+		w.missing = append(w.missing, index.Row(w.rec.Incarnation, k, before.ID, index.ByImport, w.at, false))
+	}
+	for _, k := range excess {
+		w.excess = append(w.excess, index.Row(w.rec.Incarnation, k, before.ID, index.ByImport, w.at, true))
+	}
+	w.contributions = append(w.contributions, rows...)
+	if len(w.missing)+len(w.contributions)+len(w.excess) < runChunk {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+// flush writes what is noted.
+func (w *rewrite) flush(ctx context.Context) error {
+	for _, run := range []store.Run{
+		{Table: store.Index, Rows: store.SortRows(w.missing)},
+		{Table: store.Profile, Rows: store.SortRows(w.contributions)},
+		{Table: store.Index, Rows: store.SortRows(w.excess)},
+	} {
+		if err := w.s.Store.WriteRun(ctx, run); err != nil {
+			return err
+		}
+	}
+	w.missing, w.contributions, w.excess = nil, nil, nil
+	return nil
+}
+
+// expire removes what has expired of a profile.
+func (w *rewrite) expire(ctx context.Context, id ID, now int64) error {
+	all, err := w.s.readAll(ctx, w.rec.Incarnation, []ID{id}, 0) // with what has expired
+	if err != nil || all[id] == nil {
+		return err
+	}
+	p := all[id]
+	before, after := alone(&p.Member), alone(&p.Member)
+	after.Parts = nil
+	var rows []store.RunRow
+	for i, part := range p.Parts {
+		if part.Expires > now {
+			after.Parts = append(after.Parts, part)
+		} else {
+			rows = append(rows, contributionRow(w.rec.Incarnation, id, part.Source, store.Mutation{Delete: true, Time: p.times[i]}))
+		}
+	}
+	if rows == nil {
+		return nil
+	}
+	return w.replace(ctx, before, after, rows)
+}
+
+// eachProfile walks a sweep of table profile: r gathers the rows of a profile, then settle is called.
+func eachProfile(rows iter.Seq2[store.SweepRow, error], r *Reader, settle func(ID) error) error {
+	var id ID
+	open := false
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		if !open || row.Partition.Key != string(id[:]) {
+			if open {
+				if err := settle(id); err != nil {
+					return fmt.Errorf("profile %s: %w", id, err)
+				}
+			}
+			open = true
+			copy(id[:], row.Partition.Key)
+			r.Reset(id)
+		}
+		if err := r.Add(row.Row); err != nil {
+			return err
+		}
+	}
+	if !open {
+		return nil
+	}
+	return settle(id)
+}
+
+// EachWithKey calls do for every visible profile that has one of the domain's own keys, with the normalised value.
+func (s *Service) EachWithKey(ctx context.Context, inc store.Incarnation, key domain.Key, now int64, do func(ID, string) error) error {
+	return s.eachMain(ctx, inc, now, func(p *stored) error {
+		var keys index.Set
+		for _, k := range index.OwnKeys(p.Profile(), []domain.Key{key}) {
+			keys.Add(k)
+		}
+		for _, k := range keys.Keys() {
+			if err := do(p.ID, k.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachMain calls do for every visible profile, with its members.
+func (s *Service) eachMain(ctx context.Context, inc store.Incarnation, now int64, do func(*stored) error) error {
+	r := NewReader(now)
+	settle := func(id ID) error {
+		p := &r.p
+		if p.links != nil {
+			all, err := s.loadMains(ctx, inc, []ID{id})
+			if err != nil || all[id] == nil {
+				return err
+			}
+			p = all[id]
+		}
+		if !p.Visible() {
+			return nil
+		}
+		return do(p)
+	}
+	return eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: inc}), r, settle)
+}
+
+// keyChunk is how many index rows IndexKeyOfAll sorts at a time.
+const keyChunk = 100_000
+
+// IndexKeyOfAll writes the index rows of a new key for all profiles of a domain, with the time of the job that makes it one. It may be
+// repeated.
+func (s *Service) IndexKeyOfAll(ctx context.Context, inc store.Incarnation, key domain.Key, at int64) error {
+	var chunk []store.RunRow
+	flush := func() error {
+		err := s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(chunk)})
+		chunk = chunk[:0]
+		return err
+	}
+	r := NewReader(0)
+	settle := func(id ID) error {
+		add := func(values []fold.Value, class index.Class) {
+			if n := index.OwnKey(values, key); n != "" {
+				chunk = append(chunk, index.Row(inc, index.Key{Name: key.Name, Value: n}, id, class, at, false))
+			}
+		}
+		for _, part := range r.p.Parts {
+			index.Versions(part.Values, func(shown []fold.Value) { add(shown, index.ByImport) })
+		}
+		if r.p.Head != nil {
+			add(r.p.Head.Values, index.ByAPI)
+		}
+		if len(chunk) >= keyChunk {
+			return flush()
+		}
+		return nil
+	}
+	if err := eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: inc}), r, settle); err != nil {
+		return err
+	}
+	return flush()
+}
