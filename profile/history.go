@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"kith/access"
 	"kith/api"
 	"kith/domain"
@@ -56,9 +54,9 @@ const profileType = "_profile"
 
 // deeds of those who are no callers.
 const (
-	byUpload = "upload-job/" // and the job's id
-	byUndo   = "/undo"       // behind it
-	byCompacted = "upload-job" // of several jobs, which have been compacted
+	byUpload    = "upload-job/" // and the job's id
+	byUndo      = "/undo"       // behind it
+	byCompacted = "upload-job"  // of several jobs, which have been compacted
 )
 
 func newDeed(at, row int64, action api.ActionType, by, source string, shown bool) deed {
@@ -79,8 +77,8 @@ func caller(ctx context.Context) string {
 
 // past is all that is known of a profile's past.
 type past struct {
-	*stored      // visible or expired, with its members
-	deeds []deed // newest first
+	*stored        // visible or expired, with its members
+	deeds   []deed // newest first
 }
 
 // remember gathers the past of a profile. It is fault.NotFound when there is none.

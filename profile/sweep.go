@@ -155,7 +155,9 @@ type rewrite struct {
 	missing, contributions, excess []store.RunRow
 }
 
-func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite { return &rewrite{s: s, rec: rec, at: at} }
+func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite {
+	return &rewrite{s: s, rec: rec, at: at}
+}
 
 // replace notes that the contributions of a profile change from those of before to those of after. The mutations are those of the
 // contributions' rows.
