@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,23 +151,34 @@ func (s *Service) BatchGetProfile(ctx context.Context, in *api.BatchGetProfileRe
 		return nil, err
 	}
 	out := &api.BatchGetProfileResponse{Profiles: []api.Profile{}, Errors: []api.BatchGetProfileError{}}
-	for i, text := range in.ProfileIds {
-		if slices.Contains(in.ProfileIds[:i], text) {
-			continue
-		}
+	ids := make([]ID, 0, len(in.ProfileIds))
+	for _, text := range in.ProfileIds {
 		id, _ := ParseID(text)
-		p, err := s.Load(ctx, rec.Incarnation, id)
-		if err != nil {
-			return nil, err
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+	ids = slices.Compact(ids)
+	found := make(map[string]*api.Profile, len(ids))
+	err = s.loadMany(ctx, rec.Incarnation, ids, func(id ID, p *Profile) bool {
+		if p != nil {
+			found[id.String()] = p.wire()
 		}
-		if p == nil {
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, text := range in.ProfileIds {
+		switch p := found[text]; {
+		case slices.Contains(in.ProfileIds[:i], text):
+		case p != nil:
+			out.Profiles = append(out.Profiles, *p)
+		default:
 			out.Errors = append(out.Errors, api.BatchGetProfileError{
 				Code: api.Ptr(string(fault.NotFound)), ProfileId: &text,
 				Message: api.Ptr(fmt.Sprintf("Profile %s is not found in domain %s.", text, rec.Name)),
 			})
-			continue
 		}
-		out.Profiles = append(out.Profiles, *p.wire())
 	}
 	return out, nil
 }

@@ -46,31 +46,39 @@ func (s *Service) SearchProfiles(ctx context.Context, in *api.SearchProfilesRequ
 	}
 	out := &api.SearchProfilesResponse{Items: []api.Profile{}}
 	last := ""
-	for id, err := range s.candidates(ctx, rec, pairs, and, after) {
-		if err != nil {
-			return nil, err
-		}
-		p, err := s.Load(ctx, rec.Incarnation, id)
-		if err != nil {
-			return nil, err
-		}
+	confirm := func(id ID, p *Profile) bool {
 		if p == nil {
-			continue
+			return true
 		}
 		found := foundBy(p, pairs, rec.Keys)
 		if len(found) == 0 || and && len(found) < len(pairs) {
-			continue
+			return true
 		}
 		if len(out.Items) == limit {
 			out.NextToken = &last
-			break
+			return false
 		}
 		item := p.wire()
 		item.FoundByItems = found
 		out.Items = append(out.Items, *item)
 		last = id.String()
+		return true
 	}
-	return out, nil
+	// The candidates are hints: as many as the page still takes, and one beyond it, are read together.
+	var batch []ID
+	for id, err := range s.candidates(ctx, rec, pairs, and, after) {
+		if err != nil {
+			return nil, err
+		}
+		if batch = append(batch, id); len(batch) <= limit-len(out.Items) {
+			continue
+		}
+		if err := s.loadMany(ctx, rec.Incarnation, batch, confirm); err != nil || out.NextToken != nil {
+			return out, err
+		}
+		batch = batch[:0]
+	}
+	return out, s.loadMany(ctx, rec.Incarnation, batch, confirm)
 }
 
 func searchPairs(in *api.SearchProfilesRequest) ([]pair, error) {
@@ -192,6 +200,9 @@ func open(streams []iter.Seq2[ID, error]) (heads []*head, closeAll func(), err e
 
 // union merges ascending streams.
 func union(streams []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
+	if len(streams) == 1 {
+		return streams[0]
+	}
 	return func(yield func(ID, error) bool) {
 		heads, closeAll, err := open(streams)
 		defer closeAll()
@@ -231,6 +242,9 @@ func advance(heads []*head, id ID) ([]*head, error) {
 
 // intersection streams the ids that all ascending streams have.
 func intersection(streams []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
+	if len(streams) == 1 {
+		return streams[0]
+	}
 	return func(yield func(ID, error) bool) {
 		heads, closeAll, err := open(streams)
 		defer closeAll()
