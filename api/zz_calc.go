@@ -23,8 +23,8 @@ func (x *AttributeDetails) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Attributes")
 		v.Size(p, len(x.Attributes), 1, 50)
 		for i := range x.Attributes {
-			p := p.Index(i)
-			x.Attributes[i].check(v, p)
+			p, e := p.Index(i), &x.Attributes[i]
+			e.check(v, p)
 		}
 	}
 	if x.Expression == nil {
@@ -93,8 +93,8 @@ func (x *BatchGetCalculatedAttributeForProfileRequest) check(v *restjson.Violati
 		p := p.Member("ProfileIds")
 		v.Size(p, len(x.ProfileIds), 1, 100)
 		for i := range x.ProfileIds {
-			p := p.Index(i)
-			v.String(rule_uuid, p, x.ProfileIds[i])
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_uuid, p, e)
 		}
 	}
 	if x.ConditionOverrides != nil {
@@ -219,8 +219,7 @@ func (x *CreateCalculatedAttributeDefinitionRequest) check(v *restjson.Violation
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -296,8 +295,8 @@ func (x *Filter) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Groups")
 		v.Size(p, len(x.Groups), 1, 2)
 		for i := range x.Groups {
-			p := p.Index(i)
-			x.Groups[i].check(v, p)
+			p, e := p.Index(i), &x.Groups[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -323,8 +322,8 @@ func (x *FilterAttributeDimension) check(v *restjson.Violations, p *restjson.Pat
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 10)
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -342,8 +341,7 @@ func (x *FilterDimension) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Attributes")
 		for _, k := range sortedKeys(x.Attributes) {
 			v.Key(rule_attributeName, p, k)
-			p := p.Value(k)
-			e := x.Attributes[k]
+			p, e := p.Value(k), x.Attributes[k]
 			e.check(v, p)
 		}
 	}
@@ -394,8 +392,8 @@ func (x *FilterGroup) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Dimensions")
 		v.Size(p, len(x.Dimensions), 1, 10)
 		for i := range x.Dimensions {
-			p := p.Index(i)
-			x.Dimensions[i].check(v, p)
+			p, e := p.Index(i), &x.Dimensions[i]
+			e.check(v, p)
 		}
 	}
 }

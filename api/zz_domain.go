@@ -37,24 +37,24 @@ func (x *AttributeTypesSelector) check(v *restjson.Violations, p *restjson.Path)
 		p := p.Member("Address")
 		v.Size(p, len(x.Address), 1, 4)
 		for i := range x.Address {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Address[i])
+			p, e := p.Index(i), x.Address[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.PhoneNumber != nil {
 		p := p.Member("PhoneNumber")
 		v.Size(p, len(x.PhoneNumber), 1, 4)
 		for i := range x.PhoneNumber {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.PhoneNumber[i])
+			p, e := p.Index(i), x.PhoneNumber[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.EmailAddress != nil {
 		p := p.Member("EmailAddress")
 		v.Size(p, len(x.EmailAddress), 1, 3)
 		for i := range x.EmailAddress {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.EmailAddress[i])
+			p, e := p.Index(i), x.EmailAddress[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -122,8 +122,7 @@ func (x *CreateDomainLayoutRequest) check(v *restjson.Violations, p *restjson.Pa
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -194,8 +193,7 @@ func (x *CreateDomainRequest) check(v *restjson.Violations, p *restjson.Path) {
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -709,8 +707,8 @@ func (x *MatchingRule) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Rule")
 		v.Size(p, len(x.Rule), 1, 15)
 		for i := range x.Rule {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Rule[i])
+			p, e := p.Index(i), x.Rule[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -762,8 +760,7 @@ func (x *PutDomainObjectTypeRequest) check(v *restjson.Violations, p *restjson.P
 		p := p.Member("Fields")
 		for _, k := range sortedKeys(x.Fields) {
 			v.Key(rule_DomainObjectTypeFieldName, p, k)
-			p := p.Value(k)
-			e := x.Fields[k]
+			p, e := p.Value(k), x.Fields[k]
 			e.check(v, p)
 		}
 	}
@@ -772,8 +769,7 @@ func (x *PutDomainObjectTypeRequest) check(v *restjson.Violations, p *restjson.P
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -812,8 +808,8 @@ func (x *RuleBasedMatchingRequest) check(v *restjson.Violations, p *restjson.Pat
 		p := p.Member("MatchingRules")
 		v.Size(p, len(x.MatchingRules), 1, 15)
 		for i := range x.MatchingRules {
-			p := p.Index(i)
-			x.MatchingRules[i].check(v, p)
+			p, e := p.Index(i), &x.MatchingRules[i]
+			e.check(v, p)
 		}
 	}
 	if x.MaxAllowedRuleLevelForMerging != nil {
@@ -904,8 +900,7 @@ func (x *TagResourceRequest) check(v *restjson.Violations, p *restjson.Path) {
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -936,8 +931,8 @@ func (x *UntagResourceRequest) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("tagKeys")
 		v.Size(p, len(x.TagKeys), 1, 50)
 		for i := range x.TagKeys {
-			p := p.Index(i)
-			v.String(rule_TagKey, p, x.TagKeys[i])
+			p, e := p.Index(i), x.TagKeys[i]
+			v.String(rule_TagKey, p, e)
 		}
 	}
 }
@@ -1055,8 +1050,7 @@ func (x *UpdateDomainRequest) check(v *restjson.Violations, p *restjson.Path) {
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}

@@ -65,8 +65,7 @@ func (x *CreateEventStreamRequest) check(v *restjson.Violations, p *restjson.Pat
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -126,8 +125,8 @@ func (x *CreateEventTriggerRequest) check(v *restjson.Violations, p *restjson.Pa
 		p := p.Member("EventTriggerConditions").Hide()
 		v.Size(p, len(x.EventTriggerConditions), 1, 5)
 		for i := range x.EventTriggerConditions {
-			p := p.Index(i)
-			x.EventTriggerConditions[i].check(v, p)
+			p, e := p.Index(i), &x.EventTriggerConditions[i]
+			e.check(v, p)
 		}
 	}
 	if x.SegmentFilter != nil {
@@ -143,8 +142,7 @@ func (x *CreateEventTriggerRequest) check(v *restjson.Violations, p *restjson.Pa
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -279,8 +277,8 @@ func (x *EventTriggerCondition) check(v *restjson.Violations, p *restjson.Path) 
 		p := p.Member("EventTriggerDimensions")
 		v.Size(p, len(x.EventTriggerDimensions), 1, 10)
 		for i := range x.EventTriggerDimensions {
-			p := p.Index(i)
-			x.EventTriggerDimensions[i].check(v, p)
+			p, e := p.Index(i), &x.EventTriggerDimensions[i]
+			e.check(v, p)
 		}
 	}
 	if x.LogicalOperator == nil {
@@ -305,8 +303,8 @@ func (x *EventTriggerDimension) check(v *restjson.Violations, p *restjson.Path) 
 		p := p.Member("ObjectAttributes")
 		v.Size(p, len(x.ObjectAttributes), 1, 10)
 		for i := range x.ObjectAttributes {
-			p := p.Index(i)
-			x.ObjectAttributes[i].check(v, p)
+			p, e := p.Index(i), &x.ObjectAttributes[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -322,8 +320,8 @@ func (x *EventTriggerLimits) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Periods")
 		v.Size(p, len(x.Periods), 1, 4)
 		for i := range x.Periods {
-			p := p.Index(i)
-			x.Periods[i].check(v, p)
+			p, e := p.Index(i), &x.Periods[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -519,8 +517,8 @@ func (x *ObjectAttribute) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 10)
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -609,8 +607,8 @@ func (x *UpdateEventTriggerRequest) check(v *restjson.Violations, p *restjson.Pa
 		p := p.Member("EventTriggerConditions").Hide()
 		v.Size(p, len(x.EventTriggerConditions), 1, 5)
 		for i := range x.EventTriggerConditions {
-			p := p.Index(i)
-			x.EventTriggerConditions[i].check(v, p)
+			p, e := p.Index(i), &x.EventTriggerConditions[i]
+			e.check(v, p)
 		}
 	}
 	if x.SegmentFilter != nil {

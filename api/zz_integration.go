@@ -26,8 +26,8 @@ func (x *AppflowIntegration) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Batches != nil {
 		p := p.Member("Batches")
 		for i := range x.Batches {
-			p := p.Index(i)
-			x.Batches[i].check(v, p)
+			p, e := p.Index(i), &x.Batches[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -167,8 +167,7 @@ func (x *CreateIntegrationWorkflowRequest) check(v *restjson.Violations, p *rest
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -295,8 +294,8 @@ func (x *FlowDefinition) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Tasks != nil {
 		p := p.Member("Tasks")
 		for i := range x.Tasks {
-			p := p.Index(i)
-			x.Tasks[i].check(v, p)
+			p, e := p.Index(i), &x.Tasks[i]
+			e.check(v, p)
 		}
 	}
 	if x.TriggerConfig == nil {
@@ -692,8 +691,7 @@ func (x *PutIntegrationRequest) check(v *restjson.Violations, p *restjson.Path) 
 		p := p.Member("ObjectTypeNames")
 		for _, k := range sortedKeys(x.ObjectTypeNames) {
 			v.Key(rule_string1To255, p, k)
-			p := p.Value(k)
-			e := x.ObjectTypeNames[k]
+			p, e := p.Value(k), x.ObjectTypeNames[k]
 			v.String(rule_typeName, p, e)
 		}
 	}
@@ -702,8 +700,7 @@ func (x *PutIntegrationRequest) check(v *restjson.Violations, p *restjson.Path) 
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -719,8 +716,8 @@ func (x *PutIntegrationRequest) check(v *restjson.Violations, p *restjson.Path) 
 		p := p.Member("EventTriggerNames")
 		v.Size(p, len(x.EventTriggerNames), 1, 1)
 		for i := range x.EventTriggerNames {
-			p := p.Index(i)
-			v.String(rule_name, p, x.EventTriggerNames[i])
+			p, e := p.Index(i), x.EventTriggerNames[i]
+			v.String(rule_name, p, e)
 		}
 	}
 	if x.Scope != nil {
@@ -1053,16 +1050,15 @@ func (x *Task) check(v *restjson.Violations, p *restjson.Path) {
 	if x.SourceFields != nil {
 		p := p.Member("SourceFields")
 		for i := range x.SourceFields {
-			p := p.Index(i)
-			v.String(rule_stringTo2048, p, x.SourceFields[i])
+			p, e := p.Index(i), x.SourceFields[i]
+			v.String(rule_stringTo2048, p, e)
 		}
 	}
 	if x.TaskProperties != nil {
 		p := p.Member("TaskProperties")
 		for _, k := range sortedKeys(x.TaskProperties) {
 			v.Key(rule_OperatorPropertiesKeys, p, k)
-			p := p.Value(k)
-			e := x.TaskProperties[k]
+			p, e := p.Value(k), x.TaskProperties[k]
 			v.String(rule_Property, p, e)
 		}
 	}

@@ -53,9 +53,9 @@ func (x *DetectProfileObjectTypeRequest) check(v *restjson.Violations, p *restjs
 		p := p.Member("Objects").Hide()
 		v.Size(p, len(x.Objects), 1, 5)
 		for i := range x.Objects {
-			p := p.Index(i)
+			p, e := p.Index(i), x.Objects[i]
 			p = p.Hide()
-			v.String(rule_stringifiedJson, p, x.Objects[i])
+			v.String(rule_stringifiedJson, p, e)
 		}
 	}
 	if x.DomainName == nil {
@@ -419,15 +419,15 @@ func (x *ObjectTypeKey) check(v *restjson.Violations, p *restjson.Path) {
 	if x.StandardIdentifiers != nil {
 		p := p.Member("StandardIdentifiers")
 		for i := range x.StandardIdentifiers {
-			p := p.Index(i)
-			v.String(rule_StandardIdentifier, p, string(x.StandardIdentifiers[i]))
+			p, e := p.Index(i), x.StandardIdentifiers[i]
+			v.String(rule_StandardIdentifier, p, string(e))
 		}
 	}
 	if x.FieldNames != nil {
 		p := p.Member("FieldNames")
 		for i := range x.FieldNames {
-			p := p.Index(i)
-			v.String(rule_name, p, x.FieldNames[i])
+			p, e := p.Index(i), x.FieldNames[i]
+			v.String(rule_name, p, e)
 		}
 	}
 }
@@ -502,8 +502,7 @@ func (x *PutProfileObjectTypeRequest) check(v *restjson.Violations, p *restjson.
 		p := p.Member("Fields").Hide()
 		for _, k := range sortedKeys(x.Fields) {
 			v.Key(rule_fieldName, p, k)
-			p := p.Value(k)
-			e := x.Fields[k]
+			p, e := p.Value(k), x.Fields[k]
 			e.check(v, p)
 		}
 	}
@@ -511,11 +510,10 @@ func (x *PutProfileObjectTypeRequest) check(v *restjson.Violations, p *restjson.
 		p := p.Member("Keys").Hide()
 		for _, k := range sortedKeys(x.Keys) {
 			v.Key(rule_name, p, k)
-			p := p.Value(k)
-			e := x.Keys[k]
+			p, e := p.Value(k), x.Keys[k]
 			for i := range e {
-				p := p.Index(i)
-				e[i].check(v, p)
+				p, e := p.Index(i), &e[i]
+				e.check(v, p)
 			}
 		}
 	}
@@ -524,8 +522,7 @@ func (x *PutProfileObjectTypeRequest) check(v *restjson.Violations, p *restjson.
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}

@@ -53,8 +53,8 @@ func (x *AddProfileKeyRequest) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Values != nil {
 		p := p.Member("Values")
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.DomainName == nil {
@@ -92,8 +92,8 @@ func (x *AdditionalSearchKey) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Values != nil {
 		p := p.Member("Values")
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -131,8 +131,8 @@ func (x *BatchGetProfileRequest) check(v *restjson.Violations, p *restjson.Path)
 		p := p.Member("ProfileIds")
 		v.Size(p, len(x.ProfileIds), 1, 20)
 		for i := range x.ProfileIds {
-			p := p.Index(i)
-			v.String(rule_uuid, p, x.ProfileIds[i])
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_uuid, p, e)
 		}
 	}
 }
@@ -187,8 +187,8 @@ func (x *BatchPutProfileObjectRequest) check(v *restjson.Violations, p *restjson
 		p := p.Member("Items")
 		v.Size(p, len(x.Items), 1, 10)
 		for i := range x.Items {
-			p := p.Index(i)
-			x.Items[i].check(v, p)
+			p, e := p.Index(i), &x.Items[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -358,8 +358,7 @@ func (x *CreateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Attributes").Hide()
 		for _, k := range sortedKeys(x.Attributes) {
 			v.Key(rule_string1To255, p, k)
-			p := p.Value(k)
-			e := x.Attributes[k]
+			p, e := p.Value(k), x.Attributes[k]
 			v.String(rule_string1To255, p, e)
 		}
 	}
@@ -415,8 +414,8 @@ func (x *DeleteProfileKeyRequest) check(v *restjson.Violations, p *restjson.Path
 	if x.Values != nil {
 		p := p.Member("Values")
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.DomainName == nil {
@@ -617,8 +616,7 @@ func (x *FieldSourceProfileIds) check(v *restjson.Violations, p *restjson.Path) 
 		p := p.Member("Attributes")
 		for _, k := range sortedKeys(x.Attributes) {
 			v.Key(rule_string1To255, p, k)
-			p := p.Value(k)
-			e := x.Attributes[k]
+			p, e := p.Value(k), x.Attributes[k]
 			v.String(rule_uuid, p, e)
 		}
 	}
@@ -829,8 +827,8 @@ func (x *MergeProfilesRequest) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("ProfileIdsToBeMerged")
 		v.Size(p, len(x.ProfileIdsToBeMerged), 1, 20)
 		for i := range x.ProfileIdsToBeMerged {
-			p := p.Index(i)
-			v.String(rule_uuid, p, x.ProfileIdsToBeMerged[i])
+			p, e := p.Index(i), x.ProfileIdsToBeMerged[i]
+			v.String(rule_uuid, p, e)
 		}
 	}
 	if x.FieldSourceProfileIds != nil {
@@ -864,8 +862,8 @@ func (x *ObjectFilter) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Values != nil {
 		p := p.Member("Values")
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -991,16 +989,16 @@ func (x *SearchProfilesRequest) check(v *restjson.Violations, p *restjson.Path) 
 	if x.Values != nil {
 		p := p.Member("Values")
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.AdditionalSearchKeys != nil {
 		p := p.Member("AdditionalSearchKeys")
 		v.Size(p, len(x.AdditionalSearchKeys), 1, 4)
 		for i := range x.AdditionalSearchKeys {
-			p := p.Index(i)
-			x.AdditionalSearchKeys[i].check(v, p)
+			p, e := p.Index(i), &x.AdditionalSearchKeys[i]
+			e.check(v, p)
 		}
 	}
 	if x.LogicalOperator != nil {
@@ -1211,8 +1209,7 @@ func (x *UpdateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Attributes").Hide()
 		for _, k := range sortedKeys(x.Attributes) {
 			v.Key(rule_string1To255, p, k)
-			p := p.Value(k)
-			e := x.Attributes[k]
+			p, e := p.Value(k), x.Attributes[k]
 			v.String(rule_string0To255, p, e)
 		}
 	}

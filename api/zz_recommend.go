@@ -78,8 +78,7 @@ func (x *CreateRecommenderFilterRequest) check(v *restjson.Violations, p *restjs
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -144,8 +143,7 @@ func (x *CreateRecommenderRequest) check(v *restjson.Violations, p *restjson.Pat
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -187,12 +185,11 @@ func (x *CreateRecommenderSchemaRequest) check(v *restjson.Violations, p *restjs
 		p := p.Member("Fields")
 		v.Size(p, len(x.Fields), 1, 2)
 		for _, k := range sortedKeys(x.Fields) {
-			p := p.Value(k)
-			e := x.Fields[k]
+			p, e := p.Value(k), x.Fields[k]
 			v.Size(p, len(e), 1, 9)
 			for i := range e {
-				p := p.Index(i)
-				e[i].check(v, p)
+				p, e := p.Index(i), &e[i]
+				e.check(v, p)
 			}
 		}
 	}
@@ -201,8 +198,7 @@ func (x *CreateRecommenderSchemaRequest) check(v *restjson.Violations, p *restjs
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -354,8 +350,8 @@ func (x *DiversityConfig) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("DiversityColumns")
 		v.Size(p, len(x.DiversityColumns), 0, 2)
 		for i := range x.DiversityColumns {
-			p := p.Index(i)
-			x.DiversityColumns[i].check(v, p)
+			p, e := p.Index(i), &x.DiversityColumns[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -402,8 +398,8 @@ func (x *EventsConfig) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("EventParametersList")
 		v.Size(p, len(x.EventParametersList), 1, 10)
 		for i := range x.EventParametersList {
-			p := p.Index(i)
-			x.EventParametersList[i].check(v, p)
+			p, e := p.Index(i), &x.EventParametersList[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -453,8 +449,7 @@ func (x *GetProfileRecommendationsRequest) check(v *restjson.Violations, p *rest
 		p := p.Member("Context").Hide()
 		for _, k := range sortedKeys(x.Context) {
 			v.Key(rule_ContextKey, p, k)
-			p := p.Value(k)
-			e := x.Context[k]
+			p, e := p.Value(k), x.Context[k]
 			v.String(rule_string1To255, p, e)
 		}
 	}
@@ -462,24 +457,24 @@ func (x *GetProfileRecommendationsRequest) check(v *restjson.Violations, p *rest
 		p := p.Member("RecommenderFilters")
 		v.Size(p, len(x.RecommenderFilters), 0, 1)
 		for i := range x.RecommenderFilters {
-			p := p.Index(i)
-			x.RecommenderFilters[i].check(v, p)
+			p, e := p.Index(i), &x.RecommenderFilters[i]
+			e.check(v, p)
 		}
 	}
 	if x.RecommenderPromotionalFilters != nil {
 		p := p.Member("RecommenderPromotionalFilters")
 		v.Size(p, len(x.RecommenderPromotionalFilters), 0, 1)
 		for i := range x.RecommenderPromotionalFilters {
-			p := p.Index(i)
-			x.RecommenderPromotionalFilters[i].check(v, p)
+			p, e := p.Index(i), &x.RecommenderPromotionalFilters[i]
+			e.check(v, p)
 		}
 	}
 	if x.CandidateIds != nil {
 		p := p.Member("CandidateIds")
 		v.Size(p, len(x.CandidateIds), 0, 50)
 		for i := range x.CandidateIds {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.CandidateIds[i])
+			p, e := p.Index(i), x.CandidateIds[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.MaxResults != nil {
@@ -781,8 +776,8 @@ func (x *MetadataConfig) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("MetadataColumns")
 		v.Size(p, len(x.MetadataColumns), 1, 10)
 		for i := range x.MetadataColumns {
-			p := p.Index(i)
-			v.String(rule_MetadataColumnName, p, x.MetadataColumns[i])
+			p, e := p.Index(i), x.MetadataColumns[i]
+			v.String(rule_MetadataColumnName, p, e)
 		}
 	}
 }
@@ -813,8 +808,7 @@ func (x *RecommendationDiversityConfig) check(v *restjson.Violations, p *restjso
 		v.Size(p, len(x.Values), 0, 2)
 		for _, k := range sortedKeys(x.Values) {
 			v.Key(rule_DiversityPlaceholderName, p, k)
-			p := p.Value(k)
-			e := x.Values[k]
+			p, e := p.Value(k), x.Values[k]
 			restjson.Number(v, rule_DiversityCapValue, p, e)
 		}
 	}
@@ -830,8 +824,8 @@ func (x *RecommendationMetadata) check(v *restjson.Violations, p *restjson.Path)
 		p := p.Member("Columns")
 		v.Size(p, len(x.Columns), 1, 10)
 		for i := range x.Columns {
-			p := p.Index(i)
-			v.String(rule_MetadataColumnName, p, x.Columns[i])
+			p, e := p.Index(i), x.Columns[i]
+			v.String(rule_MetadataColumnName, p, e)
 		}
 	}
 }
@@ -858,16 +852,16 @@ func (x *Recommender) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Filters")
 		v.Size(p, len(x.Filters), 0, 1)
 		for i := range x.Filters {
-			p := p.Index(i)
-			x.Filters[i].check(v, p)
+			p, e := p.Index(i), &x.Filters[i]
+			e.check(v, p)
 		}
 	}
 	if x.PromotionalFilters != nil {
 		p := p.Member("PromotionalFilters")
 		v.Size(p, len(x.PromotionalFilters), 0, 1)
 		for i := range x.PromotionalFilters {
-			p := p.Index(i)
-			x.PromotionalFilters[i].check(v, p)
+			p, e := p.Index(i), &x.PromotionalFilters[i]
+			e.check(v, p)
 		}
 	}
 }
@@ -899,12 +893,11 @@ func (x *RecommenderConfig) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("IncludedColumns")
 		v.Size(p, len(x.IncludedColumns), 1, 2)
 		for _, k := range sortedKeys(x.IncludedColumns) {
-			p := p.Value(k)
-			e := x.IncludedColumns[k]
+			p, e := p.Value(k), x.IncludedColumns[k]
 			v.Size(p, len(e), 1, 100)
 			for i := range e {
-				p := p.Index(i)
-				v.String(rule_text, p, e[i])
+				p, e := p.Index(i), e[i]
+				v.String(rule_text, p, e)
 			}
 		}
 	}
@@ -912,12 +905,11 @@ func (x *RecommenderConfig) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("ExcludedColumns")
 		v.Size(p, len(x.ExcludedColumns), 1, 2)
 		for _, k := range sortedKeys(x.ExcludedColumns) {
-			p := p.Value(k)
-			e := x.ExcludedColumns[k]
+			p, e := p.Value(k), x.ExcludedColumns[k]
 			v.Size(p, len(e), 1, 100)
 			for i := range e {
-				p := p.Index(i)
-				v.String(rule_text, p, e[i])
+				p, e := p.Index(i), e[i]
+				v.String(rule_text, p, e)
 			}
 		}
 	}
@@ -948,9 +940,8 @@ func (x *RecommenderFilter) check(v *restjson.Violations, p *restjson.Path) {
 		v.Size(p, len(x.Values), 0, 25)
 		for _, k := range sortedKeys(x.Values) {
 			v.Key(rule_RecommenderFilterAttributeName, p, k)
-			p := p.Value(k)
+			p, e := p.Value(k), x.Values[k]
 			p = p.Hide()
-			e := x.Values[k]
 			v.String(rule_RecommenderFilterAttributeValue, p, e)
 		}
 	}
@@ -1014,9 +1005,8 @@ func (x *RecommenderPromotionalFilter) check(v *restjson.Violations, p *restjson
 		v.Size(p, len(x.Values), 0, 25)
 		for _, k := range sortedKeys(x.Values) {
 			v.Key(rule_RecommenderFilterAttributeName, p, k)
-			p := p.Value(k)
+			p, e := p.Value(k), x.Values[k]
 			p = p.Hide()
-			e := x.Values[k]
 			v.String(rule_RecommenderFilterAttributeValue, p, e)
 		}
 	}
@@ -1178,8 +1168,8 @@ func (x *SearchRecommendationsRequest) check(v *restjson.Violations, p *restjson
 		p := p.Member("KeyValues").Hide()
 		v.Size(p, len(x.KeyValues), 1, 10)
 		for i := range x.KeyValues {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.KeyValues[i])
+			p, e := p.Index(i), x.KeyValues[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.Recommender == nil {
@@ -1193,16 +1183,15 @@ func (x *SearchRecommendationsRequest) check(v *restjson.Violations, p *restjson
 		p := p.Member("CandidateIds")
 		v.Size(p, len(x.CandidateIds), 0, 50)
 		for i := range x.CandidateIds {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.CandidateIds[i])
+			p, e := p.Index(i), x.CandidateIds[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.Context != nil {
 		p := p.Member("Context").Hide()
 		for _, k := range sortedKeys(x.Context) {
 			v.Key(rule_ContextKey, p, k)
-			p := p.Value(k)
-			e := x.Context[k]
+			p, e := p.Value(k), x.Context[k]
 			v.String(rule_string1To255, p, e)
 		}
 	}

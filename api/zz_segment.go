@@ -106,8 +106,8 @@ func (x *AttributeDimension) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 50)
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -165,8 +165,8 @@ func (x *CalculatedAttributeDimension) check(v *restjson.Violations, p *restjson
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 50)
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 	if x.ConditionOverrides != nil {
@@ -235,8 +235,7 @@ func (x *CreateSegmentDefinitionRequest) check(v *restjson.Violations, p *restjs
 		v.Size(p, len(x.Tags), 1, 50)
 		for _, k := range sortedKeys(x.Tags) {
 			v.Key(rule_TagKey, p, k)
-			p := p.Value(k)
-			e := x.Tags[k]
+			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
 		}
 	}
@@ -472,8 +471,7 @@ func (x *Dimension) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("CalculatedAttributes")
 		for _, k := range sortedKeys(x.CalculatedAttributes) {
 			v.Key(rule_typeName, p, k)
-			p := p.Value(k)
-			e := x.CalculatedAttributes[k]
+			p, e := p.Value(k), x.CalculatedAttributes[k]
 			e.check(v, p)
 		}
 	}
@@ -552,8 +550,8 @@ func (x *ExtraLengthValueProfileDimension) check(v *restjson.Violations, p *rest
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 50)
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To1000, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To1000, p, e)
 		}
 	}
 }
@@ -662,8 +660,8 @@ func (x *GetSegmentMembershipRequest) check(v *restjson.Violations, p *restjson.
 		p := p.Member("ProfileIds")
 		v.Size(p, len(x.ProfileIds), 1, 100)
 		for i := range x.ProfileIds {
-			p := p.Index(i)
-			v.String(rule_uuid, p, x.ProfileIds[i])
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_uuid, p, e)
 		}
 	}
 }
@@ -798,15 +796,15 @@ func (x *Group) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Dimensions != nil {
 		p := p.Member("Dimensions")
 		for i := range x.Dimensions {
-			p := p.Index(i)
-			x.Dimensions[i].check(v, p)
+			p, e := p.Index(i), &x.Dimensions[i]
+			e.check(v, p)
 		}
 	}
 	if x.SourceSegments != nil {
 		p := p.Member("SourceSegments")
 		for i := range x.SourceSegments {
-			p := p.Index(i)
-			x.SourceSegments[i].check(v, p)
+			p, e := p.Index(i), &x.SourceSegments[i]
+			e.check(v, p)
 		}
 	}
 	if x.SourceType != nil {
@@ -1022,8 +1020,7 @@ func (x *ProfileAttributes) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Attributes")
 		for _, k := range sortedKeys(x.Attributes) {
 			v.Key(rule_string1To255, p, k)
-			p := p.Value(k)
-			e := x.Attributes[k]
+			p, e := p.Value(k), x.Attributes[k]
 			e.check(v, p)
 		}
 	}
@@ -1054,8 +1051,8 @@ func (x *ProfileDimension) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 50)
 		for i := range x.Values {
-			p := p.Index(i)
-			v.String(rule_string1To255, p, x.Values[i])
+			p, e := p.Index(i), x.Values[i]
+			v.String(rule_string1To255, p, e)
 		}
 	}
 }
@@ -1101,9 +1098,9 @@ func (x *ProfileTypeDimension) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 1, 1)
 		for i := range x.Values {
-			p := p.Index(i)
+			p, e := p.Index(i), x.Values[i]
 			p = p.Hide()
-			v.String(rule_ProfileType, p, string(x.Values[i]))
+			v.String(rule_ProfileType, p, string(e))
 		}
 	}
 }
@@ -1226,8 +1223,8 @@ func (x *SegmentGroup) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Groups != nil {
 		p := p.Member("Groups")
 		for i := range x.Groups {
-			p := p.Index(i)
-			x.Groups[i].check(v, p)
+			p, e := p.Index(i), &x.Groups[i]
+			e.check(v, p)
 		}
 	}
 	if x.Include != nil {
@@ -1249,8 +1246,8 @@ func (x *SegmentGroupStructure) check(v *restjson.Violations, p *restjson.Path) 
 	if x.Groups != nil {
 		p := p.Member("Groups")
 		for i := range x.Groups {
-			p := p.Index(i)
-			x.Groups[i].check(v, p)
+			p, e := p.Index(i), &x.Groups[i]
+			e.check(v, p)
 		}
 	}
 	if x.Include != nil {
@@ -1285,8 +1282,8 @@ func (x *SegmentSort) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("Attributes")
 		v.Size(p, len(x.Attributes), 1, 10)
 		for i := range x.Attributes {
-			p := p.Index(i)
-			x.Attributes[i].check(v, p)
+			p, e := p.Index(i), &x.Attributes[i]
+			e.check(v, p)
 		}
 	}
 }

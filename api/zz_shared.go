@@ -151,11 +151,11 @@ func (x *Consolidation) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("MatchingAttributesList")
 		v.Size(p, len(x.MatchingAttributesList), 1, 10)
 		for i := range x.MatchingAttributesList {
-			p := p.Index(i)
-			v.Size(p, len(x.MatchingAttributesList[i]), 1, 20)
-			for i := range x.MatchingAttributesList[i] {
-				p := p.Index(i)
-				v.String(rule_string1To255, p, x.MatchingAttributesList[i][i])
+			p, e := p.Index(i), x.MatchingAttributesList[i]
+			v.Size(p, len(e), 1, 20)
+			for i := range e {
+				p, e := p.Index(i), e[i]
+				v.String(rule_string1To255, p, e)
 			}
 		}
 	}
@@ -230,15 +230,15 @@ func (x *EngagementPreferences) check(v *restjson.Violations, p *restjson.Path) 
 	if x.Phone != nil {
 		p := p.Member("Phone")
 		for i := range x.Phone {
-			p := p.Index(i)
-			x.Phone[i].check(v, p)
+			p, e := p.Index(i), &x.Phone[i]
+			e.check(v, p)
 		}
 	}
 	if x.Email != nil {
 		p := p.Member("Email")
 		for i := range x.Email {
-			p := p.Index(i)
-			x.Email[i].check(v, p)
+			p, e := p.Index(i), &x.Email[i]
+			e.check(v, p)
 		}
 	}
 }

@@ -40,8 +40,7 @@ func (x *CreateUploadJobRequest) check(v *restjson.Violations, p *restjson.Path)
 		p := p.Member("Fields").Hide()
 		for _, k := range sortedKeys(x.Fields) {
 			v.Key(rule_fieldName, p, k)
-			p := p.Value(k)
-			e := x.Fields[k]
+			p, e := p.Value(k), x.Fields[k]
 			e.check(v, p)
 		}
 	}

@@ -49,14 +49,21 @@ type Table byte
 
 // The tables.
 const (
-	Catalog Table = 1 // domains and access keys; incarnation 0
-	Jobs    Table = 2 // work, its leases, the turn of a domain
-	Profile Table = 3 // contributions of profiles
-	Index   Table = 4 // key values of profiles
+	Catalog  Table = 1 // domains and access keys; incarnation 0
+	Jobs     Table = 2 // work, its leases, the turn of a domain
+	Profile  Table = 3 // contributions of profiles
+	Index    Table = 4 // key values of profiles
+	Resource Table = 5 // named records of a domain
+	Change   Table = 6 // feed of changed profiles; dropped by whole partitions
+	History  Table = 7 // history records of profiles
+	Body     Table = 8 // bodies of profile objects
 )
 
 // Tables lists all tables, for sweeps.
-var Tables = []Table{Catalog, Jobs, Profile, Index}
+var Tables = []Table{Catalog, Jobs, Profile, Index, Resource, Change, History, Body}
+
+// ManyWriters says that the Write rows of a table may have several writers at the same time; see the package documentation.
+func (t Table) ManyWriters() bool { return t == Index || t == History }
 
 // String returns the table's name on a cluster.
 func (t Table) String() string {
@@ -69,6 +76,14 @@ func (t Table) String() string {
 		return "profile"
 	case Index:
 		return "key_index"
+	case Resource:
+		return "resource"
+	case Change:
+		return "change"
+	case History:
+		return "history"
+	case Body:
+		return "body"
 	}
 	return fmt.Sprintf("table%d", byte(t))
 }
@@ -125,7 +140,26 @@ type Mutation struct {
 	Key    []byte
 	Value  []byte
 	Delete bool
-	Time   int64 // microseconds: the holder's time; a delete carries the time it read
+	Time   int64 // microseconds, above 0: the writer's time; a delete removes what is not newer
+}
+
+// PartitionWrite is the blind mutations of one partition in a Commit.
+type PartitionWrite struct {
+	Partition Partition
+	Mutations []Mutation
+}
+
+// Group is what one Commit writes: rows of several partitions and tables around at most one Swap. It names no row twice.
+type Group struct {
+	// Before is durable no later than the Swap is visible.
+	Before []PartitionWrite
+	// Swap is conditional, in one Partition. Without operations there is none.
+	Partition Partition
+	Swap      []Swap
+	// After is written no earlier than the Swap has happened.
+	After []PartitionWrite
+	// Lazy says that the group need not be durable on return, only when a later Write, Swap or Commit of this process is.
+	Lazy bool
 }
 
 // Swap is one conditional put, delete or check of a Swap row. Expect is the version the row must have, 0 for absent.
@@ -203,8 +237,9 @@ type Store interface {
 	// partition of Index that has become very large is atomic in parts only.
 	Write(ctx context.Context, p Partition, ms []Mutation) error
 
-	// WriteRun applies many mutations as Write does: those of one partition are atomic (as far as they are few: a cluster
-	// writes 500 of them at once), everything is durable on return, and it may be repeated. Each run ascends (else ErrOrder),
+	// WriteRun applies many mutations: those of one partition are atomic (as far as they are few: a cluster writes 500 of them
+	// at once), everything is durable on return, and it may be repeated. It compares no times, whatever the table: its rows have
+	// one writer, whose time is the newest they ever had. Each run ascends (else ErrOrder),
 	// and no two have a partition in common. The runs may be read side by side, each in a goroutine of its own, but no row
 	// becomes visible before all rows of the runs ahead of its own. An error leaves any partitions of one run written.
 	WriteRun(ctx context.Context, runs ...Run) error
@@ -213,6 +248,12 @@ type Store interface {
 	// version that every row it put now has. ErrConflict: an expectation failed, nothing was written. ErrUnknown: it may
 	// have happened.
 	Swap(ctx context.Context, p Partition, ops []Swap) (uint64, error)
+
+	// Commit applies a group with one wait for the disk, and returns the version that every row its Swap put now has, or 0.
+	// ErrConflict: an expectation of the Swap failed. Then nothing of After was written; of Before nothing in one process, any
+	// part on a cluster. ErrUnknown: the Swap may have happened. Another error: with version 0 the Swap has not happened; with
+	// another one it has, and any part of After may lack. The group as a whole is not atomic: nobody may rely on it.
+	Commit(ctx context.Context, g Group) (uint64, error)
 
 	// Sweep streams all rows of a range of a table in the engine's order, whole partitions together. It is not a snapshot:
 	// a row written or deleted meanwhile may or may not be met; every row that stays untouched is met exactly once.
@@ -223,6 +264,11 @@ type Store interface {
 
 	// DropRange removes all rows of an incarnation from a table, Swap rows too. Only for dead incarnations.
 	DropRange(ctx context.Context, t Table, inc Incarnation) error
+
+	// DropPartitions removes the partitions from ≤ key < to of an incarnation from a table, Swap rows too, without reading them.
+	// Only for partitions that nobody writes any more. keys lists those that may exist, in any order, for engines that can't
+	// remove a range.
+	DropPartitions(ctx context.Context, t Table, inc Incarnation, from, to string, keys iter.Seq[string]) error
 
 	// Checkpoint writes a consistent copy into dir, which must not exist. Engines whose copies are the operator's business
 	// return an error that says so.
@@ -269,6 +315,18 @@ func CheckSwaps(p Partition, ops []Swap) error {
 		total += len(op.Key) + len(op.Value)
 	}
 	return checkBatch(total)
+}
+
+// CheckGroup is CheckMutations and CheckSwaps for each part of a group.
+func CheckGroup(g Group) error {
+	for _, part := range [][]PartitionWrite{g.Before, g.After} {
+		for _, w := range part {
+			if err := CheckMutations(w.Partition, w.Mutations); err != nil {
+				return err
+			}
+		}
+	}
+	return CheckSwaps(g.Partition, g.Swap)
 }
 
 func checkSize(part string, key, value []byte) error {

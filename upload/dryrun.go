@@ -18,6 +18,7 @@ import (
 	"kith/objecttype"
 	"kith/profile"
 	"kith/store"
+	"kith/upload/table"
 )
 
 // maxChanges is how many field changes a dry run shows.
@@ -229,13 +230,13 @@ func (s *Service) startDry(rec *domain.Record, j *Job, state *dryState) {
 		if cause := context.Cause(ctx); cause != nil && err != nil {
 			err = cause
 		}
-		var bad *invalid
+		var bad *table.FileError
 		switch {
 		case err == nil:
 			state.Status = api.DryRunStatusSucceeded
 			state.Rows, state.Counters, state.Changes, state.Header, state.Rejects = result.Rows, result.Counters, result.Changes, result.Header, result.Rejects
 		case errors.As(err, &bad):
-			state.Status, state.Reason = api.DryRunStatusFailed, bad.reason
+			state.Status, state.Reason = api.DryRunStatusFailed, bad.Reason
 		case errors.Is(err, errDryEnded), ctx.Err() != nil:
 			return // nobody waits for it; without a sign of life the next question starts another
 		default:

@@ -2,66 +2,17 @@ package upload
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"kith/api"
 	"kith/blob"
 	"kith/domain"
 	"kith/profile"
 )
-
-// Whatever a file holds, its text is found or refused with a reason for the customer, and what is UTF-8 comes through as it is.
-func FuzzOpenText(f *testing.F) {
-	var gz, zs bytes.Buffer
-	g := gzip.NewWriter(&gz)
-	_, _ = g.Write([]byte("id,name\n1,x\n"))
-	_ = g.Close()
-	z, _ := zstd.NewWriter(&zs)
-	_, _ = z.Write([]byte("id,name\n1,x\n"))
-	_ = z.Close()
-	for _, seed := range []string{"", "id\n1\n", "\xef\xbb\xbfid\n", "\xff\xfei\x00d\x00", "\xfe\xff\x00i\x00d", "i\x00d\x00\n\x00", "M\xfcller\n", "a\rb\r", "PK\x03\x04", gz.String(), zs.String(), gz.String()[:20]} {
-		f.Add([]byte(seed), true)
-		f.Add([]byte(seed), false)
-	}
-	f.Fuzz(func(t *testing.T, file []byte, strict bool) {
-		text, err := OpenText(bytes.NewReader(file), strict)
-		var bad *invalid
-		if err != nil {
-			if !errors.As(err, &bad) || len(bad.reason) < 20 {
-				t.Fatalf("%v is no reason", err)
-			}
-			return
-		}
-		defer text.Close()
-		got, err := io.ReadAll(io.LimitReader(text, 64<<20))
-		if err != nil && !errors.As(err, &bad) {
-			t.Fatalf("%v is no reason", err)
-		}
-		if text.Compression != "" {
-			return
-		}
-		if text.Encoding != "UTF-8" && !utf8.Valid(got) {
-			t.Fatalf("%s did not become UTF-8", text.Encoding)
-		}
-		if text.Encoding == "UTF-8" {
-			want := bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
-			if text.LineEnd == "CR" && !strict {
-				want = bytes.ReplaceAll(want, []byte("\r"), []byte("\n"))
-			}
-			if !bytes.Equal(got, want) {
-				t.Fatalf("%q became %q", file, got)
-			}
-		}
-	})
-}
 
 // A frame that is damaged in any way is refused, and one that is sound comes back as it was.
 func FuzzFrame(f *testing.F) {

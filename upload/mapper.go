@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"kith/objecttype"
+	"kith/upload/table"
 )
 
 // mapper turns records into frames.
@@ -32,8 +33,8 @@ type mapper struct {
 	line, row int64 // of the current record
 }
 
-func (w *work) newMapper(b *bound, sp *splitter, encoding string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: sp.delim, decoded: encoding != "UTF-8", encoding: encoding}
+func (w *work) newMapper(b *bound, delim byte, encoding string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: delim, decoded: encoding != "UTF-8", encoding: encoding}
 }
 
 // refuse returns the reject of the current record.
@@ -104,13 +105,13 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *rej
 
 // split splits a record into m.cells, or returns why it is no sound row.
 func (m *mapper) split(rec batchRecord, text []byte) *reject {
-	if rec.fault != faultNone {
+	if rec.fault != "" {
 		m.cells = append(m.cells[:0], text)
-		r := newReject(rec.line, m.row, "", string(rec.fault), rec.fault.sentence(), m.cells)
-		r.Truncated = r.Truncated || rec.fault == faultTooLong
+		r := newReject(rec.line, m.row, "", string(rec.fault), rec.fault.Sentence(), m.cells)
+		r.Truncated = r.Truncated || rec.fault == table.TooLong
 		return &r
 	}
-	m.cells, m.scratch = cells(text, m.delim, m.cells, m.scratch)
+	m.cells, m.scratch = table.Cells(text, m.delim, m.cells, m.scratch)
 	if bytes.IndexByte(text, 0) >= 0 {
 		column := m.columnWith(func(c []byte) bool { return bytes.IndexByte(c, 0) >= 0 })
 		return m.refuse(column, reasonNUL, "The row holds a NUL byte. Remove it.")

@@ -80,7 +80,7 @@ func (w *work) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
 			if nl < 0 {
 				break
 			}
-			line := trimCR(text[:nl])
+			line := bytes.TrimSuffix(text[:nl], []byte("\r"))
 			text = text[nl+1:]
 			if first || len(line) == 0 { // part of a row, or none
 				continue

@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"kith/profile"
 	"kith/store"
+	"kith/upload/table"
 )
 
 // batch is a number of whole records, the unit of parallel reading.
@@ -31,7 +30,7 @@ type batch struct {
 type batchRecord struct {
 	from, to int // in data
 	line     int64
-	fault    textFault
+	fault    table.Fault
 }
 
 // buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
@@ -102,13 +101,13 @@ func (w *work) keep(out *sinks) (err error) {
 func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResult) (*readResult, *sinks, error) {
 	raw := &countingReader{r: w.file.Stream(0), n: &w.progress.bytes}
 	raw.n.Store(0)
-	text, err := OpenText(raw, w.StrictAWS)
+	text, err := table.Open(ctx, raw, w.StrictAWS)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer text.Close()
-	sp := newSplitter(text, ',')
-	b, header, err := w.readHeader(sp)
+	sc := table.NewScanner(text)
+	b, err := w.readHeader(sc)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,7 +115,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 	if prior != nil {
 		n, bounds = prior.Buckets, prior.Bounds
 	} else if ranges && text.Compression == "" && text.Encoding == "UTF-8" {
-		if bounds, err = w.sample(ctx, w.newMapper(b, sp, text.Encoding), n); err != nil {
+		if bounds, err = w.sample(ctx, w.newMapper(b, sc.Delimiter(), text.Encoding), n); err != nil {
 			return nil, nil, err
 		}
 		if bounds != nil {
@@ -127,7 +126,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 	if text.Compression != "" && n < profile.MaxBuckets {
 		out.most = 2 * int64(n) * w.bucketBytes() // how large the text is shows only now
 	}
-	rows, err := w.pump(ctx, sp, b, text.Encoding, out)
+	rows, err := w.pump(ctx, sc, b, text.Encoding, out)
 	if err == nil && prior == nil && bounds != nil && out.skewed() {
 		err = errSkewed
 	}
@@ -136,7 +135,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 		return nil, nil, err
 	}
 	return &readResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: header, Delimiter: string(rune(sp.delim)), Failed: out.rejects.n, Format: text.Format, Shared: w.task.Shared(),
+		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, Format: text.Format, Shared: w.task.Shared(),
 	}, out, nil
 }
 
@@ -192,69 +191,25 @@ func (w *work) bucketCount() int {
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.
 var errMoreBuckets = errors.New("the file needs more buckets")
 
-// Delimiters are what may separate cells, in the order in which they are tried.
-const Delimiters = ",;\t|"
-
 // readHeader reads the header line and binds the mapping to it. Its faults fail the job. The delimiter is the first one by
 // which every mapped column is found; when none is, the faults are told as for commas.
-func (w *work) readHeader(sp *splitter) (*bound, []string, error) {
-	rec, err := sp.header()
-	if errors.Is(err, io.EOF) {
-		return nil, nil, &invalid{"empty-file", "The file is empty: it needs a header line with the column names."}
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if rec.fault == faultTooLong {
-		return nil, nil, &invalid{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
-	}
-	var first error
-	delims := []byte(Delimiters)
+func (w *work) readHeader(sc *table.Scanner) (b *bound, err error) {
+	delims := table.Delimiters
 	if w.StrictAWS {
 		delims = delims[:1]
 	}
-	for _, delim := range delims {
-		b, err := w.bindHeader(rec.text, delim)
-		if err == nil {
-			return b, b.header, sp.begin(delim)
+	err = sc.Header(delims, func(names []string) error {
+		if b, err = w.m.bind(names, w.StrictAWS); err != nil {
+			text := err.Error()
+			return &table.FileError{Code: "header-columns", Reason: strings.ToUpper(text[:1]) + text[1:] + "."}
 		}
-		if first == nil {
-			first = err
-		}
-	}
-	return nil, nil, first
-}
-
-// bindHeader binds the mapping to a header line, given a delimiter.
-func (w *work) bindHeader(window []byte, delim byte) (*bound, error) {
-	n, fault := recordEnd(window, delim)
-	if fault != faultNone {
-		return nil, &invalid{"header-quotes", "The header line can't be read: its quotes are not balanced."}
-	}
-	text := trimCR(bytes.TrimSuffix(window[:n], []byte("\n")))
-	switch {
-	case len(text) > MaxHeader:
-		return nil, &invalid{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
-	case !utf8.Valid(text):
-		return nil, &invalid{"header-encoding", "The header line is not valid UTF-8; save the file as UTF-8."}
-	case bytes.IndexByte(text, 0) >= 0:
-		return nil, &invalid{"header-nul", "The header line holds a NUL byte; the file is no CSV text."}
-	}
-	var header []string
-	names, _ := cells(text, delim, nil, nil)
-	for _, n := range names {
-		header = append(header, string(n))
-	}
-	b, err := w.m.bind(header, w.StrictAWS)
-	if err != nil {
-		text := err.Error()
-		return nil, &invalid{"header-columns", strings.ToUpper(text[:1]) + text[1:] + "."}
-	}
-	return b, nil
+		return nil
+	})
+	return b, err
 }
 
 // pump reads all records: one goroutine cuts batches, several map them, and this one collects them in order.
-func (w *work) pump(ctx context.Context, sp *splitter, b *bound, encoding string, out *sinks) (rows int64, err error) {
+func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding string, out *sinks) (rows int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -270,11 +225,11 @@ func (w *work) pump(ctx context.Context, sp *splitter, b *bound, encoding string
 	wg.Go(func() {
 		defer close(todo)
 		defer close(ordered)
-		cutErr = w.cut(ctx, sp, free, todo, ordered)
+		cutErr = w.cut(ctx, sc, free, todo, ordered)
 	})
 	for range workers {
 		wg.Go(func() {
-			m := w.newMapper(b, sp, encoding)
+			m := w.newMapper(b, sc.Delimiter(), encoding)
 			m.part = out.part
 			for bt := range todo {
 				m.run(bt)
@@ -306,7 +261,7 @@ func (w *work) pump(ctx context.Context, sp *splitter, b *bound, encoding string
 }
 
 // cut reads batches until the file ends.
-func (w *work) cut(ctx context.Context, sp *splitter, free <-chan *batch, todo, ordered chan<- *batch) error {
+func (w *work) cut(ctx context.Context, sc *table.Scanner, free <-chan *batch, todo, ordered chan<- *batch) error {
 	size := w.BatchBytes
 	if size == 0 {
 		size = 256 << 10
@@ -323,14 +278,14 @@ func (w *work) cut(ctx context.Context, sp *splitter, free <-chan *batch, todo, 
 		bt.firstRow, bt.done = row, make(chan struct{})
 		var end error
 		for len(bt.data) < size {
-			rec, err := sp.next()
+			rec, err := sc.Next()
 			if err != nil {
 				end = err
 				break
 			}
 			from := len(bt.data)
-			bt.data = append(bt.data, rec.text...)
-			bt.recs = append(bt.recs, batchRecord{from, len(bt.data), rec.line, rec.fault})
+			bt.data = append(bt.data, rec.Text...)
+			bt.recs = append(bt.recs, batchRecord{from, len(bt.data), rec.Line, rec.Fault})
 			row++
 		}
 		if len(bt.recs) > 0 {

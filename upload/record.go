@@ -20,6 +20,7 @@ import (
 	"kith/internal/restjson"
 	"kith/job"
 	"kith/store"
+	"kith/upload/table"
 )
 
 // Kind is the kind of background work of an upload job.
@@ -116,7 +117,7 @@ type readResult struct {
 	Header []string
 	// Delimiter separates the cells; it was found by looking at the header.
 	Delimiter string
-	Format
+	table.Format
 }
 
 func (r *readResult) delim() byte {

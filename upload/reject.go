@@ -20,9 +20,10 @@ import (
 	"kith/blob"
 	"kith/fault"
 	"kith/internal/restjson"
+	"kith/upload/table"
 )
 
-// Reason codes of rejected rows besides those of a record's text (textFault). They are stable.
+// Reason codes of rejected rows besides those of a record's text (table.Fault). They are stable.
 const (
 	reasonCellCount    = "cell-count"
 	reasonBadUTF8      = "invalid-utf8"
@@ -37,7 +38,7 @@ const (
 // aboutText says whether a reason is that the file is no CSV text.
 func aboutText(code string) bool {
 	switch code {
-	case string(faultTooLong), string(faultOpenQuote), string(faultBadQuote), reasonBadUTF8, reasonNUL:
+	case string(table.TooLong), string(table.OpenQuote), string(table.BadQuote), reasonBadUTF8, reasonNUL:
 		return true
 	}
 	return false
@@ -73,18 +74,6 @@ func newReject(line, row int64, column, code, message string, cells [][]byte) re
 		}
 	}
 	return r
-}
-
-func (f textFault) sentence() string {
-	switch f {
-	case faultTooLong:
-		return fmt.Sprintf("The record is longer than %d bytes. Shorten it; reading went on at the next line.", MaxRecord)
-	case faultOpenQuote:
-		return "A cell opens with a quote that is never closed. Close it, or double it if it belongs to the value; reading went on at the next line."
-	case faultBadQuote:
-		return "Text follows the closing quote of a cell. Double the quotes that belong to the value; reading went on at the next line."
-	}
-	return ""
 }
 
 // rejectWriter writes rejects into a blob that is created with the first one: frames of a uvarint length and JSON.
@@ -238,16 +227,13 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 		return "", err
 	}
 	defer file.Close()
-	text, err := OpenText(file.Stream(0), w.StrictAWS)
+	text, err := table.Open(ctx, file.Stream(0), w.StrictAWS)
 	if err != nil {
 		return "", err
 	}
 	defer text.Close()
-	sp := newSplitter(text, read.delim())
-	if _, err := sp.header(); err != nil {
-		return "", err
-	}
-	if err := sp.begin(read.delim()); err != nil {
+	sc := table.NewScanner(text)
+	if err := sc.Header(string(rune(read.delim())), func([]string) error { return nil }); err != nil {
 		return "", err
 	}
 	var columns []string
@@ -268,17 +254,17 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 		if !more {
 			break
 		}
-		var rec record
+		var rec table.Record
 		for row < c.row {
-			if rec, err = sp.next(); err != nil {
+			if rec, err = sc.Next(); err != nil {
 				return "", fmt.Errorf("read a rejected row again: %w", err)
 			}
 			if row++; row%4096 == 0 && ctx.Err() != nil {
 				return "", ctx.Err()
 			}
 		}
-		cellBuf, scratch = cells(rec.text, sp.delim, cellBuf, scratch)
-		r := newReject(rec.line, row, column, reasonAmbiguousKey,
+		cellBuf, scratch = table.Cells(rec.Text, sc.Delimiter(), cellBuf, scratch)
+		r := newReject(rec.Line, row, column, reasonAmbiguousKey,
 			"Two or more profiles have this unique key, so it is not clear which one the row is about. Merge or delete the duplicates, or choose another unique key.", cellBuf)
 		if err := rejects.add(&r); err != nil {
 			return "", err

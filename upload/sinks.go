@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/upload/table"
 )
 
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, then to blobs.
@@ -46,7 +47,7 @@ func (s *sinks) take(ctx context.Context, bt *batch) error {
 		for i := range bt.rejects {
 			r := &bt.rejects[i]
 			if s.w.StrictAWS && aboutText(r.Code) {
-				return &invalid{"strict-row", fmt.Sprintf("Line %d is no valid CSV in UTF-8, which fails the file because the server runs with --strict-aws. %s", r.Line, r.Message)}
+				return &table.FileError{Code: "strict-row", Reason: fmt.Sprintf("Line %d is no valid CSV in UTF-8, which fails the file because the server runs with --strict-aws. %s", r.Line, r.Message)}
 			}
 			if err := s.rejects.add(r); err != nil {
 				return err

@@ -18,16 +18,11 @@ import (
 	"kith/objecttype"
 	"kith/profile"
 	"kith/store"
+	"kith/upload/table"
 )
 
 // errStopped ends the stages of a job that was stopped.
 var errStopped = errors.New("the job was stopped")
-
-// invalid is a fault of the file that fails the whole job: StatusReason VALIDATION_FAILURE. The reason is for the caller and
-// may name columns; the code is for the log.
-type invalid struct{ code, reason string }
-
-func (e *invalid) Error() string { return e.reason }
 
 // progress is what this node knows of a job it works on.
 type progress struct {
@@ -152,10 +147,10 @@ func (w *work) toTheEnd(ctx, runCtx context.Context, cancel context.CancelCauseF
 		if cause := context.Cause(runCtx); cause != nil && err != nil {
 			err = cause
 		}
-		var bad *invalid
+		var bad *table.FileError
 		switch {
 		case errors.As(err, &bad):
-			return w.fail(ctx, api.StatusReasonValidationFailure, bad.code, bad.reason)
+			return w.fail(ctx, api.StatusReasonValidationFailure, bad.Code, bad.Reason)
 		case errors.Is(err, errStopped):
 			if err := w.reload(ctx); err != nil {
 				return err

@@ -23,7 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kith/api"
-	"kith/upload"
+	"kith/upload/table"
 )
 
 // importExpiry is the default life of imported data here, in days: the longest the API allows. Its own default is 14.
@@ -82,7 +82,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return usageError("%w", err)
 	}
 	defer file.Close()
-	header, format, err := readHeader(file)
+	header, format, err := readHeader(ctx, file)
 	if err != nil {
 		return usageError("%s: %w", path, err)
 	}
@@ -119,7 +119,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 }
 
 // printFormat says what a file was found to be, unless it is what everybody expects.
-func printFormat(w io.Writer, path string, f upload.Format) {
+func printFormat(w io.Writer, path string, f table.Format) {
 	var what []string
 	if f.Compression != "" {
 		what = append(what, f.Compression)
@@ -136,13 +136,13 @@ func printFormat(w io.Writer, path string, f upload.Format) {
 }
 
 // readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
-func readHeader(file *os.File) ([]string, upload.Format, error) {
-	text, err := upload.OpenText(file, false)
+func readHeader(ctx context.Context, file *os.File) ([]string, table.Format, error) {
+	text, err := table.Open(ctx, file, false)
 	if err != nil {
-		return nil, upload.Format{}, err
+		return nil, table.Format{}, err
 	}
 	defer text.Close()
-	head := make([]byte, upload.MaxHeader)
+	head := make([]byte, table.MaxHeader)
 	n, err := io.ReadFull(text, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, text.Format, err
@@ -167,7 +167,7 @@ func readHeader(file *os.File) ([]string, upload.Format, error) {
 
 // splitHeader splits at the delimiter that gives the most columns, the first of these when several do.
 func splitHeader(text []byte) (best []string, err error) {
-	for _, delim := range upload.Delimiters {
+	for _, delim := range table.Delimiters {
 		r := csv.NewReader(bytes.NewReader(text))
 		r.LazyQuotes, r.Comma = true, delim
 		header, readErr := r.Read()

@@ -156,7 +156,8 @@ func (r *renderer) structure(s *shape) {
 	r.p("}\n")
 }
 
-// value writes the checks of expr, a value of shape s at path p. Pointers are dereferenced when ptr is set.
+// value writes the checks of expr, a value of shape s at path p. Pointers are dereferenced when ptr is set. Each loop names its
+// path p and its element e anew from those around it, so that loops nest to any depth: no index is ever used but to make them.
 func (r *renderer) value(s *shape, expr string, ptr bool) {
 	star := ""
 	if ptr {
@@ -177,11 +178,11 @@ func (r *renderer) value(s *shape, expr string, ptr bool) {
 		r.size(s, expr)
 		child := r.m.Shapes[s.Member.Shape]
 		if child.constrained {
-			r.p("for i := range %s {\n p := p.Index(i)", expr)
+			r.p("for i := range %s {\n p, e := p.Index(i), %s%s[i]", expr, reference(child), expr)
 			if child.Sensitive {
 				r.p("p = p.Hide()")
 			}
-			r.value(child, expr+"[i]", false)
+			r.value(child, "e", false)
 			r.p("}")
 		}
 	case "map":
@@ -195,15 +196,22 @@ func (r *renderer) value(s *shape, expr string, ptr bool) {
 			r.p("v.Key(%s, p, k)", ruleName(key))
 		}
 		if child.constrained {
-			r.p("p := p.Value(k)")
+			r.p("p, e := p.Value(k), %s[k]", expr)
 			if child.Sensitive {
 				r.p("p = p.Hide()")
 			}
-			r.p("e := %s[k]", expr)
 			r.value(child, "e", false)
 		}
 		r.p("}")
 	}
+}
+
+// reference is what saves copying an element of a list: structures are large.
+func reference(s *shape) string {
+	if s.Type == "structure" {
+		return "&"
+	}
+	return ""
 }
 
 func (r *renderer) size(s *shape, expr string) {

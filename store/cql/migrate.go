@@ -26,6 +26,11 @@ var migrations = [][]migration{
 		{cql: "CREATE TABLE IF NOT EXISTS " + wideTable + " (inc bigint, part blob, shards int, PRIMARY KEY (inc, part))"},
 		{cql: "ALTER TABLE key_index ADD shards int STATIC", table: "key_index", column: "shards"},
 	},
+	// 3: tables of resources and of API writes
+	{
+		{cql: table("resource", "inc bigint, part blob")}, {cql: table("change", "inc bigint, part blob")},
+		{cql: table("history", "inc bigint, part blob")}, {cql: table("body", "inc bigint, part blob")},
+	},
 }
 
 // migration is a statement that changes the schema, and the column it adds, if it does.

@@ -266,8 +266,8 @@ func (s *Store) Split(ctx context.Context, r store.SweepRange, n int) ([]store.S
 	return ranges, nil
 }
 
-// forEver is the time of what removes a dead incarnation: above all times of its rows, those of conditional statements too,
-// which come from the cluster's clocks. Incarnations never come back. In microseconds, in the year 2200.
+// forEver is the time of what removes a dead incarnation or partition: above all times of its rows, those of conditional
+// statements too, which come from the cluster's clocks. They never come back. In microseconds, in the year 2200.
 const forEver = 7_258_118_400_000_000
 
 // DropRange implements store.Store by a sweep that removes whole partitions.
@@ -287,7 +287,7 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 		}
 		last = row.Partition
 		if err := s.purge(ctx, placeOf(last)); err != nil {
-			return err
+			return fmt.Errorf("drop an incarnation: %w", err)
 		}
 	}
 	return nil

@@ -339,11 +339,11 @@ func (s *Store) purgeShards(ctx context.Context, inc store.Incarnation) error {
 			p.Key = e.part
 			for i := range e.shards {
 				if err := s.purge(ctx, shardOf(p, i)); err != nil {
-					return err
+					return fmt.Errorf("drop an incarnation: %w", err)
 				}
 			}
 			if err := s.purge(ctx, placeOf(p)); err != nil { // its static column too, also when it has no row of its own
-				return err
+				return fmt.Errorf("drop an incarnation: %w", err)
 			}
 		}
 		if len(all) < wideEntries {
@@ -356,13 +356,9 @@ func (s *Store) purgeShards(ctx context.Context, inc store.Incarnation) error {
 	})
 }
 
-// purge removes a partition, or a shard, of a dead incarnation.
+// purge removes a partition, or a shard, for ever.
 func (s *Store) purge(ctx context.Context, pl place) error {
-	err := s.repeat(ctx, func() error {
+	return s.repeat(ctx, func() error {
 		return s.session.Query(pl.purge, pl.with([]any{int64(forEver)})...).ExecContext(ctx)
 	})
-	if err != nil {
-		return fmt.Errorf("drop an incarnation: %w", err)
-	}
-	return nil
 }

@@ -115,10 +115,27 @@ func (s *Store) Write(ctx context.Context, p store.Partition, ms []store.Mutatio
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range ms {
-		s.apply(p, m)
-	}
+	s.write(store.PartitionWrite{Partition: p, Mutations: ms})
 	return nil
+}
+
+// write applies the mutations that nothing newer stands against, where rows have many writers.
+func (s *Store) write(w store.PartitionWrite) {
+	for _, m := range w.Mutations {
+		if !w.Partition.Table.ManyWriters() || !s.beaten(w.Partition, m) {
+			s.apply(w.Partition, m)
+		}
+	}
+}
+
+// beaten says that a row keeps what it has.
+func (s *Store) beaten(p store.Partition, m store.Mutation) bool {
+	cell, ok := s.rows.Get(string(store.AppendKey(nil, p, m.Key)))
+	if !ok {
+		return false
+	}
+	row, err := decode(cell, nil)
+	return err == nil && (row.Time > m.Time || !m.Delete && row.Time == m.Time && bytes.Compare(row.Value, m.Value) > 0)
 }
 
 func (s *Store) apply(p store.Partition, m store.Mutation) {
@@ -187,6 +204,31 @@ func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.swap(p, ops)
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, g store.Group) (version uint64, err error) {
+	if err := errors.Join(ctx.Err(), store.CheckGroup(g)); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(g.Swap) > 0 {
+		if version, err = s.swap(g.Partition, g.Swap); err != nil {
+			return 0, err
+		}
+	}
+	for _, w := range g.Before {
+		s.write(w)
+	}
+	for _, w := range g.After {
+		s.write(w)
+	}
+	return version, nil
+}
+
+func (s *Store) swap(p store.Partition, ops []store.Swap) (uint64, error) {
 	for _, op := range ops {
 		var have uint64
 		if cell, ok := s.rows.Get(string(store.AppendKey(nil, p, op.Key))); ok {
@@ -280,6 +322,24 @@ func (s *Store) Split(ctx context.Context, r store.SweepRange, n int) ([]store.S
 // DropRange implements store.Store.
 func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnation) error {
 	from, to := bounds(store.SweepRange{Table: t, Incarnation: inc})
+	s.drop(from, to)
+	return ctx.Err()
+}
+
+// DropPartitions implements store.Store.
+func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Incarnation, from, to string, _ iter.Seq[string]) error {
+	if err := ctx.Err(); err != nil || from >= to {
+		return err
+	}
+	p := store.Partition{Table: t, Incarnation: inc, Key: from}
+	lower := string(store.AppendPartition(nil, p))
+	p.Key = to
+	s.drop(lower, string(store.AppendPartition(nil, p)))
+	return nil
+}
+
+// drop removes the rows from ≤ key < to.
+func (s *Store) drop(from, to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var gone []string
@@ -293,7 +353,6 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 	for _, k := range gone {
 		s.rows.Delete(k)
 	}
-	return ctx.Err()
 }
 
 // Checkpoint implements store.Store.

@@ -1,7 +1,7 @@
 // Package pebble is the default engine: the store contract on an embedded Pebble database in one folder, for one process.
 //
-// Get and Scan are gets and iterators, Write and Swap synced batches, WriteRun sorted tables that are ingested. Swap takes a
-// striped lock per partition around its reads and its batch; Write rows need none, they have one writer at a time.
+// Get and Scan are gets and iterators, Write, Swap and Commit synced batches (commit.go), WriteRun sorted tables that are
+// ingested (run.go).
 //
 // A failed write of the log ends the process: what is durable is then decided by the restart.
 package pebble
@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"iter"
 	"log/slog"
 	"os"
@@ -19,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -36,7 +34,8 @@ import (
 //
 //	1  first
 //	2  sources of imports are the job's time and the row's number; runs have a blob of decisions; blocks of 16 KiB
-const dataFormat = 2
+//	3  index rows by class, one row of API contributions, tables of resources, changes, history and bodies; merged puts
+const dataFormat = 3
 
 const (
 	formatFile = "KITH_FORMAT"
@@ -65,8 +64,7 @@ type Store struct {
 	db       *pebble.DB
 	fs       vfs.FS
 	dir      string
-	locks    [256]sync.Mutex
-	seed     maphash.Seed
+	locks    *stripes
 	versions store.Versions
 	runs     atomic.Uint64
 	// readOnly says that there is nothing to flush.
@@ -101,6 +99,7 @@ func Open(dir string, o Options) (*Store, error) {
 		MaxOpenFiles:                1000,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.NumCPU()-1) },
 		FormatMajorVersion:          pebble.FormatNewest,
+		Merger:                      merger,
 		Logger:                      logger{o.Log},
 		ReadOnly:                    o.ReadOnly,
 	}
@@ -117,7 +116,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
-	s := &Store{db: db, fs: o.FS, dir: dir, seed: maphash.MakeSeed(), readOnly: o.ReadOnly}
+	s := &Store{db: db, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly}
 	if o.ReadOnly {
 		return s, nil
 	}
@@ -317,86 +316,6 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 	}
 }
 
-// Write implements store.Store.
-func (s *Store) Write(ctx context.Context, p store.Partition, ms []store.Mutation) error {
-	if err := errors.Join(ctx.Err(), store.CheckMutations(p, ms)); err != nil {
-		return err
-	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	for _, m := range ms {
-		if err := addTo(b, store.AppendKey(nil, p, m.Key), m); err != nil {
-			return err
-		}
-	}
-	return b.Commit(pebble.Sync)
-}
-
-func addTo(b *pebble.Batch, key []byte, m store.Mutation) error {
-	if m.Delete {
-		return b.Delete(key, nil)
-	}
-	return b.Set(key, store.AppendWriteCell(nil, m.Time, m.Value), nil)
-}
-
-// Swap implements store.Store.
-func (s *Store) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (uint64, error) {
-	if err := errors.Join(ctx.Err(), store.CheckSwaps(p, ops)); err != nil {
-		return 0, err
-	}
-	prefix := store.AppendPartition(nil, p)
-	lock := &s.locks[maphash.Bytes(s.seed, prefix)%uint64(len(s.locks))]
-	lock.Lock()
-	defer lock.Unlock()
-	var newest uint64
-	for _, op := range ops {
-		have, err := s.versionOf(append(prefix[:len(prefix):len(prefix)], op.Key...))
-		if err != nil {
-			return 0, err
-		}
-		if have != op.Expect {
-			return 0, store.ErrConflict
-		}
-		newest = max(newest, have)
-	}
-	version := s.versions.Next(newest)
-	b := s.db.NewBatch()
-	defer b.Close()
-	for _, op := range ops {
-		key := append(prefix[:len(prefix):len(prefix)], op.Key...)
-		var err error
-		switch op.Op {
-		case store.Put:
-			err = b.Set(key, store.AppendSwapCell(nil, version, op.Value), nil)
-		case store.Delete:
-			err = b.Delete(key, nil)
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	return version, b.Commit(pebble.Sync)
-}
-
-func (s *Store) versionOf(key []byte) (uint64, error) {
-	cell, closer, err := s.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer closer.Close()
-	row, err := store.DecodeCell(cell)
-	if err != nil {
-		return 0, err
-	}
-	if row.Version == 0 {
-		return 0, errors.New("swap of a Write row")
-	}
-	return row.Version, nil
-}
-
 // Sweep implements store.Store. Cursors are encoded keys.
 func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.SweepRow, error] {
 	return func(yield func(store.SweepRow, error) bool) {
@@ -492,6 +411,17 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 	}
 	lower := store.AppendIncarnation(nil, t, inc)
 	return s.db.DeleteRange(lower, store.After(lower), pebble.Sync)
+}
+
+// DropPartitions implements store.Store by one range deletion: tables that lie within it go unread.
+func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Incarnation, from, to string, _ iter.Seq[string]) error {
+	if err := ctx.Err(); err != nil || from >= to {
+		return err
+	}
+	p := store.Partition{Table: t, Incarnation: inc, Key: from}
+	lower := store.AppendPartition(nil, p)
+	p.Key = to
+	return s.db.DeleteRange(lower, store.AppendPartition(nil, p), pebble.Sync)
 }
 
 // Checkpoint implements store.Store with hard links.

@@ -220,7 +220,7 @@ func (w *runWriter) closeTable() {
 // writerOptions are those of level 0: a writer for the lowest level marks deletes as obsolete, and readers skip them although
 // the table may land above an older put. Runs hold rows that are scanned, never got, so they need no filters.
 func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
-	o := &pebble.Options{}
+	o := &pebble.Options{Merger: merger}
 	o.EnsureDefaults()
 	o.Levels[0].BlockSize = blockSize
 	o.Levels[0].Compression = compression

@@ -23,6 +23,8 @@ type Engine struct {
 	Doubt func(t *testing.T, s store.Store)
 	// NoBulk says that the engine has no path of its own for large runs: the suite's large runs are smaller then.
 	NoBulk bool
+	// Apart says that a Commit that conflicts may leave what it wrote before its Swap.
+	Apart bool
 	// OpenCopy opens what Checkpoint wrote. Nil excepts the checkpoint test.
 	OpenCopy func(t *testing.T, s store.Store, dir string) store.Store
 }
@@ -54,6 +56,13 @@ func Run(t *testing.T, e Engine) {
 		{"SwapVersionsNeverComeBack", swapVersionsNeverComeBack},
 		{"SwapRefusesWriteRows", swapRefusesWriteRows},
 		{"SwapTellsDoubt", swapTellsDoubt},
+		{"ManyWritersInAnyOrder", manyWritersInAnyOrder},
+		{"ManyWritersAtOnce", manyWritersAtOnce},
+		{"CommitWritesAll", commitWritesAll},
+		{"CommitConflictKeepsTheRestOut", commitConflictKeepsTheRestOut},
+		{"CommitOneWinnerOfMany", commitOneWinnerOfMany},
+		{"CommitTellsThatItHappened", commitTellsThatItHappened},
+		{"CommitRefusesWhatIsTooLarge", commitRefusesWhatIsTooLarge},
 		{"CrashKeepsWhatReturned", crashKeepsWhatReturned},
 		{"GetReturnsAKeepableRow", getReturnsAKeepableRow},
 		{"GetTellsAbsence", getTellsAbsence},
@@ -67,6 +76,8 @@ func Run(t *testing.T, e Engine) {
 		{"SweepKeepsIncarnationsApart", sweepKeepsIncarnationsApart},
 		{"SplitCoversTheRange", splitCoversTheRange},
 		{"DropRangeRemovesAnIncarnation", dropRangeRemovesAnIncarnation},
+		{"DropPartitionsRemovesARange", dropPartitionsRemovesARange},
+		{"TablesAreApart", tablesAreApart},
 		{"PopularPartitions", popularPartitions},
 		{"LimitsAreEnforced", limitsAreEnforced},
 		{"ContextEndsCalls", contextEndsCalls},

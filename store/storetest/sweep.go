@@ -158,6 +158,64 @@ func dropRangeRemovesAnIncarnation(t *testing.T, e Engine) {
 	}
 }
 
+func dropPartitionsRemovesARange(t *testing.T, e Engine) {
+	s := e.New(t)
+	keys := []string{"", "a", "a\x00", "a\xff", "b", "b\x00b", "c", "\xff"}
+	for _, inc := range []store.Incarnation{1, 2} {
+		for _, k := range keys {
+			p := store.Partition{Table: store.Change, Incarnation: inc, Key: k}
+			write(t, s, p, put("w1", "x", 5), put("w2", "x", 6))
+			swap(t, s, p, store.Swap{Key: []byte("s")})
+		}
+	}
+	drop := func(from, to string) {
+		t.Helper()
+		for range 2 { // it may be repeated
+			if err := s.DropPartitions(ctx, store.Change, 1, from, to, slices.Values(append(keys, "none", "at"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	left := func() (got []string) {
+		for row, err := range s.Sweep(ctx, store.SweepRange{Table: store.Change, Incarnation: 1}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k := row.Partition.Key; !slices.Contains(got, k) {
+				got = append(got, k)
+			}
+		}
+		slices.Sort(got)
+		return got
+	}
+	drop("c", "a")
+	drop("b", "b")
+	if got := left(); len(got) != len(keys) {
+		t.Fatalf("empty ranges left %q", got)
+	}
+	drop("a\x00", "b\x00b")
+	if got, want := left(), []string{"", "a", "b\x00b", "c", "\xff"}; !slices.Equal(got, want) {
+		t.Fatalf("left are %q, want %q", got, want)
+	}
+	if got := len(dump(t, s, store.Change)); got != 3*len(keys)+3*5 {
+		t.Fatalf("%d rows are left, want those of incarnation 2 and 5 partitions", got)
+	}
+}
+
+// tablesAreApart holds an engine to have all tables, each by itself.
+func tablesAreApart(t *testing.T, e Engine) {
+	s := e.New(t)
+	for _, tb := range store.Tables {
+		write(t, s, store.Partition{Table: tb, Incarnation: 7, Key: "p"}, put("k", tb.String(), 1))
+	}
+	for _, tb := range store.Tables {
+		want(t, s, store.Partition{Table: tb, Incarnation: 7, Key: "p"}, "k", tb.String())
+		if got := dump(t, s, tb); len(got) != 1 {
+			t.Errorf("table %s has %v, want one row", tb, got)
+		}
+	}
+}
+
 func checkpointIsConsistent(t *testing.T, e Engine) {
 	if e.OpenCopy == nil {
 		t.Skip("excepted: this engine has no files to copy")

@@ -143,6 +143,21 @@ func crashKeepsWhatReturned(t *testing.T, e Engine) {
 		},
 		"Swap":      func(s store.Store) error { _, err := s.Swap(ctx, part, []store.Swap{{Key: []byte("t")}}); return err },
 		"DropRange": func(s store.Store) error { return s.DropRange(ctx, store.Profile, 99) },
+		"DropPartitions": func(s store.Store) error {
+			return s.DropPartitions(ctx, store.Profile, 99, "", "q", slices.Values([]string{"p"}))
+		},
+		"Commit": func(s store.Store) error {
+			_, err := s.Commit(ctx, store.Group{
+				Before:    []store.PartitionWrite{{Partition: store.Partition{Table: store.Index, Incarnation: 7, Key: "b"}, Mutations: []store.Mutation{put("b", "1", 1)}}},
+				Partition: part, Swap: []store.Swap{{Key: []byte("t")}},
+				After: []store.PartitionWrite{{Partition: store.Partition{Table: store.Index, Incarnation: 7, Key: "a"}, Mutations: []store.Mutation{put("a", "1", 1)}}},
+			})
+			return err
+		},
+		"lazy Commit": func(s store.Store) error {
+			_, err := s.Commit(ctx, store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: part, Mutations: []store.Mutation{put("lazy", "1", 1)}}}})
+			return errors.Join(err, s.Write(ctx, part, []store.Mutation{put("w", "1", 1)}))
+		},
 		"Swap delete": func(s store.Store) error {
 			v, _ := s.Get(ctx, part, []byte("s"))
 			_, err := s.Swap(ctx, part, []store.Swap{{Key: []byte("s"), Op: store.Delete, Expect: v.Version}})

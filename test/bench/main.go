@@ -25,8 +25,12 @@ func main() {
 	flag.IntVar(&b.big, "big", 10_000_000, "rows of the large file; 0 leaves it out")
 	flag.Int64Var(&b.put, "put", 2<<30, "bytes of the upload that is compared with dd; 0 leaves it out")
 	flag.StringVar(&b.dir, "dir", "", "folder for all files (default: a temporary one)")
-	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put (default: all)")
+	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put, requests (default: all)")
+	asBare := flag.Bool("bare", false, "be the handler that requests are compared with; the program starts itself so")
 	flag.Parse()
+	if *asBare {
+		log.Fatal("bench: ", serveBare())
+	}
 	if err := b.run(); err != nil {
 		log.Fatal("bench: ", err)
 	}
@@ -64,7 +68,7 @@ func (b *bench) run() error {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}} {
+	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}} {
 		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), part.name) {
 			continue
 		}

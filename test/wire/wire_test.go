@@ -14,8 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,6 +30,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"kith/access"
+	"kith/api"
+	"kith/api/apitest"
 	"kith/blob/disk"
 	"kith/node"
 	"kith/server"
@@ -63,7 +67,9 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-func play(t *testing.T, path string) {
+// serve starts a node on empty engines and returns its URL.
+func serve(t *testing.T) string {
+	t.Helper()
 	blobs, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -80,11 +86,15 @@ func play(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	web := httptest.NewServer(n.Handler)
-	defer func() {
+	t.Cleanup(func() {
 		web.Close()
 		n.Stop()
-	}()
+	})
+	return web.URL
+}
 
+func play(t *testing.T, path string) {
+	base := serve(t)
 	script, err := txtar.ParseFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +106,7 @@ func play(t *testing.T, path string) {
 		if !ok {
 			continue
 		}
-		got, body := send(t, web.URL, strings.ReplaceAll(string(f.Data), "{job}", job))
+		got, body := send(t, base, strings.ReplaceAll(string(f.Data), "{job}", job))
 		if m := jobID.FindStringSubmatch(body); m != nil {
 			job = m[1]
 		}
@@ -114,6 +124,35 @@ func play(t *testing.T, path string) {
 		script.Files = recorded
 		if err := os.WriteFile(path, txtar.Format(script), 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// An operation that is built answers a valid request by itself; all others say that they are not built, and only after the request
+// was found valid.
+func TestOperationsNotBuilt(t *testing.T) {
+	base := serve(t)
+	m, err := apitest.Load("../../model")
+	if err != nil {
+		t.Fatal(err)
+	}
+	edge := server.New(server.Config{Log: slog.New(slog.DiscardHandler), Admin: &server.Admin{}})
+	for _, op := range api.Operations {
+		r, err := m.Minimal(m.Operations[op.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := op.Path
+		for label, v := range r.Labels {
+			path = strings.ReplaceAll(path, "{"+label+"}", url.PathEscape(v))
+		}
+		text := op.Method + " " + path + "?" + r.Query.Encode() + "\n\n"
+		if op.Method != http.MethodGet {
+			text += string(r.Body)
+		}
+		answer, _ := send(t, base, text)
+		if status, _, _ := strings.Cut(answer, "\n"); edge.Implemented(op.Name) == (status == "501") {
+			t.Errorf("%s: built is %t, and it answers %s", op.Name, edge.Implemented(op.Name), answer)
 		}
 	}
 }

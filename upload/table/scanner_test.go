@@ -1,4 +1,4 @@
-package upload
+package table
 
 import (
 	"bytes"
@@ -15,27 +15,28 @@ import (
 type parsed struct {
 	cells []string
 	line  int64
-	fault textFault
+	fault Fault
 }
 
-// parse runs splitter and cells over a whole file.
+// parse runs Scanner and Cells over a whole file.
 func parse(t testing.TB, r io.Reader, delim byte) []parsed {
 	t.Helper()
-	sp := newSplitter(r, delim)
+	sc := newScanner(r, MaxRecord)
+	sc.delim = delim
 	var all []parsed
 	var cs [][]byte
 	var scratch []byte
 	for {
-		rec, err := sp.next()
+		rec, err := sc.Next()
 		if errors.Is(err, io.EOF) {
 			return all
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := parsed{line: rec.line, fault: rec.fault}
-		if rec.fault == faultNone {
-			cs, scratch = cells(rec.text, delim, cs, scratch)
+		p := parsed{line: rec.Line, fault: rec.Fault}
+		if rec.Fault == "" {
+			cs, scratch = Cells(rec.Text, delim, cs, scratch)
 			for _, c := range cs {
 				p.cells = append(p.cells, string(c))
 			}
@@ -44,7 +45,7 @@ func parse(t testing.TB, r io.Reader, delim byte) []parsed {
 	}
 }
 
-func TestSplitter(t *testing.T) {
+func TestScanner(t *testing.T) {
 	long := strings.Repeat("x", MaxRecord+10)
 	for name, c := range map[string]struct {
 		in   string
@@ -60,19 +61,19 @@ func TestSplitter(t *testing.T) {
 		"quoted empty":          {"\"\",\"\"\n", []parsed{{[]string{"", ""}, 1, ""}}},
 		"ends with delimiter":   {"\"a\",\n", []parsed{{[]string{"a", ""}, 1, ""}}},
 		"quote inside a cell":   {"5\" pipe,b\n", []parsed{{[]string{"5\" pipe", "b"}, 1, ""}}},
-		"text after a quote":    {"\"a\"x,b\nc,d\n", []parsed{{nil, 1, faultBadQuote}, {[]string{"c", "d"}, 2, ""}}},
-		"open quote at the end": {"a,\"b\nc,d\ne,f", []parsed{{nil, 1, faultOpenQuote}, {[]string{"c", "d"}, 2, ""}, {[]string{"e", "f"}, 3, ""}}},
+		"text after a quote":    {"\"a\"x,b\nc,d\n", []parsed{{nil, 1, BadQuote}, {[]string{"c", "d"}, 2, ""}}},
+		"open quote at the end": {"a,\"b\nc,d\ne,f", []parsed{{nil, 1, OpenQuote}, {[]string{"c", "d"}, 2, ""}, {[]string{"e", "f"}, 3, ""}}},
 		"open quote, far":       {"\"a\n" + strings.Repeat("b\n", MaxRecord) + "c", nil},
-		"long line":             {"a\n" + long + "\nb\n", []parsed{{[]string{"a"}, 1, ""}, {nil, 2, faultTooLong}, {[]string{"b"}, 3, ""}}},
-		"long last line":        {"a\n" + long, []parsed{{[]string{"a"}, 1, ""}, {nil, 2, faultTooLong}}},
-		"long quoted":           {"\"" + long + "\"\nb\n", []parsed{{nil, 1, faultTooLong}, {[]string{"b"}, 2, ""}}},
+		"long line":             {"a\n" + long + "\nb\n", []parsed{{[]string{"a"}, 1, ""}, {nil, 2, TooLong}, {[]string{"b"}, 3, ""}}},
+		"long last line":        {"a\n" + long, []parsed{{[]string{"a"}, 1, ""}, {nil, 2, TooLong}}},
+		"long quoted":           {"\"" + long + "\"\nb\n", []parsed{{nil, 1, TooLong}, {[]string{"b"}, 2, ""}}},
 		"longest":               {long[:MaxRecord] + "\nb\n", []parsed{{[]string{long[:MaxRecord]}, 1, ""}, {[]string{"b"}, 2, ""}}},
 		"lone CR":               {"a\rb,c\n", []parsed{{[]string{"a\rb", "c"}, 1, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := parse(t, strings.NewReader(c.in), ',')
 			if name == "open quote, far" {
-				if len(got) != MaxRecord+2 || got[0].fault != faultOpenQuote || got[1].fault != faultNone || got[MaxRecord+1].line != MaxRecord+2 {
+				if len(got) != MaxRecord+2 || got[0].fault != OpenQuote || got[1].fault != "" || got[MaxRecord+1].line != MaxRecord+2 {
 					t.Fatalf("%d records, first %q", len(got), got[0].fault)
 				}
 				return
@@ -94,22 +95,22 @@ func equal(a, b parsed) bool {
 }
 
 // A record of 100 MB costs a buffer, not 100 MB.
-func TestSplitterMemoryIsBounded(t *testing.T) {
-	sp := newSplitter(io.MultiReader(strings.NewReader("a\n"), io.LimitReader(endless{}, 100<<20), strings.NewReader("\nb\n")), ',')
-	size := len(sp.buf)
-	var faults []textFault
+func TestScannerMemoryIsBounded(t *testing.T) {
+	sc := NewScanner(io.MultiReader(strings.NewReader("a\n"), io.LimitReader(endless{}, 100<<20), strings.NewReader("\nb\n")))
+	size := len(sc.buf)
+	var faults []Fault
 	for {
-		rec, err := sp.next()
+		rec, err := sc.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		faults = append(faults, rec.fault)
-		if len(rec.text) > 8<<10 {
-			t.Fatalf("a text of %d bytes was kept", len(rec.text))
+		faults = append(faults, rec.Fault)
+		if len(rec.Text) > 8<<10 {
+			t.Fatalf("a text of %d bytes was kept", len(rec.Text))
 		}
 	}
-	if !slices.Equal(faults, []textFault{faultNone, faultTooLong, faultNone}) || len(sp.buf) != size {
-		t.Fatalf("%v, buffer %d", faults, len(sp.buf))
+	if !slices.Equal(faults, []Fault{"", TooLong, ""}) || len(sc.buf) != size {
+		t.Fatalf("%v, buffer %d", faults, len(sc.buf))
 	}
 }
 
@@ -147,7 +148,7 @@ func FuzzCSV(f *testing.F) {
 		}
 		var have [][]string
 		for _, p := range got {
-			if p.fault != faultNone {
+			if p.fault != "" {
 				t.Fatalf("refused with %s what encoding/csv reads as %q", p.fault, want)
 			}
 			have = append(have, p.cells)
@@ -159,7 +160,7 @@ func FuzzCSV(f *testing.F) {
 }
 
 // Cutting the stream anywhere must not change what is read.
-func TestSplitterDoesNotDependOnReads(t *testing.T) {
+func TestScannerDoesNotDependOnReads(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	alphabet := []string{"a", ",", "\"", "\n", "\r\n", "\"\"", "b c"}
 	for range 300 {
@@ -183,15 +184,15 @@ func BenchmarkCSV(b *testing.B) {
 		b.Run(name+"/ours", func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				sp := newSplitter(strings.NewReader(data), ',')
+				sc := NewScanner(strings.NewReader(data))
 				var cs [][]byte
 				var scratch []byte
 				for {
-					rec, err := sp.next()
+					rec, err := sc.Next()
 					if err != nil {
 						break
 					}
-					cs, scratch = cells(rec.text, ',', cs, scratch)
+					cs, scratch = Cells(rec.Text, ',', cs, scratch)
 				}
 			}
 		})

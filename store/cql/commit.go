@@ -1,0 +1,75 @@
+package cql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"kith/store"
+)
+
+// sideBySide is how many partitions of a group are written at once.
+const sideBySide = 32
+
+// Commit implements store.Store: the writes before, the Swap, the writes behind it, each when the one ahead has been acknowledged.
+func (s *Store) Commit(ctx context.Context, g store.Group) (version uint64, err error) {
+	if err := errors.Join(ctx.Err(), store.CheckGroup(g)); err != nil {
+		return 0, err
+	}
+	if err := s.writeAll(ctx, g.Before); err != nil {
+		return 0, err
+	}
+	if len(g.Swap) > 0 {
+		if version, err = s.Swap(ctx, g.Partition, g.Swap); err != nil {
+			return 0, err
+		}
+	}
+	return version, s.writeAll(ctx, g.After)
+}
+
+// writeAll writes partitions side by side and returns when all answers are there.
+func (s *Store) writeAll(ctx context.Context, writes []store.PartitionWrite) error {
+	if len(writes) == 1 {
+		return s.Write(ctx, writes[0].Partition, writes[0].Mutations)
+	}
+	errs := make([]error, len(writes))
+	slots := make(chan struct{}, sideBySide)
+	var wg sync.WaitGroup
+	for i, w := range writes {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = s.Write(ctx, w.Partition, w.Mutations)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// DropPartitions implements store.Store by a deletion for each partition that is listed.
+func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Incarnation, from, to string, keys iter.Seq[string]) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for key := range keys {
+		if key < from || key >= to {
+			continue
+		}
+		p := store.Partition{Table: t, Incarnation: inc, Key: key}
+		n, err := s.shards(ctx, p)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			if err := s.purge(ctx, shardOf(p, i)); err != nil {
+				return fmt.Errorf("drop a partition: %w", err)
+			}
+		}
+		if err := s.purge(ctx, placeOf(p)); err != nil {
+			return fmt.Errorf("drop a partition: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,390 @@
+package table
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// Limits of a file's parts.
+const (
+	MaxHeader = 64 << 10 // bytes
+	MaxRecord = 1 << 20  // bytes
+)
+
+// Delimiters are what may separate cells, in the order in which they are tried.
+const Delimiters = ",;\t|"
+
+// Fault is a way in which the text of a record can be wrong. Its text is a stable code.
+type Fault string
+
+// The faults of records.
+const (
+	TooLong   Fault = "record-too-long"
+	OpenQuote Fault = "open-quote"
+	BadQuote  Fault = "bad-quote"
+)
+
+// Sentence says what is wrong and what to do about it.
+func (f Fault) Sentence() string {
+	switch f {
+	case TooLong:
+		return fmt.Sprintf("The record is longer than %d bytes. Shorten it; reading went on at the next line.", MaxRecord)
+	case OpenQuote:
+		return fmt.Sprintf("A cell opens with a quote that is not closed within %d bytes. Close it, or double it if it belongs to the value; reading went on at the next line.", MaxRecord)
+	case BadQuote:
+		return "Text follows the closing quote of a cell. Double the quotes that belong to the value; reading went on at the next line."
+	}
+	return ""
+}
+
+// Record is the text of one record, without its line end.
+type Record struct {
+	Text  []byte // valid until the next call; the first line, or its first bytes, when there is a fault
+	Line  int64  // physical line it begins at, from 1
+	Fault Fault  // "" when the record is sound
+}
+
+// Scanner cuts a text into records (RFC 4180; LF or CRLF). Quotes open a cell only at its beginning. A record that can't be read
+// ends with the line it began at, so that the next one begins at the line after.
+//
+// It takes time linear in the text, whatever that holds. A record with an open quote is followed up to MaxRecord bytes ahead, and
+// when nothing comes of it the next line may have to be followed just as far. But inside quotes all that matters is where one is:
+// two records that are both inside quotes at the same line's start end the same way. So what was found ahead is kept (ahead), and
+// each line is looked at twice at most: as the first of a record, and as one that began inside quotes.
+type Scanner struct {
+	r     io.Reader
+	delim byte
+	max   int // bytes of a record
+	buf   []byte
+	start int // of the unread bytes in buf
+	end   int
+	off   int64 // of start, in the text
+	eof   bool
+	line  int64
+	ahead ahead
+	// looked counts bytes that were searched or moved, so that a test can tell that it is linear.
+	looked int64
+}
+
+// ahead is what was found by following a record beyond its first line.
+type ahead struct {
+	// All lines that start between from and to, which are offsets in the text, do so inside quotes.
+	from, to int64
+	quoted   bool // to itself lies inside quotes
+	how      ending
+}
+
+// ending is how following a record ended.
+type ending byte
+
+const (
+	notYet   ending = iota // the text that was there is over
+	ended                  // the record ends here
+	badQuote               // text follows a closing quote
+)
+
+// place is how far a record was followed, in bytes from its start.
+type place struct {
+	at     int
+	quoted bool
+	how    ending
+}
+
+// NewScanner returns a scanner that takes commas for delimiters unless Header finds others.
+func NewScanner(r io.Reader) *Scanner { return newScanner(r, MaxRecord) }
+
+func newScanner(r io.Reader, longest int) *Scanner {
+	return &Scanner{r: r, delim: ',', max: longest, buf: make([]byte, 2*(longest+2)), line: 1}
+}
+
+// Delimiter is what separates the cells of the records.
+func (s *Scanner) Delimiter() byte { return s.delim }
+
+// Header reads the header, the first line that is not blank. Its delimiter is the first of delims by which bind accepts the names
+// of the columns; when there is none, the error is the one for the first of them. Errors are FileErrors, those of bind, or those of
+// reading.
+func (s *Scanner) Header(delims string, bind func(names []string) error) error {
+	text, err := s.headerText()
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, delim := range []byte(delims) {
+		s.delim = delim
+		names, err := s.headerNames(text)
+		if err == nil {
+			err = bind(names)
+		}
+		if err == nil {
+			_, err := s.Next() // consumes it
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+var errHeaderTooLong = &FileError{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
+
+// headerText returns what the text begins with, from its first line that is not blank: at most a little more than a header may
+// have. Nothing but blank lines is consumed.
+func (s *Scanner) headerText() ([]byte, error) {
+	for {
+		if err := s.fill(MaxHeader + 2); err != nil {
+			return nil, err
+		}
+		window := s.buf[s.start:s.end]
+		if len(window) == 0 {
+			return nil, &FileError{"empty-file", "The file is empty: it needs a header line with the column names."}
+		}
+		nl := bytes.IndexByte(window, '\n')
+		if nl >= 0 && len(trimCR(window[:nl])) == 0 {
+			s.consume(nl+1, 1)
+			continue
+		}
+		if nl < 0 && len(window) > MaxHeader {
+			return nil, errHeaderTooLong
+		}
+		return window[:min(len(window), MaxHeader+2)], nil
+	}
+}
+
+// headerNames splits the header at the start of text.
+func (s *Scanner) headerNames(text []byte) ([]string, error) {
+	p := s.follow(text, place{}, true)
+	if p.how != ended {
+		return nil, &FileError{"header-quotes", "The header line can't be read: its quotes are not balanced."}
+	}
+	text = trimLine(text[:p.at])
+	switch {
+	case len(text) > MaxHeader:
+		return nil, errHeaderTooLong
+	case !utf8.Valid(text):
+		return nil, &FileError{"header-encoding", "The header line is not valid UTF-8; save the file as UTF-8."}
+	case bytes.IndexByte(text, 0) >= 0:
+		return nil, &FileError{"header-nul", "The header line holds a NUL byte; the file is no CSV text."}
+	}
+	var names []string
+	cells, _ := Cells(text, s.delim, nil, nil)
+	for _, c := range cells {
+		names = append(names, string(c))
+	}
+	return names, nil
+}
+
+// Next returns the next record that is not blank, or io.EOF.
+func (s *Scanner) Next() (Record, error) {
+	for {
+		window := s.buf[s.start:s.end]
+		nl := s.index(window, '\n')
+		if nl < 0 && !s.eof {
+			if err := s.fill(s.max + 2); err != nil {
+				return Record{}, err
+			}
+			window = s.buf[s.start:s.end]
+			nl = s.index(window, '\n')
+		}
+		if len(window) == 0 {
+			return Record{}, io.EOF
+		}
+		if nl < 0 && (!s.eof || len(window) > s.max) || nl > s.max {
+			return s.tooLong(nl)
+		}
+		first := nl + 1 // length of the first line with its end
+		if nl < 0 {
+			nl, first = len(window), len(window)
+		}
+		line := trimCR(window[:nl])
+		if s.index(line, '"') >= 0 {
+			return s.quoted(first)
+		}
+		rec := Record{Text: line, Line: s.line}
+		s.consume(first, 1)
+		if len(line) > 0 {
+			return rec, nil
+		}
+	}
+}
+
+// quoted returns a record that has a quote in its first line, which is first bytes long with its end.
+func (s *Scanner) quoted(first int) (Record, error) {
+	p := s.follow(s.buf[s.start:s.start+first], place{}, s.eof && s.start+first == s.end)
+	if p.how == notYet {
+		if err := s.fill(s.max + 2); err != nil {
+			return Record{}, err
+		}
+		p = s.lookAhead(first)
+	}
+	rec := Record{Line: s.line}
+	switch {
+	case p.how == badQuote:
+		rec.Fault = BadQuote
+	case p.how == notYet && p.quoted:
+		rec.Fault = OpenQuote
+	case p.how == notYet, p.at > s.max && s.buf[s.start+p.at-1] != '\n':
+		rec.Fault = TooLong
+	}
+	n, lines := p.at, int64(1)
+	if rec.Fault != "" {
+		n = first
+	}
+	text := s.buf[s.start : s.start+n]
+	rec.Text = trimLine(text)
+	if n > first {
+		s.looked += int64(n)
+		lines = int64(bytes.Count(text, []byte("\n")))
+		if text[n-1] != '\n' {
+			lines++
+		}
+	}
+	s.consume(n, lines)
+	return rec, nil
+}
+
+// lookAhead follows a record that is inside quotes at the end of its first line, as far as a record may go.
+func (s *Scanner) lookAhead(first int) place {
+	window := s.buf[s.start:min(s.end, s.start+s.max+1)]
+	known, next := &s.ahead, s.off+int64(first)
+	p := place{at: first, quoted: true}
+	if known.from <= next && next < known.to {
+		p = place{int(known.to - s.off), known.quoted, known.how}
+	} else {
+		known.from = next
+	}
+	if p.how == notYet {
+		p = s.follow(window, p, s.eof && s.start+len(window) == s.end)
+	}
+	known.to, known.quoted, known.how = s.off+int64(p.at), p.quoted, p.how
+	return p
+}
+
+// follow looks for the end of the record at the start of b, on from p. last says that the text is over behind b.
+func (s *Scanner) follow(b []byte, p place, last bool) place {
+	for end := -1; ; { // end of the line that p lies in, outside quotes
+		if !p.quoted {
+			if end < p.at {
+				if end = s.index(b[p.at:], '\n'); end < 0 {
+					end = len(b)
+				} else {
+					end += p.at
+				}
+			}
+			q := s.opening(b[:end], p.at)
+			switch {
+			case q >= 0:
+				p.at, p.quoted = q+1, true
+			case end < len(b):
+				return place{at: end + 1, how: ended}
+			case last:
+				return place{at: end, how: ended}
+			default:
+				return place{at: end}
+			}
+		}
+		q := s.index(b[p.at:], '"')
+		if q < 0 {
+			return place{at: len(b), quoted: true}
+		}
+		q += p.at
+		next := b[q+1:]
+		switch {
+		case !last && (len(next) == 0 || len(next) == 1 && next[0] == '\r'):
+			return place{at: q, quoted: true} // what follows tells what the quote is
+		case len(next) == 0:
+			return place{at: q + 1, how: ended}
+		case next[0] == '"':
+			p.at = q + 2
+		case next[0] == s.delim:
+			p.at, p.quoted = q+2, false
+		case next[0] == '\n', next[0] == '\r' && len(next) == 1:
+			return place{at: q + 2, how: ended}
+		case next[0] == '\r' && next[1] == '\n':
+			return place{at: q + 3, how: ended}
+		default:
+			return place{at: q + 1, how: badQuote}
+		}
+	}
+}
+
+// opening returns the first quote in b, from a place on, that opens a cell, or -1.
+func (s *Scanner) opening(b []byte, from int) int {
+	for {
+		i := s.index(b[from:], '"')
+		if i < 0 {
+			return -1
+		}
+		if from += i; from == 0 || b[from-1] == s.delim {
+			return from
+		}
+		from++
+	}
+}
+
+// tooLong skips a line that is over the limit and has no place in memory. nl is where it ends, if that is known.
+func (s *Scanner) tooLong(nl int) (Record, error) {
+	const sample = 4 << 10
+	rec := Record{Text: bytes.Clone(s.buf[s.start : s.start+min(sample, s.max)]), Line: s.line, Fault: TooLong}
+	for nl < 0 {
+		s.consume(s.end-s.start, 0)
+		if s.eof {
+			s.line++
+			return rec, nil
+		}
+		if err := s.fill(1); err != nil {
+			return rec, err
+		}
+		nl = s.index(s.buf[s.start:s.end], '\n')
+	}
+	s.consume(nl+1, 1)
+	return rec, nil
+}
+
+// fill reads until n unread bytes are there or the text ends.
+func (s *Scanner) fill(n int) error {
+	for s.end-s.start < n && !s.eof {
+		if s.end == len(s.buf) {
+			s.end = copy(s.buf, s.buf[s.start:s.end])
+			s.start = 0
+			s.looked += int64(s.end)
+		}
+		k, err := s.r.Read(s.buf[s.end:])
+		s.end += k
+		if errors.Is(err, io.EOF) {
+			s.eof = true
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Scanner) consume(n int, lines int64) {
+	s.start += n
+	s.off += int64(n)
+	s.line += lines
+}
+
+func (s *Scanner) index(b []byte, c byte) int {
+	i := bytes.IndexByte(b, c)
+	if i < 0 {
+		s.looked += int64(len(b))
+	} else {
+		s.looked += int64(i) + 1
+	}
+	return i
+}
+
+func trimCR(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1]
+	}
+	return line
+}
+
+// trimLine cuts the line end off.
+func trimLine(line []byte) []byte { return trimCR(bytes.TrimSuffix(line, []byte("\n"))) }
