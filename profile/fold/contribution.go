@@ -46,17 +46,27 @@ type Contribution struct {
 	Stamp   Stamp // of the values that have no stamp of their own
 	// Private are the keys that no attribute holds: values of unique keys without a Target.
 	Private []Key
-	Values  []Value
+	// PrivateExpires is when each of Private expires, of a compacted contribution; nil: with the contribution.
+	PrivateExpires []int64
+	Values         []Value
+}
+
+// privateExpiry is when a private key expires.
+func (c *Contribution) privateExpiry(i int) int64 {
+	if len(c.PrivateExpires) == 0 || c.PrivateExpires[i] == 0 {
+		return c.Expires
+	}
+	return c.PrivateExpires[i]
 }
 
 // Encoding, versions 3 and 4:
 //
 //	version | expires (8) | time (8) | row | priority | source time
-//	| number of private keys { length, name, length, value } | values until the end:
+//	| number of private keys { length, name, length, value, [expiry (8)] } | values until the end:
 //	    number<<2 | flags, [length, name of a custom attribute], [time (8) | row | priority | source time], length, text
 //
 // Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank. In version 4, of compacted contributions, an own stamp
-// is followed by the value's expiry (8), and an attribute may have several values, from old to new.
+// is followed by the value's expiry (8), a private key by its own, and an attribute may have several values, from old to new.
 const (
 	contributionV3 = 3
 	contributionV4 = 4
@@ -67,7 +77,15 @@ const (
 
 // AppendHeader appends all of an encoded contribution but its values.
 func (c *Contribution) AppendHeader(dst []byte) []byte {
-	return AppendPrivate(c.AppendStamped(dst), c.Private)
+	dst = c.AppendStamped(dst)
+	if !c.compacted() {
+		return AppendPrivate(dst, c.Private)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(c.Private)))
+	for i, k := range c.Private {
+		dst = binary.BigEndian.AppendUint64(appendText(appendText(dst, k.Name), k.Value), uint64(c.privateExpiry(i)))
+	}
+	return dst
 }
 
 // AppendStamped appends an encoded contribution up to its stamp. What follows is AppendPrivate and the values.
@@ -100,9 +118,9 @@ func (c *Contribution) Append(dst []byte) []byte {
 	return dst
 }
 
-// compacted says whether values have expiries of their own.
+// compacted says whether values or private keys have expiries of their own.
 func (c *Contribution) compacted() bool {
-	return slices.ContainsFunc(c.Values, func(v Value) bool { return v.Expires != 0 })
+	return len(c.PrivateExpires) > 0 || slices.ContainsFunc(c.Values, func(v Value) bool { return v.Expires != 0 })
 }
 
 // DecodePrivate reads encoded private keys.
@@ -163,24 +181,29 @@ func DecodeContribution(b []byte) (*Contribution, error) {
 	return c, c.Decode(b, 0)
 }
 
-// Decode is DecodeContribution into a contribution whose slices are used again. Values that have expired alone at a time are left out.
+// Decode is DecodeContribution into a contribution whose slices are used again. What has expired alone at a time is
+// left out.
 func (c *Contribution) Decode(b []byte, now int64) error {
 	expires, err := Expiry(b)
 	if err != nil {
 		return err
 	}
-	c.Expires, c.Private = expires, c.Private[:0]
+	compacted := b[0] == contributionV4
+	c.Expires, c.Private, c.PrivateExpires = expires, c.Private[:0], c.PrivateExpires[:0]
 	d := decoder{s: string(b[9:])}
 	c.Stamp = d.stamp()
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		c.Private = append(c.Private, Key{d.text(), d.text()})
+		if compacted {
+			c.PrivateExpires = append(c.PrivateExpires, d.time())
+		}
 	}
 	if d.err != nil {
 		return d.err
 	}
-	c.Values, err = appendValues(c.Values[:0], Cursor{Base: c.Stamp, compacted: b[0] == contributionV4, d: d})
-	if b[0] == contributionV4 {
-		c.Values = slices.DeleteFunc(c.Values, func(v Value) bool { return v.Expires != 0 && v.Expires <= now })
+	c.Values, err = appendValues(c.Values[:0], Cursor{Base: c.Stamp, compacted: compacted, d: d})
+	if compacted {
+		c.expire(now)
 	}
 	return err
 }

@@ -38,10 +38,14 @@ func Open(b []byte) (c Cursor, err error) {
 	c.Base = c.d.stamp()
 	c.Private = int(c.d.uvarint())
 	for range c.Private {
-		if c.d.text(); c.d.err != nil {
+		c.d.text()
+		c.d.text()
+		if c.compacted {
+			c.d.time()
+		}
+		if c.d.err != nil {
 			break
 		}
-		c.d.text()
 	}
 	return c, c.d.err
 }

@@ -38,10 +38,8 @@ func CompactImports(parts []Part, now int64) *Contribution {
 	c := &Contribution{Stamp: newest.Stamp}
 	for _, p := range parts {
 		c.Expires = max(c.Expires, p.Expires)
-		for _, k := range p.Private {
-			if !slices.Contains(c.Private, k) {
-				c.Private = append(c.Private, k)
-			}
+		for i, k := range p.Private {
+			c.addPrivate(k, p.privateExpiry(i), now)
 		}
 		for _, v := range p.Values {
 			if v.Expires == 0 {
@@ -76,4 +74,32 @@ func outliving(values []Value) []Value {
 		slices.Reverse(kept[first:])
 	}
 	return kept
+}
+
+// addPrivate adds a private key; one that is there already lasts as long as the longer of the two.
+func (c *Contribution) addPrivate(k Key, expires, now int64) {
+	if expires <= now {
+		return
+	}
+	i := slices.Index(c.Private, k)
+	if i < 0 {
+		c.Private, c.PrivateExpires = append(c.Private, k), append(c.PrivateExpires, expires)
+		return
+	}
+	c.PrivateExpires[i] = max(c.PrivateExpires[i], expires)
+}
+
+// expire drops what has expired alone.
+func (c *Contribution) expire(now int64) {
+	c.Values = slices.DeleteFunc(c.Values, func(v Value) bool { return v.Expires != 0 && v.Expires <= now })
+	n := 0
+	for i, expires := range c.PrivateExpires {
+		if expires == 0 || expires > now {
+			c.Private[n], c.PrivateExpires[n] = c.Private[i], expires
+			n++
+		}
+	}
+	if len(c.PrivateExpires) > 0 {
+		c.Private, c.PrivateExpires = c.Private[:n], c.PrivateExpires[:n]
+	}
 }
