@@ -108,11 +108,12 @@ func Start(c Config) (*Node, error) {
 		return errors.Is(err, fault.ErrUnavailable)
 	}
 	n.runner.Handlers = map[string]job.Handler{
-		upload.Kind:           n.Uploads,
-		upload.UndoKind:       upload.Undoer{Service: n.Uploads},
-		profile.SweepKind:     profile.Sweeper{Service: n.Profiles},
-		profile.FoldKind:      profile.Folder{Service: n.Profiles, Close: n.Uploads.CloseJob},
-		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
+		upload.Kind:            n.Uploads,
+		upload.UndoKind:        upload.Undoer{Service: n.Uploads},
+		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
+		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
+		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
+		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
 	}
 	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
@@ -193,14 +194,14 @@ func (n *Node) CleanUp(ctx context.Context) error {
 	return nil
 }
 
-// QueueSweeps queues the removal of expired data and the folding of old imports in all domains.
+// QueueSweeps queues the removal of expired data and the compaction of old imports in all domains.
 func (n *Node) QueueSweeps(ctx context.Context) error {
 	live, err := n.Domains.Live(ctx)
 	if err != nil {
 		return err
 	}
 	for _, rec := range live {
-		for _, kind := range []string{profile.SweepKind, profile.FoldKind} {
+		for _, kind := range []string{profile.SweepKind, profile.CompactKind} {
 			w := job.Work{Kind: kind, ID: kind, Incarnation: rec.Incarnation, Arrived: n.Now().UnixMicro()}
 			if err := job.Enqueue(ctx, n.Store, w); err != nil {
 				return err

@@ -84,7 +84,7 @@ func (s *Service) bury(ctx context.Context, rec *domain.Record, id ID) error {
 // clear removes everything of one dead profile but its state. Index rows go last but one, so that a cut leaves what names them.
 func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored) error {
 	var keys index.Set
-	keys.RequiredByImports(&p.Member, alone(&p.Member).Profile(), rec.Keys)
+	keys.RequiredByImports(&p.Member, Alone(&p.Member).Profile(), rec.Keys)
 	now := s.Now().UnixMicro()
 	var rows, contributions []store.RunRow
 	for _, k := range keys.Keys() {
@@ -98,8 +98,8 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored) erro
 		store.Run{Table: store.Profile, Rows: store.SortRows(contributions)})
 }
 
-// alone returns a member without those that were merged into it.
-func alone(m *fold.Member) *fold.Member {
+// Alone returns a member without those that were merged into it.
+func Alone(m *fold.Member) *fold.Member {
 	a := *m
 	a.State, a.Of = nil, nil
 	return &a

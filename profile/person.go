@@ -167,6 +167,32 @@ func (s *Service) people(ctx context.Context, inc store.Incarnation, ids []ID) (
 	return out, nil
 }
 
+// People returns the persons that profiles belong to, as people does.
+func (s *Service) People(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*fold.Member, error) {
+	all, err := s.people(ctx, inc, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[ID]*fold.Member, len(all))
+	for id, p := range all {
+		out[id] = &p.Member
+	}
+	return out, nil
+}
+
+// With returns a person as it will be when one of its members has got a contribution.
+func With(person *fold.Member, id ID, part fold.Part) *fold.Member {
+	m := *person
+	if m.ID == id {
+		m.Parts = append(slices.Clip(m.Parts), part)
+	}
+	m.Of = make(map[ID]*fold.Member, len(person.Of))
+	for of, member := range person.Of {
+		m.Of[of] = With(member, id, part)
+	}
+	return &m
+}
+
 // mainsOf lists the main profiles of members that are not among those read.
 func (s *Service) mainsOf(all map[ID]*stored) (up []ID) {
 	for _, p := range all {

@@ -159,9 +159,25 @@ func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite {
 	return &rewrite{s: s, rec: rec, at: at}
 }
 
-// replace notes that the contributions of a profile change from those of before to those of after. The mutations are those of the
-// contributions' rows.
+// replace is note, and writes what is noted when it is much.
 func (w *rewrite) replace(ctx context.Context, before, after *fold.Member, rows []store.RunRow) error {
+	w.note(before, after, rows)
+	if len(w.missing)+len(w.contributions)+len(w.excess) < runChunk {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+// take takes over what another has noted.
+func (w *rewrite) take(o *rewrite) {
+	w.missing = append(w.missing, o.missing...)
+	w.contributions = append(w.contributions, o.contributions...)
+	w.excess = append(w.excess, o.excess...)
+}
+
+// note notes that the contributions of a profile change from those of before to those of after. The mutations are those of the
+// contributions' rows.
+func (w *rewrite) note(before, after *fold.Member, rows []store.RunRow) {
 	missing, excess := index.Difference(before, after, w.rec.Keys)
 	for _, k := range missing {
 		w.missing = append(w.missing, index.Row(w.rec.Incarnation, k, before.ID, index.ByImport, w.at, false))
@@ -170,10 +186,6 @@ func (w *rewrite) replace(ctx context.Context, before, after *fold.Member, rows 
 		w.excess = append(w.excess, index.Row(w.rec.Incarnation, k, before.ID, index.ByImport, w.at, true))
 	}
 	w.contributions = append(w.contributions, rows...)
-	if len(w.missing)+len(w.contributions)+len(w.excess) < runChunk {
-		return nil
-	}
-	return w.flush(ctx)
 }
 
 // flush writes what is noted.
@@ -198,7 +210,7 @@ func (w *rewrite) expire(ctx context.Context, id ID, now int64) error {
 		return err
 	}
 	p := all[id]
-	before, after := alone(&p.Member), alone(&p.Member)
+	before, after := Alone(&p.Member), Alone(&p.Member)
 	after.Parts = nil
 	var rows []store.RunRow
 	for i, part := range p.Parts {

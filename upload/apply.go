@@ -15,6 +15,8 @@ import (
 	"kith/blob"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/store"
 )
 
@@ -65,7 +67,7 @@ func (w *work) write(ctx context.Context, runs map[int]runResult) error {
 	}
 	pivots := w.pivots(runs, 2*runtime.NumCPU())
 	for i := range len(pivots) + 1 {
-		var lo, hi *profile.ID // of the part
+		var lo, hi *fold.ID // of the part
 		if i > 0 {
 			lo = &pivots[i-1]
 		}
@@ -90,8 +92,8 @@ func (w *work) write(ctx context.Context, runs map[int]runResult) error {
 
 // pivots returns ids that cut the rows of all runs into up to n parts of about the same size: one part alone would keep one core
 // busy when the others have nothing left to do.
-func (w *work) pivots(runs map[int]runResult, n int) (pivots []profile.ID) {
-	var ids []profile.ID
+func (w *work) pivots(runs map[int]runResult, n int) (pivots []fold.ID) {
+	var ids []fold.ID
 	for _, run := range runs {
 		for _, marks := range run.RowMarks {
 			for _, f := range marks {
@@ -99,7 +101,7 @@ func (w *work) pivots(runs map[int]runResult, n int) (pivots []profile.ID) {
 			}
 		}
 	}
-	slices.SortFunc(ids, func(a, b profile.ID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
 	for i := 1; i < n && len(ids) > 8*n; i++ {
 		id := ids[i*len(ids)/n]
 		if len(pivots) == 0 || pivots[len(pivots)-1] != id {
@@ -110,7 +112,7 @@ func (w *work) pivots(runs map[int]runResult, n int) (pivots []profile.ID) {
 }
 
 // enter returns where in a section to begin to read the entries from lo to below hi; false when it has none.
-func enter(marks []mark, lo, hi *profile.ID) (from int64, ok bool) {
+func enter(marks []mark, lo, hi *fold.ID) (from int64, ok bool) {
 	if len(marks) == 0 || hi != nil && bytes.Compare(marks[0].ID[:], hi[:]) >= 0 ||
 		lo != nil && bytes.Compare(marks[len(marks)-1].ID[:], lo[:]) < 0 {
 		return 0, false
@@ -147,7 +149,8 @@ func (w *work) restore(ctx context.Context, read *readResult, runs map[int]runRe
 	return nil
 }
 
-// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. gone makes them deletions.
+// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. gone makes them deletions, of the profiles
+// that the job has created.
 func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool) (parts []store.Run, done func(), err error) {
 	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
 	if err != nil {
@@ -173,7 +176,11 @@ func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool)
 				cursors = append(cursors, &indexCursor{who: w.newWho(r, sections[family])})
 			}
 		}
-		parts = append(parts, store.Run{Table: store.Index, Rows: w.indexRows(w.families[family], merge(cursors), gone)})
+		entries := merge(cursors)
+		if gone {
+			entries = created(entries)
+		}
+		parts = append(parts, store.Run{Table: store.Index, Rows: w.indexRows(w.families[family], entries, gone)})
 	}
 	return parts, all.close, nil
 }
@@ -185,13 +192,19 @@ func (w *work) indexRows(name string, entries iter.Seq2[*indexCursor, error], go
 		part := []byte(name + "\x01")
 		prefix := len(part)
 		var key []byte
+		var last fold.ID
+		begun := false
 		for c, err := range entries {
 			if err != nil {
 				yield(row, err)
 				return
 			}
+			if begun && c.id == last && bytes.Equal(part[prefix:], c.value) { // several rows of the file bring one profile the same key
+				continue
+			}
+			begun, last = true, c.id
 			part = append(part[:prefix], c.value...)
-			key = profile.AppendImportSource(append(key[:0], c.id[:]...), w.job.Time, c.row)
+			key = index.AppendRowKey(key[:0], c.id, index.ByImport)
 			row.Partition, row.Mutation.Key = part, key
 			if !yield(row, nil) {
 				return
@@ -204,7 +217,7 @@ func (w *work) indexRows(name string, entries iter.Seq2[*indexCursor, error], go
 func (w *work) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time}}
-		head := profile.Contribution{Kind: profile.Import, Expires: w.job.expires()}
+		head := fold.Contribution{Expires: w.job.expires()}
 		var key, value []byte
 		for c, err := range entries {
 			if err != nil {
@@ -348,7 +361,7 @@ type who struct {
 	window
 
 	counter uint32 // of a created profile, or 0
-	id      profile.ID
+	id      fold.ID
 	row     int64
 }
 
@@ -364,6 +377,9 @@ func (c *who) begin() (bool, error) {
 	}
 	return len(c.b) > 0, nil
 }
+
+// isCreated says that the job has created the profile of the entry.
+func (c *who) isCreated() bool { return c.counter != 0 }
 
 // readWho reads the profile and the row of an entry.
 func (c *who) readWho() error {
@@ -435,8 +451,8 @@ func (c *indexCursor) compare(o *indexCursor) int {
 type rowCursor struct {
 	who
 	body   bool
-	lo, hi *profile.ID // profiles from lo to below hi; nil is open
-	tail   []byte      // valid until the next entry
+	lo, hi *fold.ID // profiles from lo to below hi; nil is open
+	tail   []byte   // valid until the next entry
 }
 
 func (c *rowCursor) next() (bool, error) {

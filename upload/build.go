@@ -8,14 +8,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 
 	"kith/blob"
 	"kith/job"
 	"kith/objecttype"
-	"kith/profile"
+	"kith/profile/fold"
 	"kith/store"
 )
 
@@ -29,10 +27,6 @@ import (
 // a section "who", sorted by profile and row:
 //
 //	profile | first row
-//
-// and, where there are any, a section of the keys that groups got besides those of their own values:
-//
-//	first row | length, encoded extras
 //
 // The rows blob has the contributions. It is scratch: the index blob and the uploaded file make it again, so nothing waits for
 // the disk to keep it, and it is deleted when it has been applied. Its two sections, profiles that were there and profiles that
@@ -57,7 +51,7 @@ type column struct {
 // mark says where an entry of a section begins, so that a reader of a part of it need not begin at its start. The first mark is
 // the first entry, the last one the last entry.
 type mark struct {
-	ID profile.ID
+	ID fold.ID
 	At int64 // in the blob
 }
 
@@ -168,7 +162,7 @@ func (b *bucketWork) build(ctx context.Context) (_ *outcome, err error) {
 
 // rebuild writes the rows blob of a published run again.
 func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) error {
-	b.bucket, b.extra = bucket, nil
+	b.bucket, b.names = bucket, nil
 	if err := b.load(ctx); err != nil {
 		return err
 	}
@@ -211,23 +205,6 @@ func (b *bucketWork) recall(ctx context.Context, run *runResult) error {
 		if g.matches, g.counter = 0, c.counter; c.counter == 0 {
 			g.matches, g.match = 1, c.id
 		}
-	}
-	if run.Extra.To == 0 {
-		return nil
-	}
-	extra := make([]byte, run.Extra.To-run.Extra.From)
-	if _, err := io.ReadFull(r.Stream(run.Extra.From), extra); err != nil {
-		return damagedRun(err)
-	}
-	b.extra = map[uint32][]profile.IndexKey{}
-	d := parser{b: extra}
-	for len(d.b) > 0 {
-		i, ok := byRow[int64(d.uvarint())]
-		keys, err := profile.DecodeExtra(d.text())
-		if d.bad || !ok || err != nil {
-			return damagedRun(errFrame)
-		}
-		b.extra[i] = keys
 	}
 	return nil
 }
@@ -315,11 +292,11 @@ func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
 				marks = append(marks, mark{b.idOf(&indexRef{counter: g.counter, group: i}), out.n + int64(len(out.buf))})
 			}
 			out.buf = b.appendWho(out.buf, g.counter, i, g.first)
-			extra := b.extra[i]
+			var private []fold.Key
 			if b.m.private {
-				extra = append([]profile.IndexKey{{Name: b.m.index, Value: string(f.key)}}, extra...)
+				private = []fold.Key{{Name: b.m.index, Value: string(f.key)}}
 			}
-			b.out = profile.AppendExtra(b.out[:0], extra)
+			b.out = fold.AppendPrivate(b.out[:0], private)
 			out.buf = binary.AppendUvarint(out.buf, uint64(len(b.out)+len(f.body)))
 			out.buf = append(append(out.buf, b.out...), f.body...)
 			if len(out.buf) > 64<<10 {
@@ -363,18 +340,6 @@ func (b *bucketWork) writeIndex(ctx context.Context, o *outcome) error {
 		}
 		o.result.Families = append(o.result.Families, section{from, out.n})
 	}
-	if len(b.extra) > 0 {
-		from := out.n
-		for _, i := range slices.Sorted(maps.Keys(b.extra)) {
-			b.out = profile.AppendExtra(b.out[:0], b.extra[i])
-			out.buf = binary.AppendUvarint(out.buf, uint64(b.groups[i].first))
-			out.buf = append(binary.AppendUvarint(out.buf, uint64(len(b.out))), b.out...)
-		}
-		if err := out.flush(); err != nil {
-			return err
-		}
-		o.result.Extra = section{from, out.n}
-	}
 	o.result.Run = out.name
 	return out.w.Flush()
 }
@@ -394,7 +359,7 @@ func (b *bucketWork) collectIndex() {
 			continue
 		}
 		b.frame(g).eachKey(func(family int, value []byte) { b.columns[family].add(value, uint32(i), g) })
-		for _, k := range b.extra[uint32(i)] {
+		for _, k := range b.names[uint32(i)] {
 			b.columns[b.family[k.Name]].add([]byte(objecttype.IndexValue(k.Value)), uint32(i), g)
 		}
 	}
@@ -437,7 +402,7 @@ func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
 }
 
 // idOf returns the id of the profile that holds an index value.
-func (b *bucketWork) idOf(r *indexRef) profile.ID {
+func (b *bucketWork) idOf(r *indexRef) fold.ID {
 	if r.counter == 0 {
 		return b.groups[r.group].match
 	}
@@ -445,6 +410,6 @@ func (b *bucketWork) idOf(r *indexRef) profile.ID {
 }
 
 // mint returns the id of a created profile.
-func (w *work) mint(bucket int, counter uint32) profile.ID {
-	return profile.ImportID(w.job.Time, bucket, counter-1, w.seed)
+func (w *work) mint(bucket int, counter uint32) fold.ID {
+	return fold.ImportID(w.job.Time, bucket, counter-1, w.seed)
 }

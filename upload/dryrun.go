@@ -17,6 +17,7 @@ import (
 	"kith/job"
 	"kith/objecttype"
 	"kith/profile"
+	"kith/profile/fold"
 	"kith/store"
 	"kith/upload/table"
 )
@@ -66,7 +67,7 @@ func (d *dryRun) wants() bool {
 }
 
 // sample notes which fields of a profile would change.
-func (d *dryRun) sample(id profile.ID, before, after *profile.Profile) {
+func (d *dryRun) sample(id fold.ID, before, after *fold.Profile) {
 	var found []api.FieldChange
 	note := func(a objecttype.Attr, old, value *string) {
 		field, text := a.Path(), id.String()
@@ -344,7 +345,7 @@ func (w *work) join(ctx context.Context, read *readResult) error {
 		size = 0
 		return err
 	}
-	err := profile.EachWithKey(ctx, w.Store, w.task.Incarnation, *w.m.own, w.job.Time, func(id profile.ID, value string) error {
+	err := w.Profiles.EachWithKey(ctx, w.task.Incarnation, *w.m.own, w.job.Time, func(id fold.ID, value string) error {
 		key := objecttype.IndexBytes([]byte(value))
 		b := &bt.buckets[out.part.bucket(key)]
 		*b = append(binary.AppendUvarint(*b, uint64(len(key))), key...)
@@ -397,7 +398,7 @@ func (b *bucketWork) matchJoined(ctx context.Context) error {
 			return err
 		}
 		i, ok := byKey[string(key)]
-		id, err := in.bytes(uint64(len(profile.ID{})))
+		id, err := in.bytes(uint64(len(fold.ID{})))
 		if err != nil {
 			return err
 		}
@@ -416,25 +417,19 @@ func (b *bucketWork) show(ctx context.Context) error {
 		if g.matches != 1 || !b.dry.wants() {
 			continue
 		}
-		r := profile.NewReader(ctx, b.Store, b.task.Incarnation)
-		for row, err := range b.Store.Scan(ctx, profile.Partition(b.task.Incarnation, g.match), store.Range{}) {
-			if err != nil {
-				return err
-			}
-			if err := r.Add(row, b.job.Time); err != nil {
-				return err
-			}
-		}
-		before := r.Profile(g.match)
-		if before == nil {
-			continue
-		}
-		f := b.frame(g)
-		c, err := b.contribution(f)
+		people, err := b.Profiles.People(ctx, b.task.Incarnation, []fold.ID{g.match})
 		if err != nil {
 			return err
 		}
-		b.dry.sample(g.match, before, r.With(g.match, string(profile.AppendImportSource(nil, b.job.Time, f.first)), c))
+		person := people[g.match]
+		if person == nil {
+			continue
+		}
+		part, err := b.part(b.frame(g))
+		if err != nil {
+			return err
+		}
+		b.dry.sample(person.ID, person.Profile(), profile.With(person, g.match, part).Profile())
 	}
 	return nil
 }

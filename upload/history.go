@@ -10,6 +10,7 @@ import (
 	"kith/fault"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/fold"
 	"kith/store"
 )
 
@@ -35,7 +36,7 @@ func (s *Service) Imports(ctx context.Context, rec *domain.Record) ([]profile.Im
 }
 
 // Wrote implements profile.ImportLog: it looks the profile up in the job's runs, as long as they are kept.
-func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, id profile.ID) (rows []int64, err error) {
+func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, id fold.ID) (rows []int64, err error) {
 	w, err := s.newWork(ctx, &job.Task{Work: job.Work{Incarnation: rec.Incarnation, ID: jobID}})
 	if errors.Is(err, job.ErrLost) {
 		return nil, nil
@@ -58,7 +59,7 @@ func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, i
 }
 
 // rowsOf appends the rows of a profile's entries in a run.
-func (w *work) rowsOf(ctx context.Context, rows []int64, bucket int, run *runResult, id profile.ID) ([]int64, error) {
+func (w *work) rowsOf(ctx context.Context, rows []int64, bucket int, run *runResult, id fold.ID) ([]int64, error) {
 	from, ok := enter(run.WhoMarks, &id, nil)
 	if !ok {
 		return rows, nil

@@ -5,7 +5,8 @@ import (
 
 	"kith/domain"
 	"kith/objecttype"
-	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
 )
 
 // matchFamily is the family of the key that rows are matched by.
@@ -29,7 +30,7 @@ func families(m *mapping, own []domain.Key) []string {
 	return names
 }
 
-// keyPlan says which keys the values of a row yield, and where to find their parts. It gives what profile.Keys gives for the
+// keyPlan says which keys the values of a row yield, and where to find their parts. It gives what index.Keys gives for the
 // same values, without decoding them.
 type keyPlan struct {
 	singles             []planPart
@@ -132,10 +133,10 @@ func (p *keyPlan) tuple(buf []byte, k planKey, vals [][]byte) ([]byte, bool) {
 }
 
 // keysOf collects the keys of values that are no single row, as index values.
-func (w *work) keysOf(key []byte, values []profile.Value, keys *keyList) {
+func (w *work) keysOf(key []byte, values []fold.Value, keys *keyList) {
 	keys.reset()
 	keys.add(matchFamily, key)
-	profile.Keys(values, w.rec.Keys, func(name, value string) {
+	index.Keys(values, w.rec.Keys, func(name, value string) {
 		keys.add(w.family[name], objecttype.IndexBytes([]byte(value)))
 	})
 }

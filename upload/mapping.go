@@ -11,7 +11,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/objecttype"
-	"kith/profile"
+	"kith/profile/fold"
 )
 
 // Quotas of a mapping.
@@ -172,7 +172,7 @@ func (m *mapping) chooseIndex() {
 		names = append(names, f.attr.Path()+":"+string(f.ct))
 	}
 	if m.private {
-		m.index = profile.PrivatePrefix + strings.Join(labels, "+")
+		m.index = fold.PrivatePrefix + strings.Join(labels, "+")
 		return
 	}
 	key.Name = "attribute:" + strings.Join(names, "+")

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"kith/profile"
+	"kith/profile/fold"
 	"kith/store"
 	"kith/upload/table"
 )
@@ -49,7 +49,7 @@ func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error)
 		res, out, err := w.readInto(ctx, n, ranges, prior)
 		switch {
 		case errors.Is(err, errMoreBuckets):
-			n = min(8*n, profile.MaxBuckets)
+			n = min(8*n, fold.MaxBuckets)
 			continue
 		case errors.Is(err, errSkewed):
 			ranges = false
@@ -123,7 +123,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 		}
 	}
 	out := w.newSinks(newPartition(n, bounds), prior != nil)
-	if text.Compression != "" && n < profile.MaxBuckets {
+	if text.Compression != "" && n < fold.MaxBuckets {
 		out.most = 2 * int64(n) * w.bucketBytes() // how large the text is shows only now
 	}
 	rows, err := w.pump(ctx, sc, b, text.Encoding, out)
@@ -185,7 +185,7 @@ func (w *work) memoryBytes() int64 {
 
 // bucketCount guesses how many buckets the file needs.
 func (w *work) bucketCount() int {
-	return int(min(max(1, (w.file.Size()+w.bucketBytes()-1)/w.bucketBytes()), profile.MaxBuckets))
+	return int(min(max(1, (w.file.Size()+w.bucketBytes()-1)/w.bucketBytes()), fold.MaxBuckets))
 }
 
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.

@@ -62,10 +62,10 @@ type Job struct {
 	// UndoAt is when an undo was asked for, UndoneAt when it was complete.
 	UndoAt   int64 `json:",omitzero"`
 	UndoneAt int64 `json:",omitzero"`
-	// Heir says that contributions of the job have index rows that its runs do not name.
-	Heir bool `json:",omitzero"`
-	// FoldedAt is set before the first contribution of the job is folded; the job can't be undone any more.
-	FoldedAt int64 `json:",omitzero"`
+	// UndoTime is what the undo writes with, a time like a job's.
+	UndoTime int64 `json:",omitzero"`
+	// CompactedAt is set before the first contribution of the job is compacted; the job can't be undone any more.
+	CompactedAt int64 `json:",omitzero"`
 
 	FileDeletedAt    int64 `json:",omitzero"`
 	RejectsDeletedAt int64 `json:",omitzero"`
@@ -134,7 +134,6 @@ type runResult struct {
 	Who         section    `json:",omitzero"` // of the index blob
 	WhoMarks    []mark     `json:",omitzero"` // of that section
 	Families    []section  `json:",omitzero"` // of the index blob, by family
-	Extra       section    `json:",omitzero"` // of the index blob
 	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied
 	RowSections [2]section `json:",omitzero"` // of the rows blob
 	RowMarks    [2][]mark  `json:",omitzero"` // of its sections

@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 
 	"kith/blob"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/store"
 )
 
@@ -93,11 +96,11 @@ type group struct {
 	at      uint32
 	counter uint32 // of a profile to be created, from 1; 0: the match is updated
 	rows    int64
-	first   int64      // row
-	match   profile.ID // the first profile that has the key
-	matches uint8      // how many have it, two at most
-	hits    uint8      // index rows seen, up to maxHits
-	covered bool       // index rows of the match stand for those of the group
+	first   int64   // row
+	match   fold.ID // the first profile that has the key
+	matches uint8   // how many have it, two at most
+	hits    uint8   // index rows seen, up to maxHits
+	covered bool    // index rows of the match stand for those of the group
 }
 
 // bucketWork resolves one bucket after the other, using its memory again.
@@ -108,16 +111,19 @@ type bucketWork struct {
 	buf    []byte
 	refs   []ref
 	groups []group
-	// extra are keys that groups get besides those of their own values, by group.
-	extra map[uint32][]profile.IndexKey
+	// names are the full names that come to be from the parts of a group and of its match together, by group.
+	names map[uint32][]index.Key
 	// last is the newest index row seen of groups that have more of them.
 	last map[uint32][]byte
+	// merged are candidates that take part in merges, and persons the main profiles of the matches that do, by group.
+	merged  []candidate
+	persons map[uint32]fold.ID
 	// deep counts profiles with many contributions.
 	deep int64
 
 	sorter  sorter
 	keys    keyList
-	values  []profile.Value
+	values  []fold.Value
 	rows    [][]byte // of a profile that is glanced at
 	columns []column // by family
 	spare   []byte
@@ -134,7 +140,7 @@ func (b *bucketWork) frame(g *group) *frame {
 
 func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) {
 	b.bucket = bucket
-	b.extra, b.last, b.deep = nil, nil, 0
+	b.names, b.last, b.deep, b.merged, b.persons = nil, nil, 0, b.merged[:0], nil
 	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
@@ -255,7 +261,7 @@ func (b *bucketWork) merge() error {
 // mergeFrames appends one frame that says what several of the same key say, the later rows replacing the earlier ones'.
 func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
 	var out frame
-	var values []profile.Value
+	var values []fold.Value
 	last := int64(0)
 	var more []byte
 	for i, r := range same {
@@ -263,7 +269,7 @@ func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		next, err := profile.DecodeValues(f.body, b.stamp(f.first))
+		next, err := fold.DecodeValues(f.body, b.stamp(f.first))
 		if err != nil {
 			return dst, err
 		}
@@ -277,33 +283,39 @@ func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
 		if i == 0 {
 			out.first, out.key, values = f.first, f.key, next
 		} else {
-			values = profile.MergeRows(values, next)
+			values = fold.MergeRows(values, next)
 		}
 	}
 	out.more = more
 	base := b.stamp(out.first)
 	for _, v := range values {
-		out.body = profile.AppendValue(out.body, v, base)
+		out.body = fold.AppendValue(out.body, v, base)
 	}
 	b.keysOf(out.key, values, &b.keys)
 	out.keys = b.keys.appendTo(nil)
 	return appendFrame(dst, &out), nil
 }
 
-func (w *work) stamp(row int64) profile.Stamp { return profile.Stamp{Time: w.job.Time, Row: row} }
+func (w *work) stamp(row int64) fold.Stamp { return fold.Stamp{Time: w.job.Time, Row: row} }
 
 // contribution returns what a group says, in full.
-func (b *bucketWork) contribution(f *frame) (*profile.Contribution, error) {
-	c := &profile.Contribution{Kind: profile.Import, Expires: b.job.expires(), Stamp: b.stamp(f.first)}
+func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
+	c := &fold.Contribution{Expires: b.job.expires(), Stamp: b.stamp(f.first)}
 	var err error
-	if b.values, err = profile.AppendValues(b.values[:0], f.body, c.Stamp); err != nil {
+	if b.values, err = fold.AppendValues(b.values[:0], f.body, c.Stamp); err != nil {
 		return nil, err
 	}
 	c.Values = b.values
 	if b.m.private {
-		c.Extra = append(c.Extra, profile.IndexKey{Name: b.m.index, Value: string(f.key)})
+		c.Private = append(c.Private, fold.Key{Name: b.m.index, Value: string(f.key)})
 	}
 	return c, nil
+}
+
+// part is contribution with its source.
+func (b *bucketWork) part(f *frame) (fold.Part, error) {
+	c, err := b.contribution(f)
+	return fold.Part{Source: string(profile.AppendImportSource(nil, b.job.Time, f.first)), Contribution: c}, err
 }
 
 // candidate is a profile that the index names for a group.
@@ -312,16 +324,41 @@ type candidate struct {
 	group  uint32
 }
 
-func (c candidate) id() (id profile.ID) {
+func (c candidate) id() (id fold.ID) {
 	binary.BigEndian.PutUint64(id[:8], c.hi)
 	binary.BigEndian.PutUint64(id[8:], c.lo)
 	return id
 }
 
-// match finds the profiles that have the groups' keys: it probes the index in sorted order, and verifies the hits against
-// their profiles, in sorted order too.
+// match finds the persons that have the groups' keys: it probes the index in sorted order, and verifies the hits against their
+// profiles, in sorted order too. Most profiles take part in no merge and hold contributions of imports only: a glance at their rows is
+// enough (index.Glance). Others are decoded, and those of merges are looked at last, with everything that belongs to them.
 func (b *bucketWork) match(ctx context.Context) error {
-	var all []candidate
+	all, err := b.hits(ctx)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	slices.SortFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.group, b.group))
+	})
+	if err := b.verifyAll(ctx, all); err != nil {
+		return err
+	}
+	if err := b.verifyMerged(ctx); err != nil {
+		return err
+	}
+	for _, i := range slices.Sorted(maps.Keys(b.last)) {
+		if b.groups[i].matches < 2 {
+			if err := b.matchRest(ctx, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hits lists the profiles that the index names for the groups' keys.
+func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
 	part := []byte(b.m.index + "\x01")
 	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
@@ -334,9 +371,9 @@ func (b *bucketWork) match(ctx context.Context) error {
 	}
 	for hit, err := range b.Store.Probe(ctx, store.Index, b.task.Incarnation, probes) {
 		if err != nil {
-			return fmt.Errorf("probe the index: %w", err)
+			return nil, fmt.Errorf("probe the index: %w", err)
 		}
-		id, ok := profile.IndexedID(hit.Row.Key)
+		id, _, ok := index.ParseRowKey(hit.Row.Key)
 		if !ok {
 			continue
 		}
@@ -348,17 +385,16 @@ func (b *bucketWork) match(ctx context.Context) error {
 			b.last[uint32(hit.Index)] = bytes.Clone(hit.Row.Key)
 		}
 		c := candidate{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), uint32(hit.Index)}
-		if n := len(all); n == 0 || all[n-1] != c {
+		if n := len(all); n == 0 || all[n-1] != c { // a profile may have a row of each class
 			all = append(all, c)
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	slices.SortFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.group, b.group))
-	})
-	profiles := func(yield func(store.Probe) bool) {
+	return all, nil
+}
+
+// verifyAll judges candidates, which are sorted, by their rows.
+func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
+	probes := func(yield func(store.Probe) bool) {
 		for _, c := range all {
 			id := c.id()
 			if !yield(store.Probe{Partition: string(id[:])}) {
@@ -366,73 +402,95 @@ func (b *bucketWork) match(ctx context.Context) error {
 			}
 		}
 	}
-	r := profile.NewReader(ctx, b.Store, b.task.Incarnation)
-	var held []store.Row // of the open profile, as long as they may be few
-	open, rows := -1, 0
-	settle := func() error {
-		if open < 0 {
-			return nil
-		}
-		c := all[open]
-		if rows < profile.DeepAt {
-			done, err := b.glance(held[:rows], c)
-			if done || err != nil {
-				return err
-			}
-			for _, row := range held[:rows] {
-				if err := r.Add(row, b.job.Time); err != nil {
-					return err
-				}
-			}
-		}
-		return b.verify(r, c.id(), c.group)
-	}
-	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, profiles) {
+	j := &judge{b: b, r: profile.NewReader(b.job.Time)}
+	open := -1
+	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, probes) {
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
 		if hit.Index != open {
-			if err := settle(); err != nil {
-				return err
-			}
-			r.Reset()
-			open, rows = hit.Index, 0
-		}
-		if rows++; rows < profile.DeepAt {
-			if rows > len(held) {
-				held = append(held, store.Row{})
-			}
-			h := &held[rows-1]
-			h.Key, h.Value = append(h.Key[:0], hit.Row.Key...), append(h.Value[:0], hit.Row.Value...)
-			continue
-		}
-		if rows == profile.DeepAt {
-			for _, row := range held {
-				if err := r.Add(row, b.job.Time); err != nil {
+			if open >= 0 {
+				if err := j.settle(all[open]); err != nil {
 					return err
 				}
 			}
+			open = hit.Index
+			j.begin(all[open].id())
 		}
-		if err := r.Add(hit.Row, b.job.Time); err != nil {
+		if err := j.add(hit.Row); err != nil {
 			return err
 		}
 	}
-	if err := settle(); err != nil {
+	if open < 0 {
+		return nil
+	}
+	return j.settle(all[open])
+}
+
+// judge gathers the rows of a candidate: as they are, as long as they are few contributions, else decoded.
+type judge struct {
+	b    *bucketWork
+	r    *profile.Reader
+	held []store.Row // the first n
+	n    int
+	raw  bool // all rows are held
+}
+
+func (j *judge) begin(id fold.ID) {
+	j.r.Reset(id)
+	j.n, j.raw = 0, true
+}
+
+func (j *judge) add(row store.Row) error {
+	if j.raw && j.n < profile.DeepAt && profile.IsContribution(row.Key) {
+		if j.n == len(j.held) {
+			j.held = append(j.held, store.Row{})
+		}
+		h := &j.held[j.n]
+		h.Key, h.Value, h.Time = append(h.Key[:0], row.Key...), append(h.Value[:0], row.Value...), row.Time
+		j.n++
+		return nil
+	}
+	if err := j.decode(); err != nil {
 		return err
 	}
-	for i := range b.last {
-		if b.groups[i].matches < 2 {
-			if err := b.matchRest(ctx, i); err != nil {
-				return err
-			}
+	return j.r.Add(row)
+}
+
+// decode hands the held rows to the reader.
+func (j *judge) decode() error {
+	if !j.raw {
+		return nil
+	}
+	j.raw = false
+	for _, row := range j.held[:j.n] {
+		if err := j.r.Add(row); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// settle judges the candidate whose rows were gathered.
+func (j *judge) settle(c candidate) error {
+	if j.raw {
+		if done, err := j.b.glance(j.held[:j.n], c); done || err != nil {
+			return err
+		}
+		if err := j.decode(); err != nil {
+			return err
+		}
+	}
+	if !j.r.Alone() {
+		j.b.merged = append(j.b.merged, c)
+		return nil
+	}
+	return j.b.verify(j.r.Member(), c.id(), c.group, j.r.Depth())
+}
+
 // glance settles a candidate by its rows as they are, if that is enough.
 func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error) {
-	if b.dry != nil || b.combine.own {
+	if b.dry != nil {
 		return false, nil
 	}
 	g := &b.groups[c.group]
@@ -441,13 +499,10 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 	}
 	b.rows = b.rows[:0]
 	for _, row := range rows {
-		if !profile.IsOwn(row.Key) {
-			return false, nil
-		}
 		b.rows = append(b.rows, row.Value)
 	}
 	f := b.frame(g)
-	has, combine, known := profile.Glance(b.rows, b.job.Time, b.m.index, f.key, f.body)
+	has, combine, known := index.Glance(b.rows, b.job.Time, b.m.index, f.key, f.body)
 	if !known || combine {
 		return false, nil
 	}
@@ -460,77 +515,164 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 	return true, nil
 }
 
-// matchRest goes on behind the first maxHits index rows of a key.
-func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
-	g := &b.groups[i]
-	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.buf[g.at:]))}
-	previous, _ := profile.IndexedID(b.last[i])
-	r := profile.NewReader(ctx, b.Store, b.task.Incarnation)
-	for row, err := range b.Store.Scan(ctx, part, store.Range{Start: append(b.last[i], 0)}) {
-		if err != nil {
-			return fmt.Errorf("follow a popular key: %w", err)
-		}
-		id, ok := profile.IndexedID(row.Key)
-		if !ok || id == previous {
-			continue
-		}
-		previous = id
-		r.Reset()
-		for row, err := range b.Store.Scan(ctx, profile.Partition(b.task.Incarnation, id), store.Range{}) {
-			if err != nil {
-				return fmt.Errorf("verify matches: %w", err)
-			}
-			if err := r.Add(row, b.job.Time); err != nil {
-				return err
-			}
-		}
-		if err := b.verify(r, id, i); err != nil {
-			return err
-		}
-		if g.matches > 1 {
-			return nil
-		}
-	}
-	return nil
-}
-
-// verify notes the profile as a match of the group if it confirms the group's key.
-func (b *bucketWork) verify(r *profile.Reader, id profile.ID, i uint32) error {
+// verify notes a profile that takes part in no merge as a match of the group if it confirms the group's key.
+func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
 		return nil
 	}
-	p := r.Profile(id)
-	if p == nil {
-		return nil
-	}
+	p := m.Profile()
 	f := b.frame(g)
-	if !p.Has(b.m.index, string(f.key), b.rec.Keys) {
+	if p == nil || !index.Has(p, b.m.index, string(f.key), b.rec.Keys) {
 		return nil
 	}
 	if g.matches++; g.matches > 1 {
 		return nil
 	}
 	g.match = id
-	if r.Depth() >= profile.DeepAt {
+	if depth >= profile.DeepAt {
 		b.deep++
 	}
-	if b.dry != nil || !b.combine.own && !(b.combine.names && profile.MayCombineNames(p.Values, f.body)) {
+	return b.combineNames(i, f, p, m, m)
+}
+
+// verifyMerged judges the candidates that take part in merges: they count as the persons they belong to.
+func (b *bucketWork) verifyMerged(ctx context.Context) error {
+	for all := range slices.Chunk(b.merged, maxHits) {
+		var ids []fold.ID
+		for _, c := range all {
+			ids = append(ids, c.id())
+		}
+		people, err := b.Profiles.People(ctx, b.task.Incarnation, ids)
+		if err != nil {
+			return fmt.Errorf("verify matches: %w", err)
+		}
+		for _, c := range all {
+			if person := people[c.id()]; person != nil {
+				if err := b.verifyPerson(person, c.id(), c.group); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
+// holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key.
+func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
+	g := &b.groups[i]
+	if g.matches > 1 {
 		return nil
 	}
-	c, err := b.contribution(f)
+	p := person.Profile()
+	f := b.frame(g)
+	if p == nil || !index.Has(p, b.m.index, string(f.key), b.rec.Keys) {
+		return nil
+	}
+	main, known := b.persons[i]
+	if known && main != person.ID || !known && g.matches > 0 {
+		g.matches = 2
+		return nil
+	}
+	var member *fold.Member
+	person.Walk(func(m *fold.Member) {
+		if m.ID == id {
+			member = m
+		}
+	})
+	own := profile.Alone(member).Profile()
+	holds := own != nil && index.Has(own, b.m.index, string(f.key), b.rec.Keys)
+	if !known {
+		if b.persons == nil {
+			b.persons = map[uint32]fold.ID{}
+		}
+		b.persons[i] = person.ID
+		g.matches, g.match = 1, person.ID
+		member = person
+		if holds {
+			g.match = id
+		}
+		return b.combineNames(i, f, p, person, member)
+	}
+	if holds && (id == person.ID || g.match == person.ID && !b.holdsItself(person, f)) {
+		g.match = id
+	}
+	return nil
+}
+
+// holdsItself says whether a main profile has the key of a frame without its members.
+func (b *bucketWork) holdsItself(person *fold.Member, f *frame) bool {
+	own := profile.Alone(person).Profile()
+	return own != nil && index.Has(own, b.m.index, string(f.key), b.rec.Keys)
+}
+
+// combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
+// contribution has not alone: they need index rows of their own.
+func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, member *fold.Member) error {
+	if b.dry != nil || !b.fillsNames || !index.MayCombineNames(p.Values, f.body) {
+		return nil
+	}
+	part, err := b.part(f)
 	if err != nil {
 		return err
 	}
-	// Keys of several attributes may come to be from old and new parts together; they need index rows of their own.
-	if !profile.MayCombine(p.Values, c.Values, b.rec.Keys) {
+	var own, shown index.Set
+	own.AddContribution(part.Contribution, b.rec.Keys)
+	shown.AddFullName(profile.With(person, member.ID, part).Profile())
+	names := shown.Without(&own)
+	if names == nil {
 		return nil
 	}
-	if keys := r.Mixed(c, b.rec.Keys); keys != nil {
-		if b.extra == nil {
-			b.extra = map[uint32][]profile.IndexKey{}
-		}
-		b.extra[i] = keys
+	if b.names == nil {
+		b.names = map[uint32][]index.Key{}
 	}
+	b.names[i] = names
 	return nil
+}
+
+// matchRest goes on behind the first maxHits index rows of a key.
+func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
+	g := &b.groups[i]
+	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.buf[g.at:]))}
+	previous, _, _ := index.ParseRowKey(b.last[i])
+	var ids []fold.ID
+	judge := func() error {
+		people, err := b.Profiles.People(ctx, b.task.Incarnation, ids)
+		if err != nil {
+			return fmt.Errorf("verify matches: %w", err)
+		}
+		for _, id := range ids {
+			person := people[id]
+			switch {
+			case person == nil:
+			case person.State != nil:
+				err = b.verifyPerson(person, id, i)
+			default:
+				err = b.verify(person, id, i, len(person.Parts))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		ids = ids[:0]
+		return nil
+	}
+	for row, err := range b.Store.Scan(ctx, part, store.Range{Start: append(bytes.Clone(b.last[i]), 0)}) {
+		if err != nil {
+			return fmt.Errorf("follow a popular key: %w", err)
+		}
+		id, _, ok := index.ParseRowKey(row.Key)
+		if !ok || id == previous {
+			continue
+		}
+		previous = id
+		if ids = append(ids, id); len(ids) < maxHits {
+			continue
+		}
+		if err := judge(); err != nil || g.matches > 1 {
+			return err
+		}
+	}
+	return judge()
 }

@@ -47,7 +47,6 @@ type Service struct {
 
 	Config
 
-	heirs    sync.Map // jobs known to be heirs
 	progress sync.Map // job id → *progress, of the jobs this node works on
 	dryRuns  sync.Map // job id → *dryRun, of the dry runs on this node
 }
@@ -421,7 +420,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		status, percent := s.undoProgress(j)
 		out.UndoStatus, out.UndoPercentComplete, out.UndoneAt = &status, &percent, wireTime(j.UndoneAt)
 	}
-	out.FoldedAt = wireTime(j.FoldedAt)
+	out.FoldedAt = wireTime(j.CompactedAt)
 	applied := 0
 	if read != nil && read.Shared && !j.Final {
 		done, err := s.applied(ctx, rec.Incarnation, j.ID)

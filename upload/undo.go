@@ -12,6 +12,7 @@ import (
 	"kith/fault"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/fold"
 	"kith/store"
 )
 
@@ -20,7 +21,7 @@ const UndoKind = "undo"
 
 // UndoUploadJob takes back what an ended job has brought: its contributions go, and with them the profiles that nothing else
 // speaks of; values they had replaced come back; what others wrote, before or later, stays. It starts the work and answers at
-// once; asking again gives progress. It is possible while the job's runs are kept and none of it has been folded.
+// once; asking again gives progress. It is possible while the job's runs are kept and none of it has been compacted.
 func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobRequest) (*api.UndoUploadJobResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {
@@ -36,8 +37,8 @@ func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobReques
 			return fault.BadRequestf("Upload job %s was not started; there is nothing to undo.", j.ID)
 		case !j.Final:
 			return fault.BadRequestf("Upload job %s is still running. Wait for its end, or stop it first.", j.ID)
-		case j.FoldedAt != 0:
-			return fault.BadRequestf("Upload job %s can't be undone any more: its data has been folded with that of other imports, %s.", j.ID, wireTime(j.FoldedAt).Format("2006-01-02 15:04 MST"))
+		case j.CompactedAt != 0:
+			return fault.BadRequestf("Upload job %s can't be undone any more: its data has been compacted with that of other imports, %s.", j.ID, wireTime(j.CompactedAt).Format("2006-01-02 15:04 MST"))
 		case j.RejectsDeletedAt != 0:
 			return fault.BadRequestf("Upload job %s can't be undone any more: the record of what it wrote was deleted when its retention ended.", j.ID)
 		}
@@ -61,9 +62,6 @@ func (s *Service) enqueueUndo(ctx context.Context, inc store.Incarnation, j *Job
 	return s.queue(ctx, job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt})
 }
 
-// undoRows is about how many rows a customer has: one contribution and a few index rows.
-const undoRows = 5
-
 // undoProgress tells how far an undo is that was asked for.
 func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
 	if j.UndoneAt != 0 {
@@ -71,7 +69,7 @@ func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
 	}
 	if v, ok := s.progress.Load(j.ID); ok {
 		n := v.(*progress).rows.Load()
-		return api.UndoStatusRunning, int32(min(99, 100*n/max(1, undoRows*(j.Counters.Created+j.Counters.Updated)+v.(*progress).more.Load())))
+		return api.UndoStatusRunning, int32(min(99, 100*n/max(1, j.Counters.Created+j.Counters.Updated)))
 	}
 	return api.UndoStatusRunning, 0
 }
@@ -83,41 +81,13 @@ func (s *Service) CloseJob(ctx context.Context, rec *domain.Record, jobTime int6
 		return err == nil, err // nobody can ask for it
 	}
 	j, err := s.change(ctx, rec, id, func(j *Job) error {
-		if j.FoldedAt != 0 || j.UndoAt != 0 {
+		if j.CompactedAt != 0 || j.UndoAt != 0 {
 			return errUnchanged
 		}
-		j.FoldedAt = s.Now().UnixMicro()
+		j.CompactedAt = s.Now().UnixMicro()
 		return nil
 	})
-	return err == nil && j.FoldedAt != 0, err
-}
-
-// NoteHeir implements profile.ImportLog.
-func (s *Service) NoteHeir(ctx context.Context, rec *domain.Record, jobTime int64) error {
-	type key struct {
-		inc store.Incarnation
-		at  int64
-	}
-	if _, ok := s.heirs.Load(key{rec.Incarnation, jobTime}); ok {
-		return nil
-	}
-	id, err := s.jobAt(ctx, rec, jobTime)
-	if err != nil {
-		return err
-	}
-	if id != "" {
-		_, err = s.change(ctx, rec, id, func(j *Job) error {
-			if j.Heir {
-				return errUnchanged
-			}
-			j.Heir = true
-			return nil
-		})
-	}
-	if err == nil {
-		s.heirs.Store(key{rec.Incarnation, jobTime}, nil)
-	}
-	return err
+	return err == nil && j.CompactedAt != 0, err
 }
 
 // jobAt returns the id of the job that wrote with a time, or "" when there is none any more.
@@ -153,6 +123,9 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 	w.progress = &progress{stop: func() {}}
 	s.progress.Store(t.ID, w.progress)
 	defer s.progress.Delete(t.ID)
+	if err := w.beginUndo(ctx); err != nil {
+		return err
+	}
 	w.prepare()
 	_, runs, err := w.published(ctx, t.Incarnation, w.job.ID)
 	if err != nil {
@@ -168,58 +141,75 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 	return err
 }
 
+// beginUndo gives the undo a time: its index rows must not be older than those of any import before it. An undo that has one was cut
+// off, and may have left index rows of profiles that it had taken back already.
+func (w *work) beginUndo(ctx context.Context) error {
+	if w.job.UndoTime != 0 {
+		return w.Profiles.QueueIndexSweep(ctx, w.rec)
+	}
+	at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, nil)
+	if errors.Is(err, domain.ErrGone) {
+		return job.ErrLost
+	}
+	if err != nil {
+		return err
+	}
+	w.rec = rec
+	return w.update(ctx, func(j *Job) { j.UndoTime = at })
+}
+
 // GiveUp implements job.Handler: what has begun to disappear has to go.
 func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
 
-// undo deletes what the runs have brought, when later imports have index rows of their own: first the contributions, so that no
-// visible profile lacks an index row; then what merges have made of them.
+// undo takes back what the runs have brought. First contributions go, then the index rows that nothing requires any more, so that no
+// visible profile lacks one.
+//
+// What the job has created, and no later import has met, goes as the runs name it. Other profiles are read: what they still require
+// stays. A profile that was taken back before a crash names no rows any more; what rows of it are left are hints, which the sweep of
+// the index removes.
 func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
-	if w.job.Heir || hasIndexRows(runs) && w.rec.LastJobTime > w.job.Time { // else no later import relies on its index rows
-		h := w.Profiles.NewInheritance(w.rec, w.job.Time, w.job.Heir)
-		w.progress.more.Store(undoRows * (w.job.Counters.Created + w.job.Counters.Updated))
-		err := w.eachTouched(ctx, runs, func(ids []profile.ID) error {
-			w.progress.rows.Add(undoRows * int64(len(ids)))
-			return h.Add(ctx, ids)
-		})
-		if err != nil {
-			return err
-		}
-		if err := h.Flush(ctx); err != nil {
-			return err
-		}
-	}
-	if err := w.forgetLaterKeys(ctx, runs); err != nil {
+	met, err := w.metLater(ctx, runs)
+	if err != nil {
 		return err
 	}
+	if !met {
+		if err := w.dropCreated(ctx, runs); err != nil {
+			return err
+		}
+	}
+	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time)
+	return w.eachTouched(ctx, runs, func(c *rowCursor) bool { return met || c.counter == 0 }, func(ids []fold.ID) error {
+		w.progress.rows.Add(int64(len(ids)))
+		return u.Take(ctx, ids)
+	})
+}
+
+// metLater says whether anything may rely on index rows of profiles that the job has created: an import after it, or an attribute
+// that became a key after it, whose rows the runs do not name.
+func (w *work) metLater(ctx context.Context, runs map[int]runResult) (bool, error) {
+	for _, run := range runs {
+		if run.Run != "" && len(run.Families) < len(w.families) {
+			return true, nil
+		}
+	}
+	all, err := w.Imports(ctx, w.rec)
+	return slices.ContainsFunc(all, func(j profile.Imported) bool { return j.Time > w.job.Time && j.UndoneAt == 0 }), err
+}
+
+// dropCreated deletes what runs name of the profiles that they created. It may be repeated.
+func (w *work) dropCreated(ctx context.Context, runs map[int]runResult) error {
 	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
 		return err
 	}
-	index, done, err := w.indexRuns(ctx, runs, true)
+	rows, done, err := w.indexRuns(ctx, runs, true)
 	defer done()
 	if err != nil {
 		return err
 	}
-	gone := store.Run{Table: store.Profile, Rows: w.deletions(w.written(all, runs))}
-	parts := append([]store.Run{gone}, index...)
-	for i := range parts {
-		parts[i].Rows = w.counted(parts[i].Rows)
-	}
-	if err := w.Store.WriteRun(ctx, parts...); err != nil || w.job.Time == 0 {
-		return err
-	}
-	return w.Profiles.ForgetImport(ctx, w.rec, w.job.Time)
-}
-
-// hasIndexRows says whether runs name any index rows.
-func hasIndexRows(runs map[int]runResult) bool {
-	for _, run := range runs {
-		if slices.ContainsFunc(run.Families, func(s section) bool { return s.To > s.From }) {
-			return true
-		}
-	}
-	return false
+	parts := append([]store.Run{{Table: store.Profile, Rows: w.deletions(created(w.written(all, runs)))}}, rows...)
+	return w.Store.WriteRun(ctx, parts...)
 }
 
 // written streams the profiles and rows that runs have written, in order.
@@ -231,15 +221,33 @@ func (w *work) written(all runBlobs, runs map[int]runResult) iter.Seq2[*rowCurso
 	return merge(cursors)
 }
 
-// deletions turns the entries of "who" sections into deletions of contributions.
+// created leaves of entries those of created profiles.
+func created[C interface{ isCreated() bool }](entries iter.Seq2[C, error]) iter.Seq2[C, error] {
+	return func(yield func(C, error) bool) {
+		for c, err := range entries {
+			if err == nil && !c.isCreated() {
+				continue
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// deletions turns the entries of "who" sections into deletions of contributions, and counts them.
 func (w *work) deletions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time, Delete: true}}
 		var key []byte
+		n := int64(0)
 		for c, err := range entries {
 			if err != nil {
 				yield(row, err)
 				return
+			}
+			if n++; n%1024 == 0 {
+				w.progress.rows.Add(1024)
 			}
 			key = profile.AppendContributionKey(key[:0], w.job.Time, c.row)
 			row.Partition, row.Mutation.Key = c.id[:], key
@@ -250,35 +258,23 @@ func (w *work) deletions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.R
 	}
 }
 
-// counted counts rows into the progress.
-func (w *work) counted(rows iter.Seq2[store.RunRow, error]) iter.Seq2[store.RunRow, error] {
-	return func(yield func(store.RunRow, error) bool) {
-		n := int64(0)
-		for row, err := range rows {
-			if n++; n%1024 == 0 {
-				w.progress.rows.Add(1024)
-			}
-			if !yield(row, err) {
-				return
-			}
-		}
-	}
-}
-
 // touchedChunk is how many profiles are looked at together.
 const touchedChunk = 10_000
 
-// eachTouched calls do for the profiles that runs have written, some at a time, ascending.
-func (w *work) eachTouched(ctx context.Context, runs map[int]runResult, do func([]profile.ID) error) error {
+// eachTouched calls do for the profiles that runs have written and want approves of, some at a time, ascending.
+func (w *work) eachTouched(ctx context.Context, runs map[int]runResult, want func(*rowCursor) bool, do func([]fold.ID) error) error {
 	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
 		return err
 	}
-	var ids []profile.ID
+	var ids []fold.ID
 	for c, err := range w.written(all, runs) {
 		if err != nil {
 			return err
+		}
+		if !want(c) {
+			continue
 		}
 		if n := len(ids); n == 0 || ids[n-1] != c.id {
 			ids = append(ids, c.id)
@@ -291,51 +287,4 @@ func (w *work) eachTouched(ctx context.Context, runs map[int]runResult, do func(
 		}
 	}
 	return do(ids)
-}
-
-// forgetLaterKeys deletes the index rows that the job's contributions got when attributes became keys after it.
-func (w *work) forgetLaterKeys(ctx context.Context, runs map[int]runResult) error {
-	known := len(w.families)
-	for _, run := range runs {
-		if run.Run != "" {
-			known = min(known, len(run.Families))
-		}
-	}
-	later := map[string]bool{}
-	for _, name := range w.families[known:] {
-		later[name] = true
-	}
-	if len(later) == 0 {
-		return nil
-	}
-	keys := slices.DeleteFunc(slices.Clone(w.rec.Keys), func(k domain.Key) bool { return !later[k.Name] })
-	return w.eachTouched(ctx, runs, func(ids []profile.ID) error { return w.forgetKeysOf(ctx, ids, keys) })
-}
-
-// forgetKeysOf deletes the job's index rows of some keys of profiles. Profiles are read whole: a tuple may come to be from parts
-// of several contributions.
-func (w *work) forgetKeysOf(ctx context.Context, ids []profile.ID, keys []domain.Key) error {
-	var gone []store.RunRow
-	r := profile.NewReader(ctx, w.Store, w.task.Incarnation)
-	settle := func(id profile.ID) error {
-		defer r.Reset()
-		p := r.Profile(id)
-		if p == nil {
-			return nil
-		}
-		for _, k := range p.OwnKeys(keys) {
-			for _, source := range r.Sources() {
-				if at, ok := profile.ImportTime(source); ok && at == w.job.Time {
-					gone = append(gone, store.RunRow{Incarnation: w.task.Incarnation, Partition: []byte(profile.IndexPartition(k.Name, k.Value)),
-						Mutation: store.Mutation{Key: profile.IndexRowKey(nil, id, source), Time: w.job.Time, Delete: true}})
-				}
-			}
-		}
-		return nil
-	}
-	add := func(row store.Row) error { return r.Add(row, w.job.Time) }
-	if err := profile.EachOf(ctx, w.Store, w.task.Incarnation, ids, store.Range{}, add, settle); err != nil {
-		return err
-	}
-	return w.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(gone)})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"kith/job"
 	"kith/objecttype"
 	"kith/profile"
+	"kith/profile/index"
 	"kith/store"
 	"kith/upload/table"
 )
@@ -47,10 +49,10 @@ type work struct {
 	// families are the names of the keys that rows can have, by number; family is the other way round.
 	families []string
 	family   map[string]int
-	// combine says which keys can come to be from parts that a row brings and parts that a profile has already.
-	combine combine
+	// fillsNames says that the mapping fills a part of the person's name.
+	fillsNames bool
 	// keyed are the attributes that keys are made of.
-	keyed *profile.KeyAttrs
+	keyed *index.Attrs
 	// seed is where the random bits of created ids come from.
 	seed uint64
 	// buckets hold what was read; scratch are all blobs that only this run knows, and spilled counts the times it spilled.
@@ -73,28 +75,10 @@ func (w *work) prepare() {
 	for i, name := range w.families {
 		w.family[name] = i
 	}
-	w.keyed = profile.NewKeyAttrs(w.rec.Keys)
+	w.keyed = index.NewAttrs(w.rec.Keys)
 	id := w.job.idBytes()
 	w.seed = xxh3.Hash(id[:])
-	w.combine = combines(w.m, w.rec.Keys)
-}
-
-// combine says of which keys with several parts a mapping fills one.
-type combine struct{ names, own bool }
-
-func combines(m *mapping, own []domain.Key) (c combine) {
-	for _, f := range m.fields {
-		switch f.attr.ID {
-		case objecttype.FirstName, objecttype.MiddleName, objecttype.LastName:
-			c.names = true
-		}
-		for _, k := range own {
-			for _, part := range k.Parts {
-				c.own = c.own || len(k.Parts) > 1 && part.Attribute == f.attr.Path()
-			}
-		}
-	}
-	return c
+	w.fillsNames = slices.ContainsFunc(w.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
 }
 
 // dir is where the blobs of the work are.
@@ -363,7 +347,7 @@ func (w *work) begin(ctx context.Context) error {
 		if k.Name != w.m.own.Name || k.Ready {
 			continue
 		}
-		if err := profile.IndexKeyOfAll(ctx, w.Store, w.task.Incarnation, k, w.Now().UnixMicro()); err != nil {
+		if err := w.Profiles.IndexKeyOfAll(ctx, w.task.Incarnation, k, w.job.Time); err != nil {
 			return fmt.Errorf("index the profiles there are: %w", err)
 		}
 		rec, err := w.Domains.KeyReady(ctx, w.job.Domain, w.task.Incarnation, k.Name)
@@ -400,11 +384,6 @@ func (w *work) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	if w.job.Time != 0 {
-		if err := w.Profiles.FollowImport(ctx, w.rec, w.job.Time); err != nil {
-			return fmt.Errorf("follow merges: %w", err)
-		}
-	}
 	c := sum(read, runs)
 	rejects, err := w.rejectAmbiguous(ctx, read, runs)
 	if err != nil {
@@ -425,8 +404,8 @@ func (w *work) finish(ctx context.Context) error {
 		deep += run.Deep
 	}
 	if deep > 0 {
-		fold := job.Work{Kind: profile.FoldKind, ID: profile.FoldKind, Incarnation: w.task.Incarnation, Arrived: w.Now().UnixMicro()}
-		if err := job.Enqueue(ctx, w.Store, fold); err != nil {
+		compact := job.Work{Kind: profile.CompactKind, ID: profile.CompactKind, Incarnation: w.task.Incarnation, Arrived: w.Now().UnixMicro()}
+		if err := job.Enqueue(ctx, w.Store, compact); err != nil {
 			return err
 		}
 	}

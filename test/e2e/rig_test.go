@@ -351,7 +351,7 @@ func seeds(t *testing.T, n uint64) uint64 {
 // foldNow folds the old imports of a domain.
 func (r *rig) foldNow(inc store.Incarnation) {
 	r.t.Helper()
-	err := job.Enqueue(ctx, r.store, job.Work{Kind: profile.FoldKind, ID: profile.FoldKind, Incarnation: inc, Arrived: r.clock.now().UnixMicro()})
+	err := job.Enqueue(ctx, r.store, job.Work{Kind: profile.CompactKind, ID: profile.CompactKind, Incarnation: inc, Arrived: r.clock.now().UnixMicro()})
 	if err != nil {
 		r.t.Fatal(err)
 	}
