@@ -2,6 +2,10 @@
 //
 // Operations: CreateAccessKey, ListAccessKeys, DeleteAccessKey (additions).
 //
+// No key can make a stronger one. A key made by another keeps copies of its maker's policy and of all that bound the maker: its
+// boundaries. What it may do is what its own policy and each boundary allow. Keys are never changed, so copies can't fall behind; a key
+// whose maker is deleted lives on within them. What a server's own commands make, and who may do everything, bounds nothing.
+//
 // Rows: table catalog, partition "access-keys", row key = access key id, a Swap row holding a JSON record; the secret in it
 // is sealed. A secret leaves the server once, in the answer of CreateAccessKey. Partition "master-key" holds a text sealed
 // under the master key, so that another key is noticed at the start.
@@ -14,6 +18,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -32,6 +38,8 @@ type Service struct {
 	Store  store.Store
 	Sealer *Sealer
 	Now    func() time.Time
+	// Dev says that the server is in development mode: whoever asks gets keys, and they are good for that mode only.
+	Dev bool
 }
 
 // keyRecord is what is stored of an access key.
@@ -39,14 +47,49 @@ type keyRecord struct {
 	Secret      []byte // sealed, purpose "access key", context the id
 	Description string `json:",omitzero"`
 	Policy      string
-	CreatedAt   int64 // microseconds
+	Boundaries  []string `json:",omitzero"` // the maker's policy, and its boundaries
+	CreatedBy   string   `json:",omitzero"` // access key id of the maker, if it had one that is stored
+	CreatedAt   int64    // microseconds
+	Dev         bool     `json:",omitzero"` // made in development mode
 }
 
 // Key is an access key as a request is checked against it.
 type Key struct {
 	ID     string
 	Secret string
-	Policy *Policy
+	// Policies are its own and its boundaries: all of them must allow a request.
+	Policies []*Policy
+}
+
+// Authorize returns an AccessDenied fault unless every policy of the key allows an action on every resource.
+func (k *Key) Authorize(action string, resources []string) error {
+	for _, resource := range resources {
+		denied := func(why string) error {
+			return fault.AccessDeniedf("User: %s is not authorized to perform: %s on resource: %s %s", k.ID, action, resource, why)
+		}
+		weakest, in := Allowed, "identity-based policy"
+		if len(k.Policies) == 0 {
+			weakest = NotAllowed
+		}
+		for i, p := range k.Policies {
+			where := "identity-based policy"
+			if i > 0 {
+				where = "permissions boundary"
+			}
+			switch p.Evaluate(action, resource) {
+			case Denied:
+				return denied("with an explicit deny in a " + where)
+			case NotAllowed:
+				if weakest == Allowed {
+					weakest, in = NotAllowed, where
+				}
+			}
+		}
+		if weakest != Allowed {
+			return denied("because no " + in + " allows the " + action + " action")
+		}
+	}
+	return nil
 }
 
 // Lookup returns a key, or sigv4.ErrUnknownKey.
@@ -62,15 +105,22 @@ func (s *Service) Lookup(ctx context.Context, id string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	if rec.Dev && !s.Dev {
+		return Key{}, sigv4.ErrUnknownKey
+	}
 	secret, err := s.Sealer.Open("access key", id, rec.Secret)
 	if err != nil {
 		return Key{}, fmt.Errorf("access key %s: %w: was the master key changed?", id, err)
 	}
-	policy, err := ParsePolicy(rec.Policy)
-	if err != nil {
-		return Key{}, fmt.Errorf("access key %s: %w", id, err)
+	key := Key{ID: id, Secret: string(secret)}
+	for _, text := range append([]string{rec.Policy}, rec.Boundaries...) {
+		policy, err := ParsePolicy(text)
+		if err != nil {
+			return Key{}, fmt.Errorf("access key %s: %w", id, err)
+		}
+		key.Policies = append(key.Policies, policy)
 	}
-	return Key{ID: id, Secret: string(secret), Policy: policy}, nil
+	return key, nil
 }
 
 func decodeKey(b []byte) (*keyRecord, error) {
@@ -88,25 +138,66 @@ func NewKeyPair() (id, secret string) {
 	return "KITH" + base32.StdEncoding.EncodeToString(b[:10]), base64.RawURLEncoding.EncodeToString(b[10:])
 }
 
-// CreateAccessKey makes a key. The answer is the only place where its secret is ever shown.
+// CreateAccessKey makes a key that may do what its policy allows and its maker may do, too. The answer is the only place where its secret
+// is ever shown.
 func (s *Service) CreateAccessKey(ctx context.Context, in *api.CreateAccessKeyRequest) (*api.CreateAccessKeyResponse, error) {
-	if _, err := ParsePolicy(*in.Policy); err != nil {
-		return nil, fault.BadRequestf("%s", err)
+	policy, err := ParsePolicy(*in.Policy)
+	if err == nil {
+		err = policy.Check()
+	}
+	if err != nil {
+		text := "Policy is not valid: " + err.Error()
+		if !strings.HasSuffix(text, "?") {
+			text += "."
+		}
+		return nil, fault.BadRequestf("%s", text)
+	}
+	rec := keyRecord{Description: api.Val(in.Description), Policy: *in.Policy, CreatedAt: s.Now().UnixMicro(), Dev: s.Dev}
+	if err := s.bind(ctx, &rec); err != nil {
+		return nil, err
 	}
 	id, secret := NewKeyPair()
-	rec, err := json.Marshal(keyRecord{
-		Secret:      s.Sealer.Seal("access key", id, []byte(secret)),
-		Description: api.Val(in.Description),
-		Policy:      *in.Policy,
-		CreatedAt:   s.Now().UnixMicro(),
-	})
+	rec.Secret = s.Sealer.Seal("access key", id, []byte(secret))
+	value, err := json.Marshal(rec)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Store.Swap(ctx, keysPartition, []store.Swap{{Key: []byte(id), Value: rec}}); err != nil {
+	if _, err := s.Store.Swap(ctx, keysPartition, []store.Swap{{Key: []byte(id), Value: value}}); err != nil {
 		return nil, fmt.Errorf("write an access key: %w", err)
 	}
 	return &api.CreateAccessKeyResponse{AccessKeyId: &id, SecretAccessKey: &secret}, nil
+}
+
+// maxBoundaries is how many different policies may bound a key: each is asked at each of its requests.
+const maxBoundaries = 8
+
+// bind gives a new key the boundaries that its maker imposes. The maker is read anew: one that was deleted a moment ago makes no more keys.
+func (s *Service) bind(ctx context.Context, rec *keyRecord) error {
+	who := From(ctx)
+	if who.Root {
+		return nil
+	}
+	row, err := s.Store.Get(ctx, keysPartition, []byte(who.KeyID))
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.AccessDeniedf("Access key %s does not exist any more, so it makes no others.", who.KeyID)
+	}
+	if err != nil {
+		return fmt.Errorf("read the maker's access key: %w", err)
+	}
+	maker, err := decodeKey(row.Value)
+	if err != nil {
+		return err
+	}
+	rec.CreatedBy = who.KeyID
+	for _, text := range append([]string{maker.Policy}, maker.Boundaries...) {
+		if !slices.Contains(rec.Boundaries, text) && text != rec.Policy && text != Everything {
+			rec.Boundaries = append(rec.Boundaries, text)
+		}
+	}
+	if len(rec.Boundaries) > maxBoundaries {
+		return fault.BadRequestf("Access key %s is bound by the policies of %d keys it descends from; make the new key with one nearer to the root.", who.KeyID, len(maker.Boundaries))
+	}
+	return nil
 }
 
 // ListAccessKeys lists the keys by id, without their secrets.
@@ -129,9 +220,12 @@ func (s *Service) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysRequ
 		if err != nil {
 			return nil, err
 		}
-		item := api.AccessKeyItem{AccessKeyId: api.Ptr(string(row.Key)), Policy: &rec.Policy, CreatedAt: restjson.At(time.UnixMicro(rec.CreatedAt))}
+		item := api.AccessKeyItem{AccessKeyId: api.Ptr(string(row.Key)), Policy: &rec.Policy, Boundaries: rec.Boundaries, CreatedAt: restjson.At(time.UnixMicro(rec.CreatedAt))}
 		if rec.Description != "" {
 			item.Description = &rec.Description
+		}
+		if rec.CreatedBy != "" {
+			item.CreatedBy = &rec.CreatedBy
 		}
 		out.Items = append(out.Items, item)
 	}
@@ -168,6 +262,31 @@ func (s *Service) Empty(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// DropDevKeys removes the keys that were made in development mode, and returns how many there were. Lookup refuses them anyway; without
+// them it shows that a folder has no key yet.
+func (s *Service) DropDevKeys(ctx context.Context) (n int, err error) {
+	var drop []string
+	for row, err := range s.Store.Scan(ctx, keysPartition, store.Range{}) {
+		if err != nil {
+			return 0, err
+		}
+		rec, err := decodeKey(row.Value)
+		if err != nil {
+			return 0, err
+		}
+		if rec.Dev {
+			drop = append(drop, string(row.Key))
+		}
+	}
+	for _, id := range drop {
+		if _, err := s.DeleteAccessKey(ctx, &api.DeleteAccessKeyRequest{AccessKeyId: &id}); err != nil && !errors.Is(err, fault.NotFound) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // CheckMaster compares the master key with the one the data was made under, which it writes down the first time.
 func (s *Service) CheckMaster(ctx context.Context) error {
 	const text = "kith"
@@ -196,6 +315,8 @@ type identityKey struct{}
 type Identity struct {
 	KeyID  string
 	Region string
+	// Root is set for who may do everything without a stored key: the commands on the server's machine, everybody in development mode.
+	Root bool
 }
 
 // With returns a context that carries the caller.

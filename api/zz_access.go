@@ -11,6 +11,8 @@ type AccessKeyItem struct {
 	AccessKeyId *string        `json:"AccessKeyId,omitzero"`
 	Description *string        `json:"Description,omitzero"`
 	Policy      *string        `json:"Policy,omitzero"`
+	Boundaries  []string       `json:"Boundaries,omitzero"`
+	CreatedBy   *string        `json:"CreatedBy,omitzero"`
 	CreatedAt   *restjson.Time `json:"CreatedAt,omitzero"`
 }
 

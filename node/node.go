@@ -84,11 +84,12 @@ func Start(c Config) (*Node, error) {
 	if n.runner = c.Job; n.runner == nil {
 		n.runner = &job.Runner{}
 	}
-	n.Access = &access.Service{Store: c.Store, Sealer: sealer, Now: c.Now}
+	n.Access = &access.Service{Store: c.Store, Sealer: sealer, Now: c.Now, Dev: c.Server.AnyKey}
 	if err := n.Access.CheckMaster(ctx); err != nil {
 		cancel()
 		return nil, err
 	}
+	n.dropDevKeys(ctx)
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now}
 	n.Uploads = &upload.Service{
@@ -134,6 +135,21 @@ func Start(c Config) (*Node, error) {
 		n.wg.Go(func() { n.keepMember(ctx) })
 	}
 	return n, nil
+}
+
+// dropDevKeys removes what development mode has left, unless the node is in it. A store that takes no writes now is no reason not to start:
+// the keys are refused as long as they are there.
+func (n *Node) dropDevKeys(ctx context.Context) {
+	if n.Access.Dev {
+		return
+	}
+	dropped, err := n.Access.DropDevKeys(ctx)
+	if err != nil {
+		n.Log.Warn("access keys made in development mode could not be removed; they are refused", "error", err)
+	}
+	if dropped > 0 {
+		n.Log.Info("access keys made in development mode were removed", "keys", dropped)
+	}
 }
 
 // Stop ends the background loops. Work in progress gives its lease back and is continued by the next start.

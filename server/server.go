@@ -4,7 +4,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -82,6 +81,8 @@ type Server struct {
 type route struct {
 	op  api.Operation
 	run func(ctx context.Context, in restjson.Input) (any, error)
+	// tags is the index of the input's field Tags, when what the operation makes can have tags from the start; else -1.
+	tags int
 }
 
 // New builds the handler.
@@ -101,7 +102,7 @@ func New(c Config) *Server {
 	bound := s.bind()
 	for _, op := range api.Operations {
 		pattern := op.Method + " " + op.Path
-		s.routes[pattern] = &route{op: op, run: bound[op.Name]}
+		s.routes[pattern] = &route{op: op, run: bound[op.Name], tags: tagsField(op)}
 		s.mux.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
 	}
 	return s
@@ -203,7 +204,8 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	*name = rt.op.Name
 	in := rt.op.NewInput()
 	decodeErr := restjson.Decode(matched, body, in)
-	if err := s.authorize(r.Context(), who, rt.op, matched); err != nil {
+	caller, err := s.authorize(r.Context(), who, rt, matched, in)
+	if err != nil {
 		return err
 	}
 	if err := s.limiter.allow(matched.PathValue("DomainName"), rt.op.Name); err != nil {
@@ -220,7 +222,7 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	if rt.run == nil {
 		return notImplemented(rt.op.Name)
 	}
-	ctx := upload.WithBaseURL(access.With(r.Context(), access.Identity{KeyID: who.AccessKeyID, Region: who.Region}), s.baseURL(r))
+	ctx := upload.WithBaseURL(access.With(r.Context(), caller), s.baseURL(r))
 	binding, err := s.openPage(rt.op, matched, in)
 	if err != nil {
 		return err
@@ -296,27 +298,6 @@ func (s *Server) match(r *http.Request) *route {
 		}
 	}
 	return rt
-}
-
-// authorize asks the caller's policy.
-func (s *Server) authorize(ctx context.Context, who sigv4.Verified, op api.Operation, r *http.Request) error {
-	if s.AnyKey || s.Local != nil && who.AccessKeyID == s.Local.ID {
-		return nil
-	}
-	key, err := s.Access.Lookup(ctx, who.AccessKeyID)
-	if err != nil {
-		return err
-	}
-	resource := ""
-	if name := r.PathValue("DomainName"); name != "" {
-		resource = access.DomainARN(who.Region, name)
-	} else if name, _, ok := domain.ParseARN(r.PathValue("resourceArn")); ok {
-		resource = access.DomainARN(who.Region, name)
-	}
-	if !key.Policy.Allows(op.Action, resource) {
-		return fault.AccessDeniedf("User: %s is not authorized to perform: %s on resource: %s", who.AccessKeyID, op.Action, cmp.Or(resource, "*"))
-	}
-	return nil
 }
 
 // baseURL is the scheme and host that clients reach the server by.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,11 +37,12 @@ func keysCreate() *cobra.Command {
 	var file, description string
 	cmd := &cobra.Command{
 		Use: "create --policy FILE", Short: "Create an access key and print its secret, once", Args: cobra.NoArgs,
-		Long: `Create an access key with a policy: IAM-like JSON with Effect, Action (profile:* and kith:*) and Resource
-(arn:aws:profile:*:*:domains/NAME, or "*"). Without --policy the key may do everything.
+		Long: `Create an access key with a policy in the language of IAM: Effect, Action (profile:* and kith:*) and Resource (the ARN of a
+domain, of what is in it, or "*"); docs/operations.md has the rules. Without --policy the key may do everything its maker may: with the
+key of the data folder, everything.
 
   {"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Action": "profile:*", "Resource": "arn:aws:profile:*:*:domains/shop"}]}`,
+    {"Effect": "Allow", "Action": "profile:*", "Resource": ["arn:aws:profile:*:*:domains/shop", "arn:aws:profile:*:*:domains/shop/*"]}]}`,
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			policy := access.Everything
 			if file != "" {
@@ -50,14 +52,18 @@ func keysCreate() *cobra.Command {
 				}
 				policy = string(b)
 			}
-			if _, err := access.ParsePolicy(policy); err != nil {
+			p, err := access.ParsePolicy(policy)
+			if err == nil {
+				err = p.Check()
+			}
+			if err != nil {
 				return usageError("%s: %w", file, err)
 			}
 			var key api.CreateAccessKeyResponse
 			if err := c.call(cmd.Context(), http.MethodPost, "/kith/access-keys", nil, api.CreateAccessKeyRequest{Policy: &policy, Description: &description}, &key); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", *key.AccessKeyId, *key.SecretAccessKey)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", *key.AccessKeyId, *key.SecretAccessKey)
 			return err
 		}),
 	}
@@ -72,7 +78,7 @@ func keysList() *cobra.Command {
 		Use: "list", Short: "List access keys", Args: cobra.NoArgs,
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "KEY\tCREATED\tDESCRIPTION\tPOLICY")
+			fmt.Fprintln(w, "KEY\tCREATED\tBY\tDESCRIPTION\tPOLICY")
 			q := url.Values{}
 			for {
 				var page api.ListAccessKeysResponse
@@ -80,7 +86,7 @@ func keysList() *cobra.Command {
 					return err
 				}
 				for _, k := range page.Items {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", *k.AccessKeyId, k.CreatedAt.Local().Format(time.DateTime), api.Val(k.Description), squash(*k.Policy))
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", *k.AccessKeyId, k.CreatedAt.Local().Format(time.DateTime), cmp.Or(api.Val(k.CreatedBy), "-"), api.Val(k.Description), squash(*k.Policy))
 				}
 				if page.NextToken == nil {
 					return w.Flush()

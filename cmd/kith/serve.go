@@ -118,10 +118,6 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	}
 	p.url = scheme + "://" + reachable(listener.Addr())
 	id, secret := access.NewKeyPair()
-	everything, err := access.ParsePolicy(access.Everything)
-	if err != nil {
-		return err
-	}
 	p.local = local{Endpoint: p.url, AccessKeyID: id, SecretAccessKey: secret, Shared: p.engines.shared}
 	var cert tls.Certificate
 	if c.TLSCert != "" {
@@ -139,7 +135,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		},
 		Server: server.Config{
 			AnyKey: c.Dev, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
-			Local: &access.Key{ID: id, Secret: secret, Policy: everything},
+			Local: &access.Key{ID: id, Secret: secret},
 		},
 	})
 	if err != nil {
@@ -179,7 +175,7 @@ func reachable(addr net.Addr) string {
 
 // firstKey makes the root key of a new data folder and prints it, once, ready to paste.
 func (p *program) firstKey(c *Config, out io.Writer) error {
-	ctx := context.Background()
+	ctx := access.With(context.Background(), access.Identity{Root: true})
 	empty, err := p.node.Access.Empty(ctx)
 	if err != nil || !empty || c.Dev {
 		return err

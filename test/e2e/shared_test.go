@@ -262,7 +262,7 @@ func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
 		}
 		t.Cleanup(n.Stop)
 		if keyID == "" { // made at a, used at both
-			key, err := n.Access.CreateAccessKey(t.Context(), &api.CreateAccessKeyRequest{Policy: api.Ptr(access.Everything)})
+			key, err := n.Access.CreateAccessKey(access.With(t.Context(), access.Identity{Root: true}), &api.CreateAccessKeyRequest{Policy: api.Ptr(access.Everything)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -57,7 +57,7 @@ func startOn(t *testing.T, st store.Store, blobs blob.Store, sc server.Config) (
 
 func newKey(t *testing.T, n *node.Node, policy string) (id, secret string) {
 	t.Helper()
-	key, err := n.Access.CreateAccessKey(t.Context(), &api.CreateAccessKeyRequest{Policy: &policy})
+	key, err := n.Access.CreateAccessKey(access.With(t.Context(), access.Identity{Root: true}), &api.CreateAccessKeyRequest{Policy: &policy})
 	if err != nil {
 		t.Fatal(err)
 	}

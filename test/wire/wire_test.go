@@ -67,29 +67,29 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// serve starts a node on empty engines and returns its URL.
-func serve(t *testing.T) string {
+// startNode starts a node on empty engines.
+func startNode(t *testing.T) *node.Node {
 	t.Helper()
 	blobs, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	everything, err := access.ParsePolicy(access.Everything)
-	if err != nil {
-		t.Fatal(err)
-	}
 	n, err := node.Start(node.Config{
 		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "wire",
-		Server: server.Config{Local: &access.Key{ID: "WIRE", Secret: "secret", Policy: everything}},
+		Server: server.Config{Local: &access.Key{ID: "WIRE", Secret: "secret"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(n.Handler)
-	t.Cleanup(func() {
-		web.Close()
-		n.Stop()
-	})
+	t.Cleanup(n.Stop)
+	return n
+}
+
+// serve starts a node on empty engines and returns its URL.
+func serve(t *testing.T) string {
+	t.Helper()
+	web := httptest.NewServer(startNode(t).Handler)
+	t.Cleanup(web.Close)
 	return web.URL
 }
 
