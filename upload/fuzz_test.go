@@ -11,7 +11,8 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/domain"
-	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
 )
 
 // A frame that is damaged in any way is refused, and one that is sound comes back as it was.
@@ -112,11 +113,11 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 		}
 		got, want := map[string]bool{}, map[string]bool{}
 		fr.eachKey(func(family int, value []byte) { got[w.families[family]+"="+string(value)] = true })
-		values, err := profile.DecodeValues(fr.body, profile.Stamp{})
+		values, err := fold.DecodeValues(fr.body, fold.Stamp{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		profile.Keys(values, own, func(name, value string) { want[name+"="+value] = true })
+		index.Keys(values, own, func(name, value string) { want[name+"="+value] = true })
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("reading found %v, the profile has %v", got, want)
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"kith/domain"
-	"kith/profile"
+	"kith/profile/fold"
 )
 
 // A bucket that is merged in steps, to bound its memory, has the groups of one that is merged at once.
@@ -22,7 +22,7 @@ func TestLoadInSteps(t *testing.T) {
 		key := fmt.Appendf(nil, "customer-%d", rand.IntN(500))
 		keys.reset()
 		keys.add(matchFamily, key)
-		body := profile.AppendValue(nil, profile.Value{Text: fmt.Sprint("v", row), Stamp: w.stamp(row)}, w.stamp(row))
+		body := fold.AppendValue(nil, fold.Value{Text: fmt.Sprint("v", row), Stamp: w.stamp(row)}, w.stamp(row))
 		data = appendFrame(data, &frame{rows: 1, first: row, key: key, keys: keys.appendTo(nil), body: body})
 	}
 	w.buckets = &buckets{memory: [][]byte{data}}
@@ -38,7 +38,7 @@ func TestLoadInSteps(t *testing.T) {
 			f := b.frame(&b.groups[i])
 			var rows []int64
 			f.eachRow(func(row int64) { rows = append(rows, row) })
-			values, err := profile.DecodeValues(f.body, w.stamp(f.first))
+			values, err := fold.DecodeValues(f.body, w.stamp(f.first))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,8 +61,8 @@ func TestLoadInSteps(t *testing.T) {
 func TestPartsHaveEveryEntryOnce(t *testing.T) {
 	var data []byte
 	var marks []mark
-	var ids []profile.ID
-	id := profile.ID{}
+	var ids []fold.ID
+	id := fold.ID{}
 	const entries = 300
 	for n := range entries {
 		if n%3 != 0 { // some profiles have several entries
@@ -78,15 +78,15 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 	}
 	w := &work{job: &Job{Time: 1}}
 	for range 200 {
-		var pivots []profile.ID
+		var pivots []fold.ID
 		for range rand.IntN(6) {
 			pivots = append(pivots, ids[rand.IntN(entries)])
 		}
-		slices.SortFunc(pivots, func(a, b profile.ID) int { return bytes.Compare(a[:], b[:]) })
+		slices.SortFunc(pivots, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
 		pivots = slices.Compact(pivots)
 		next := int64(0)
 		for i := range len(pivots) + 1 {
-			var lo, hi *profile.ID
+			var lo, hi *fold.ID
 			if i > 0 {
 				lo = &pivots[i-1]
 			}
