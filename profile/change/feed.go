@@ -1,0 +1,120 @@
+package change
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"kith/store"
+)
+
+// Feed is the feed of every domain of a store.
+type Feed struct {
+	Store store.Store
+	Now   func() time.Time
+	// Alone says that no other node writes to the store: there is no clock to compare with.
+	Alone bool
+
+	clocks clocks
+}
+
+// ErrSealed says that a row came behind the seal. Its write must start over.
+var ErrSealed = errors.New("announced too late")
+
+// Announce puts a row into the feed, in place of an earlier one of the same call that stands for nothing any more, or nil. It sets the
+// row's At: the clock, or what is later than after, the seal that an ErrSealed before has told. Errors: ErrSealed, with the seal's time
+// in sealed; ErrClock.
+//
+// The row is durable before anything that this process writes later.
+func (f *Feed) Announce(ctx context.Context, inc store.Incarnation, r, earlier *Row, after int64) (sealed int64, err error) {
+	r.At = max(f.Now().UnixMicro(), after+1)
+	g := store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),
+		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}}
+	if _, err := f.Store.Commit(ctx, g); err != nil {
+		return 0, fmt.Errorf("announce a change: %w", err)
+	}
+	s, err := f.judged(ctx, inc)
+	if err != nil {
+		return 0, err
+	}
+	if r.At <= s.At {
+		return s.At, ErrSealed
+	}
+	if earlier != nil {
+		return 0, f.withdraw(ctx, inc, earlier)
+	}
+	return 0, nil
+}
+
+// withdraw removes a row that another one of its call has replaced.
+func (f *Feed) withdraw(ctx context.Context, inc store.Incarnation, r *Row) error {
+	_, err := f.Store.Commit(ctx, store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),
+		Mutations: []store.Mutation{{Key: r.key(), Delete: true, Time: r.At}}}}})
+	if err != nil {
+		return fmt.Errorf("withdraw a change: %w", err)
+	}
+	return nil
+}
+
+// spanMinutes is how many minutes are read by one Probe.
+const spanMinutes = 64
+
+// Rows streams the rows with from < At ≤ to: minute by minute, and within a minute shard by shard, those of a shard in the order of
+// time. So the rows of a profile come in order.
+func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for start := from + 1; start <= to; {
+			end := min(to, (start/minute+spanMinutes)*minute-1)
+			for hit, err := range f.Store.Probe(ctx, store.Change, inc, probes(start, end)) {
+				var r Row
+				if err == nil {
+					r, err = decodeRow(hit.Row.Key, hit.Row.Value)
+				}
+				if err != nil {
+					err = fmt.Errorf("read the feed: %w", err)
+				}
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+			start = end + 1
+		}
+	}
+}
+
+// probes asks for the rows of every shard of the minutes from a time to another, both included.
+func probes(start, end int64) iter.Seq[store.Probe] {
+	return func(yield func(store.Probe) bool) {
+		for at := start; at <= end; at = (at/minute + 1) * minute {
+			last := min(end, (at/minute+1)*minute-1)
+			in := store.Range{Start: timeKey(at), End: timeKey(last + 1)}
+			for shard := range byte(shards) {
+				if !yield(store.Probe{Partition: string(appendPart(nil, at, shard)), Range: in}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// beyond is the time up to which there may be rows.
+func (f *Feed) beyond(s *Seal) int64 {
+	return max(f.Now().UnixMicro(), s.At) + (maxSkew + time.Minute).Microseconds()
+}
+
+// Unsettled streams the rows with At > from as far as there are any, those of writes that may still be in flight included.
+func (f *Feed) Unsettled(ctx context.Context, inc store.Incarnation, from int64) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		s, err := f.Seal(ctx, inc)
+		if err != nil {
+			yield(Row{}, err)
+			return
+		}
+		f.Rows(ctx, inc, from, f.beyond(s))(yield)
+	}
+}
+
+func timeKey(at int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(at)) }
