@@ -54,7 +54,8 @@ type ObjectRef struct {
 	Type        string
 	Incarnation uint64   // of the type
 	Hash        [16]byte // HashObject of its unique key
-	Time        int64    // when it was written, in microseconds; the body's row key ends in it
+	Time        int64    // when it was written, in microseconds; the body's row key ends in it, and in Attempt
+	Attempt     uint32   // tells its body from those of other attempts that took the same time
 	Expires     int64    // microseconds
 	// Keys are the KeyHashes of the keys that it carries, so that they can be confirmed without reading its body, each as long as one
 	// of its objects is visible. A count per key with the latest expiry would be smaller by little, and could not tell when the
@@ -167,7 +168,7 @@ func (h *Head) viewCarries(hash uint64, now int64) bool {
 //	| expiries: of each object (8)
 //	| carried:  by hash { hash of a key (8) | number of an object (4) }
 //	| types:    { length, name, incarnation (8), number of objects }
-//	| objects:  { hash (16) | time (8) }
+//	| objects:  { hash (16) | time (8) | attempt (4) }
 //	| change:   nothing, or ID (16) | time (8) | action (1) | { length, text } × 4
 //
 // What a reader wants comes first, and what grows with the objects has a fixed size, so that it need not decode it. Flags of a
@@ -177,7 +178,7 @@ const (
 	headFixed   = 17
 	flagObject  = 1
 	carriedSize = 12
-	objectSize  = 24
+	objectSize  = 28
 )
 
 // Append appends the encoded head. Values and Objects must be in their order; a view can't be encoded, since it lacks most.
@@ -205,6 +206,7 @@ func (h *Head) Append(dst []byte) []byte {
 	for i := range h.Objects {
 		dst = append(dst, h.Objects[i].Hash[:]...)
 		dst = binary.BigEndian.AppendUint64(dst, uint64(h.Objects[i].Time))
+		dst = binary.BigEndian.AppendUint32(dst, h.Objects[i].Attempt)
 	}
 	return appendSection(dst, h.appendChange)
 }
@@ -449,6 +451,8 @@ func (h *Head) decodeObjects(d *decoder) {
 			copy(o.Hash[:], objects.s)
 			objects.s, expiries = objects.s[len(o.Hash):], expiries[8:]
 			o.Time = objects.time()
+			o.Attempt = be32(objects.s)
+			objects.s = objects.s[4:]
 		}
 		rest = rest[of:]
 	}

@@ -23,7 +23,7 @@ func someHead(objects int) *Head {
 		Change: &Change{ID: [16]byte{1, 15: 2}, At: 5, Action: 'u', By: "someone", ObjectType: "Order", ObjectKey: "k", Detail: "d"},
 	}
 	for i := range objects {
-		o := ObjectRef{Type: "Order", Incarnation: 3, Hash: HashObject(fmt.Sprint(i)), Time: int64(100 + i), Expires: int64(1000 + i)}
+		o := ObjectRef{Type: "Order", Incarnation: 3, Hash: HashObject(fmt.Sprint(i)), Time: int64(100 + i), Attempt: uint32(7 * i), Expires: int64(1000 + i)}
 		if i%5 == 0 {
 			o.Type, o.Incarnation = "Case", 1<<63
 		}

@@ -1,0 +1,114 @@
+package index
+
+import (
+	"strings"
+
+	"kith/domain"
+	"kith/objecttype"
+	"kith/profile/fold"
+)
+
+// Confirms says whether a person has a key, given by its index value, by what it shows or by what its objects and hands say. It
+// confirms the hints of the index; p is the fold of m.
+func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, now int64) bool {
+	if p == nil {
+		return false
+	}
+	found := Has(p, k.Name, objecttype.IndexValue(k.Value), own)
+	m.Walk(func(of *fold.Member) { found = found || of.Head != nil && of.Head.Carries(k, now) })
+	return found
+}
+
+// Required tells which index rows of class ByAPI a profile must have.
+type Required struct {
+	head  *fold.Head
+	parts []string // partitions that head and fold name
+	has   map[string]bool
+}
+
+// RequiredByAPI returns the index rows of class ByAPI that a head calls for, whatever of it has expired: the keys of each of its values,
+// the domain's keys of several attributes in each combination of its values, what was added by hand, what objects carry, and the
+// full names of what the profile shows. A nil head requires nothing.
+func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Required {
+	r := &Required{head: h, has: map[string]bool{}}
+	if h == nil {
+		return r
+	}
+	named := false
+	for i := range h.Values {
+		v := &h.Values[i]
+		if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
+			r.add(Key{Name: name, Value: objecttype.Normalize(ct, v.Text)})
+		}
+		named = named || v.Attr.ID >= objecttype.FirstName && v.Attr.ID <= objecttype.LastName
+	}
+	for _, k := range own {
+		r.combinations(k, nil)
+	}
+	for _, k := range h.Keys {
+		r.add(k)
+	}
+	if named && shown != nil {
+		FullNames(shown.Values, func(full string) { r.add(Key{Name: objecttype.KeyFullName, Value: full}) })
+	}
+	return r
+}
+
+func (r *Required) add(k Key) {
+	if k.Value == "" {
+		return
+	}
+	if part := PartitionKey(k); !r.has[part] {
+		r.has[part] = true
+		r.parts = append(r.parts, part)
+	}
+}
+
+// combinations adds a key of the domain for each choice of a value for each of its attributes; tuple is what was chosen. A head has
+// rarely more than one value of an attribute.
+func (r *Required) combinations(k domain.Key, tuple []string) {
+	if len(tuple) == len(k.Parts) {
+		r.add(Key{Name: k.Name, Value: strings.Join(tuple, objecttype.TupleSep)})
+		return
+	}
+	part := k.Parts[len(tuple)]
+	a, ok := objecttype.ParsePath(part.Attribute)
+	if !ok {
+		return
+	}
+	for i := range r.head.Values {
+		if v := &r.head.Values[i]; v.Attr == a {
+			if n := objecttype.Normalize(objecttype.ContentType(part.ContentType), v.Text); n != "" {
+				r.combinations(k, append(tuple[:len(tuple):len(tuple)], n))
+			}
+		}
+	}
+}
+
+// Partitions lists the index partitions that are required by what is not an object.
+func (r *Required) Partitions() []string { return r.parts }
+
+// Has says whether a row in an index partition is required.
+func (r *Required) Has(part string) bool {
+	if r.has[part] {
+		return true
+	}
+	if r.head == nil || len(r.head.Objects) == 0 {
+		return false
+	}
+	hash := fold.KeyHash(ParsePartitionKey(part))
+	for i := range r.head.Objects {
+		for _, h := range r.head.Objects[i].Keys {
+			if h == hash {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ParsePartitionKey returns the key of an index partition, with its index value.
+func ParsePartitionKey(part string) Key {
+	name, value, _ := strings.Cut(part, "\x01")
+	return Key{Name: name, Value: value}
+}
