@@ -33,12 +33,31 @@ const clockSlack = 20 * time.Second
 type Barriers struct {
 	// Now is the writer's clock. What has expired by then goes; later imports have a later time, but for clockSlack.
 	Now int64
-	// Merges are the times of all merges that the profile takes part in, and of those that its main profile does, and so on
-	// (State.MergeTimes). One that is being made has none yet: its time must be later than all that its profiles have by then, and they
-	// are not written to before it is decided.
+	// Merges are the times of all merges that the profile or one of its members takes part in, and those of its main profiles. One that
+	// is being made has none yet: its time must be later than all that its profiles have by then, and they are not written to before
+	// it is decided.
 	Merges []int64
-	// Imports are the times of the import that holds the domain's turn and of everything that imports say (Member.ImportTimes).
+	// Imports are the times of the import that holds the domain's turn, and of everything that imports say of the profile and its members,
+	// whose later imports are replayed in its order.
 	Imports []int64
+}
+
+// Barriers returns those of a profile, given all its members, the writer's clock, and the time of the import that holds the domain's
+// turn. Those of the main profiles that it has itself must be added.
+func (m *Member) Barriers(now, turnTime int64) Barriers {
+	b := Barriers{Now: now, Imports: []int64{turnTime}}
+	m.Walk(func(of *Member) {
+		b.Merges = of.State.MergeTimes(b.Merges)
+		for _, part := range of.Parts {
+			b.Imports = append(b.Imports, part.Stamp.Time)
+			for i := range part.Values {
+				if t := part.Values[i].Stamp.Time; t != b.Imports[len(b.Imports)-1] {
+					b.Imports = append(b.Imports, t)
+				}
+			}
+		}
+	})
+	return b
 }
 
 // between says whether one of the times lies between two others.
@@ -126,19 +145,6 @@ func sameAttr(values []Value) int {
 		n++
 	}
 	return n
-}
-
-// ImportTimes appends the times of all that imports say about a member.
-func (m *Member) ImportTimes(dst []int64) []int64 {
-	for _, part := range m.Parts {
-		dst = append(dst, part.Stamp.Time)
-		for i := range part.Values {
-			if t := part.Values[i].Stamp.Time; t != dst[len(dst)-1] {
-				dst = append(dst, t)
-			}
-		}
-	}
-	return dst
 }
 
 // MergeTimes appends the times of the merges that a profile takes part in itself.
