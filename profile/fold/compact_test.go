@@ -90,7 +90,14 @@ func (h *history) note(format string, args ...any) {
 	h.log = append(h.log, fmt.Sprintf("%5d  ", h.now/second)+fmt.Sprintf(format, args...))
 }
 
-func (h *history) some() *twin { return h.profiles[h.rng.IntN(len(h.profiles))] }
+// some returns a profile, every other time the first, so that much happens to one.
+func (h *history) some() *twin { return h.profiles[h.rng.IntN(2)*h.rng.IntN(len(h.profiles))] }
+
+// expiry returns when something that is written now expires: few moments, so that much expires together.
+func (h *history) expiry() int64 {
+	const step = 100 * second
+	return (h.now/step+1+h.rng.Int64N(5))*step + h.rng.Int64N(2)
+}
 
 func (h *history) of(id ID) *twin { return h.profiles[id[0]-1] }
 
@@ -153,7 +160,7 @@ func (h *history) write() {
 		return
 	}
 	p.last = WriteTime(h.now, h.newest(p), h.lastJob)
-	expires := p.last + h.rng.Int64N(12)*30*second + second
+	expires := h.expiry()
 	kind, stamp := Manual, Stamp{Time: p.last}
 	if h.rng.IntN(3) > 0 {
 		kind, stamp.Priority = Object, max(0, h.rng.Int64N(5)-2)
@@ -208,7 +215,7 @@ func (h *history) deleteObject() {
 
 // imports lets the running job write to a profile, or another one begin.
 func (h *history) imports() {
-	if h.lastJob == 0 || h.rng.IntN(2) == 0 {
+	if h.lastJob == 0 || h.rng.IntN(4) == 0 {
 		h.takeTurn()
 		h.undoable[h.lastJob] = true
 	}
@@ -218,7 +225,7 @@ func (h *history) imports() {
 	p := h.some()
 	row := h.rng.Int64N(1000)
 	stamp := Stamp{Time: h.lastJob, Row: row}
-	c := &Contribution{Stamp: stamp, Expires: h.now + h.rng.Int64N(12)*30*second + second, Values: h.values(Import, stamp, 0)}
+	c := &Contribution{Stamp: stamp, Expires: h.expiry(), Values: h.values(Import, stamp, 0)}
 	if h.rng.IntN(3) == 0 {
 		c.Private = []Key{{"upload:x", fmt.Sprint(h.rng.IntN(3))}}
 	}
