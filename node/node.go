@@ -170,6 +170,7 @@ func (n *Node) maintain(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var swept, tidied time.Time
+	sweeps := 0
 	for {
 		if n.Tidy != nil && n.Now().Sub(tidied) >= time.Hour {
 			if err := n.Tidy(ctx); err != nil && ctx.Err() == nil {
@@ -193,6 +194,11 @@ func (n *Node) maintain(ctx context.Context) {
 			continue
 		}
 		swept = n.Now()
+		if sweeps++; sweeps%indexSweepEvery == 0 {
+			if err := n.queueIndexSweeps(ctx); err != nil && ctx.Err() == nil {
+				n.Log.Error("queuing a sweep of the index failed", "error", err)
+			}
+		}
 	}
 }
 
@@ -209,6 +215,24 @@ func (n *Node) CleanUp(ctx context.Context) error {
 	}
 	return nil
 }
+
+// queueIndexSweeps queues the removal of index rows that nothing requires in all domains.
+func (n *Node) queueIndexSweeps(ctx context.Context) error {
+	live, err := n.Domains.Live(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rec := range live {
+		if err := n.Profiles.QueueIndexSweep(ctx, rec); err != nil {
+			return err
+		}
+	}
+	n.runner.Wake()
+	return nil
+}
+
+// indexSweepEvery is how many sweeps pass between two of the index, which reads all of it.
+const indexSweepEvery = 7
 
 // QueueSweeps queues the removal of expired data and the compaction of old imports in all domains.
 func (n *Node) QueueSweeps(ctx context.Context) error {

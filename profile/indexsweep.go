@@ -2,9 +2,12 @@ package profile
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"kith/domain"
 	"kith/job"
+	"kith/objecttype"
 	"kith/profile/index"
 	"kith/store"
 )
@@ -12,8 +15,9 @@ import (
 // IndexSweepKind is the kind of background work that removes index rows that no profile requires.
 const IndexSweepKind = "index-sweep"
 
-// IndexSweeper removes index rows of class ByImport that no profile requires: a change of contributions that was cut off may leave some.
-// They are hints that nobody confirms, but each search and each import looks at them. It holds the domain's turn.
+// IndexSweeper removes index rows that no profile requires: those of class ByImport, of which a change of contributions that was cut off may
+// leave some, and those of class ByAPI that are full names, which merges put. They are hints that nobody confirms, but each search and
+// each import looks at them. It holds the domain's turn.
 type IndexSweeper struct{ *Service }
 
 // QueueIndexSweep has the index of a domain swept.
@@ -36,10 +40,10 @@ func (s IndexSweeper) Run(ctx context.Context, t *job.Task) error {
 			return err
 		}
 		id, class, ok := index.ParseRowKey(row.Row.Key)
-		if !ok || class != index.ByImport {
+		if !ok || class == index.ByAPI && !s.isOldName(row) {
 			continue
 		}
-		chunk = append(chunk, hint{row.Partition.Key, id})
+		chunk = append(chunk, hint{row.Partition.Key, id, class, row.Row.Time})
 		if len(chunk) == sweepChunk {
 			if err := s.judge(ctx, rec, at, chunk); err != nil {
 				return err
@@ -53,10 +57,19 @@ func (s IndexSweeper) Run(ctx context.Context, t *job.Task) error {
 // GiveUp implements job.Handler: the next sweep goes on.
 func (s IndexSweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { return true, nil }
 
-// hint is an index row of class ByImport.
+// nameAge is how old a full name's row must be before it is judged: whoever put it has long written what shows it, or given up.
+const nameAge = time.Minute
+
+func (s IndexSweeper) isOldName(row store.SweepRow) bool {
+	return strings.HasPrefix(row.Partition.Key, objecttype.KeyFullName+"\x01") && row.Row.Time < s.Now().Add(-nameAge).UnixMicro()
+}
+
+// hint is an index row.
 type hint struct {
 	partition string
 	id        ID
+	class     index.Class
+	time      int64
 }
 
 // judge deletes the index rows of a chunk that their profiles do not require.
@@ -79,6 +92,7 @@ func (s *Service) judge(ctx context.Context, rec *domain.Record, at int64, chunk
 		var keys index.Set
 		m := Alone(&p.Member)
 		keys.RequiredByImports(m, m.Profile(), rec.Keys)
+		keys.AddFullName(m.Profile())
 		if person := people[id]; person != nil {
 			keys.AddFullName(person.Profile())
 		}
@@ -91,7 +105,7 @@ func (s *Service) judge(ctx context.Context, rec *domain.Record, at int64, chunk
 	for _, h := range chunk {
 		if !required[h.id][h.partition] {
 			gone = append(gone, store.RunRow{Incarnation: rec.Incarnation, Partition: []byte(h.partition),
-				Mutation: store.Mutation{Key: index.AppendRowKey(nil, h.id, index.ByImport), Delete: true, Time: at}})
+				Mutation: store.Mutation{Key: index.AppendRowKey(nil, h.id, h.class), Delete: true, Time: max(at, h.time)}})
 		}
 	}
 	return s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(gone)})

@@ -54,6 +54,11 @@ func (r *rig) sweep() {
 	if err := r.QueueSweeps(ctx); err != nil {
 		r.t.Fatal(err)
 	}
+	for _, rec := range r.live() {
+		if err := r.Profiles.QueueIndexSweep(ctx, rec); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 	r.idle()
 }
 
@@ -125,7 +130,7 @@ func TestFoldingOfManyImports(t *testing.T) {
 		if got := r.search("d", "_email", "m7@3.com"); len(got) != 0 {
 			t.Fatalf("a value that lost is found: %v", got)
 		}
-		if _, err := r.undo("d", ids[0]); err == nil || !strings.Contains(err.Error(), "folded") {
+		if _, err := r.undo("d", ids[0]); err == nil || !strings.Contains(err.Error(), "compacted") {
 			t.Fatalf("%v", err)
 		}
 		if r.details("d", ids[0]).FoldedAt == nil {
