@@ -114,7 +114,7 @@ func Start(c Config) (*Node, error) {
 		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
 		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
-		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
+		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain, Wait: undertakerWait(c.Shared)},
 	}
 	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
@@ -150,6 +150,14 @@ func (n *Node) dropDevKeys(ctx context.Context) {
 	if dropped > 0 {
 		n.Log.Info("access keys made in development mode were removed", "keys", dropped)
 	}
+}
+
+// undertakerWait is how long the removal of a deleted domain waits for requests of other nodes that do not know of it yet.
+func undertakerWait(shared bool) time.Duration {
+	if !shared {
+		return 0
+	}
+	return domain.MaxStaleness
 }
 
 // Stop ends the background loops. Work in progress gives its lease back and is continued by the next start.

@@ -172,7 +172,7 @@ func (s *Service) make(ctx context.Context, rec *domain.Record, m *mergeRecord) 
 
 // newest returns a time later than everything in some persons, and than all jobs that have begun.
 func (s *Service) newest(ctx context.Context, rec *domain.Record, ids []ID) (int64, error) {
-	rec, err := s.Domains.Lookup(ctx, rec.Name)
+	rec, err := s.Domains.Read(ctx, rec.Name)
 	if err != nil {
 		return 0, err
 	}
