@@ -2,7 +2,6 @@ package change
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -50,7 +49,7 @@ func (c *Sealer) Run(ctx context.Context, inc store.Incarnation, place Place) (m
 		return false, err
 	}
 	if from == 0 {
-		if from, err = c.first(ctx, inc, s); err != nil {
+		if from, err = c.Feed.first(ctx, inc, s.At); err != nil {
 			return false, err
 		}
 	}
@@ -77,21 +76,6 @@ func (c *Sealer) publish(ctx context.Context, place Place, s *Seal, also ...stor
 	}
 	s.version = v
 	return nil
-}
-
-// first returns a time before all rows up to the seal. Engines sweep in their own order, so all rows are looked at: once in the life of
-// a domain, when it is young.
-func (c *Sealer) first(ctx context.Context, inc store.Incarnation, s *Seal) (int64, error) {
-	from := s.At
-	for row, err := range c.Feed.Store.Sweep(ctx, store.SweepRange{Table: store.Change, Incarnation: inc}) {
-		if err != nil {
-			return 0, fmt.Errorf("look for the first row of the feed: %w", err)
-		}
-		if len(row.Partition.Key) == partLen && len(row.Row.Key) == rowKeyLen {
-			from = min(from, int64(binary.BigEndian.Uint64(row.Row.Key))-1)
-		}
-	}
-	return from, nil
 }
 
 // settle has the rows with from < At ≤ to settled and publishes that they are.

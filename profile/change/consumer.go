@@ -71,6 +71,11 @@ func (c *Consumer) Run(ctx context.Context, inc store.Incarnation, place Place) 
 	if err != nil {
 		return err
 	}
+	if at == 0 && s.Floor == 0 && s.Settled != 0 {
+		if at, err = c.Feed.first(ctx, inc, s.Settled); err != nil {
+			return err
+		}
+	}
 	for at < s.Settled && at >= s.Floor-1 {
 		to := min(s.Settled, (at/minute+spanMinutes)*minute)
 		if err := inBatches(c.Feed.Rows(ctx, inc, at, to), func(rows []Row) error { return c.Final(ctx, inc, rows) }); err != nil {

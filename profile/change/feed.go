@@ -44,13 +44,13 @@ func (f *Feed) Announce(ctx context.Context, inc store.Incarnation, r, earlier *
 		return s.At, ErrSealed
 	}
 	if earlier != nil {
-		return 0, f.withdraw(ctx, inc, earlier)
+		return 0, f.Withdraw(ctx, inc, earlier)
 	}
 	return 0, nil
 }
 
-// withdraw removes a row that another one of its call has replaced.
-func (f *Feed) withdraw(ctx context.Context, inc store.Incarnation, r *Row) error {
+// Withdraw removes a row of a write that will not happen and has put nothing.
+func (f *Feed) Withdraw(ctx context.Context, inc store.Incarnation, r *Row) error {
 	_, err := f.Store.Commit(ctx, store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),
 		Mutations: []store.Mutation{{Key: r.key(), Delete: true, Time: r.At}}}}})
 	if err != nil {
@@ -66,6 +66,13 @@ const spanMinutes = 64
 // time. So the rows of a profile come in order.
 func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
+		if from == 0 {
+			var err error
+			if from, err = f.first(ctx, inc, to); err != nil {
+				yield(Row{}, err)
+				return
+			}
+		}
 		for start := from + 1; start <= to; {
 			end := min(to, (start/minute+spanMinutes)*minute-1)
 			for hit, err := range f.Store.Probe(ctx, store.Change, inc, probes(start, end)) {
@@ -83,6 +90,21 @@ func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) 
 			start = end + 1
 		}
 	}
+}
+
+// first returns a time before all rows up to another time, for a domain whose feed was never settled. Engines sweep in their own order, so all rows are looked at: once in the life of
+// a domain, when it is young.
+func (f *Feed) first(ctx context.Context, inc store.Incarnation, to int64) (from int64, err error) {
+	from = to
+	for row, err := range f.Store.Sweep(ctx, store.SweepRange{Table: store.Change, Incarnation: inc}) {
+		if err != nil {
+			return 0, fmt.Errorf("look for the first row of the feed: %w", err)
+		}
+		if len(row.Partition.Key) == partLen && len(row.Row.Key) == rowKeyLen {
+			from = min(from, int64(binary.BigEndian.Uint64(row.Row.Key))-1)
+		}
+	}
+	return from, nil
 }
 
 // probes asks for the rows of every shard of the minutes from a time to another, both included.

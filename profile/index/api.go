@@ -24,6 +24,7 @@ type Required struct {
 	head  *fold.Head
 	parts []string // partitions that head and fold name
 	has   map[string]bool
+	names bool // all full names
 }
 
 // RequiredByAPI returns the index rows of class ByAPI that a head calls for, whatever of it has expired: the keys of each of its values,
@@ -90,7 +91,7 @@ func (r *Required) Partitions() []string { return r.parts }
 
 // Has says whether a row in an index partition is required.
 func (r *Required) Has(part string) bool {
-	if r.has[part] {
+	if r.has[part] || r.names && strings.HasPrefix(part, objecttype.KeyFullName+"\x01") {
 		return true
 	}
 	if r.head == nil || len(r.head.Objects) == 0 {
@@ -112,3 +113,6 @@ func ParsePartitionKey(part string) Key {
 	name, value, _ := strings.Cut(part, "\x01")
 	return Key{Name: name, Value: value}
 }
+
+// KeepNames has all full names required, whatever the profile shows.
+func (r *Required) KeepNames() { r.names = r.head != nil && r.head.Expires != 0 }

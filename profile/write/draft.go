@@ -1,0 +1,241 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"kith/domain"
+	"kith/fault"
+	"kith/objecttype"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// Rule decides what a write changes. It is called once for each attempt, with what that attempt has read; an error of it is the call's.
+type Rule func(ctx context.Context, d *Draft) error
+
+// Draft is a write on its way: a profile as it is, and what its head is to say.
+type Draft struct {
+	Record *domain.Record
+	// Person is as it was read. It need not be visible: a Rule that changes an existing profile returns an error then.
+	Person *Person
+	// Time is that of the write, in microseconds.
+	Time int64
+	// By is who asked for it.
+	By string
+
+	w        *Writer
+	target   *rows // whose head is to change: of the main profile, or of the member that has an object
+	head     *fold.Head
+	change   *fold.Change
+	attempt  uint32
+	barriers fold.Barriers
+	put      []store.Mutation // bodies
+	drop     []string         // row keys of bodies
+	// objectKeys are the index partitions of the keys of objects that come or go.
+	objectKeys []string
+}
+
+// Note says what the history is to tell of the write. Each Rule calls it once.
+func (d *Draft) Note(action byte, objectType, objectKey, detail string) {
+	d.change.Action, d.change.ObjectType, d.change.ObjectKey, d.change.Detail = action, objectType, objectKey, detail
+}
+
+// Life lets the profile live for some time from now.
+func (d *Draft) Life(life time.Duration) {
+	d.head.Expires = max(d.head.Expires, fold.ExpiryOf(d.Time, life))
+}
+
+// Set sets values by hand; an empty text is a blank, which masks older values. They live for life from now, and the profile as well.
+func (d *Draft) Set(values []fold.Value, life time.Duration) {
+	until := fold.ExpiryOf(d.Time, life)
+	values = slices.Clone(values)
+	for i := range values {
+		v := &values[i]
+		v.Kind, v.Blank, v.Stamp, v.Expires = fold.Manual, v.Text == "", fold.Stamp{Time: d.Time}, until
+	}
+	d.head.Write(values, d.barriers)
+	d.Life(life)
+}
+
+// AddKeys adds keys by hand, with normalised values.
+func (d *Draft) AddKeys(keys []index.Key) {
+	for _, k := range keys {
+		if !slices.Contains(d.head.Keys, k) {
+			d.head.Keys = append(d.head.Keys, k)
+		}
+	}
+}
+
+// DeleteKeys deletes keys that were added by hand. It returns how many there were.
+func (d *Draft) DeleteKeys(keys []index.Key) int {
+	n := len(d.head.Keys)
+	d.head.Keys = slices.DeleteFunc(d.head.Keys, func(k index.Key) bool { return slices.Contains(keys, k) })
+	return n - len(d.head.Keys)
+}
+
+// Object is an object to put.
+type Object struct {
+	Type        string
+	Incarnation uint64 // of the type
+	UniqueKey   string
+	JSON        []byte
+	// Values are what it says about the profile; of a stamp only Priority and SourceTime are looked at.
+	Values []fold.Value
+	// Inferred are values that it says only if it makes a profile.
+	Inferred []fold.Value
+	Life     time.Duration
+	// Keys are what it carries, NewKeys what it carries only if it makes a profile. Values are normalised.
+	Keys, NewKeys []index.Key
+	// Match and Fallback are the keys by which its profile is found, in order: those of the second only when none of the first finds one.
+	Match, Fallback []index.Key
+	// Create says that it makes a profile if it finds none.
+	Create bool
+}
+
+// PutObject puts an object, in place of an older version. Values that only the older one had stay.
+func (d *Draft) PutObject(ctx context.Context, o *Object, creates bool) error {
+	until := fold.ExpiryOf(d.Time, o.Life)
+	ref := fold.ObjectRef{Type: o.Type, Incarnation: o.Incarnation, Hash: fold.HashObject(o.UniqueKey), Time: d.Time, Attempt: d.attempt, Expires: until}
+	values, keys := slices.Clone(o.Values), slices.Clone(o.Keys)
+	if creates {
+		values, keys = append(values, o.Inferred...), append(keys, o.NewKeys...)
+	}
+	for i := range values {
+		v := &values[i]
+		v.Kind, v.Blank, v.Expires = fold.Object, false, until
+		v.Stamp.Time, v.Stamp.Row = d.Time, 0
+	}
+	body := Body{JSON: o.JSON, Keys: keys}
+	said := fold.Head{}
+	if old, ok := d.head.Object(o.Type, o.Incarnation, ref.Hash); ok {
+		was, err := d.body(ctx, old)
+		if err != nil {
+			return err
+		}
+		said.Values = was.Values
+		d.touch(was.Keys)
+		d.drop = append(d.drop, string(BodyKey(old)))
+	}
+	d.touch(keys)
+	said.Write(values, d.barriers)
+	body.Values = said.Values
+	for _, k := range keys {
+		if hash := fold.KeyHash(k); !slices.Contains(ref.Keys, hash) {
+			ref.Keys = append(ref.Keys, hash)
+		}
+	}
+	slices.Sort(ref.Keys)
+	d.head.PutObject(ref)
+	d.head.Write(values, d.barriers)
+	d.Life(o.Life)
+	d.put = append(d.put, store.Mutation{Key: BodyKey(ref), Value: body.append(nil), Time: d.Time})
+	d.Note(Ingested, o.Type, o.UniqueKey, string(BodyKey(ref)))
+	return nil
+}
+
+// touch notes keys of objects that come or go.
+func (d *Draft) touch(keys []index.Key) {
+	for _, k := range keys {
+		d.objectKeys = append(d.objectKeys, index.PartitionKey(k))
+	}
+}
+
+// errMoved says that a body has gone with the head that lists it: the head has been changed since it was read.
+var errMoved = fmt.Errorf("the profile has changed meanwhile: %w", errAgain)
+
+// body reads the body of an object that the head lists.
+func (d *Draft) body(ctx context.Context, o fold.ObjectRef) (*Body, error) {
+	row, err := d.w.Store.Get(ctx, bodyPartition(d.Record.Incarnation, d.target.member.ID), BodyKey(o))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errMoved
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read an object: %w", err)
+	}
+	return DecodeBody(row.Value)
+}
+
+// DeleteObject deletes an object and takes back what it said: the head is made again from what the other objects say. It is
+// fault.NotFound when the profile has no such object.
+func (d *Draft) DeleteObject(ctx context.Context, objectType string, incarnation uint64, uniqueKey string) error {
+	old, ok := d.head.DropObject(objectType, incarnation, fold.HashObject(uniqueKey))
+	if !ok {
+		return fault.NotFoundf("Profile %s has no object of type %s with that unique key.", d.Person.ID(), objectType)
+	}
+	was, err := d.body(ctx, old)
+	if err != nil {
+		return err
+	}
+	d.touch(was.Keys)
+	var values []fold.Value
+	for i := range d.head.Objects {
+		b, err := d.body(ctx, d.head.Objects[i])
+		if err != nil {
+			return err
+		}
+		values = append(values, b.Values...)
+	}
+	d.head.Rebuild(values, d.barriers)
+	d.drop = append(d.drop, string(BodyKey(old)))
+	d.Note(DeletedObject, objectType, uniqueKey, "")
+	return nil
+}
+
+// has says whether a rows' head lists an object.
+func (r *rows) has(objectType string, incarnation uint64, hash [16]byte) (bool, error) {
+	h, err := r.Head()
+	if err != nil {
+		return false, err
+	}
+	_, ok := h.Object(objectType, incarnation, hash)
+	return ok, nil
+}
+
+// FindProfile returns the error of a Rule that wants an existing profile, or nil.
+func (d *Draft) FindProfile(id fold.ID) error {
+	if d.Person.Visible() {
+		return nil
+	}
+	return fault.NotFoundf("Profile %s is not found in domain %s.", id, d.Record.Name)
+}
+
+// Text returns the value that the profile shows for an attribute.
+func (d *Draft) Text(a objecttype.Attr) string {
+	if d.Person.Profile == nil {
+		return ""
+	}
+	return d.Person.Profile.Get(a)
+}
+
+// draft begins a write to a profile of a person. member is the profile whose head is to change, or nil for the main one.
+func (w *Writer) draft(rec *domain.Record, p *Person, target *rows, c *call) (*Draft, error) {
+	h, err := target.Head()
+	if err != nil {
+		return nil, err
+	}
+	now := w.Now().UnixMicro()
+	at := fold.WriteTime(now, max(p.member.Newest(), h.Time), rec.LastJobTime)
+	d := &Draft{Record: rec, Person: p, Time: at, By: c.by, w: w, target: target, head: h, change: changeOf(c.row.Call, at), attempt: c.nextAttempt()}
+	d.change.By = c.by
+	d.barriers = fold.Barriers{Now: now, Imports: []int64{rec.LastJobTime}, Merges: mergeTimes(p, target)}
+	p.member.Walk(func(of *fold.Member) { d.barriers.Imports = of.ImportTimes(d.barriers.Imports) })
+	return d, nil
+}
+
+// mergeTimes returns the times of the merges that a profile takes part in, and of those of its main profile, and so on.
+func mergeTimes(p *Person, target *rows) (times []int64) {
+	for r := target; r != nil; {
+		s := r.member.State
+		times = s.MergeTimes(times)
+		if s == nil || s.Into == nil {
+			break
+		}
+		r = p.all[s.Into.Main]
+	}
+	return times
+}

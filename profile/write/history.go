@@ -1,0 +1,102 @@
+package write
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"kith/profile/change"
+	"kith/profile/fold"
+	"kith/store"
+)
+
+// The actions of history records. They are on disk.
+const (
+	Created byte = 1 + iota
+	Updated
+	Ingested
+	AddedKey
+	DeletedKey
+	DeletedObject
+)
+
+// Record is a history record of an API write.
+type Record struct {
+	fold.Change
+	// Shown is what the profile showed after it; of Created and Updated only. The content of the others is in Detail: the row key of an
+	// object's body, which may have been replaced since; the values of a key.
+	Shown []fold.Value
+}
+
+func historyPartition(inc store.Incarnation, id fold.ID) store.Partition {
+	return store.Partition{Table: store.History, Incarnation: inc, Key: string(id[:])}
+}
+
+// recordKey is the row key of the record of a change: records are read from new to old.
+func recordKey(c *fold.Change) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 24), ^uint64(c.At)), c.ID[:]...)
+}
+
+// Encoding: version | length of the change as a uvarint | change, as a head that says nothing else | values.
+const recordV1 = 1
+
+// recordOf returns the row of the record of the last change of a head, after which a person shows shown.
+func recordOf(c *fold.Change, shown *fold.Profile) store.Mutation {
+	change := (&fold.Head{Change: c}).Append(nil)
+	b := append(binary.AppendUvarint([]byte{recordV1}, uint64(len(change))), change...)
+	if shown != nil && (c.Action == Created || c.Action == Updated) {
+		for _, v := range shown.Values {
+			b = fold.AppendValue(b, v, v.Stamp)
+		}
+	}
+	return store.Mutation{Key: recordKey(c), Value: b, Time: c.At}
+}
+
+// DecodeRecord reads a row of the history.
+func DecodeRecord(b []byte) (*Record, error) {
+	if len(b) == 0 || b[0] != recordV1 {
+		return nil, fmt.Errorf("%w: not a history record", fold.ErrCorrupt)
+	}
+	n, size := binary.Uvarint(b[1:])
+	if size <= 0 || n > uint64(len(b)-1-size) {
+		return nil, fmt.Errorf("%w: a history record", fold.ErrCorrupt)
+	}
+	b = b[1+size:]
+	h, err := fold.DecodeHead(b[:n])
+	if err == nil && h.Change == nil {
+		err = fmt.Errorf("%w: a history record without a change", fold.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{Change: *h.Change}
+	r.Shown, err = fold.DecodeValues(b[n:], fold.Stamp{})
+	return r, err
+}
+
+// missingRecord returns the record that a head names, if it does not stand: whoever swaps the head writes it first.
+func (w *Writer) missingRecord(ctx context.Context, inc store.Incarnation, id fold.ID, h *fold.Head, shown *fold.Profile) ([]store.PartitionWrite, error) {
+	if h.Change == nil {
+		return nil, nil
+	}
+	ok, err := w.hasRecord(ctx, inc, id, h.Change)
+	if err != nil || ok {
+		return nil, err
+	}
+	return []store.PartitionWrite{{Partition: historyPartition(inc, id), Mutations: []store.Mutation{recordOf(h.Change, shown)}}}, nil
+}
+
+func (w *Writer) hasRecord(ctx context.Context, inc store.Incarnation, id fold.ID, c *fold.Change) (bool, error) {
+	_, err := w.Store.Get(ctx, historyPartition(inc, id), recordKey(c))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read a history record: %w", err)
+	}
+	return true, nil
+}
+
+// changeOf returns what a head says of a call's change.
+func changeOf(call change.CallID, at int64) *fold.Change { return &fold.Change{ID: call, At: at} }

@@ -1,0 +1,215 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"kith/domain"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// ErrNoProfile says that an object's keys find no profile, and that it must not make one.
+var ErrNoProfile = errors.New("the keys of the object find no profile, and its type does not create any")
+
+// Put finds the profile of an object by its keys, or makes one, and puts the object there. Behaviour: spec/core.md 4.2 and 4.3.
+func (w *Writer) Put(ctx context.Context, domainName, by string, o *Object) (Result, error) {
+	c := &ingestion{call: w.newCall(domainName, by), object: o, new: w.NewID(), adopted: map[string]fold.ID{}, dead: map[[16]byte]bool{}}
+	r, err := c.run(ctx, c.attempt)
+	if len(c.claims) > 0 && !errors.Is(err, store.ErrUnknown) { // nothing can happen under them any more
+		rerr := index.Claims{Store: w.Store}.Release(context.WithoutCancel(ctx), c.inc, c.claims, c.row.Call)
+		if err != nil {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return r, err
+}
+
+// ingestion is a call that puts an object.
+type ingestion struct {
+	*call
+	object *Object
+	inc    store.Incarnation
+	new    fold.ID // of the profile that it makes
+	// claims are held, unless somebody adopted them.
+	claims []string
+	// adopted are the claims that stayed for too long, with the profile they are for: it counts as one that has the key.
+	adopted map[string]fold.ID
+	// dead are the calls whose claims stayed.
+	dead map[[16]byte]bool
+}
+
+// attempt finds a profile, claims what it lacks, and writes.
+func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, error) {
+	c.inc = rec.Incarnation
+	p, creates, err := c.resolve(ctx, rec, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	if creates && p.deleted() { // an import was faster and fenced it
+		c.new = c.NewID()
+		return Result{}, errAgain
+	}
+	if err := c.claim(ctx, rec, p, creates); err != nil {
+		return Result{}, err
+	}
+	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates, claims: c.claims}
+	pl.rule = func(ctx context.Context, d *Draft) error { return d.PutObject(ctx, c.object, creates) }
+	pl.verify = func(ctx context.Context) error { return c.verify(ctx, rec, p) }
+	return c.write(ctx, pl)
+}
+
+// claim takes claims of all keys by which profiles are found, which the object brings and its profile lacks; others, which an earlier
+// attempt took, go.
+func (c *ingestion) claim(ctx context.Context, rec *domain.Record, p *Person, creates bool) error {
+	now := c.Now().UnixMicro()
+	var parts []string
+	for _, k := range slices.Concat(c.object.Match, c.object.Fallback) {
+		brings := slices.Contains(c.object.Keys, k) || creates && slices.Contains(c.object.NewKeys, k)
+		if part := index.PartitionKey(k); brings && !slices.Contains(parts, part) && !p.confirms(rec, k, now) {
+			parts = append(parts, part)
+		}
+	}
+	claims := index.Claims{Store: c.Store}
+	gone := slices.DeleteFunc(slices.Clone(c.claims), func(part string) bool { return slices.Contains(parts, part) })
+	if err := claims.Release(ctx, c.inc, gone, c.row.Call); err != nil {
+		return err
+	}
+	c.claims = nil
+	other, err := claims.Take(ctx, c.inc, parts, p.ID(), c.row.Call)
+	if err != nil {
+		return err
+	}
+	if other != nil {
+		if err := c.wait(ctx, other); err != nil {
+			return err
+		}
+		return errAgain
+	}
+	c.claims = parts
+	return nil
+}
+
+// wait waits until a claim of another call changes. When it does not, the call adopts it.
+func (c *ingestion) wait(ctx context.Context, seen *index.Claim) error {
+	claims := index.Claims{Store: c.Store}
+	patience := c.Patience
+	if patience == 0 {
+		patience = 10 * time.Second
+	}
+	if c.dead[seen.Call] {
+		patience = 0
+	}
+	for began, pause := time.Now(), firstPause; time.Since(began) < patience; pause = min(2*pause, maxPause) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another call that brings the same key: %w", ctx.Err())
+		case <-time.After(pause):
+		}
+		now, err := claims.Get(ctx, c.inc, seen.Partition)
+		if err != nil || !now.Same(seen) {
+			return err
+		}
+	}
+	ok, err := claims.Adopt(ctx, c.inc, seen, c.row.Call)
+	if ok {
+		c.dead[seen.Call] = true
+		c.adopted[seen.Partition] = seen.ID
+		c.claims = append(c.claims, seen.Partition)
+	}
+	return err
+}
+
+// verify says, once the change row stands, whether the object still goes to the profile that was found and the claims are there. Whoever
+// writes a key of the object from now on sees one or the other, or the change row.
+func (c *ingestion) verify(ctx context.Context, rec *domain.Record, found *Person) error {
+	if ok, err := (index.Claims{Store: c.Store}).Hold(ctx, c.inc, c.claims, found.ID(), c.row.Call); err != nil || !ok {
+		return errors.Join(err, errAgain)
+	}
+	p, _, err := c.resolve(ctx, rec, found)
+	if err != nil {
+		return err
+	}
+	if p.ID() != found.ID() {
+		return errAgain
+	}
+	return nil
+}
+
+// resolve finds the profile of the object. creates says that there is none: the person is one that has yet to be made. known was read
+// before, and need not be read again: the Swap checks it.
+func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, known *Person) (p *Person, creates bool, err error) {
+	seen := map[fold.ID]*Person{}
+	if known != nil {
+		for id := range known.all {
+			seen[id] = known
+		}
+	}
+	for _, keys := range [][]index.Key{c.object.Match, c.object.Fallback} {
+		for _, k := range keys {
+			hits, err := c.holders(ctx, rec, k, seen)
+			if err != nil {
+				return nil, false, err
+			}
+			if len(hits) == 1 {
+				return hits[0], false, nil
+			}
+			if id, ok := c.adopted[index.PartitionKey(k)]; ok && len(hits) == 0 {
+				p, err := c.person(ctx, rec, id, seen)
+				if err != nil || !p.deleted() {
+					return p, err == nil && !p.Visible(), err
+				}
+			}
+		}
+	}
+	if !c.object.Create {
+		return nil, false, ErrNoProfile
+	}
+	p, err = c.person(ctx, rec, c.new, seen)
+	return p, true, err
+}
+
+// holders returns the persons that have a key, two at most.
+func (c *ingestion) holders(ctx context.Context, rec *domain.Record, k index.Key, seen map[fold.ID]*Person) (hits []*Person, err error) {
+	now := c.Now().UnixMicro()
+	part := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}
+	var last fold.ID
+	for row, err := range c.Store.Scan(ctx, part, store.Range{}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the index: %w", err)
+		}
+		id, _, ok := index.ParseRowKey(row.Key)
+		if !ok || id == last {
+			continue
+		}
+		last = id
+		p, err := c.person(ctx, rec, id, seen)
+		if err != nil {
+			return nil, err
+		}
+		if p.confirms(rec, k, now) && !slices.ContainsFunc(hits, func(h *Person) bool { return h.ID() == p.ID() }) {
+			if hits = append(hits, p); len(hits) == 2 {
+				break
+			}
+		}
+	}
+	return hits, nil
+}
+
+func (c *ingestion) person(ctx context.Context, rec *domain.Record, id fold.ID, seen map[fold.ID]*Person) (*Person, error) {
+	if p := seen[id]; p != nil {
+		return p, nil
+	}
+	p, err := c.read(ctx, rec, id)
+	if err == nil {
+		seen[id] = p
+		for member := range p.all {
+			seen[member] = p
+		}
+	}
+	return p, err
+}

@@ -1,0 +1,200 @@
+package write
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"kith/domain"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// The row keys of a profile's partition.
+var (
+	stateKey = []byte("a")
+	headKey  = []byte("h")
+)
+
+const contributionPrefix = "c"
+
+func profilePartition(inc store.Incarnation, id fold.ID) store.Partition {
+	return store.Partition{Table: store.Profile, Incarnation: inc, Key: string(id[:])}
+}
+
+// rows is what is stored of one profile.
+type rows struct {
+	member       fold.Member // as of the moment of reading
+	head         []byte      // nil: there is none
+	headVersion  uint64
+	stateVersion uint64
+}
+
+// Head returns the whole head, one that says nothing if there is none.
+func (r *rows) Head() (*fold.Head, error) {
+	if r.head == nil {
+		return &fold.Head{}, nil
+	}
+	h, err := fold.DecodeHead(r.head)
+	if err != nil {
+		return nil, fmt.Errorf("profile %s: %w", r.member.ID, err)
+	}
+	return h, nil
+}
+
+func (r *rows) deleted() bool { return r.member.State != nil && r.member.State.Deleted != nil }
+
+func (r *rows) add(row store.Row, now int64) (err error) {
+	switch {
+	case string(row.Key) == string(stateKey):
+		r.stateVersion = row.Version
+		r.member.State, err = fold.DecodeState(row.Value)
+	case string(row.Key) == string(headKey):
+		r.head, r.headVersion = bytes.Clone(row.Value), row.Version
+		r.member.Head, err = fold.DecodeHeadView(r.head, now)
+	case len(row.Key) > 0 && row.Key[0] == contributionPrefix[0]:
+		var expires int64
+		if expires, err = fold.Expiry(row.Value); err != nil || expires <= now {
+			return err
+		}
+		c := &fold.Contribution{}
+		err = c.Decode(row.Value, now)
+		r.member.Parts = append(r.member.Parts, fold.Part{Source: string(row.Key[len(contributionPrefix):]), Contribution: c})
+	}
+	return err
+}
+
+// Person is a person as read: the main profile with all its members.
+type Person struct {
+	*rows
+	Profile *fold.Profile     // the fold; nil: nothing is visible
+	all     map[fold.ID]*rows // main and members
+}
+
+// ID returns the id of the main profile.
+func (p *Person) ID() fold.ID { return p.member.ID }
+
+// Visible says whether there is such a person for callers.
+func (p *Person) Visible() bool { return p.Profile != nil }
+
+// confirms says whether the person has a key.
+func (p *Person) confirms(rec *domain.Record, k index.Key, now int64) bool {
+	return index.Confirms(&p.member, p.Profile, k, rec.Keys, now)
+}
+
+// maxLevels bounds how long a chain of merges is followed; there are at most 20.
+const maxLevels = 64
+
+// errLinks says that links of merges do not come to rest.
+var errLinks = errors.New("links of merges form a chain that is too long")
+
+// read returns the person that a profile belongs to. Links that are open are settled first. A profile that was deleted, or has never been,
+// is a Person that is not visible.
+func (w *Writer) read(ctx context.Context, rec *domain.Record, id fold.ID) (*Person, error) {
+	now := w.Now().UnixMicro()
+	for range maxLevels {
+		found, open, err := w.readPerson(ctx, rec.Incarnation, id, now)
+		if err != nil {
+			return nil, err
+		}
+		if found != nil {
+			return found, nil
+		}
+		if err := w.Settle(ctx, rec, open); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errLinks
+}
+
+// readPerson returns a person, or the id of a profile whose links are open.
+func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.ID, now int64) (*Person, fold.ID, error) {
+	all := map[fold.ID]*rows{}
+	main := id
+	for range maxLevels {
+		if err := w.readRows(ctx, inc, []fold.ID{main}, all, now); err != nil {
+			return nil, id, err
+		}
+		s := all[main].member.State
+		if s != nil && len(s.OpenMerges()) > 0 {
+			return nil, main, nil
+		}
+		if s == nil || s.Into == nil || s.Deleted != nil {
+			break
+		}
+		main = s.Into.Main
+	}
+	p := &Person{rows: all[main], all: map[fold.ID]*rows{main: all[main]}}
+	for level := []*rows{p.rows}; len(level) > 0; {
+		var missing []fold.ID
+		for _, r := range level {
+			for _, of := range membersOf(r) {
+				if p.all[of] == nil {
+					missing = append(missing, of)
+				}
+			}
+		}
+		if err := w.readRows(ctx, inc, missing, p.all, now); err != nil {
+			return nil, id, err
+		}
+		level = level[:0]
+		for _, of := range missing {
+			r := p.all[of]
+			if r.member.State != nil && len(r.member.State.OpenMerges()) > 0 {
+				return nil, of, nil
+			}
+			level = append(level, r)
+		}
+	}
+	for _, r := range p.all {
+		for _, of := range membersOf(r) {
+			if r.member.Of == nil {
+				r.member.Of = map[fold.ID]*fold.Member{}
+			}
+			r.member.Of[of] = &p.all[of].member
+		}
+	}
+	p.Profile = p.member.Profile()
+	return p, id, nil
+}
+
+func membersOf(r *rows) (ids []fold.ID) {
+	if r.member.State != nil {
+		for _, m := range r.member.State.Merges {
+			ids = append(ids, m.From...)
+		}
+	}
+	return ids
+}
+
+// readRows reads profiles by one Probe. Those without rows are added, empty.
+func (w *Writer) readRows(ctx context.Context, inc store.Incarnation, ids []fold.ID, all map[fold.ID]*rows, now int64) error {
+	want := map[fold.ID]bool{}
+	for _, id := range ids {
+		want[id] = true
+	}
+	ids = slices.SortedFunc(maps.Keys(want), func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		all[id] = &rows{member: fold.Member{ID: id}}
+	}
+	probes := func(yield func(store.Probe) bool) {
+		for _, id := range ids {
+			if !yield(store.Probe{Partition: string(id[:])}) {
+				return
+			}
+		}
+	}
+	for hit, err := range w.Store.Probe(ctx, store.Profile, inc, probes) {
+		if err != nil {
+			return fmt.Errorf("read a profile: %w", err)
+		}
+		if err := all[ids[hit.Index]].add(hit.Row, now); err != nil {
+			return fmt.Errorf("profile %s: %w", ids[hit.Index], err)
+		}
+	}
+	return nil
+}

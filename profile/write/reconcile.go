@@ -1,0 +1,159 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"kith/domain"
+	"kith/profile/change"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// An import and objects that create profiles do not wait for each other. The import looks its unique keys up when its turn begins, and its
+// rows become visible at its end; an object that brings one of these keys meanwhile finds none, and makes a profile as the import does.
+// So when everything of the import is visible it looks for such creations in the feed:
+//
+//	the change row was put before the object's keys were resolved for good, so:
+//	    not in the feed yet     it will resolve later, and find the import's rows
+//	    not visible yet         a tombstone on its id keeps it from ever being: its call starts over, and finds the import's rows
+//	    visible                 it is merged with the profile that the import has made for the key
+//	    settled at the turn's beginning: it was visible then, and the import has found it, or it has never been
+
+// Applied is an import that has been applied, but has not given up its turn.
+type Applied struct {
+	// Since is the feed's settled time (change.Feed.Settled) before the import's first read of the index.
+	Since int64
+	// KeyName is the name of its unique key.
+	KeyName string
+	// Created says whether it made a profile.
+	Created func(ctx context.Context, id fold.ID) (bool, error)
+	// Merge merges a profile that the import made into one that an object made for the same key. It may be called again after it has done
+	// so; if one of them is gone, or no main profile any more, it does nothing.
+	Merge func(ctx context.Context, main, imported fold.ID) error
+}
+
+// Reconcile sees to it that objects which made a profile while an import was on its way have no other profile for its unique key than the
+// import has. It returns how many profiles were merged. It may be repeated.
+func (w *Writer) Reconcile(ctx context.Context, rec *domain.Record, a Applied) (merged int64, err error) {
+	for row, err := range w.Feed.Unsettled(ctx, rec.Incarnation, a.Since) {
+		if err != nil {
+			return merged, err
+		}
+		if row.Kind != change.Write || !row.Creates {
+			continue
+		}
+		n, err := w.reconcile(ctx, rec, a, &row)
+		if err != nil {
+			return merged, fmt.Errorf("reconcile an import with profile %s: %w", row.ID, err)
+		}
+		merged += n
+	}
+	return merged, nil
+}
+
+func (w *Writer) reconcile(ctx context.Context, rec *domain.Record, a Applied, row *change.Row) (merged int64, err error) {
+	for _, part := range row.Keys {
+		if index.ParsePartitionKey(part).Name != a.KeyName {
+			continue
+		}
+		twins, err := w.madeBy(ctx, rec, a, part, row.ID)
+		if err != nil {
+			return merged, err
+		}
+		for _, twin := range twins {
+			alive, err := w.stop(ctx, rec, row.ID)
+			if err != nil || !alive {
+				return merged, err
+			}
+			ok, err := w.share(ctx, rec, row.ID, twin, part)
+			if err != nil {
+				return merged, err
+			}
+			if !ok {
+				continue
+			}
+			if err := a.Merge(ctx, row.ID, twin); err != nil {
+				return merged, err
+			}
+			merged++
+		}
+	}
+	return merged, nil
+}
+
+// madeBy returns the profiles that the import has made and the index names for a key, but for one.
+func (w *Writer) madeBy(ctx context.Context, rec *domain.Record, a Applied, part string, but fold.ID) (ids []fold.ID, err error) {
+	for row, err := range w.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: part}, store.Range{}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the index: %w", err)
+		}
+		id, class, ok := index.ParseRowKey(row.Key)
+		if !ok || class != index.ByImport || id == but {
+			continue
+		}
+		made, err := a.Created(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if made {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// stop says whether a profile is there. If it is not, a tombstone keeps it from ever being.
+func (w *Writer) stop(ctx context.Context, rec *domain.Record, id fold.ID) (alive bool, err error) {
+	for {
+		all := map[fold.ID]*rows{}
+		if err := w.readRows(ctx, rec.Incarnation, []fold.ID{id}, all, 0); err != nil {
+			return false, err
+		}
+		r := all[id]
+		h, err := r.Head()
+		if err != nil {
+			return false, err
+		}
+		if r.deleted() {
+			return false, nil
+		}
+		if h.Expires != 0 || r.member.State != nil || len(r.member.Parts) > 0 {
+			return true, nil
+		}
+		value, err := (&fold.State{Deleted: &fold.Deletion{At: w.Now().UnixMicro(), By: byReconciling}}).Append(nil)
+		if err != nil {
+			return false, err
+		}
+		_, err = w.Store.Swap(ctx, profilePartition(rec.Incarnation, id), []store.Swap{
+			{Key: stateKey, Value: value, Expect: r.stateVersion},
+			{Key: headKey, Op: store.Check, Expect: r.headVersion},
+		})
+		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("stop a creation: %w", err)
+		}
+		return false, nil
+	}
+}
+
+// byReconciling is who buries a profile that was never there.
+const byReconciling = "upload-job"
+
+// share says whether two profiles are of different persons that both have a key.
+func (w *Writer) share(ctx context.Context, rec *domain.Record, a, b fold.ID, part string) (bool, error) {
+	one, err := w.read(ctx, rec, a)
+	if err != nil {
+		return false, err
+	}
+	other, err := w.read(ctx, rec, b)
+	if err != nil || one.ID() == other.ID() {
+		return false, err
+	}
+	k, now := index.ParsePartitionKey(part), w.Now().UnixMicro()
+	return one.confirms(rec, k, now) && other.confirms(rec, k, now), nil
+}

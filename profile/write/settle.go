@@ -1,0 +1,136 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"kith/domain"
+	"kith/profile/change"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// Settler settles change rows of writes: what they announce can't happen any more if it has not, and what a write that was cut off left
+// undone is done. It implements change.Settler.
+type Settler struct {
+	*Writer
+	// Domain returns a living domain as it stands now, not as it was cached; nil when it is gone. A key of the domain that is not known
+	// here would lose its rows.
+	Domain func(ctx context.Context, inc store.Incarnation) (*domain.Record, error)
+}
+
+// Settle implements change.Settler.
+func (s *Settler) Settle(ctx context.Context, inc store.Incarnation, all []change.Row) error {
+	rec, err := s.Domain(ctx, inc)
+	if rec == nil || err != nil {
+		return err
+	}
+	var order []fold.ID
+	byID := map[fold.ID][]*change.Row{}
+	for i := range all {
+		if r := &all[i]; r.Kind == change.Write {
+			if byID[r.ID] == nil {
+				order = append(order, r.ID)
+			}
+			byID[r.ID] = append(byID[r.ID], r)
+		}
+	}
+	for _, id := range order {
+		for {
+			err := s.settle(ctx, rec, id, byID[id])
+			if errors.Is(err, errAgain) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("profile %s: %w", id, err)
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// settle settles the rows of a profile. errAgain: it has changed meanwhile.
+func (s *Settler) settle(ctx context.Context, rec *domain.Record, id fold.ID, all []*change.Row) error {
+	p, err := s.read(ctx, rec, id)
+	if err != nil {
+		return err
+	}
+	r := p.all[id]
+	if r == nil { // it was unmerged while it was read
+		return errAgain
+	}
+	h, err := r.Head()
+	if err != nil {
+		return err
+	}
+	stands, newest := false, int64(0)
+	for _, row := range all {
+		stands = stands || row.Version == r.headVersion
+		newest = max(newest, row.Time)
+	}
+	switch {
+	case r.deleted(): // no Swap of its head can succeed, and nobody will ever put a row for it
+		h = &fold.Head{Time: max(h.Time, newest), Change: h.Change}
+	case stands || newest > h.Time:
+		if err := s.fence(ctx, rec.Incarnation, r, h, newest); err != nil {
+			return err
+		}
+	}
+	return s.complete(ctx, rec, r, h, all)
+}
+
+// complete does what writes that were cut off left undone. Deletions carry the time of the head, so they harm nobody who swaps it later.
+func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *fold.Head, all []*change.Row) error {
+	inc, id := rec.Incarnation, r.member.ID
+	shown := r.member.Profile()
+	writes, err := s.missingRecord(ctx, inc, id, h, shown)
+	if err != nil {
+		return err
+	}
+	wants := index.RequiredByAPI(h, shown, rec.Keys)
+	if shown == nil { // an expired head requires its rows until it is swept, but what its full name was is not known any more
+		wants.KeepNames()
+	}
+	listed := map[string]bool{}
+	for _, o := range h.Objects {
+		listed[string(BodyKey(o))] = true
+	}
+	var keys, bodies []string
+	for _, row := range all {
+		keys, bodies = append(keys, row.Keys...), append(bodies, row.Bodies...)
+	}
+	for _, part := range distinct(keys) {
+		if !wants.Has(part) {
+			writes = append(writes, indexRow(inc, part, id, h.Time, true))
+		}
+	}
+	var garbage []store.Mutation
+	for _, key := range distinct(bodies) {
+		if !listed[key] {
+			garbage = append(garbage, store.Mutation{Key: []byte(key), Delete: true, Time: h.Time})
+		}
+	}
+	if garbage != nil {
+		writes = append(writes, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: garbage})
+	}
+	if writes != nil {
+		if _, err := s.Store.Commit(ctx, store.Group{Before: writes}); err != nil {
+			return fmt.Errorf("complete a write: %w", err)
+		}
+	}
+	for _, row := range all {
+		if err := (index.Claims{Store: s.Store}).Release(ctx, inc, row.Claims, row.Call); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func distinct(all []string) []string {
+	slices.Sort(all)
+	return slices.Compact(all)
+}

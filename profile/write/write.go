@@ -1,0 +1,377 @@
+package write
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	mrand "math/rand/v2"
+	"slices"
+	"time"
+
+	"kith/domain"
+	"kith/fault"
+	"kith/profile/change"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// Writer changes profiles.
+type Writer struct {
+	Store store.Store
+	Feed  *change.Feed
+	// Lookup returns a living domain, no more than a few seconds old.
+	Lookup func(ctx context.Context, name string) (*domain.Record, error)
+	Now    func() time.Time
+	// Settle takes the open links of a profile to where their merges stand.
+	Settle func(ctx context.Context, rec *domain.Record, id fold.ID) error
+	// Patience is how long a claim of another call is waited for before it is adopted. 0: 10 s.
+	Patience time.Duration
+}
+
+// Result is what a write has done.
+type Result struct {
+	ID      fold.ID // the profile that was changed, or its main one
+	Created bool    // the profile is new
+	Time    int64   // of the write, in microseconds
+}
+
+// errAgain says that an attempt has to start over: something has changed since it read.
+var errAgain = errors.New("to be started over")
+
+// call is one call, whatever attempts it takes.
+type call struct {
+	*Writer
+	name string
+	by   string
+	row  change.Row  // what was announced last
+	old  *change.Row // announced by an attempt that is over
+	// sealed is the seal that refused an announcement.
+	sealed int64
+	// keys are the index partitions of which an attempt may have put a row of class 'a', and bodies what it may have put, for id.
+	keys, bodies map[string]bool
+	id           fold.ID
+	touched      bool // an attempt may have put some of them
+	attempts     uint32
+	salt         uint32
+}
+
+func (w *Writer) newCall(name, by string) *call {
+	c := &call{Writer: w, name: name, by: by, keys: map[string]bool{}, bodies: map[string]bool{}}
+	var salt [4]byte
+	_, _ = rand.Read(c.row.Call[:])
+	_, _ = rand.Read(salt[:])
+	c.salt = binary.BigEndian.Uint32(salt[:])
+	return c
+}
+
+// nextAttempt returns a number that no other attempt at the same profile and time has, but for one in four billion pairs of nodes.
+func (c *call) nextAttempt() uint32 {
+	c.attempts++
+	return c.salt + c.attempts
+}
+
+// The pauses between attempts.
+const (
+	firstPause = time.Millisecond
+	maxPause   = 100 * time.Millisecond
+)
+
+// run makes attempts until one ends otherwise than with errAgain.
+func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *domain.Record) (Result, error)) (Result, error) {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		rec, err := c.Lookup(ctx, c.name)
+		if err != nil {
+			return Result{}, err
+		}
+		r, err := attempt(ctx, rec)
+		if !errors.Is(err, errAgain) && !errors.Is(err, change.ErrSealed) {
+			if err != nil && c.old != nil && !c.touched { // it announces nothing
+				err = errors.Join(err, c.Feed.Withdraw(context.WithoutCancel(ctx), rec.Incarnation, c.old))
+			}
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return Result{}, fmt.Errorf("change a profile that many change: %w", ctx.Err())
+		case <-time.After(mrand.N(pause) + pause/2):
+		}
+	}
+}
+
+// Change changes a profile by its id; one that was merged leads to the main one. by is who asked for it.
+func (w *Writer) Change(ctx context.Context, domain, by string, id fold.ID, rule Rule) (Result, error) {
+	return w.change(ctx, domain, by, func() fold.ID { return id }, nil, rule)
+}
+
+// Create makes a profile. Two calls make two.
+func (w *Writer) Create(ctx context.Context, domain, by string, rule Rule) (Result, error) {
+	return w.change(ctx, domain, by, w.NewID, nil, rule)
+}
+
+// DeleteObject deletes an object of a profile, or of a member of it.
+func (w *Writer) DeleteObject(ctx context.Context, domain, by string, id fold.ID, objectType string, incarnation uint64, uniqueKey string) (Result, error) {
+	pick := func(p *Person) (*rows, error) {
+		for _, r := range p.all {
+			if ok, err := r.has(objectType, incarnation, fold.HashObject(uniqueKey)); ok || err != nil {
+				return r, err
+			}
+		}
+		return p.rows, nil
+	}
+	return w.change(ctx, domain, by, func() fold.ID { return id }, pick, func(ctx context.Context, d *Draft) error {
+		if err := d.FindProfile(id); err != nil {
+			return err
+		}
+		return d.DeleteObject(ctx, objectType, incarnation, uniqueKey)
+	})
+}
+
+// NewID mints the id of a profile: a UUIDv7.
+func (w *Writer) NewID() (id fold.ID) {
+	_, _ = rand.Read(id[:])
+	ms := uint64(w.Now().UnixMilli())
+	binary.BigEndian.PutUint64(id[:8], ms<<16|0x7000|uint64(id[6]&0xf)<<8|uint64(id[7]))
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+func (w *Writer) change(ctx context.Context, name, by string, id func() fold.ID, pick func(*Person) (*rows, error), rule Rule) (Result, error) {
+	c := w.newCall(name, by)
+	want := id()
+	return c.run(ctx, func(ctx context.Context, rec *domain.Record) (Result, error) {
+		p, err := w.read(ctx, rec, want)
+		if err != nil {
+			return Result{}, err
+		}
+		target := p.rows
+		if pick != nil {
+			if target, err = pick(p); err != nil {
+				return Result{}, err
+			}
+		}
+		return c.write(ctx, &plan{rec: rec, person: p, target: target, rule: rule})
+	})
+}
+
+// plan is one attempt.
+type plan struct {
+	rec    *domain.Record
+	person *Person
+	target *rows
+	rule   Rule
+	// creates says that resolution has found no profile.
+	creates bool
+	// claims are taken for the target; verify says whether what resolution found still holds, once the change row stands.
+	claims []string
+	verify func(ctx context.Context) error
+}
+
+// write takes an attempt from its rule to its end.
+func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
+	d, err := c.draft(pl.rec, pl.person, pl.target, c)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := pl.rule(ctx, d); err != nil {
+		return Result{}, err
+	}
+	if pl.target.deleted() {
+		return Result{}, fault.NotFoundf("Profile %s is not found in domain %s.", pl.person.ID(), pl.rec.Name)
+	}
+	g, err := c.group(ctx, pl, d)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := c.announce(ctx, pl, d); err != nil {
+		return Result{}, err
+	}
+	if pl.verify != nil {
+		if err := pl.verify(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := c.commit(ctx, pl, d, g); err != nil {
+		return Result{}, err
+	}
+	return Result{ID: pl.person.ID(), Created: !pl.person.Visible(), Time: d.Time}, nil
+}
+
+// group gathers what the attempt writes.
+func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, err error) {
+	inc, id := pl.rec.Incarnation, pl.target.member.ID
+	if c.id != id || !c.touched {
+		if c.touched { // what earlier attempts put for another profile stays with their row
+			c.old = nil
+		}
+		c.id, c.touched = id, false
+		clear(c.keys)
+		clear(c.bodies)
+	}
+	before, err := pl.target.Head()
+	if err != nil {
+		return g, err
+	}
+	wanted := index.RequiredByAPI(before, pl.person.Profile, pl.rec.Keys)
+	shown := pl.shown(d)
+	wants := index.RequiredByAPI(d.head, shown, pl.rec.Keys)
+	candidates := slices.Concat(wanted.Partitions(), wants.Partitions(), d.objectKeys)
+	missing := map[string]bool{}
+	for _, part := range candidates {
+		was, is := wanted.Has(part), wants.Has(part)
+		if is && (!was || c.keys[part]) { // what an attempt has put is put anew
+			missing[part] = true
+		}
+		if is != was {
+			c.keys[part] = true
+		}
+	}
+	if g.Before, err = c.missingRecord(ctx, inc, id, before, pl.person.Profile); err != nil {
+		return g, err
+	}
+	for part := range missing {
+		g.Before = append(g.Before, indexRow(inc, part, id, d.Time, false))
+	}
+	if len(d.put) > 0 {
+		g.Before = append(g.Before, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: d.put})
+	}
+	d.head.Time, d.head.Change = d.Time, d.change
+	g.Partition = profilePartition(inc, id)
+	g.Swap = []store.Swap{
+		{Key: headKey, Value: d.head.Append(nil), Expect: pl.target.headVersion},
+		{Key: stateKey, Op: store.Check, Expect: pl.target.stateVersion},
+	}
+	g.After = append(g.After, store.PartitionWrite{Partition: historyPartition(inc, id), Mutations: []store.Mutation{recordOf(d.change, shown)}})
+	g.After = append(g.After, c.excess(inc, id, d, wants)...)
+	return g, nil
+}
+
+// excess returns the deletions of index rows and bodies that the new head does not call for, earlier attempts' included.
+func (c *call) excess(inc store.Incarnation, id fold.ID, d *Draft, wants *index.Required) (all []store.PartitionWrite) {
+	for part := range c.keys {
+		if !wants.Has(part) {
+			all = append(all, indexRow(inc, part, id, d.Time, true))
+		}
+	}
+	var bodies []store.Mutation
+	for key := range c.bodies { // of attempts that failed
+		bodies = append(bodies, store.Mutation{Key: []byte(key), Delete: true, Time: d.Time})
+	}
+	for _, key := range d.drop {
+		bodies = append(bodies, store.Mutation{Key: []byte(key), Delete: true, Time: d.Time})
+	}
+	if len(bodies) > 0 {
+		all = append(all, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: bodies})
+	}
+	for _, m := range d.put {
+		c.bodies[string(m.Key)] = true
+	}
+	return all
+}
+
+func indexRow(inc store.Incarnation, part string, id fold.ID, at int64, gone bool) store.PartitionWrite {
+	return store.PartitionWrite{Partition: store.Partition{Table: store.Index, Incarnation: inc, Key: part},
+		Mutations: []store.Mutation{{Key: index.AppendRowKey(nil, id, index.ByAPI), Delete: gone, Time: at}}}
+}
+
+// shown returns what the person will show.
+func (pl *plan) shown(d *Draft) *fold.Profile {
+	head := *d.head
+	was := pl.target.member.Head
+	pl.target.member.Head = &head
+	defer func() { pl.target.member.Head = was }()
+	return pl.person.member.Profile()
+}
+
+// announce puts the change row.
+func (c *call) announce(ctx context.Context, pl *plan, d *Draft) error {
+	c.row.ID, c.row.Kind, c.row.Action, c.row.Creates = c.id, change.Write, d.change.Action, pl.creates
+	c.row.Version, c.row.Time, c.row.Claims = pl.target.headVersion, d.Time, pl.claims
+	c.row.Keys, c.row.Bodies = nil, slices.Clone(d.drop)
+	for part := range c.keys {
+		c.row.Keys = append(c.row.Keys, part)
+	}
+	for key := range c.bodies {
+		c.row.Bodies = append(c.row.Bodies, key)
+	}
+	slices.Sort(c.row.Keys)
+	slices.Sort(c.row.Bodies)
+	sealed, err := c.Feed.Announce(ctx, pl.rec.Incarnation, &c.row, c.old, c.sealed)
+	c.sealed = max(c.sealed, sealed)
+	row := c.row
+	c.old = &row
+	return err
+}
+
+// commit does what the attempt is about. When it returns nil the write is visible.
+func (c *call) commit(ctx context.Context, pl *plan, d *Draft, g store.Group) error {
+	c.touched = true
+	version, err := c.Store.Commit(ctx, g)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrConflict):
+		return errAgain
+	case errors.Is(err, store.ErrUnknown):
+		happened, derr := c.decide(ctx, pl, d)
+		if derr != nil {
+			return errors.Join(err, derr)
+		}
+		if !happened {
+			return errAgain
+		}
+	case version == 0:
+		return fmt.Errorf("change a profile: %w", err)
+	}
+	// It has happened. What is left to do is done again once, and else by whoever settles the change row.
+	_, _ = c.Store.Commit(context.WithoutCancel(ctx), store.Group{Before: g.After})
+	return nil
+}
+
+// decide finds out whether a Swap has happened whose answer was lost. If it has not, it never will.
+func (c *call) decide(ctx context.Context, pl *plan, d *Draft) (happened bool, err error) {
+	inc, id := pl.rec.Incarnation, pl.target.member.ID
+	for {
+		all := map[fold.ID]*rows{}
+		if err := c.readRows(ctx, inc, []fold.ID{id}, all, 0); err != nil {
+			return false, err
+		}
+		r := all[id]
+		h, err := r.Head()
+		if err != nil {
+			return false, err
+		}
+		if h.Change != nil && h.Change.ID == d.change.ID && h.Change.At == d.change.At {
+			return true, nil
+		}
+		if r.headVersion != pl.target.headVersion || r.stateVersion != pl.target.stateVersion {
+			// Whoever replaced the head of this change wrote its record first.
+			return c.hasRecord(ctx, inc, id, d.change)
+		}
+		if err := c.fence(ctx, inc, r, h, d.Time); !errors.Is(err, errAgain) {
+			if err != nil {
+				return false, err
+			}
+			return false, nil
+		}
+	}
+}
+
+// fence rewrites a head with a time later than another, so that whatever else would replace it conflicts. errAgain: it has changed.
+func (w *Writer) fence(ctx context.Context, inc store.Incarnation, r *rows, h *fold.Head, later int64) error {
+	h.Time = max(w.Now().UnixMicro(), h.Time+1, later+1)
+	v, err := w.Store.Swap(ctx, profilePartition(inc, r.member.ID), []store.Swap{
+		{Key: headKey, Value: h.Append(nil), Expect: r.headVersion},
+		{Key: stateKey, Op: store.Check, Expect: r.stateVersion},
+	})
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
+		return errAgain
+	}
+	if err != nil {
+		return fmt.Errorf("fence a profile: %w", err)
+	}
+	r.headVersion = v
+	return nil
+}
