@@ -222,20 +222,6 @@ func (w *Writer) draft(rec *domain.Record, p *Person, target *rows, c *call) (*D
 	at := fold.WriteTime(now, max(p.member.Newest(), h.Time), rec.LastJobTime)
 	d := &Draft{Record: rec, Person: p, Time: at, By: c.by, w: w, target: target, head: h, change: changeOf(c.row.Call, at), attempt: c.nextAttempt()}
 	d.change.By = c.by
-	d.barriers = fold.Barriers{Now: now, Imports: []int64{rec.LastJobTime}, Merges: mergeTimes(p, target)}
-	p.member.Walk(func(of *fold.Member) { d.barriers.Imports = of.ImportTimes(d.barriers.Imports) })
+	d.barriers = p.member.Barriers(now, rec.LastJobTime) // of the whole person: a member gets more than it needs
 	return d, nil
-}
-
-// mergeTimes returns the times of the merges that a profile takes part in, and of those of its main profile, and so on.
-func mergeTimes(p *Person, target *rows) (times []int64) {
-	for r := target; r != nil; {
-		s := r.member.State
-		times = s.MergeTimes(times)
-		if s == nil || s.Into == nil {
-			break
-		}
-		r = p.all[s.Into.Main]
-	}
-	return times
 }
