@@ -73,20 +73,36 @@ func (s *Service) bury(ctx context.Context, rec *domain.Record, id ID) error {
 	if err != nil {
 		return err
 	}
+	root := all[id]
+	if root == nil {
+		return nil
+	}
+	person := root.Member
+	if root.State != nil { // what it was before it was deleted
+		person.State = root.State.Clone()
+		person.State.Deleted = nil
+	}
+	var names index.Set
+	names.AddFullName(person.Profile())
 	for _, p := range all {
-		if err := s.clear(ctx, rec, p); err != nil {
+		if err := s.clear(ctx, rec, p, names.Keys()); err != nil {
 			return fmt.Errorf("remove a deleted profile: %w", err)
 		}
 	}
 	return nil
 }
 
-// clear removes everything of one dead profile but its state. Index rows go last but one, so that a cut leaves what names them.
-func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored) error {
+// clear removes everything of one dead profile but its state. Index rows go last but one, so that a cut leaves what names them; names
+// are those of its person.
+func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored, names []index.Key) error {
 	var keys index.Set
 	keys.RequiredByImports(&p.Member, Alone(&p.Member).Profile(), rec.Keys)
-	now := s.Now().UnixMicro()
+	now := fold.WriteTime(s.Now().UnixMicro(), p.Newest(), rec.LastJobTime)
 	var rows, contributions []store.RunRow
+	for _, k := range names {
+		keys.Add(k)
+		rows = append(rows, index.Row(rec.Incarnation, k, p.ID, index.ByAPI, now, true))
+	}
 	for _, k := range keys.Keys() {
 		rows = append(rows, index.Row(rec.Incarnation, k, p.ID, index.ByImport, now, true))
 	}

@@ -100,10 +100,15 @@ func (s *Set) addValues(values []fold.Value, own []domain.Key) {
 	Keys(values, own, func(name, value string) { s.Add(Key{Name: name, Value: value}) })
 }
 
-// AddFullName adds the full names of what a person shows.
+// AddFullName adds the full names of what a person shows, and of what its profiles showed before they were merged.
 func (s *Set) AddFullName(p *fold.Profile) {
-	if p != nil {
-		FullNames(p.Values, func(full string) { s.Add(Key{Name: objecttype.KeyFullName, Value: full}) })
+	if p == nil {
+		return
+	}
+	add := func(full string) { s.Add(Key{Name: objecttype.KeyFullName, Value: full}) }
+	FullNames(p.Values, add)
+	for _, values := range p.Branches {
+		FullNames(values, add)
 	}
 }
 

@@ -54,6 +54,13 @@ func (r *rig) sweep() {
 	if err := r.QueueSweeps(ctx); err != nil {
 		r.t.Fatal(err)
 	}
+	r.sweepIndex()
+}
+
+// sweepIndex removes index rows that nothing requires, and waits for the end of it.
+func (r *rig) sweepIndex() {
+	r.t.Helper()
+	r.clock.add(2 * time.Minute) // those of names must be a minute old
 	for _, rec := range r.live() {
 		if err := r.Profiles.QueueIndexSweep(ctx, rec); err != nil {
 			r.t.Fatal(err)
@@ -65,6 +72,7 @@ func (r *rig) sweep() {
 // nothingLeft checks that there are no rows of profiles and none of the index.
 func (r *rig) nothingLeft() {
 	r.t.Helper()
+	r.sweepIndex()
 	if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
 		r.t.Fatalf("%d profile rows and %d index rows are left", p, i)
 	}

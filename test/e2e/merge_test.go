@@ -167,9 +167,11 @@ func TestMergeProfiles(t *testing.T) {
 	})
 }
 
-// onlyMarksLeft checks that no contribution and no index row is left, only marks of ids that are dead.
+// onlyMarksLeft checks that no contribution and no index row is left, only marks of ids that are dead. Full names that nobody shows any
+// more are left to the sweep of the index.
 func (r *rig) onlyMarksLeft(domain string) {
 	r.t.Helper()
+	r.sweepIndex()
 	if n := r.rows(store.Index); n != 0 {
 		r.t.Fatalf("%d index rows are left", n)
 	}
@@ -369,7 +371,7 @@ func TestMergesAndUndosInAnyOrder(t *testing.T) {
 	})
 }
 
-// What an import writes to profiles that are merged while it runs arrives at their survivors.
+// What an import writes to profiles that are merged while it runs is theirs, and undone with it.
 func TestMergesDuringAnImport(t *testing.T) {
 	onEngines(t, func(t *testing.T, st store.Store) {
 		const pairs = 150
@@ -545,18 +547,21 @@ func TestMergeMeetsOthers(t *testing.T) {
 		}
 	})
 	for name, other := range map[string]func(r *rig, ids []string) error{
-		"another merge while it copies": func(r *rig, ids []string) error { return r.tryMerge("d", nil, ids[2], ids[1]) },
-		"a deletion while it copies":    func(r *rig, ids []string) error { return remove(r, ids[1]) },
+		"another merge when it is decided": func(r *rig, ids []string) error { return r.tryMerge("d", nil, ids[2], ids[1]) },
+		"a deletion when it is decided":    func(r *rig, ids []string) error { return remove(r, ids[1]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var ids []string
 			var r *rig
 			outcome := make(chan error, 1)
-			copying := func(op faulty.Op, p store.Partition) bool { return op == faulty.WriteRun }
-			r, ids = setup(t, copying, func(r *rig) {
-				go func() { outcome <- other(r, ids) }()
-				time.Sleep(100 * time.Millisecond)
-			})
+			swaps := 0
+			deciding := func(op faulty.Op, p store.Partition) bool {
+				if op == faulty.Swap && strings.HasPrefix(p.Key, "merges/") {
+					swaps++
+				}
+				return swaps == 2 // the first one makes the record
+			}
+			r, ids = setup(t, deciding, func(r *rig) { outcome <- other(r, ids) }) // which finishes the merge itself
 			if err := r.tryMerge("d", nil, ids[0], ids[1]); err != nil {
 				t.Fatal(err)
 			}
@@ -634,8 +639,8 @@ func (r *rig) lonely(domain, account string) *string {
 	return &account
 }
 
-// A merge that is cut off anywhere has happened or has not; the next one goes through when its time is over, and the sweep leaves
-// nothing of it.
+// A merge that is cut off anywhere has happened or has not; who comes by next takes it to its end, and the sweep leaves nothing of one
+// that was given up.
 func TestMergeIsCutOffAnywhere(t *testing.T) {
 	for name, answer := range map[string]bool{"before": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
@@ -647,7 +652,7 @@ func TestMergeIsCutOffAnywhere(t *testing.T) {
 				r := newRig(t, st, upload.Config{})
 				r.domain("d")
 				r.run("d", mergeSpec, file)
-				before, index := r.dump("d"), r.rows(store.Index)
+				before := r.dump("d")
 				one, two := r.id("d", "1"), r.id("d", "2")
 				calls := 0
 				hook := func(op faulty.Op, p store.Partition) error {
@@ -680,14 +685,11 @@ func TestMergeIsCutOffAnywhere(t *testing.T) {
 					if !slices.Equal(before, after) {
 						t.Fatalf("call %d: %v", n, after)
 					}
-					r.clock.add(time.Minute)
 					if n%2 == 0 { // who comes by may be another merge, or the sweep
 						r.sweep()
-						if p, i := r.rows(store.Profile), r.rows(store.Index); p != 2 || i != index {
-							t.Fatalf("call %d: %d profile rows and %d index rows are left", n, p, i)
-						}
 					}
-					if err := r.tryMerge("d", nil, one, two); err != nil {
+					// Either may roll it forward.
+					if err := r.tryMerge("d", nil, one, two); err != nil && !strings.Contains(err.Error(), "Unknown profile IDs: "+two) {
 						t.Fatalf("call %d: %v", n, err)
 					}
 				case 1:
@@ -703,10 +705,17 @@ func TestMergeIsCutOffAnywhere(t *testing.T) {
 				r.onlyMarksLeft("d")
 				r.clock.add(40 * 24 * time.Hour)
 				r.sweep()
+				records := 0
 				for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Jobs}) {
-					if err != nil || strings.HasPrefix(row.Partition.Key, "merges/") {
-						t.Fatalf("call %d: a merge's record is left, %v", n, err)
+					if err != nil {
+						t.Fatal(err)
 					}
+					if strings.HasPrefix(row.Partition.Key, "merges/") {
+						records++
+					}
+				}
+				if records != 1 { // of the merge that holds
+					t.Fatalf("call %d: %d records of merges are left", n, records)
 				}
 			}
 			if happened == 0 || not == 0 {
