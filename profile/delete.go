@@ -121,14 +121,13 @@ func Alone(m *fold.Member) *fold.Member {
 	return &a
 }
 
-// putFullNames puts the index rows of the full names that a person shows.
-func (s *Service) putFullNames(ctx context.Context, rec *domain.Record, m *fold.Member) error {
+// putFullNames puts the index rows of the full names that a person shows, with a time.
+func (s *Service) putFullNames(ctx context.Context, rec *domain.Record, m *fold.Member, at int64) error {
 	var keys index.Set
 	keys.AddFullName(m.Profile())
-	now := fold.WriteTime(s.Now().UnixMicro(), m.Newest(), rec.LastJobTime)
 	var rows []store.RunRow
 	for _, k := range keys.Keys() {
-		rows = append(rows, index.Row(rec.Incarnation, k, m.ID, index.ByAPI, now, false))
+		rows = append(rows, index.Row(rec.Incarnation, k, m.ID, index.ByAPI, at, false))
 	}
 	return s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(rows)})
 }

@@ -235,7 +235,11 @@ func (s *Service) indexMerged(ctx context.Context, rec *domain.Record, m *mergeR
 		of[id] = &mains[id].Member
 	}
 	main.Of = of
-	return s.putFullNames(ctx, rec, &main.Member)
+	at := s.Now().UnixMicro()
+	for _, p := range mains {
+		at = fold.WriteTime(at, p.Newest(), 0)
+	}
+	return s.putFullNames(ctx, rec, &main.Member, at)
 }
 
 // stateRow is a profile's state row: nil links when there is none.

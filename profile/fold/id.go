@@ -3,6 +3,7 @@ package fold
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 )
 
 // ID is a profile id; its text is 32 hex digits.
@@ -10,6 +11,19 @@ type ID [16]byte
 
 // String returns the 32 hex digits of the API.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *ID) UnmarshalText(b []byte) error {
+	parsed, ok := ParseID(string(b))
+	if !ok {
+		return fmt.Errorf("%q is no profile id", b)
+	}
+	*id = parsed
+	return nil
+}
 
 // ParseID reads 32 lower-case hex digits.
 func ParseID(s string) (id ID, ok bool) {

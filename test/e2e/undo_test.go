@@ -121,9 +121,7 @@ func TestUndoForgetsKeysThatCameLater(t *testing.T) {
 		r.expect(second, "SUCCEEDED 0/1/0")
 		r.undone("d", *second.JobId)
 		r.undone("d", *first.JobId)
-		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
-			t.Fatalf("%d profile rows and %d index rows are left", p, i)
-		}
+		r.nothingLeft()
 	})
 }
 
@@ -369,8 +367,6 @@ func TestUndoLeavesNamesFound(t *testing.T) {
 				r.undone(domain, id)
 			}
 		}
-		if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
-			t.Fatalf("%d profile rows and %d index rows are left", p, i)
-		}
+		r.nothingLeft()
 	})
 }
