@@ -206,6 +206,7 @@ type GetUploadJobDetailsResponse struct {
 	UndoStatus          *UndoStatus    `json:"UndoStatus,omitzero"`
 	UndoPercentComplete *int32         `json:"UndoPercentComplete,omitzero"`
 	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
+	UndoReason          *string        `json:"UndoReason,omitzero"`
 	FoldedAt            *restjson.Time `json:"FoldedAt,omitzero"`
 }
 
@@ -449,6 +450,7 @@ type UndoStatus string
 const (
 	UndoStatusRunning UndoStatus = "RUNNING"
 	UndoStatusUndone  UndoStatus = "UNDONE"
+	UndoStatusFailed  UndoStatus = "FAILED"
 )
 
 // UndoUploadJobRequest is the model's shape UndoUploadJobRequest.

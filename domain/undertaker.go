@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"kith/job"
 	"kith/store"
@@ -18,17 +17,10 @@ type Undertaker struct {
 	Store store.Store
 	// DropBlobs removes the blobs of an incarnation.
 	DropBlobs func(ctx context.Context, inc store.Incarnation) error
-	// Wait is how long other nodes may still take the domain for alive, and write.
-	Wait time.Duration
 }
 
 // Run implements job.Handler. The jobs table goes last, for it holds the lease; then the incarnation is forgotten.
 func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
-	select {
-	case <-time.After(u.Wait):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	for _, table := range []store.Table{store.Index, store.Profile} {
 		if err := u.Store.DropRange(ctx, table, t.Incarnation); err != nil {
 			return fmt.Errorf("remove rows of a deleted domain: %w", err)
@@ -51,8 +43,9 @@ func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
 	return err
 }
 
-// GiveUp implements job.Handler: removal is tried for ever.
-func (u *Undertaker) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+// GiveUp implements job.Handler. It is never called: a dead domain keeps nobody waiting, so that removal is put off for longer and
+// longer instead (job.Runner.Undertakers).
+func (u *Undertaker) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // Domains lists where background work may be, for job.Runner. A dead domain always has the work of being removed.
 func (s *Service) Domains(ctx context.Context) ([]job.Domain, error) {

@@ -106,14 +106,14 @@ func Start(c Config) (*Node, error) {
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner, n.runner.Shared = c.Store, c.Now, c.Log, c.Owner, c.Shared
 	n.runner.Domains = n.Domains.Domains
 	n.runner.Passing = func(err error) bool {
-		return errors.Is(err, fault.ErrUnavailable)
+		return errors.Is(err, fault.ErrUnavailable) || errors.Is(err, store.ErrUnknown)
 	}
 	n.runner.Handlers = map[string]job.Handler{
 		upload.Kind:           n.Uploads,
 		upload.UndoKind:       upload.Undoer{Service: n.Uploads},
 		profile.SweepKind:     profile.Sweeper{Service: n.Profiles},
 		profile.FoldKind:      profile.Folder{Service: n.Profiles, Close: n.Uploads.CloseJob},
-		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain, Wait: undertakerWait(c.Shared)},
+		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
 	}
 	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
@@ -149,14 +149,6 @@ func (n *Node) dropDevKeys(ctx context.Context) {
 	if dropped > 0 {
 		n.Log.Info("access keys made in development mode were removed", "keys", dropped)
 	}
-}
-
-// undertakerWait is how long the removal of a deleted domain waits for requests of other nodes that do not know of it yet.
-func undertakerWait(shared bool) time.Duration {
-	if !shared {
-		return 0
-	}
-	return domain.MaxStaleness
 }
 
 // Stop ends the background loops. Work in progress gives its lease back and is continued by the next start.

@@ -58,7 +58,7 @@ func (f Folder) Run(ctx context.Context, t *job.Task) error {
 }
 
 // GiveUp implements job.Handler: the next folding goes on.
-func (f Folder) GiveUp(context.Context, *job.Task, error) (bool, error) { return true, nil }
+func (f Folder) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // folding is one run over a domain.
 type folding struct {

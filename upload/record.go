@@ -59,9 +59,15 @@ type Job struct {
 	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand.
 	AmbiguousRejects string `json:",omitzero"`
 
+	// Incomplete says that the job was given up while it wrote: the counters say what would have been written in all.
+	Incomplete bool `json:",omitzero"`
+
 	// UndoAt is when an undo was asked for, UndoneAt when it was complete.
 	UndoAt   int64 `json:",omitzero"`
 	UndoneAt int64 `json:",omitzero"`
+	// UndoFailedAt is when an undo was given up, UndoReason why; asking again clears both.
+	UndoFailedAt int64  `json:",omitzero"`
+	UndoReason   string `json:",omitzero"`
 	// Heir says that contributions of the job have index rows that its runs do not name.
 	Heir bool `json:",omitzero"`
 	// FoldedAt is set before the first contribution of the job is folded; the job can't be undone any more.

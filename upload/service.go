@@ -420,6 +420,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	if j.UndoAt != 0 {
 		status, percent := s.undoProgress(j)
 		out.UndoStatus, out.UndoPercentComplete, out.UndoneAt = &status, &percent, wireTime(j.UndoneAt)
+		if j.UndoReason != "" {
+			out.UndoReason = &j.UndoReason
+		}
 	}
 	out.FoldedAt = wireTime(j.FoldedAt)
 	applied := 0

@@ -183,7 +183,7 @@ func (s *Service) newWork(ctx context.Context, t *job.Task) (*work, error) {
 
 // record returns the domain of the work, or job.ErrLost when it is gone.
 func (s *Service) record(ctx context.Context, inc store.Incarnation, name string) (*domain.Record, error) {
-	rec, err := s.Domains.Read(ctx, name)
+	rec, err := s.Domains.Lookup(ctx, name)
 	if errors.Is(err, fault.NotFound) || err == nil && rec.Incarnation != inc {
 		return nil, job.ErrLost
 	}
@@ -491,23 +491,4 @@ func (w *work) clearScratch(ctx context.Context) {
 		}
 	}
 	w.scratch = nil
-}
-
-// GiveUp implements job.Handler. A job that has begun to apply is tried for ever.
-func (s *Service) GiveUp(ctx context.Context, t *job.Task, cause error) (bool, error) {
-	w := &work{Service: s, task: t}
-	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
-		return true, nil
-	} else if err != nil {
-		return false, err
-	}
-	w.rec = &domain.Record{Incarnation: t.Incarnation}
-	if w.job.Final {
-		return true, nil
-	}
-	if w.job.Applying || w.job.Status != api.UploadJobStatusInProgress {
-		return false, nil
-	}
-	err := w.fail(ctx, api.StatusReasonInternalFailure, "gave-up", fmt.Sprintf("The server could not complete the job after %d attempts; its log says why. Nothing was written.", t.Attempts()+1))
-	return err == nil, err
 }
