@@ -287,11 +287,25 @@ func (s *Service) DropDevKeys(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// masterRow is where a text sealed under the master key lies.
+var (
+	masterPartition = store.Partition{Table: store.Catalog, Key: "master-key"}
+	masterRow       = []byte("sealed")
+)
+
+// Bound says whether data was made under a master key, so that only that one will do.
+func Bound(ctx context.Context, st store.Store) (bool, error) {
+	_, err := st.Get(ctx, masterPartition, masterRow)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // CheckMaster compares the master key with the one the data was made under, which it writes down the first time.
 func (s *Service) CheckMaster(ctx context.Context) error {
 	const text = "kith"
-	key := []byte("sealed")
-	p := store.Partition{Table: store.Catalog, Key: "master-key"}
+	p, key := masterPartition, masterRow
 	row, err := s.Store.Get(ctx, p, key)
 	if errors.Is(err, store.ErrNotFound) {
 		_, err = s.Store.Swap(ctx, p, []store.Swap{{Key: key, Value: s.Sealer.Seal("master key check", "", []byte(text))}})
