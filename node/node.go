@@ -122,7 +122,9 @@ func Start(c Config) (*Node, error) {
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
 	backup := c.Backup
 	if backup == nil {
-		backup = func(context.Context, string) (int64, error) { return 0, fault.BadRequestf("A cluster is not backed up by its nodes: take a snapshot of the keyspace and a copy of the bucket (docs/operations.md).") }
+		backup = func(context.Context, string) (int64, error) {
+			return 0, fault.BadRequestf("A cluster is not backed up by its nodes: take a snapshot of the keyspace and a copy of the bucket (docs/operations.md).")
+		}
 	}
 	sc.Admin = &server.Admin{Backup: backup}
 	n.Server = server.New(sc)
