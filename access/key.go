@@ -20,12 +20,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"kith/api"
 	"kith/fault"
+	"kith/internal/cache"
 	"kith/internal/restjson"
 	"kith/sigv4"
 	"kith/store"
@@ -40,7 +42,16 @@ type Service struct {
 	Now    func() time.Time
 	// Dev says that the server is in development mode: whoever asks gets keys, and they are good for that mode only.
 	Dev bool
+
+	once sync.Once
+	keys *cache.Cache[Key]
 }
+
+// KeyStaleness is how long a key that another node has deleted may still be taken; this node refuses it at once.
+const KeyStaleness = time.Second
+
+// maxRemembered bounds the keys that are remembered.
+const maxRemembered = 10_000
 
 // keyRecord is what is stored of an access key.
 type keyRecord struct {
@@ -59,6 +70,7 @@ type Key struct {
 	Secret string
 	// Policies are its own and its boundaries: all of them must allow a request.
 	Policies []*Policy
+	dev      bool // good for development mode only
 }
 
 // Authorize returns an AccessDenied fault unless every policy of the key allows an action on every resource.
@@ -92,8 +104,22 @@ func (k *Key) Authorize(action string, resources []string) error {
 	return nil
 }
 
-// Lookup returns a key, or sigv4.ErrUnknownKey.
+// Lookup returns a key, or sigv4.ErrUnknownKey. It is as it was at most KeyStaleness ago; the policies are shared.
 func (s *Service) Lookup(ctx context.Context, id string) (Key, error) {
+	key, err := s.remembered().Get(ctx, id, func(ctx context.Context) (Key, error) { return s.read(ctx, id) })
+	if err == nil && key.dev && !s.Dev {
+		return Key{}, sigv4.ErrUnknownKey
+	}
+	return key, err
+}
+
+func (s *Service) remembered() *cache.Cache[Key] {
+	s.once.Do(func() { s.keys = &cache.Cache[Key]{MaxAge: KeyStaleness, Max: maxRemembered} })
+	return s.keys
+}
+
+// read is Lookup in the store: the secret is unsealed and the policies are parsed.
+func (s *Service) read(ctx context.Context, id string) (Key, error) {
 	row, err := s.Store.Get(ctx, keysPartition, []byte(id))
 	if errors.Is(err, store.ErrNotFound) {
 		return Key{}, sigv4.ErrUnknownKey
@@ -105,14 +131,11 @@ func (s *Service) Lookup(ctx context.Context, id string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if rec.Dev && !s.Dev {
-		return Key{}, sigv4.ErrUnknownKey
-	}
 	secret, err := s.Sealer.Open("access key", id, rec.Secret)
 	if err != nil {
 		return Key{}, fmt.Errorf("access key %s: %w: was the master key changed?", id, err)
 	}
-	key := Key{ID: id, Secret: string(secret)}
+	key := Key{ID: id, Secret: string(secret), dev: rec.Dev}
 	for _, text := range append([]string{rec.Policy}, rec.Boundaries...) {
 		policy, err := ParsePolicy(text)
 		if err != nil {
@@ -244,6 +267,7 @@ func (s *Service) DeleteAccessKey(ctx context.Context, in *api.DeleteAccessKeyRe
 			return nil, err
 		}
 		_, err = s.Store.Swap(ctx, keysPartition, []store.Swap{{Key: id, Op: store.Delete, Expect: row.Version}})
+		s.remembered().Drop(string(id)) // whatever became of the Swap
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}

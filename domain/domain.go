@@ -29,6 +29,7 @@ func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest)
 		return nil, err
 	}
 	_, err = s.Store.Swap(ctx, catalog, []store.Swap{{Key: liveKey(rec.Name), Value: value}})
+	s.remembered().Drop(rec.Name)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, fault.BadRequestf("Domain %s already exists", rec.Name)
 	}
@@ -92,7 +93,7 @@ func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest)
 // used again immediately.
 func (s *Service) DeleteDomain(ctx context.Context, in *api.DeleteDomainRequest) (*api.DeleteDomainResponse, error) {
 	for {
-		rec, err := s.Lookup(ctx, *in.DomainName)
+		rec, err := s.Read(ctx, *in.DomainName)
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +101,7 @@ func (s *Service) DeleteDomain(ctx context.Context, in *api.DeleteDomainRequest)
 			{Key: liveKey(rec.Name), Op: store.Delete, Expect: rec.Version},
 			{Key: deadKey(rec.Incarnation)},
 		})
+		s.remembered().Drop(rec.Name)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"kith/api"
 	"kith/fault"
+	"kith/internal/cache"
 	"kith/internal/restjson"
 	"kith/store"
 )
@@ -88,10 +90,31 @@ type Service struct {
 	OnDelete func(store.Incarnation)
 	// OnUpdate is told when a domain may have new background work.
 	OnUpdate func()
+
+	once    sync.Once
+	records *cache.Cache[*Record]
 }
 
-// Lookup returns a living domain, or fault.NotFound. It precedes every other lookup of an operation.
+// MaxStaleness is how old a record may be that Lookup returns, when another node has changed it; what this node changes is seen
+// at once. Who changes a record and relies on every node having seen that waits so long.
+const MaxStaleness = time.Second
+
+// maxRemembered bounds the records that are remembered.
+const maxRemembered = 1000
+
+// Lookup returns a living domain, or fault.NotFound. It precedes every other lookup of an operation. The record is as it was at
+// most MaxStaleness ago; its maps and slices are shared and must not be changed.
 func (s *Service) Lookup(ctx context.Context, name string) (*Record, error) {
+	rec, err := s.remembered().Get(ctx, name, func(ctx context.Context) (*Record, error) { return s.Read(ctx, name) })
+	if err != nil {
+		return nil, err
+	}
+	own := *rec
+	return &own, nil
+}
+
+// Read is Lookup of the record as it is now, for decisions that no later Swap of the record checks.
+func (s *Service) Read(ctx context.Context, name string) (*Record, error) {
 	row, err := s.Store.Get(ctx, catalog, liveKey(name))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, fault.NotFoundf("DomainName %s is not found in account %s", name, accountID)
@@ -100,6 +123,11 @@ func (s *Service) Lookup(ctx context.Context, name string) (*Record, error) {
 		return nil, fmt.Errorf("read a domain: %w", err)
 	}
 	return decode(name, row)
+}
+
+func (s *Service) remembered() *cache.Cache[*Record] {
+	s.once.Do(func() { s.records = &cache.Cache[*Record]{MaxAge: MaxStaleness, Max: maxRemembered} })
+	return s.records
 }
 
 const accountID = "000000000000"
@@ -119,7 +147,7 @@ var ErrGone = errors.New("the domain is gone")
 // returns ErrGone when the domain was deleted, or deleted and created again.
 func (s *Service) Update(ctx context.Context, name string, inc store.Incarnation, change func(*Record) error) (*Record, error) {
 	for {
-		rec, err := s.Lookup(ctx, name)
+		rec, err := s.Read(ctx, name)
 		if inc != 0 && (errors.Is(err, fault.NotFound) || err == nil && rec.Incarnation != inc) {
 			return nil, ErrGone
 		}
@@ -134,6 +162,7 @@ func (s *Service) Update(ctx context.Context, name string, inc store.Incarnation
 			return nil, err
 		}
 		rec.Version, err = s.Store.Swap(ctx, catalog, []store.Swap{{Key: liveKey(name), Value: value, Expect: rec.Version}})
+		s.remembered().Drop(name) // whatever became of the Swap
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}

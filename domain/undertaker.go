@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"kith/job"
 	"kith/store"
@@ -17,10 +18,17 @@ type Undertaker struct {
 	Store store.Store
 	// DropBlobs removes the blobs of an incarnation.
 	DropBlobs func(ctx context.Context, inc store.Incarnation) error
+	// Wait is how long other nodes may still take the domain for alive, and write.
+	Wait time.Duration
 }
 
 // Run implements job.Handler. The jobs table goes last, for it holds the lease; then the incarnation is forgotten.
 func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
+	select {
+	case <-time.After(u.Wait):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for _, table := range []store.Table{store.Index, store.Profile} {
 		if err := u.Store.DropRange(ctx, table, t.Incarnation); err != nil {
 			return fmt.Errorf("remove rows of a deleted domain: %w", err)

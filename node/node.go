@@ -113,7 +113,7 @@ func Start(c Config) (*Node, error) {
 		upload.UndoKind:       upload.Undoer{Service: n.Uploads},
 		profile.SweepKind:     profile.Sweeper{Service: n.Profiles},
 		profile.FoldKind:      profile.Folder{Service: n.Profiles, Close: n.Uploads.CloseJob},
-		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain},
+		domain.UndertakerKind: &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain, Wait: undertakerWait(c.Shared)},
 	}
 	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
@@ -151,6 +151,14 @@ func (n *Node) dropDevKeys(ctx context.Context) {
 	if dropped > 0 {
 		n.Log.Info("access keys made in development mode were removed", "keys", dropped)
 	}
+}
+
+// undertakerWait is how long the removal of a deleted domain waits for requests of other nodes that do not know of it yet.
+func undertakerWait(shared bool) time.Duration {
+	if !shared {
+		return 0
+	}
+	return domain.MaxStaleness
 }
 
 // Stop ends the background loops. Work in progress gives its lease back and is continued by the next start.

@@ -114,7 +114,7 @@ func (s *Service) MergeProfiles(ctx context.Context, in *api.MergeProfilesReques
 		}
 	}
 	err := patiently(ctx, func() error {
-		rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+		rec, err := s.Domains.Read(ctx, *in.DomainName)
 		if err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, main ID, m merg
 		return err
 	}
 	// A key that came to be meanwhile may have been indexed before this profile was whole.
-	now, err := s.Domains.Lookup(ctx, rec.Name)
+	now, err := s.Domains.Read(ctx, rec.Name)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (s *Server) Registry() *prometheus.Registry { return s.metrics.registry }
 // serveMetrics lets in who has the token, or who is on this machine when there is none.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, requestID string) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	allowed := s.MetricsToken == "" && loopback(r) ||
+	allowed := s.MetricsToken == "" && loopback(r) && s.foreign(r, "The server") == nil ||
 		s.MetricsToken != "" && ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.MetricsToken)) == 1
 	if !allowed {
 		writeError(w, r, s.Log, requestID, fault.AccessDeniedf("Metrics are for this machine, or for who sends the configured token as \"Authorization: Bearer\"."))

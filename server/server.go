@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/rs/cors"
 
 	"kith/access"
 	"kith/api"
@@ -52,8 +53,10 @@ type Config struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 
-	// AnyKey accepts every signature and allows everything: --dev.
+	// AnyKey accepts every signature and allows everything, to who is no page of another origin: --dev.
 	AnyKey bool
+	// Origins are those of web pages that may read answers, as browsers send them, or "*" for all.
+	Origins []string
 	// PublicURL is the scheme and host clients reach the server by; "" takes them from the request.
 	PublicURL string
 	// Limits are requests per second.
@@ -72,6 +75,7 @@ type Server struct {
 	verifier sigv4.Verifier
 	uploader sigv4.Verifier
 	limiter  *limiter
+	cors     *cors.Cors // nil: for no page
 	metrics  *metrics
 	// parts are the requests that are sending a part of a file: job id → *partRequest.
 	parts sync.Map
@@ -87,7 +91,7 @@ type route struct {
 
 // New builds the handler.
 func New(c Config) *Server {
-	s := &Server{Config: c, mux: http.NewServeMux(), routes: map[string]*route{}, limiter: newLimiter(c.Limits), metrics: newMetrics()}
+	s := &Server{Config: c, mux: http.NewServeMux(), routes: map[string]*route{}, limiter: newLimiter(c.Limits), cors: newCORS(c.Origins), metrics: newMetrics()}
 	var hosts []string
 	if u, err := url.Parse(c.PublicURL); err == nil && u.Host != "" {
 		hosts = append(hosts, u.Host)
@@ -154,6 +158,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.metrics.observe(name, sw.status, time.Since(start))
 	}()
+	if answered := s.browser(sw, r, requestID); answered != "" {
+		name = answered
+		return
+	}
 	switch {
 	case r.URL.Path == "/healthz":
 		name = "healthz"

@@ -28,18 +28,6 @@ const keyFormula = "Send x-amz-server-side-encryption-customer-key: <ClientToken
 // serveUpload is the target of the Url of GetUploadJobPath. It behaves as S3 PutObject with SSE-C does.
 func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, requestID string) {
 	w.Header().Set("X-Amz-Request-Id", requestID)
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.Header().Set("Access-Control-Expose-Headers", "ETag, x-amz-request-id, "+tusExposed)
-	if r.Method == http.MethodOptions && (r.Header.Get("Access-Control-Request-Method") != "" || !tusRequest(r) && r.URL.RawQuery == "") {
-		w.Header().Set("Access-Control-Allow-Methods", "PUT, HEAD, PATCH, DELETE, OPTIONS")
-		if h := r.Header.Get("Access-Control-Request-Headers"); h != "" {
-			w.Header().Set("Access-Control-Allow-Headers", h)
-		}
-		w.Header().Set("Access-Control-Max-Age", "3600")
-		w.Header().Add("Vary", "Access-Control-Request-Headers")
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
 	receive := s.receive
 	if tusRequest(r) {
 		receive = s.serveTus

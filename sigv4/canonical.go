@@ -20,50 +20,77 @@ const (
 // scope is the middle of a credential: date/region/service/aws4_request.
 type scope struct{ date, region, service string }
 
-func (s scope) String() string { return s.date + "/" + s.region + "/" + s.service + "/aws4_request" }
+func (s scope) String() string { return string(s.append(nil)) }
 
-// canonicalRequest builds the text that is hashed and signed, from the request as it came over the wire.
+func (s scope) append(dst []byte) []byte {
+	dst = append(append(dst, s.date...), '/')
+	dst = append(append(dst, s.region...), '/')
+	return append(append(dst, s.service...), "/aws4_request"...)
+}
+
+// appendCanonical appends the text that is hashed and signed, from the request as it came over the wire.
 //
 // path is the escaped wire path. S3 signs it as it is; every other service escapes it once more, which shows with ARNs in
 // a label (%3A becomes %253A).
-func canonicalRequest(r *http.Request, host, path string, s scope, query string, signed []string, payloadHash string) string {
-	if s.service != "s3" {
-		path = escape(path, true)
+func appendCanonical(dst []byte, r *http.Request, host, path string, s scope, query string, signed []string, payloadHash string) []byte {
+	dst = append(append(dst, r.Method...), '\n')
+	if s.service == "s3" {
+		dst = append(dst, path...)
+	} else {
+		dst = appendEscaped(dst, path, true)
 	}
-	var b strings.Builder
-	b.WriteString(r.Method)
-	b.WriteByte('\n')
-	b.WriteString(path)
-	b.WriteByte('\n')
-	b.WriteString(query)
-	b.WriteByte('\n')
+	dst = append(append(append(dst, '\n'), query...), '\n')
 	for _, name := range signed {
-		b.WriteString(name)
-		b.WriteByte(':')
-		b.WriteString(headerValue(r, host, name))
-		b.WriteByte('\n')
+		dst = append(append(dst, name...), ':')
+		dst = append(appendHeader(dst, r, host, name), '\n')
 	}
-	b.WriteByte('\n')
-	b.WriteString(strings.Join(signed, ";"))
-	b.WriteByte('\n')
-	b.WriteString(payloadHash)
-	return b.String()
+	dst = append(dst, '\n')
+	for i, name := range signed {
+		if i > 0 {
+			dst = append(dst, ';')
+		}
+		dst = append(dst, name...)
+	}
+	return append(append(dst, '\n'), payloadHash...)
 }
 
-func headerValue(r *http.Request, host, name string) string {
+// authority is what clients on HTTP/2 may sign in the place of Host: the pseudo-header that takes its part there.
+const authority = ":authority"
+
+// appendHeader appends the values of a signed header, blanks collapsed, joined by commas.
+func appendHeader(dst []byte, r *http.Request, host, name string) []byte {
 	switch name {
-	case "host":
-		return host
+	case "host", authority:
+		return append(dst, host...)
 	case "content-length":
 		if r.Header.Get("Content-Length") == "" {
-			return strconv.FormatInt(r.ContentLength, 10)
+			return strconv.AppendInt(dst, r.ContentLength, 10)
 		}
 	}
-	var values []string
-	for _, v := range r.Header.Values(name) {
-		values = append(values, strings.Join(strings.Fields(v), " "))
+	for i, v := range r.Header.Values(name) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if collapsed(v) {
+			dst = append(dst, v...)
+		} else {
+			dst = append(dst, strings.Join(strings.Fields(v), " ")...)
+		}
 	}
-	return strings.Join(values, ",")
+	return dst
+}
+
+// collapsed says that a value surely has no blanks to collapse.
+func collapsed(v string) bool {
+	blank := true // a leading one
+	for i := range len(v) {
+		c := v[i]
+		if c < ' ' || c > '~' || c == ' ' && blank {
+			return false
+		}
+		blank = c == ' '
+	}
+	return v == "" || !blank
 }
 
 // canonicalQuery sorts and re-encodes a raw query, leaving out the parameter omit. ok is false when it can't be parsed.
@@ -105,38 +132,46 @@ func canonicalQuery(raw, omit string) (query string, ok bool) {
 }
 
 // escape percent-encodes all but unreserved characters (RFC 3986), and "/" when keepSlash is set.
-func escape(s string, keepSlash bool) string {
+func escape(s string, keepSlash bool) string { return string(appendEscaped(nil, s, keepSlash)) }
+
+func appendEscaped(dst []byte, s string, keepSlash bool) []byte {
 	const hexUpper = "0123456789ABCDEF"
-	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
 			c == '-', c == '_', c == '.', c == '~', c == '/' && keepSlash:
-			b.WriteByte(c)
+			dst = append(dst, c)
 		default:
-			b.WriteByte('%')
-			b.WriteByte(hexUpper[c>>4])
-			b.WriteByte(hexUpper[c&15])
+			dst = append(dst, '%', hexUpper[c>>4], hexUpper[c&15])
 		}
 	}
-	return b.String()
+	return dst
 }
 
-// signature computes the final signature of a canonical request.
-func signature(secret, amzDate string, s scope, canonical string) string {
-	sum := sha256.Sum256([]byte(canonical))
-	toSign := algorithm + "\n" + amzDate + "\n" + s.String() + "\n" + hex.EncodeToString(sum[:])
-	key := mac([]byte("AWS4"+secret), s.date)
-	key = mac(key, s.region)
-	key = mac(key, s.service)
-	key = mac(key, "aws4_request")
-	return hex.EncodeToString(mac(key, toSign))
+// signature is the final signature of a canonical request, in hex.
+func signature(key []byte, amzDate string, s scope, canonical []byte) [2 * sha256.Size]byte {
+	sum := sha256.Sum256(canonical)
+	text := make([]byte, 0, 256)
+	text = append(append(append(text, algorithm...), '\n'), amzDate...)
+	text = s.append(append(text, '\n'))
+	text = hex.AppendEncode(append(text, '\n'), sum[:])
+	var out [2 * sha256.Size]byte
+	hex.Encode(out[:], mac(key, text))
+	return out
 }
 
-func mac(key []byte, text string) []byte {
+// signingKey derives what signs all requests of a scope from an access key's secret.
+func signingKey(secret string, s scope) []byte {
+	key := mac([]byte("AWS4"+secret), []byte(s.date))
+	key = mac(key, []byte(s.region))
+	key = mac(key, []byte(s.service))
+	return mac(key, []byte("aws4_request"))
+}
+
+func mac(key, text []byte) []byte {
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
+	h.Write(text)
 	return h.Sum(nil)
 }
 

@@ -43,6 +43,7 @@ func (p Presign) URL() string {
 		"X-Amz-SignedHeaders": {strings.Join(signed, ";")},
 	}
 	query, _ := canonicalQuery(q.Encode(), "")
-	canonical := canonicalRequest(r, p.Host, p.Path, s, query, signed, unsignedPayload)
-	return p.Scheme + "://" + p.Host + p.Path + "?" + query + "&X-Amz-Signature=" + signature(p.Secret, amzDate, s, canonical)
+	canonical := appendCanonical(nil, r, p.Host, p.Path, s, query, signed, unsignedPayload)
+	signature := signature(signingKey(p.Secret, s), amzDate, s, canonical)
+	return p.Scheme + "://" + p.Host + p.Path + "?" + query + "&X-Amz-Signature=" + string(signature[:])
 }

@@ -3,9 +3,11 @@ package sigv4
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -109,18 +111,24 @@ func TestVerifyRefuses(t *testing.T) {
 		code   Code
 		words  string
 	}{
-		"missing":          {change: func(r *http.Request) { r.Header.Del("Authorization") }, code: MissingToken, words: "Missing Authentication Token"},
-		"other scheme":     {change: func(r *http.Request) { r.Header.Set("Authorization", "Basic x") }, code: Incomplete, words: "AWS4-HMAC-SHA256"},
-		"no signature":     {change: func(r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=a") }, code: Incomplete, words: "requires 'Signature' parameter"},
-		"no date":          {change: func(r *http.Request) { r.Header.Del("X-Amz-Date") }, code: Incomplete, words: "'X-Amz-Date'"},
-		"bad date":         {change: func(r *http.Request) { r.Header.Set("X-Amz-Date", "yesterday") }, code: Incomplete},
-		"other day":        {change: func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261122T120000Z") }, code: InvalidSignature, words: "Date in Credential scope"},
-		"other body":       {body: []byte(`{"a":2}`), code: InvalidSignature, words: "does not match"},
-		"other path":       {change: func(r *http.Request) { r.RequestURI = "/domains/b?x=1" }, code: InvalidSignature},
-		"other query":      {change: func(r *http.Request) { r.URL.RawQuery = "x=2" }, code: InvalidSignature},
-		"other host":       {change: func(r *http.Request) { r.Host = "h:2" }, code: InvalidSignature},
-		"other method":     {change: func(r *http.Request) { r.Method = "PUT" }, code: InvalidSignature},
-		"body hash lie":    {change: func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", strings.Repeat("0", 64)) }, code: InvalidSignature, words: "x-amz-content-sha256"},
+		"missing":        {change: func(r *http.Request) { r.Header.Del("Authorization") }, code: MissingToken, words: "Missing Authentication Token"},
+		"other scheme":   {change: func(r *http.Request) { r.Header.Set("Authorization", "Basic x") }, code: Incomplete, words: "AWS4-HMAC-SHA256"},
+		"no signature":   {change: func(r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=a") }, code: Incomplete, words: "requires 'Signature' parameter"},
+		"no date":        {change: func(r *http.Request) { r.Header.Del("X-Amz-Date") }, code: Incomplete, words: "'X-Amz-Date'"},
+		"bad date":       {change: func(r *http.Request) { r.Header.Set("X-Amz-Date", "yesterday") }, code: Incomplete},
+		"other day":      {change: func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261122T120000Z") }, code: InvalidSignature, words: "Date in Credential scope"},
+		"other body":     {body: []byte(`{"a":2}`), code: InvalidSignature, words: "does not match"},
+		"other path":     {change: func(r *http.Request) { r.RequestURI = "/domains/b?x=1" }, code: InvalidSignature},
+		"other query":    {change: func(r *http.Request) { r.URL.RawQuery = "x=2" }, code: InvalidSignature},
+		"other host":     {change: func(r *http.Request) { r.Host = "h:2" }, code: InvalidSignature},
+		"other method":   {change: func(r *http.Request) { r.Method = "PUT" }, code: InvalidSignature},
+		"body hash lie":  {change: func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", strings.Repeat("0", 64)) }, code: InvalidSignature},
+		"no hash":        {change: func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "x") }, code: InvalidSignature, words: "x-amz-content-sha256"},
+		"url signed too": {change: func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Signature=0" }, code: TwoSignatures, words: "without an Authorization header"},
+		"bearer beside a url": {change: func(r *http.Request) {
+			r.Header.Set("Authorization", "Bearer x")
+			r.URL.RawQuery += "&X-Amz-Signature=0"
+		}, code: TwoSignatures, words: "without an Authorization header"},
 		"unsigned payload": {change: func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") }, code: InvalidSignature},
 		"host not signed": {change: func(r *http.Request) {
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), ";host;", ";", 1))
@@ -159,6 +167,118 @@ func TestVerifyRefuses(t *testing.T) {
 	down.Secret = func(context.Context, string) (string, error) { return "", errors.New("store down") }
 	if _, err := down.Verify(base(), body); err == nil || code(err) != "" {
 		t.Errorf("a failing lookup must not look like a client's fault: %v", err)
+	}
+}
+
+// What comes before the body is judged before it, and with a declared hash that is all but the hash.
+func TestBeginNeedsNoBody(t *testing.T) {
+	body := []byte(`{"a":1}`)
+	sum := sha256.Sum256(body)
+	request := func(declared string) *http.Request {
+		headers := map[string]string{}
+		if declared != "" {
+			headers["X-Amz-Content-Sha256"] = declared
+		}
+		r := arrive(signed(t, "POST", "http://h/domains", body, "profile", now, headers), body)
+		r.Body = io.NopCloser(failing{t})
+		return r
+	}
+	for name, c := range map[string]struct {
+		declared      string
+		change        func(*http.Request)
+		authenticated bool
+		code          Code
+	}{
+		"undeclared": {},
+		"declared":   {declared: hex.EncodeToString(sum[:]), authenticated: true},
+		"forged": {declared: hex.EncodeToString(sum[:]), code: InvalidSignature, change: func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "Signature=", "Signature=00", 1))
+		}},
+		"unknown key": {code: UnrecognizedClient, change: func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "KITHKEY", "NOBODY", 1))
+		}},
+		"unsigned": {code: MissingToken, change: func(r *http.Request) { r.Header.Del("Authorization") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request(c.declared)
+			if c.change != nil {
+				c.change(r)
+			}
+			p, err := verifier("profile").Begin(r)
+			if code(err) != c.code || p.Authenticated != c.authenticated || (err == nil) != (c.code == "") {
+				t.Fatalf("authenticated %t, %v", p.Authenticated, err)
+			}
+			if err != nil {
+				return
+			}
+			other := p
+			if err := other.Finish(sha256.Sum256([]byte("other"))); code(err) != InvalidSignature {
+				t.Errorf("another body: %v", err)
+			}
+			if err := p.Finish(sum); err != nil || !p.Authenticated {
+				t.Errorf("its body: authenticated %t, %v", p.Authenticated, err)
+			}
+		})
+	}
+}
+
+// failing is a body that must not be read.
+type failing struct{ t *testing.T }
+
+func (f failing) Read([]byte) (int, error) {
+	f.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// Clients on HTTP/2 may sign the pseudo-header that stands for Host there; this one is signed by hand, as they do it.
+func TestVerifyAcceptsASignedAuthority(t *testing.T) {
+	sum := sha256.Sum256(nil)
+	const date, scope = "20261123T120000Z", "20261123/us-east-1/profile/aws4_request"
+	canonical := "GET\n/domains\n\n:authority:h:8320\nx-amz-date:" + date + "\n\n:authority;x-amz-date\n" + hex.EncodeToString(sum[:])
+	hashed := sha256.Sum256([]byte(canonical))
+	key := []byte("AWS4" + creds.SecretAccessKey)
+	for _, text := range append(strings.Split(scope, "/"), "AWS4-HMAC-SHA256\n"+date+"\n"+scope+"\n"+hex.EncodeToString(hashed[:])) {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		key = h.Sum(nil)
+	}
+	r := httptest.NewRequest("GET", "/domains", nil)
+	r.Host = "h:8320"
+	r.Header.Set("X-Amz-Date", date)
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=KITHKEY/"+scope+", SignedHeaders=:authority;x-amz-date, Signature="+hex.EncodeToString(key))
+	if _, err := verifier("profile").Verify(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "other"
+	if _, err := verifier("profile").Verify(r, nil); code(err) != InvalidSignature {
+		t.Fatalf("another host: %v", err)
+	}
+}
+
+// A remembered signing key is of no use when the access key has another secret by now, or none.
+func TestSigningKeysFollowTheirSecret(t *testing.T) {
+	v, secret := verifier("profile"), creds.SecretAccessKey
+	v.Secret = func(context.Context, string) (string, error) {
+		if secret == "" {
+			return "", ErrUnknownKey
+		}
+		return secret, nil
+	}
+	r := arrive(signed(t, "GET", "http://h/domains", nil, "profile", now, nil), nil)
+	for _, c := range []struct {
+		secret string
+		code   Code
+	}{{secret, ""}, {secret, ""}, {"other", InvalidSignature}, {secret, ""}, {"", UnrecognizedClient}} {
+		secret = c.secret
+		if _, err := v.Verify(r, nil); code(err) != c.code {
+			t.Fatalf("secret %q: %v", c.secret, err)
+		}
+	}
+	for i := range 2 * maxSigningKeys {
+		v.keys.put(strconv.Itoa(i), "s", scope{}, nil)
+	}
+	if n := len(v.keys.all); n > maxSigningKeys {
+		t.Fatalf("%d keys are remembered", n)
 	}
 }
 

@@ -4,6 +4,10 @@
 // it signed. Headers outside that list are not covered by the signature; callers must not trust them. The body hash is
 // always computed by us; only the service s3 may leave the body unsigned.
 //
+// Verification has two halves, so that nobody has to keep the body of a request whose headers are wrong already: Begin judges
+// what comes before the body, Finish the body's hash. A client that declares the hash (X-Amz-Content-Sha256) is
+// authenticated by the first half.
+//
 // Source: "Signature Version 4 signing process" in the AWS General Reference. The official Go signer is the oracle of the
 // tests, in both directions.
 package sigv4
@@ -16,9 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -39,8 +41,10 @@ const (
 	InvalidSignature    Code = "InvalidSignatureException"
 	UnrecognizedClient  Code = "UnrecognizedClientException"
 	ExpiredRequest      Code = "ExpiredRequest" // a pre-signed request past its time
+	TwoSignatures       Code = "TwoSignatures"  // an Authorization header beside a pre-signed URL
 	mismatchText             = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 	unrecognizedKeyText      = "The security token included in the request is invalid."
+	wrongHashText            = "The value of x-amz-content-sha256 is not the SHA-256 of the body that arrived."
 )
 
 // Error is a refused signature; Message is meant for the client.
@@ -54,9 +58,10 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 // ErrUnknownKey is what Secret returns for an access key that does not exist.
 var ErrUnknownKey = errors.New("unknown access key")
 
-// Verifier checks requests. It is safe for concurrent use.
+// Verifier checks requests. It is safe for concurrent use, and must not be copied once used.
 type Verifier struct {
-	// Secret returns the secret of an access key, or ErrUnknownKey.
+	// Secret returns the secret of an access key, or ErrUnknownKey. It is asked for every request, so that a deleted key is of no
+	// use at once; who implements it decides what is remembered.
 	Secret func(ctx context.Context, accessKeyID string) (string, error)
 	// Services are the accepted service names of the credential scope.
 	Services []string
@@ -66,6 +71,8 @@ type Verifier struct {
 	AnyKey bool
 	// Hosts are names the server is known by besides the Host header received, for proxies that change it.
 	Hosts []string
+
+	keys signingKeys
 }
 
 // Verified says who signed a request.
@@ -77,202 +84,108 @@ type Verified struct {
 	Expires time.Time
 }
 
-// request is what a client claims, from the Authorization header or the query.
-type request struct {
-	keyID, amzDate string
-	scope          scope
-	signed         []string
-	signature      string
-	query          string
-	at             time.Time
-	expires        time.Duration // 0 for header form
+// Pending is a request of which only the body has still to be judged.
+type Pending struct {
+	// Verified says who claims to have signed the request.
+	Verified
+	// Authenticated says that the signature has been verified: whatever the body is, its sender holds the key.
+	Authenticated bool
+
+	v       *Verifier
+	r       *http.Request
+	req     *request
+	secret  string
+	key     []byte // derived from the secret
+	payload string // the declared hash; "" when the body decides
 }
 
-// Verify checks the signature of r over body. It returns *Error for what the client got wrong and any other error for what
-// Secret failed with. For service s3 in query form the payload is unsigned and body is not looked at.
-func (v *Verifier) Verify(r *http.Request, body []byte) (Verified, error) {
+// Begin judges a request before its body is read: the form of the signature, its service and time, and whether the key exists. If
+// the client declares the hash of the body, or the body need not be signed, it verifies the signature. It returns *Error for
+// what the client got wrong and any other error for what Secret failed with.
+func (v *Verifier) Begin(r *http.Request) (Pending, error) {
 	req, err := parse(r)
 	if err != nil {
-		return Verified{}, err
+		return Pending{}, err
 	}
-	who := Verified{AccessKeyID: req.keyID, Region: req.scope.region, Service: req.scope.service}
+	p := Pending{Verified: Verified{AccessKeyID: req.keyID, Region: req.scope.region, Service: req.scope.service}, v: v, r: r, req: req}
 	if !slices.Contains(v.Services, req.scope.service) {
-		return who, &Error{InvalidSignature, fmt.Sprintf("Credential should be scoped to correct service: '%s'.", strings.Join(v.Services, "' or '"))}
+		return p, &Error{InvalidSignature, fmt.Sprintf("Credential should be scoped to correct service: '%s'.", strings.Join(v.Services, "' or '"))}
 	}
 	if err := req.checkTime(v.Now()); err != nil {
-		return who, err
+		return p, err
 	}
 	if req.expires > 0 {
-		who.Expires = req.at.Add(req.expires)
+		p.Expires = req.at.Add(req.expires)
 	}
-	payload, err := payloadHash(r, req, body)
-	if err != nil {
-		return who, err
+	switch declared := r.Header.Get("X-Amz-Content-Sha256"); {
+	case req.scope.service == "s3" && req.expires > 0:
+		p.payload = unsignedPayload
+	case declared != "" && !isHash(declared):
+		return p, &Error{InvalidSignature, wrongHashText}
+	default:
+		p.payload = declared
 	}
 	if v.AnyKey {
-		return who, nil
+		return p, nil
 	}
 	secret, err := v.Secret(r.Context(), req.keyID)
 	if errors.Is(err, ErrUnknownKey) {
-		return who, &Error{UnrecognizedClient, unrecognizedKeyText}
+		return p, &Error{UnrecognizedClient, unrecognizedKeyText}
 	}
 	if err != nil {
-		return who, fmt.Errorf("access key: %w", err)
+		return p, fmt.Errorf("access key: %w", err)
 	}
-	path := wirePath(r)
-	for _, host := range append([]string{r.Host}, v.Hosts...) {
-		want := signature(secret, req.amzDate, req.scope, canonicalRequest(r, host, path, req.scope, req.query, req.signed, payload))
-		if subtle.ConstantTimeCompare([]byte(want), []byte(req.signature)) == 1 {
-			return who, nil
-		}
+	p.secret, p.key = secret, v.keys.get(req.keyID, secret, req.scope)
+	if p.payload == "" {
+		return p, nil
 	}
-	return who, &Error{InvalidSignature, mismatchText}
+	return p, p.authenticate(p.payload)
 }
 
-func payloadHash(r *http.Request, req *request, body []byte) (string, error) {
-	claimed := r.Header.Get("X-Amz-Content-Sha256")
-	if req.scope.service == "s3" && req.expires > 0 {
-		return unsignedPayload, nil
-	}
-	sum := sha256.Sum256(body)
-	actual := hex.EncodeToString(sum[:])
-	if claimed != "" && claimed != actual {
-		return "", &Error{InvalidSignature, "The value of x-amz-content-sha256 is not the SHA-256 of the body that arrived."}
-	}
-	return actual, nil
-}
-
-func parse(r *http.Request) (*request, error) {
-	if auth := r.Header.Get("Authorization"); auth != "" {
-		return parseHeader(r, auth)
-	}
-	if strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") {
-		return parseQuery(r)
-	}
-	return nil, &Error{MissingToken, "Missing Authentication Token"}
-}
-
-func parseHeader(r *http.Request, auth string) (*request, error) {
-	rest, ok := strings.CutPrefix(auth, algorithm)
-	if !ok {
-		return nil, &Error{Incomplete, "Unsupported authorization type: the Authorization header must begin with " + algorithm + "."}
-	}
-	fields := map[string]string{}
-	for part := range strings.SplitSeq(rest, ",") {
-		k, val, _ := strings.Cut(strings.TrimSpace(part), "=")
-		fields[k] = val
-	}
-	var missing []string
-	for _, k := range []string{"Credential", "Signature", "SignedHeaders"} {
-		if fields[k] == "" {
-			missing = append(missing, fmt.Sprintf("Authorization header requires '%s' parameter.", k))
-		}
-	}
-	date := r.Header.Get("X-Amz-Date")
-	dateHeader := "x-amz-date"
-	if date == "" {
-		date, dateHeader = isoDate(r.Header.Get("Date")), "date"
-	}
-	if date == "" {
-		missing = append(missing, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-	}
-	if len(missing) > 0 {
-		return nil, &Error{Incomplete, strings.Join(missing, " ")}
-	}
-	query, ok := canonicalQuery(r.URL.RawQuery, "")
-	if !ok {
-		return nil, &Error{Incomplete, "The query string can't be parsed."}
-	}
-	req := &request{amzDate: date, signed: strings.Split(strings.ToLower(fields["SignedHeaders"]), ";"), signature: fields["Signature"], query: query}
-	if !slices.Contains(req.signed, dateHeader) && !slices.Contains(req.signed, "x-amz-date") {
-		return nil, &Error{InvalidSignature, fmt.Sprintf("'%s' must be a signed header.", dateHeader)}
-	}
-	return req, req.finish(fields["Credential"])
-}
-
-func parseQuery(r *http.Request) (*request, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, &Error{Incomplete, "The query string can't be parsed."}
-	}
-	for _, k := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"} {
-		if len(q[k]) != 1 || q[k][0] == "" {
-			return nil, &Error{Incomplete, fmt.Sprintf("A pre-signed request needs the query parameter %s exactly once.", k)}
-		}
-	}
-	if q.Get("X-Amz-Algorithm") != algorithm {
-		return nil, &Error{Incomplete, "X-Amz-Algorithm must be " + algorithm + "."}
-	}
-	secs, err := strconv.ParseInt(q.Get("X-Amz-Expires"), 10, 64)
-	if err != nil || secs < 1 || secs > int64(MaxExpires/time.Second) {
-		return nil, &Error{Incomplete, "X-Amz-Expires must be between 1 and 604800 seconds."}
-	}
-	query, ok := canonicalQuery(r.URL.RawQuery, "X-Amz-Signature")
-	if !ok {
-		return nil, &Error{Incomplete, "The query string can't be parsed."}
-	}
-	req := &request{
-		amzDate:   q.Get("X-Amz-Date"),
-		signed:    strings.Split(strings.ToLower(q.Get("X-Amz-SignedHeaders")), ";"),
-		signature: q.Get("X-Amz-Signature"),
-		query:     query,
-		expires:   time.Duration(secs) * time.Second,
-	}
-	return req, req.finish(q.Get("X-Amz-Credential"))
-}
-
-// finish parses what both forms share.
-func (req *request) finish(credential string) error {
-	// An access key may hold "/", the scope may not.
-	parts := strings.Split(credential, "/")
-	n := len(parts)
-	if n < 5 || parts[n-1] != "aws4_request" {
-		return &Error{Incomplete, "Credential must have the form <access key>/<date>/<region>/<service>/aws4_request."}
-	}
-	req.keyID = strings.Join(parts[:n-4], "/")
-	req.scope = scope{parts[n-4], parts[n-3], parts[n-2]}
-	at, err := time.Parse(timeFormat, req.amzDate)
-	if err != nil {
-		return &Error{Incomplete, "The date must be in ISO 8601 basic form, such as 20260131T235959Z."}
-	}
-	req.at = at
-	if req.scope.date != req.amzDate[:8] {
-		return &Error{InvalidSignature, fmt.Sprintf("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'.", req.scope.date, req.amzDate[:8])}
-	}
-	if !slices.Contains(req.signed, "host") {
-		return &Error{InvalidSignature, "'Host' must be a 'SignedHeader' in the AWS Authorization."}
-	}
-	if !slices.IsSorted(req.signed) {
-		slices.Sort(req.signed)
-	}
-	return nil
-}
-
-func (req *request) checkTime(now time.Time) error {
-	now = now.UTC()
-	stamp := func(t time.Time) string { return t.UTC().Format(timeFormat) }
-	if req.at.After(now.Add(MaxSkew)) {
-		return &Error{InvalidSignature, fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + 15 min.)", req.amzDate, stamp(now.Add(MaxSkew)), stamp(now))}
-	}
-	if req.expires > 0 {
-		if now.After(req.at.Add(req.expires)) {
-			return &Error{ExpiredRequest, "Request has expired"}
-		}
+// Finish judges the body by its SHA-256. Where the body need not be signed it is not looked at.
+func (p *Pending) Finish(sum [sha256.Size]byte) error {
+	if p.payload == unsignedPayload {
 		return nil
 	}
-	if req.at.Before(now.Add(-MaxSkew)) {
-		return &Error{InvalidSignature, fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - 15 min.)", req.amzDate, stamp(now.Add(-MaxSkew)), stamp(now))}
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	actual := string(text[:])
+	if p.payload != "" && p.payload != actual {
+		return &Error{InvalidSignature, wrongHashText}
 	}
+	if p.Authenticated || p.v.AnyKey {
+		return nil
+	}
+	return p.authenticate(actual)
+}
+
+// Verify is Begin and Finish for a body that is there.
+func (v *Verifier) Verify(r *http.Request, body []byte) (Verified, error) {
+	p, err := v.Begin(r)
+	if err == nil {
+		err = p.Finish(sha256.Sum256(body))
+	}
+	return p.Verified, err
+}
+
+// authenticate compares the signature with ours over the request and a hash of the body.
+func (p *Pending) authenticate(payload string) error {
+	path := wirePath(p.r)
+	buf := make([]byte, 0, 1024)
+	try := func(host string) bool {
+		buf = appendCanonical(buf[:0], p.r, host, path, p.req.scope, p.req.query, p.req.signed, payload)
+		want := signature(p.key, p.req.amzDate, p.req.scope, buf)
+		return subtle.ConstantTimeCompare(want[:], []byte(p.req.signature)) == 1
+	}
+	if !try(p.r.Host) && !slices.ContainsFunc(p.v.Hosts, try) {
+		return &Error{InvalidSignature, mismatchText}
+	}
+	p.v.keys.put(p.req.keyID, p.secret, p.req.scope, p.key)
+	p.Authenticated = true
 	return nil
 }
 
-// isoDate turns a Date header into the basic ISO form, or returns "".
-func isoDate(date string) string {
-	if t, err := http.ParseTime(date); err == nil {
-		return t.UTC().Format(timeFormat)
-	}
-	if _, err := time.Parse(timeFormat, date); err == nil {
-		return date
-	}
-	return ""
+// isHash says whether a text is a SHA-256 as clients write it.
+func isHash(s string) bool {
+	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -183,7 +183,7 @@ func (s *Service) newWork(ctx context.Context, t *job.Task) (*work, error) {
 
 // record returns the domain of the work, or job.ErrLost when it is gone.
 func (s *Service) record(ctx context.Context, inc store.Incarnation, name string) (*domain.Record, error) {
-	rec, err := s.Domains.Lookup(ctx, name)
+	rec, err := s.Domains.Read(ctx, name)
 	if errors.Is(err, fault.NotFound) || err == nil && rec.Incarnation != inc {
 		return nil, job.ErrLost
 	}

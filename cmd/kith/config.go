@@ -14,21 +14,24 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"kith/server"
 )
 
 // Config is the server's configuration. Flags go before environment variables (KITH_LISTEN, …), these before the file, and
 // the file before the defaults. The zero value of every field is usable; defaults stand in brackets.
 type Config struct {
-	Listen       string `toml:"listen"`        // address to listen on [127.0.0.1:8320]
-	Data         string `toml:"data"`          // data folder [data]
-	Store        string `toml:"store"`         // cql://host1,host2/keyspace [the data folder]
-	Blob         string `toml:"blob"`          // s3://bucket?endpoint=… [the data folder]
-	PublicURL    string `toml:"public_url"`    // scheme and host of upload URLs [from each request]
-	Dev          bool   `toml:"dev"`           // accept any key pair; loopback only
-	StrictAWS    bool   `toml:"strict_aws"`    // read files and judge them as AWS does
-	InsecureHTTP bool   `toml:"insecure_http"` // plain HTTP on an address that is not loopback
-	TLSCert      string `toml:"tls_cert"`      // PEM file; with TLSKey
-	TLSKey       string `toml:"tls_key"`       // PEM file
+	Listen       string   `toml:"listen"`        // address to listen on [127.0.0.1:8320]
+	Data         string   `toml:"data"`          // data folder [data]
+	Store        string   `toml:"store"`         // cql://host1,host2/keyspace [the data folder]
+	Blob         string   `toml:"blob"`          // s3://bucket?endpoint=… [the data folder]
+	PublicURL    string   `toml:"public_url"`    // scheme and host of upload URLs [from each request]
+	Dev          bool     `toml:"dev"`           // accept any key pair; loopback only
+	StrictAWS    bool     `toml:"strict_aws"`    // read files and judge them as AWS does
+	CORSOrigins  []string `toml:"cors_origins"`  // origins of web pages that may use the API; "*" is all [none]
+	InsecureHTTP bool     `toml:"insecure_http"` // plain HTTP on an address that is not loopback
+	TLSCert      string   `toml:"tls_cert"`      // PEM file; with TLSKey
+	TLSKey       string   `toml:"tls_key"`       // PEM file
 
 	URLLife      duration `toml:"url_life"`       // of upload URLs, up to 168h [15m]
 	KeepFiles    duration `toml:"keep_files"`     // uploaded files after the job's end [168h]
@@ -55,7 +58,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -70,7 +73,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	addStoreFlag(f)
 	f.String("blob", "", "bucket of an S3-compatible store, with --store: s3://bucket/prefix?endpoint=https://host")
 	f.String("public-url", "", "scheme and host clients reach the server by, for upload URLs (default: those of each request)")
-	f.Bool("dev", false, "accept any access key; loopback only")
+	f.Bool("dev", false, "accept any access key, from this machine but not from web pages; keys made meanwhile end with it")
+	f.StringSlice("cors-origins", nil, "origins of web pages that may use the API, such as https://app.example.com; * for all (default: none)")
 	f.Bool("strict-aws", false, "read files as AWS does: UTF-8 without byte-order mark, commas, exact header names, under 1 GiB; a row that is no CSV fails the file")
 	f.Bool("insecure-http", false, "allow plain HTTP on an address that is not loopback")
 	f.String("tls-cert", "", "PEM file of the certificate")
@@ -169,6 +173,9 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	text("blob", &c.Blob)
 	text("public-url", &c.PublicURL)
 	flag("dev", &c.Dev)
+	if v, _ := f.GetStringSlice("cors-origins"); f.Changed("cors-origins") {
+		c.CORSOrigins = v
+	}
 	flag("insecure-http", &c.InsecureHTTP)
 	flag("strict-aws", &c.StrictAWS)
 	text("tls-cert", &c.TLSCert)
@@ -208,6 +215,14 @@ func (c *Config) check() error {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 			return usageError("--public-url %q must be http(s)://host[:port] without a path", c.PublicURL)
+		}
+	}
+	for _, origin := range c.CORSOrigins {
+		if !server.CheckOrigin(origin) {
+			return usageError("--cors-origins %q must be scheme://host[:port] as browsers send it, such as https://app.example.com, or *", origin)
+		}
+		if origin == "*" && c.Dev {
+			return usageError("--cors-origins * with --dev would let every web page do everything; name the origins")
 		}
 	}
 	for op, n := range c.Limits {

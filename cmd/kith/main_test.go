@@ -43,6 +43,8 @@ func TestExitCodes(t *testing.T) {
 		{exitPartial, []string{"import", "partly.csv"}}, {exitFailed, []string{"import", "bad.csv"}},
 		{exitUsage, []string{"nonsense"}}, {exitUsage, []string{"import"}}, {exitUsage, []string{"import", "none.csv"}},
 		{exitUsage, []string{"serve", "--nope"}}, {exitUsage, []string{"serve", "--listen", "nowhere"}},
+		{exitUsage, []string{"serve", "--cors-origins", "app.example.com"}}, {exitUsage, []string{"serve", "--cors-origins", "https://app.example.com/"}},
+		{exitUsage, []string{"serve", "--cors-origins", "https://*.example.com"}}, {exitUsage, []string{"serve", "--dev", "--cors-origins", "*"}},
 		{exitError, []string{"jobs", "--domain", "none"}},
 	} {
 		if got := run(context.Background(), c.args); got != c.want {

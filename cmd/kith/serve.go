@@ -51,7 +51,7 @@ Every flag can also be given as an environment variable (KITH_LISTEN, KITH_DATA,
 			}
 			fmt.Fprintf(stderr, "Kith %s is ready at %s (%s)\n", versionText(), p.url, p.engines.where)
 			if c.Dev {
-				fmt.Fprintln(stderr, "Development mode: every access key is accepted, from this machine only.")
+				fmt.Fprintln(stderr, "Development mode: every access key is accepted, from this machine only, and no web page. Access keys made now end with it.")
 			}
 			select {
 			case <-cmd.Context().Done():
@@ -134,7 +134,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
 		},
 		Server: server.Config{
-			AnyKey: c.Dev, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
+			AnyKey: c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
 			Local: &access.Key{ID: id, Secret: secret},
 		},
 	})

@@ -23,6 +23,7 @@ import (
 	"kith/store"
 	"kith/store/mem"
 	"kith/store/pebble"
+	"kith/store/storetest"
 	"kith/test/cluster"
 	"kith/upload"
 )
@@ -80,6 +81,7 @@ func newRigOn(t *testing.T, st store.Store, config upload.Config, hook disk.Hook
 // newRigWith is newRig on other blobs.
 func newRigWith(t *testing.T, st store.Store, blobs blob.Store, config upload.Config, room upload.Room) *rig {
 	t.Helper()
+	st = &storetest.Census{Store: st, Families: node.Families, Report: t.Errorf}
 	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: config, room: room, log: &strings.Builder{}}
 	r.start()
 	t.Cleanup(func() {

@@ -20,7 +20,10 @@ import (
 	"kith/access"
 	"kith/api"
 	"kith/api/apitest"
+	"kith/blob/disk"
 	"kith/node"
+	"kith/server"
+	"kith/store/mem"
 )
 
 const (
@@ -205,6 +208,51 @@ func TestTaggedResourcesAreReadOneWay(t *testing.T) {
 	got, err := n.Domains.GetDomain(root, &api.GetDomainRequest{DomainName: api.Ptr(authDomain)})
 	if err != nil || len(got.Tags) > 0 {
 		t.Fatal(fmt.Sprint(got, err))
+	}
+}
+
+// A key made in development mode is nobody's when the same data is served without it, and the data's first start has still to come.
+func TestKeysOfDevelopmentModeEndWithIt(t *testing.T) {
+	st := mem.New()
+	start := func(dev bool) *node.Node {
+		blobs, err := disk.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := node.Start(node.Config{Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "wire", Server: server.Config{AnyKey: dev}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.Stop)
+		return n
+	}
+	list := func(n *node.Node, key *api.CreateAccessKeyResponse) string {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/domains", nil)
+		sum := sha256.Sum256(nil)
+		creds := aws.Credentials{AccessKeyID: *key.AccessKeyId, SecretAccessKey: *key.SecretAccessKey}
+		if err := v4.NewSigner().SignHTTP(t.Context(), creds, r, hex.EncodeToString(sum[:]), "profile", "us-east-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		n.Handler.ServeHTTP(w, r)
+		return w.Header().Get("X-Amzn-Errortype")
+	}
+	dev := start(true)
+	root := access.With(t.Context(), access.Identity{Root: true})
+	key, err := dev.Access.CreateAccessKey(root, &api.CreateAccessKeyRequest{Policy: api.Ptr(access.Everything)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := list(dev, key); e != "" {
+		t.Fatal(e)
+	}
+	dev.Stop()
+	real := start(false)
+	if e := list(real, key); e != "UnrecognizedClientException" {
+		t.Fatalf("the key is answered with %q", e)
+	}
+	if empty, err := real.Access.Empty(t.Context()); err != nil || !empty {
+		t.Fatal("no root key would be made", err)
 	}
 }
 

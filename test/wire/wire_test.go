@@ -70,13 +70,18 @@ func TestScripts(t *testing.T) {
 // startNode starts a node on empty engines.
 func startNode(t *testing.T) *node.Node {
 	t.Helper()
+	return startNodeWith(t, server.Config{Local: &access.Key{ID: "WIRE", Secret: "secret"}})
+}
+
+// startNodeWith is startNode with another edge.
+func startNodeWith(t *testing.T, c server.Config) *node.Node {
+	t.Helper()
 	blobs, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	n, err := node.Start(node.Config{
-		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "wire",
-		Server: server.Config{Local: &access.Key{ID: "WIRE", Secret: "secret"}},
+		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "wire", Server: c,
 	})
 	if err != nil {
 		t.Fatal(err)

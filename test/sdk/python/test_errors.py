@@ -168,15 +168,6 @@ def test_put_refusals(client, domain):
     assert r.status_code == 403 and "<Code>AccessDenied</Code>" in r.text
 
 
-def test_put_cors(client, domain):
-    path = client.get_upload_job_path(DomainName=domain, JobId=new_job(client, domain))
-    r = requests.options(path["Url"], headers={
-        "Origin": "https://console.example.com", "Access-Control-Request-Method": "PUT",
-        "Access-Control-Request-Headers": "x-amz-server-side-encryption-customer-key"}, timeout=10)
-    assert r.status_code == 204 and r.headers["Access-Control-Allow-Origin"] == "*"
-    assert "PUT" in r.headers["Access-Control-Allow-Methods"]
-
-
 def test_signatures(endpoint):
     wrong = make_client(endpoint, secret="wrong")
     with pytest.raises(ClientError) as e:

@@ -1,0 +1,112 @@
+// Package cache remembers what was read from the store for a short, bounded time: few records that nearly every request needs.
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Cache remembers values by key. A value is returned for at most MaxAge after the read that brought it began, and never after Drop
+// of its key has returned. Errors are not remembered. Values are shared: nobody may change them.
+type Cache[V any] struct {
+	// MaxAge bounds how old a value may be. It is a promise to others: whoever changes a record elsewhere can wait for it.
+	MaxAge time.Duration
+	// Max bounds the number of values; when it is reached all are forgotten.
+	Max int
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
+
+	// drops counts calls of Drop: a read that began before one must not be remembered after it.
+	drops atomic.Uint64
+	mu    sync.RWMutex
+	all   map[string]*entry[V]
+}
+
+// entry is a key with its value, if it was read. Who holds reading reads it; others wait instead of asking the store too.
+type entry[V any] struct {
+	reading sync.Mutex
+	value   atomic.Pointer[aged[V]]
+}
+
+type aged[V any] struct {
+	v  V
+	at time.Time
+}
+
+// Get returns the value of a key, from read when it is not remembered.
+func (c *Cache[V]) Get(ctx context.Context, key string, read func(context.Context) (V, error)) (V, error) {
+	c.mu.RLock()
+	e := c.all[key]
+	c.mu.RUnlock()
+	if e == nil {
+		e = c.add(key)
+	}
+	if v := e.value.Load(); c.fresh(v) {
+		return v.v, nil
+	}
+	e.reading.Lock()
+	defer e.reading.Unlock()
+	if v := e.value.Load(); c.fresh(v) {
+		return v.v, nil
+	}
+	drops, at := c.drops.Load(), c.now()
+	v, err := read(ctx)
+	if err != nil {
+		c.remove(key, e)
+		return v, err
+	}
+	c.mu.Lock() // Drop counts under it, so that it either sees the value or is seen
+	if c.drops.Load() == drops {
+		e.value.Store(&aged[V]{v, at})
+	}
+	c.mu.Unlock()
+	return v, nil
+}
+
+// Drop forgets a key. Who has changed a record calls it before telling anybody.
+func (c *Cache[V]) Drop(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drops.Add(1)
+	delete(c.all, key)
+}
+
+func (c *Cache[V]) add(key string) *entry[V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.all[key]; e != nil {
+		return e
+	}
+	if c.all == nil || len(c.all) >= c.Max {
+		c.all = map[string]*entry[V]{}
+	}
+	e := &entry[V]{}
+	c.all[key] = e
+	return e
+}
+
+// remove takes out an entry whose read failed, so that keys that do not exist take no room.
+func (c *Cache[V]) remove(key string, e *entry[V]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all[key] == e {
+		delete(c.all, key)
+	}
+}
+
+func (c *Cache[V]) fresh(v *aged[V]) bool {
+	if v == nil {
+		return false
+	}
+	age := c.now().Sub(v.at)
+	return age >= 0 && age < c.MaxAge
+}
+
+func (c *Cache[V]) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
