@@ -56,8 +56,10 @@ type Job struct {
 	Final    bool `json:",omitzero"`
 	Counters Counters
 
-	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand.
+	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand. KeptRejects
+	// is how many rejects there are in it and in that of the rows that were rejected while reading.
 	AmbiguousRejects string `json:",omitzero"`
+	KeptRejects      int64  `json:",omitzero"`
 
 	// Incomplete says that the job was given up while it wrote: the counters say what would have been written in all.
 	Incomplete bool `json:",omitzero"`
@@ -115,6 +117,8 @@ type readResult struct {
 	Rows    int64 // data records
 	Failed  int64
 	Rejects string `json:",omitzero"` // blob
+	// KeptRejects is how many of the failed rows are in Rejects: all, unless there were very many.
+	KeptRejects int64
 	Buckets int
 	Bounds  [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
 	Spills  []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory

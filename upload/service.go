@@ -407,7 +407,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		return nil, err
 	}
 	if read != nil {
-		out.RowsRead, out.Header = &read.Rows, read.Header
+		out.RowsRead, out.Header, out.KeptRejects = &read.Rows, read.Header, api.Ptr(max(read.KeptRejects, j.KeptRejects))
 		out.Encoding, out.Delimiter = &read.Encoding, api.Ptr(string(rune(read.delim())))
 		out.LineEnd = &read.LineEnd
 		if read.Compression != "" {

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -77,6 +78,12 @@ func (w *work) prepare() {
 	id := w.job.idBytes()
 	w.seed = xxh3.Hash(id[:])
 	w.combine = combines(w.m, w.rec.Keys)
+}
+
+// hashSeed seeds the hash that divides the keys of a file that can't be sampled. It is the same whenever the file is read, and not
+// known to who has made the file.
+func (w *work) hashSeed() uint64 {
+	return binary.BigEndian.Uint64(w.Sealer.Subkey("buckets"))
 }
 
 // combine says of which keys with several parts a mapping fills one.
@@ -406,11 +413,14 @@ func (w *work) finish(ctx context.Context) error {
 		}
 	}
 	c := sum(read, runs)
-	rejects, err := w.rejectAmbiguous(ctx, read, runs)
+	rejects, kept, err := w.rejectAmbiguous(ctx, read, runs)
 	if err != nil {
 		return err
 	}
-	if err := w.conclude(ctx, c, rejects); err != nil {
+	if read != nil {
+		kept += read.KeptRejects
+	}
+	if err := w.conclude(ctx, c, rejects, kept); err != nil {
 		return err
 	}
 	for _, run := range runs {
@@ -436,10 +446,10 @@ func (w *work) finish(ctx context.Context) error {
 }
 
 // conclude writes the final state. A stop that comes in between stays a stop.
-func (w *work) conclude(ctx context.Context, c Counters, rejects string) error {
+func (w *work) conclude(ctx context.Context, c Counters, rejects string, kept int64) error {
 	for {
 		err := w.update(ctx, func(j *Job) {
-			j.Counters, j.Final, j.AmbiguousRejects = c, true, rejects
+			j.Counters, j.Final, j.AmbiguousRejects, j.KeptRejects = c, true, rejects, kept
 			if j.Status == api.UploadJobStatusStopped {
 				return
 			}
