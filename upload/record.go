@@ -119,9 +119,9 @@ type readResult struct {
 	Rejects string `json:",omitzero"` // blob
 	// KeptRejects is how many of the failed rows are in Rejects: all, unless there were very many.
 	KeptRejects int64
-	Buckets int
-	Bounds  [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
-	Spills  []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
+	Buckets     int
+	Bounds      [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
+	Spills      []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
 	// Shared says that nodes apply the buckets one by one.
 	Shared bool `json:",omitzero"`
 	Header []string
