@@ -35,7 +35,7 @@ lint:       ## formatting, vet, package comments, import rule
 
 TORTURE ?= 1000
 torture:    ## import while the server is killed TORTURE times, and all tests of failing disks
-	KITH_TORTURE=$(TORTURE) $(GO) test ./test/e2e -run 'KillDuring|Fault|Lost|Full|NoSpace|HoweverItRuns' -v -timeout 90m
+	KITH_TORTURE=$(TORTURE) $(GO) test ./test/e2e -run 'KillDuring|Fault|Lost|Full|NoSpace|HoweverItRuns|Strangers' -v -timeout 90m
 
 long: torture ## everything that takes hours: torture, and ten minutes of every fuzz target
 	$(MAKE) fuzz FUZZTIME=10m

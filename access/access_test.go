@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,9 +48,18 @@ func TestSealer(t *testing.T) {
 
 func TestMasterKey(t *testing.T) {
 	dir := t.TempDir()
-	a, err := LoadMasterKey("", dir)
+	if _, err := LoadMasterKey("", dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Fatalf("looking for a key wrote %v, %v", files, err)
+	}
+	a, err := MakeMasterKey(dir)
 	if err != nil || len(a) != 32 {
 		t.Fatal(err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Fatal(files, err)
 	}
 	info, err := os.Stat(filepath.Join(dir, MasterKeyFile))
 	if err != nil || info.Mode().Perm() != 0o600 {

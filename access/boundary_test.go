@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"kith/api"
 	"kith/fault"
 	"kith/sigv4"
+	"kith/store"
 	"kith/store/mem"
 )
 
@@ -100,11 +102,11 @@ func TestNoKeyMakesAStrongerOne(t *testing.T) {
 	for _, item := range page.Items {
 		switch *item.AccessKeyId {
 		case child.ID:
-			if api.Val(item.CreatedBy) != minter.ID || len(item.Boundaries) != 1 {
+			if !slices.Equal(item.CreatedBy, []string{minter.ID}) || len(item.Boundaries) != 1 {
 				t.Errorf("%s: %v", child.ID, item)
 			}
 		case narrow.ID:
-			if api.Val(item.CreatedBy) != child.ID || len(item.Boundaries) != 1 { // the child's own policy bounds nothing
+			if !slices.Equal(item.CreatedBy, []string{child.ID, minter.ID}) || len(item.Boundaries) != 1 { // the child's own policy bounds nothing
 				t.Errorf("%s: %v", narrow.ID, item)
 			}
 		}
@@ -144,6 +146,54 @@ func TestDescentIsBounded(t *testing.T) {
 		maker = key.ID
 	}
 	t.Fatal("no end")
+}
+
+// The line is bounded even when it adds no policies.
+func TestLineIsBounded(t *testing.T) {
+	s := newService(t)
+	maker := ""
+	for i := range 2 * maxLine {
+		key, err := makeKey(t, s, maker, Everything)
+		if err != nil {
+			if !errors.Is(err, fault.BadRequest) || i != maxLine+1 {
+				t.Fatalf("after %d: %v", i, err)
+			}
+			return
+		}
+		maker = key.ID
+	}
+	t.Fatal("no end")
+}
+
+// A key that is deleted while it makes another one has made it before, or makes none.
+func TestADeletedKeyMakesNoOther(t *testing.T) {
+	s := newService(t)
+	maker := mustMake(t, s, "", Everything)
+	s.Store = &deletesAt{Store: s.Store, do: func() {
+		if _, err := s.DeleteAccessKey(t.Context(), &api.DeleteAccessKeyRequest{AccessKeyId: &maker.ID}); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := makeKey(t, s, maker.ID, Everything); !errors.Is(err, fault.AccessDenied) {
+		t.Fatalf("a key was made by one that is deleted: %v", err)
+	}
+	if empty, err := s.Empty(t.Context()); err != nil || !empty {
+		t.Fatal(empty, err)
+	}
+}
+
+// deletesAt does something right before the first Swap.
+type deletesAt struct {
+	store.Store
+	do func()
+}
+
+func (d *deletesAt) Swap(ctx context.Context, p store.Partition, ops []store.Swap) (uint64, error) {
+	if do := d.do; do != nil {
+		d.do = nil
+		do()
+	}
+	return d.Store.Swap(ctx, p, ops)
 }
 
 // Along any line of descent, no key may do what its maker may not, whatever the policies.

@@ -4,7 +4,8 @@
 //
 // No key can make a stronger one. A key made by another keeps copies of its maker's policy and of all that bound the maker: its
 // boundaries. What it may do is what its own policy and each boundary allow. Keys are never changed, so copies can't fall behind; a key
-// whose maker is deleted lives on within them. What a server's own commands make, and who may do everything, bounds nothing.
+// whose maker is deleted lives on within them, and names all keys it descends from. What a server's own commands make, and who may do
+// everything, bounds nothing.
 //
 // Rows: table catalog, partition "access-keys", row key = access key id, a Swap row holding a JSON record; the secret in it
 // is sealed. A secret leaves the server once, in the answer of CreateAccessKey. Partition "master-key" holds a text sealed
@@ -59,7 +60,7 @@ type keyRecord struct {
 	Description string `json:",omitzero"`
 	Policy      string
 	Boundaries  []string `json:",omitzero"` // the maker's policy, and its boundaries
-	CreatedBy   string   `json:",omitzero"` // access key id of the maker, if it had one that is stored
+	CreatedBy   []string `json:",omitzero"` // the keys it descends from: the maker, the maker's maker, and so on
 	CreatedAt   int64    // microseconds
 	Dev         bool     `json:",omitzero"` // made in development mode
 }
@@ -176,51 +177,64 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *api.CreateAccessKeyRe
 		return nil, fault.BadRequestf("%s", text)
 	}
 	rec := keyRecord{Description: api.Val(in.Description), Policy: *in.Policy, CreatedAt: s.Now().UnixMicro(), Dev: s.Dev}
-	if err := s.bind(ctx, &rec); err != nil {
-		return nil, err
-	}
 	id, secret := NewKeyPair()
 	rec.Secret = s.Sealer.Seal("access key", id, []byte(secret))
-	value, err := json.Marshal(rec)
-	if err != nil {
-		return nil, err
+	for {
+		swaps, err := s.bind(ctx, &rec)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(rec)
+		if err != nil {
+			return nil, err
+		}
+		_, err = s.Store.Swap(ctx, keysPartition, append(swaps, store.Swap{Key: []byte(id), Value: value}))
+		if errors.Is(err, store.ErrConflict) {
+			continue // the maker is gone: bind says so
+		}
+		if err != nil {
+			return nil, fmt.Errorf("write an access key: %w", err)
+		}
+		return &api.CreateAccessKeyResponse{AccessKeyId: &id, SecretAccessKey: &secret}, nil
 	}
-	if _, err := s.Store.Swap(ctx, keysPartition, []store.Swap{{Key: []byte(id), Value: value}}); err != nil {
-		return nil, fmt.Errorf("write an access key: %w", err)
-	}
-	return &api.CreateAccessKeyResponse{AccessKeyId: &id, SecretAccessKey: &secret}, nil
 }
 
-// maxBoundaries is how many different policies may bound a key: each is asked at each of its requests.
-const maxBoundaries = 8
+const (
+	// maxBoundaries is how many different policies may bound a key: each is asked at each of its requests.
+	maxBoundaries = 8
+	// maxLine is how many keys a key may descend from: all of them are kept, so that who deletes one finds what it has made.
+	maxLine = 32
+)
 
-// bind gives a new key the boundaries that its maker imposes. The maker is read anew: one that was deleted a moment ago makes no more keys.
-func (s *Service) bind(ctx context.Context, rec *keyRecord) error {
+// bind gives a new key the boundaries that its maker imposes, and returns what must hold when the key is written: that the maker is still
+// there. One that was deleted makes no more keys, not even at the same moment.
+func (s *Service) bind(ctx context.Context, rec *keyRecord) ([]store.Swap, error) {
 	who := From(ctx)
 	if who.Root {
-		return nil
+		return nil, nil
 	}
 	row, err := s.Store.Get(ctx, keysPartition, []byte(who.KeyID))
 	if errors.Is(err, store.ErrNotFound) {
-		return fault.AccessDeniedf("Access key %s does not exist any more, so it makes no others.", who.KeyID)
+		return nil, fault.AccessDeniedf("Access key %s does not exist any more, so it makes no others.", who.KeyID)
 	}
 	if err != nil {
-		return fmt.Errorf("read the maker's access key: %w", err)
+		return nil, fmt.Errorf("read the maker's access key: %w", err)
 	}
 	maker, err := decodeKey(row.Value)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rec.CreatedBy = who.KeyID
+	rec.CreatedBy, rec.Boundaries = append([]string{who.KeyID}, maker.CreatedBy...), nil
 	for _, text := range append([]string{maker.Policy}, maker.Boundaries...) {
 		if !slices.Contains(rec.Boundaries, text) && text != rec.Policy && text != Everything {
 			rec.Boundaries = append(rec.Boundaries, text)
 		}
 	}
-	if len(rec.Boundaries) > maxBoundaries {
-		return fault.BadRequestf("Access key %s is bound by the policies of %d keys it descends from; make the new key with one nearer to the root.", who.KeyID, len(maker.Boundaries))
+	if len(rec.Boundaries) > maxBoundaries || len(rec.CreatedBy) > maxLine {
+		return nil, fault.BadRequestf("Access key %s descends from %d keys and is bound by %d policies, which is the most there may be; make the new key with one nearer to the root.",
+			who.KeyID, len(maker.CreatedBy), len(maker.Boundaries))
 	}
-	return nil
+	return []store.Swap{{Key: []byte(who.KeyID), Op: store.Check, Expect: row.Version}}, nil
 }
 
 // ListAccessKeys lists the keys by id, without their secrets.
@@ -243,12 +257,9 @@ func (s *Service) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysRequ
 		if err != nil {
 			return nil, err
 		}
-		item := api.AccessKeyItem{AccessKeyId: api.Ptr(string(row.Key)), Policy: &rec.Policy, Boundaries: rec.Boundaries, CreatedAt: restjson.At(time.UnixMicro(rec.CreatedAt))}
+		item := api.AccessKeyItem{AccessKeyId: api.Ptr(string(row.Key)), Policy: &rec.Policy, Boundaries: rec.Boundaries, CreatedBy: rec.CreatedBy, CreatedAt: restjson.At(time.UnixMicro(rec.CreatedAt))}
 		if rec.Description != "" {
 			item.Description = &rec.Description
-		}
-		if rec.CreatedBy != "" {
-			item.CreatedBy = &rec.CreatedBy
 		}
 		out.Items = append(out.Items, item)
 	}
@@ -311,11 +322,25 @@ func (s *Service) DropDevKeys(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// masterRow is where a text sealed under the master key lies.
+var (
+	masterPartition = store.Partition{Table: store.Catalog, Key: "master-key"}
+	masterRow       = []byte("sealed")
+)
+
+// Bound says whether data was made under a master key, so that only that one will do.
+func Bound(ctx context.Context, st store.Store) (bool, error) {
+	_, err := st.Get(ctx, masterPartition, masterRow)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // CheckMaster compares the master key with the one the data was made under, which it writes down the first time.
 func (s *Service) CheckMaster(ctx context.Context) error {
 	const text = "kith"
-	key := []byte("sealed")
-	p := store.Partition{Table: store.Catalog, Key: "master-key"}
+	p, key := masterPartition, masterRow
 	row, err := s.Store.Get(ctx, p, key)
 	if errors.Is(err, store.ErrNotFound) {
 		_, err = s.Store.Swap(ctx, p, []store.Swap{{Key: key, Value: s.Sealer.Seal("master key check", "", []byte(text))}})

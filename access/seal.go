@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +32,8 @@ func NewSealer(master []byte) (*Sealer, error) {
 // MasterKeyFile is the name of the master key's file in the data folder.
 const MasterKeyFile = "master.key"
 
-// LoadMasterKey returns the master key: the base64 text env if it is not empty, else the file DIR/master.key, which is
-// created with mode 0600 when the folder has none.
+// LoadMasterKey returns the master key: the base64 text env if it is not empty, else that of the file DIR/master.key. The error is
+// fs.ErrNotExist when there is neither.
 func LoadMasterKey(env, dir string) ([]byte, error) {
 	if env != "" {
 		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(env))
@@ -45,13 +44,6 @@ func LoadMasterKey(env, dir string) ([]byte, error) {
 	}
 	path := filepath.Join(dir, MasterKeyFile)
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key := make([]byte, 32)
-		if _, err := rand.Read(key); err != nil {
-			return nil, err
-		}
-		return key, writeNew(path, base64.StdEncoding.EncodeToString(key)+"\n")
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the master key: %w", err)
 	}
@@ -62,13 +54,39 @@ func LoadMasterKey(env, dir string) ([]byte, error) {
 	return key, nil
 }
 
-func writeNew(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("create the master key: %w", err)
+// MakeMasterKey makes a master key and writes DIR/master.key, mode 0600. When it returns, no power failure takes the file, and there is never
+// half of one. Only a folder without data may get a new key.
+func MakeMasterKey(dir string) ([]byte, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
 	}
+	path := filepath.Join(dir, MasterKeyFile)
+	if err := writeWhole(path, base64.StdEncoding.EncodeToString(key)+"\n"); err != nil {
+		return nil, fmt.Errorf("create the master key: %w", err)
+	}
+	return key, nil
+}
+
+// writeWhole writes a new file, or nothing.
+func writeWhole(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
 	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Subkey derives a key of 32 bytes for one purpose.

@@ -12,7 +12,7 @@ type AccessKeyItem struct {
 	Description *string        `json:"Description,omitzero"`
 	Policy      *string        `json:"Policy,omitzero"`
 	Boundaries  []string       `json:"Boundaries,omitzero"`
-	CreatedBy   *string        `json:"CreatedBy,omitzero"`
+	CreatedBy   []string       `json:"CreatedBy,omitzero"`
 	CreatedAt   *restjson.Time `json:"CreatedAt,omitzero"`
 }
 

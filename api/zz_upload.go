@@ -108,6 +108,7 @@ type DryRunUploadJobResponse struct {
 	WouldCreate     *int64         `json:"WouldCreate,omitzero"`
 	WouldUpdate     *int64         `json:"WouldUpdate,omitzero"`
 	WouldFail       *int64         `json:"WouldFail,omitzero"`
+	KeptRejects     *int64         `json:"KeptRejects,omitzero"`
 	Changes         []FieldChange  `json:"Changes,omitzero"`
 }
 
@@ -203,9 +204,11 @@ type GetUploadJobDetailsResponse struct {
 	PercentComplete     *int32         `json:"PercentComplete,omitzero"`
 	FileDeletedAt       *restjson.Time `json:"FileDeletedAt,omitzero"`
 	RejectsDeletedAt    *restjson.Time `json:"RejectsDeletedAt,omitzero"`
+	KeptRejects         *int64         `json:"KeptRejects,omitzero"`
 	UndoStatus          *UndoStatus    `json:"UndoStatus,omitzero"`
 	UndoPercentComplete *int32         `json:"UndoPercentComplete,omitzero"`
 	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
+	UndoReason          *string        `json:"UndoReason,omitzero"`
 	FoldedAt            *restjson.Time `json:"FoldedAt,omitzero"`
 }
 
@@ -449,6 +452,7 @@ type UndoStatus string
 const (
 	UndoStatusRunning UndoStatus = "RUNNING"
 	UndoStatusUndone  UndoStatus = "UNDONE"
+	UndoStatusFailed  UndoStatus = "FAILED"
 )
 
 // UndoUploadJobRequest is the model's shape UndoUploadJobRequest.

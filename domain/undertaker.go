@@ -51,8 +51,9 @@ func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
 	return err
 }
 
-// GiveUp implements job.Handler: removal is tried for ever.
-func (u *Undertaker) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+// GiveUp implements job.Handler. It is never called: a dead domain keeps nobody waiting, so that removal is put off for longer and
+// longer instead (job.Runner.Undertakers).
+func (u *Undertaker) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // Domains lists where background work may be, for job.Runner. A dead domain always has the work of being removed.
 func (s *Service) Domains(ctx context.Context) ([]job.Domain, error) {

@@ -11,13 +11,16 @@ import (
 	"kith/store"
 )
 
-// lease is the record that says who runs a piece of work, or has a part of it.
+// lease is the record that says who runs a piece of work, or has a part of it. It holds no time of day: another node may take it
+// when it has seen the row unchanged for as long as the row says, by its own monotonic clock.
 type lease struct {
-	Owner     string
-	Expires   int64 // microseconds
-	Attempts  int
-	NotBefore int64 `json:",omitzero"`
+	// Owner is the node that has it; "": nobody, the work rests.
+	Owner string `json:",omitzero"`
+	// For is how long the row must have been seen unchanged before another node takes it, microseconds.
+	For int64
 }
+
+func (l lease) length() time.Duration { return time.Duration(l.For) * time.Microsecond }
 
 // hold is a lease that this node took, as it last wrote it.
 type hold struct {
@@ -30,13 +33,20 @@ type hold struct {
 	lease   lease
 }
 
-// take writes a lease over the version that was read of it. store.ErrConflict: somebody was faster, or a check failed.
-func take(ctx context.Context, s store.Store, p store.Partition, key []byte, version uint64, l lease, checks ...store.Swap) (*hold, error) {
+// put returns the operation that writes a lease over a version of it.
+func (l lease) put(key []byte, version uint64) (store.Swap, error) {
 	value, err := json.Marshal(l)
+	return store.Swap{Key: key, Value: value, Expect: version}, err
+}
+
+// take writes a lease over the version that was read of it, with rows beside it. store.ErrConflict: somebody was faster, or
+// another expectation failed.
+func take(ctx context.Context, s store.Store, p store.Partition, key []byte, version uint64, l lease, beside ...store.Swap) (*hold, error) {
+	op, err := l.put(key, version)
 	if err != nil {
 		return nil, err
 	}
-	version, err = s.Swap(ctx, p, append([]store.Swap{{Key: key, Value: value, Expect: version}}, checks...))
+	version, err = s.Swap(ctx, p, append([]store.Swap{op}, beside...))
 	if err != nil {
 		return nil, err
 	}
@@ -56,50 +66,49 @@ func readLease(ctx context.Context, s store.Store, p store.Partition, key []byte
 	return l, row.Version, json.Unmarshal(row.Value, &l)
 }
 
-func (h *hold) get() lease {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.lease
-}
-
 // swap publishes rows of the partition if the lease is still ours, and checks or deletes it in the same call. It returns ErrLost
 // when the lease is gone.
 func (h *hold) swap(ctx context.Context, own store.SwapOp, ops []store.Swap) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ops = append(ops, store.Swap{Key: h.key, Op: own, Expect: h.version})
-	v, err := h.store.Swap(ctx, h.p, ops)
+	v, err := h.store.Swap(ctx, h.p, append(ops, store.Swap{Key: h.key, Op: own, Expect: h.version}))
 	if errors.Is(err, store.ErrConflict) {
-		row, getErr := h.store.Get(ctx, h.p, h.key)
-		if errors.Is(getErr, store.ErrNotFound) || getErr == nil && row.Version != h.version {
-			return 0, ErrLost
-		}
-		if getErr != nil {
-			return 0, getErr
-		}
+		return 0, h.explain(ctx, err)
 	}
 	return v, err
 }
 
+// explain returns ErrLost when a conflict came from the lease, which is no longer ours, and else the conflict.
+func (h *hold) explain(ctx context.Context, conflict error) error {
+	row, err := h.store.Get(ctx, h.p, h.key)
+	if errors.Is(err, store.ErrNotFound) || err == nil && row.Version != h.version {
+		return ErrLost
+	}
+	if err != nil {
+		return err
+	}
+	return conflict
+}
+
 // renew writes the lease anew. It returns ErrLost when the lease is somebody else's.
-func (h *hold) renew(ctx context.Context, l lease) error {
+func (h *hold) renew(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next, err := take(ctx, h.store, h.p, h.key, h.version, l)
+	next, err := take(ctx, h.store, h.p, h.key, h.version, h.lease)
 	if errors.Is(err, store.ErrConflict) {
 		return ErrLost
 	}
 	if errors.Is(err, store.ErrUnknown) {
 		// A lease that reads as the one written is it: nobody else writes this owner.
-		if have, version, readErr := readLease(ctx, h.store, h.p, h.key); readErr == nil && have == l && version > h.version {
-			h.version, h.lease = version, l
+		if have, version, readErr := readLease(ctx, h.store, h.p, h.key); readErr == nil && have == h.lease && version > h.version {
+			h.version = version
 			return nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	h.version, h.lease = next.version, l
+	h.version = next.version
 	return nil
 }
 
@@ -114,29 +123,73 @@ func (h *hold) drop(ctx context.Context) error {
 	return err
 }
 
-// keep renews the lease until ctx ends, and cancels with ErrLost when it is lost or could not be renewed in time.
-func (h *hold) keep(ctx context.Context, cancel context.CancelCauseFunc, now func() time.Time, leaseFor time.Duration) {
+// keep renews the lease, which was written at since, until ctx ends, and cancels with ErrLost when it is lost or could not be renewed
+// in time: from then on another node may have it. After each renewal it calls beat.
+func (h *hold) keep(ctx context.Context, cancel context.CancelCauseFunc, clock func() time.Duration, since time.Duration, beat func(context.Context)) {
+	leaseFor := h.lease.length()
 	tick := time.NewTicker(leaseFor / 3)
 	defer tick.Stop()
-	expires := now().Add(leaseFor)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		l := h.get()
-		l.Expires = now().Add(leaseFor).UnixMicro()
+		at := clock() // before the row is written: who sees it does so later
 		renewCtx, done := context.WithTimeout(ctx, leaseFor)
-		err := h.renew(renewCtx, l)
+		err := h.renew(renewCtx)
 		done()
-		if err == nil {
-			expires = time.UnixMicro(l.Expires)
-			continue
-		}
-		if errors.Is(err, ErrLost) || now().After(expires) {
+		switch {
+		case err == nil:
+			since = at
+			beat(ctx)
+		case errors.Is(err, ErrLost) || clock()-since > leaseFor:
 			cancel(ErrLost)
 			return
 		}
 	}
+}
+
+// watcher notes since when this node has seen rows as they are. It judges leases without comparing the clocks of machines: a row
+// that was seen unchanged for its For was not renewed for that long, whatever time of day it is anywhere. Who has a lease gives up
+// earlier, because it counts from before its last renewal.
+type watcher struct {
+	clock func() time.Duration
+
+	mu   sync.Mutex
+	seen map[watched]sighting
+}
+
+type watched struct {
+	inc       store.Incarnation
+	part, key string
+}
+
+type sighting struct {
+	version     uint64
+	since, last time.Duration
+}
+
+// unchanged returns for how long the row has been seen with this version.
+func (w *watcher) unchanged(p store.Partition, key []byte, version uint64) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, k := w.clock(), watched{p.Incarnation, p.Key, string(key)}
+	s, ok := w.seen[k]
+	if !ok || s.version != version {
+		s = sighting{version: version, since: now}
+	}
+	s.last = now
+	if w.seen == nil {
+		w.seen = map[watched]sighting{}
+	}
+	w.seen[k] = s
+	if len(w.seen)%1024 == 0 { // what nobody asks for any more
+		for k, s := range w.seen {
+			if now-s.last > time.Hour {
+				delete(w.seen, k)
+			}
+		}
+	}
+	return now - s.since
 }

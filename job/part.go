@@ -33,11 +33,11 @@ func (t *Task) Claim(ctx context.Context, name string, checks ...store.Swap) (*P
 	if err != nil {
 		return nil, nil, err
 	}
-	now := r.Now()
-	if l.Expires > now.UnixMicro() && l.Owner != r.Owner {
+	if version != 0 && l.Owner != r.Owner && r.watch.unchanged(t.Partition(), key, version) < l.length() {
 		return nil, nil, ErrTaken
 	}
-	h, err := take(ctx, r.Store, t.Partition(), key, version, lease{Owner: r.Owner, Expires: now.Add(r.LeaseFor).UnixMicro()}, checks...)
+	since := r.Clock()
+	h, err := take(ctx, r.Store, t.Partition(), key, version, r.lease(), checks...)
 	// A claim in doubt is this node's or nobody's: the next try takes it.
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
 		return nil, nil, ErrTaken
@@ -49,7 +49,7 @@ func (t *Task) Claim(ctx context.Context, name string, checks ...store.Swap) (*P
 	beat := make(chan struct{})
 	go func() {
 		defer close(beat)
-		h.keep(ctx, cancel, r.Now, r.LeaseFor)
+		h.keep(ctx, cancel, r.Clock, since, func(context.Context) {})
 	}()
 	p := &Part{task: t, hold: h, stop: func() {
 		cancel(nil)

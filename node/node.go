@@ -106,7 +106,7 @@ func Start(c Config) (*Node, error) {
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner, n.runner.Shared = c.Store, c.Now, c.Log, c.Owner, c.Shared
 	n.runner.Domains = n.Domains.Domains
 	n.runner.Passing = func(err error) bool {
-		return errors.Is(err, fault.ErrUnavailable)
+		return errors.Is(err, fault.ErrUnavailable) || errors.Is(err, store.ErrUnknown)
 	}
 	n.runner.Handlers = map[string]job.Handler{
 		upload.Kind:            n.Uploads,
@@ -123,7 +123,9 @@ func Start(c Config) (*Node, error) {
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
 	backup := c.Backup
 	if backup == nil {
-		backup = func(context.Context, string) (int64, error) { return 0, errors.New("this node can't be backed up") }
+		backup = func(context.Context, string) (int64, error) {
+			return 0, fault.BadRequestf("A cluster is not backed up by its nodes: take a snapshot of the keyspace and a copy of the bucket (docs/operations.md).")
+		}
 	}
 	sc.Admin = &server.Admin{Backup: backup}
 	n.Server = server.New(sc)

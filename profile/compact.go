@@ -47,7 +47,7 @@ func (c Compactor) Run(ctx context.Context, t *job.Task) error {
 }
 
 // GiveUp implements job.Handler: the next compaction goes on.
-func (c Compactor) GiveUp(context.Context, *job.Task, error) (bool, error) { return true, nil }
+func (c Compactor) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // compaction is one run over a domain.
 type compaction struct {

@@ -55,7 +55,7 @@ func (s IndexSweeper) Run(ctx context.Context, t *job.Task) error {
 }
 
 // GiveUp implements job.Handler: the next sweep goes on.
-func (s IndexSweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { return true, nil }
+func (s IndexSweeper) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // nameAge is how old a full name's row must be before it is judged: whoever put it has long written what shows it, or given up.
 const nameAge = time.Minute

@@ -67,7 +67,7 @@ func (s *Service) live(ctx context.Context, inc store.Incarnation) (*domain.Reco
 }
 
 // GiveUp implements job.Handler: the next sweep goes on.
-func (s Sweeper) GiveUp(context.Context, *job.Task, error) (bool, error) { return true, nil }
+func (s Sweeper) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // sweep clears the profiles in which it meets something that is gone. A tombstone stays: its id is dead for good.
 func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error {

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"path/filepath"
 
 	"kith/api"
@@ -12,7 +10,8 @@ import (
 
 // Admin does what belongs to the program as a whole.
 type Admin struct {
-	// Backup writes a consistent copy of everything into a folder that does not exist or is empty, and returns its size.
+	// Backup writes a consistent copy of everything into a folder that does not exist or is empty, and returns its size. What the caller
+	// can mend is a fault.
 	Backup func(ctx context.Context, dir string) (int64, error)
 }
 
@@ -23,12 +22,7 @@ func (a *Admin) CreateBackup(ctx context.Context, in *api.CreateBackupRequest) (
 		return nil, fault.BadRequestf("Directory must be an absolute path on the server's machine.")
 	}
 	n, err := a.Backup(ctx, filepath.Clean(dir))
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil, fault.BadRequestf("Directory %s exists and is not empty; name a new one.", dir)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
-		return nil, fault.BadRequestf("Directory %s can't be written by the server: its parent must exist and be writable for it.", dir)
-	case err != nil:
+	if err != nil {
 		return nil, err
 	}
 	return &api.CreateBackupResponse{Directory: &dir, Bytes: &n}, nil

@@ -2,10 +2,9 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"reflect"
 	"strings"
-
-	"net/http"
 
 	"kith/access"
 	"kith/api"

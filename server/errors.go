@@ -42,6 +42,10 @@ func bodyTooLarge(limit int64) error {
 	return &edgeError{status: http.StatusRequestEntityTooLarge, code: "RequestEntityTooLargeException", message: "The request body is larger than " + bytesText(limit) + "."}
 }
 
+func busy() error {
+	return &edgeError{status: http.StatusServiceUnavailable, code: "ServiceUnavailableException", message: "The server holds as many request bodies as it has memory for. Send the request again in a second.", header: http.Header{"Retry-After": {"1"}}}
+}
+
 // faultStatus is the model's status of each kind.
 var faultStatus = map[fault.Kind]int{
 	fault.BadRequest:   http.StatusBadRequest,
@@ -67,8 +71,11 @@ func classify(err error) (e *edgeError, internal bool) {
 	}
 	if s, ok := errors.AsType[*sigv4.Error](err); ok {
 		code := string(s.Code)
-		if s.Code == sigv4.ExpiredRequest {
+		switch s.Code {
+		case sigv4.ExpiredRequest:
 			code = string(sigv4.InvalidSignature)
+		case sigv4.TwoSignatures:
+			code = string(sigv4.Incomplete)
 		}
 		return &edgeError{status: http.StatusForbidden, code: code, message: s.Message, lower: true}, false
 	}
@@ -95,8 +102,8 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, reques
 		body = map[string]string{"message": e.message, "__type": e.code}
 	}
 	b, encodeErr := restjson.Encode(body)
-	if encodeErr != nil {
-		b = []byte(`{}`)
+	if encodeErr != nil { // no text can bring it about
+		log.Error("an error could not be encoded", "request", requestID, "error", encodeErr)
 	}
 	for k, v := range e.header {
 		w.Header()[k] = v
@@ -131,6 +138,8 @@ func writeS3Error(w http.ResponseWriter, r *http.Request, log *slog.Logger, requ
 		switch {
 		case signed && s.Code == sigv4.ExpiredRequest:
 			e = &s3Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Request has expired. Call GetUploadJobPath for a fresh Url."}
+		case signed && s.Code == sigv4.TwoSignatures:
+			e = &s3Error{Status: http.StatusBadRequest, Code: "InvalidArgument", Message: s.Message}
 		case signed && s.Code == sigv4.MissingToken:
 			e = &s3Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "The request carries no signature. Use the whole Url of GetUploadJobPath, with its query."}
 		case signed:

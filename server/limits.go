@@ -60,7 +60,11 @@ func (l *limiter) allow(domain, op string) error {
 	}
 	l.mu.Unlock()
 	if !lim.Allow() {
-		return fault.Throttledf("Rate exceeded: %s is limited to %g requests per second in this domain.", op, per)
+		where := ""
+		if domain != "" {
+			where = " in this domain"
+		}
+		return fault.Throttledf("Rate exceeded: %s is limited to %g requests per second%s.", op, per, where)
 	}
 	return nil
 }

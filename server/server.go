@@ -4,10 +4,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,7 +23,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/rs/cors"
 
 	"kith/access"
@@ -35,12 +34,6 @@ import (
 	"kith/sigv4"
 	"kith/upload"
 )
-
-// MaxBody bounds a request body; the largest legal one is ten objects of 256000 characters, escaped.
-const MaxBody = 6 << 20
-
-// bodyTime is how long a request body may take.
-const bodyTime = time.Minute
 
 // Config is what the edge needs.
 type Config struct {
@@ -65,33 +58,39 @@ type Config struct {
 	MetricsToken string
 	// Local is an access key that exists for the life of this process only, for commands on the same machine.
 	Local *access.Key
+	// BodyMemory bounds the bytes of request bodies held at a time; 0 is DefaultBodyMemory.
+	BodyMemory int64
 }
 
 // Server is the handler. Make it with New.
 type Server struct {
 	Config
-	mux      *http.ServeMux
-	routes   map[string]*route // pattern → route
+	router   router
+	routes   []*route
 	verifier sigv4.Verifier
 	uploader sigv4.Verifier
 	limiter  *limiter
 	cors     *cors.Cors // nil: for no page
 	metrics  *metrics
+	bodies   bodyBudget
+	drains   chan struct{} // one for each body that is being drained
 	// parts are the requests that are sending a part of a file: job id → *partRequest.
 	parts sync.Map
 }
 
 // route is an operation bound to its method, or to nothing yet.
 type route struct {
-	op  api.Operation
-	run func(ctx context.Context, in restjson.Input) (any, error)
+	op     api.Operation
+	labels []string // of the path, in its order
+	run    func(ctx context.Context, in restjson.Input) (any, error)
 	// tags is the index of the input's field Tags, when what the operation makes can have tags from the start; else -1.
 	tags int
 }
 
 // New builds the handler.
 func New(c Config) *Server {
-	s := &Server{Config: c, mux: http.NewServeMux(), routes: map[string]*route{}, limiter: newLimiter(c.Limits), cors: newCORS(c.Origins), metrics: newMetrics()}
+	s := &Server{Config: c, limiter: newLimiter(c.Limits), cors: newCORS(c.Origins), metrics: newMetrics(), drains: make(chan struct{}, maxDrains)}
+	s.bodies.limit = cmp.Or(c.BodyMemory, DefaultBodyMemory)
 	var hosts []string
 	if u, err := url.Parse(c.PublicURL); err == nil && u.Host != "" {
 		hosts = append(hosts, u.Host)
@@ -105,9 +104,9 @@ func New(c Config) *Server {
 	}}
 	bound := s.bind()
 	for _, op := range api.Operations {
-		pattern := op.Method + " " + op.Path
-		s.routes[pattern] = &route{op: op, run: bound[op.Name], tags: tagsField(op)}
-		s.mux.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
+		rt := &route{op: op, run: bound[op.Name], tags: tagsField(op)}
+		s.router.add(rt)
+		s.routes = append(s.routes, rt)
 	}
 	return s
 }
@@ -193,30 +192,28 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *string) error {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
-	body, err := readBody(r)
-	if err != nil {
-		return err
-	}
-	_ = control.SetReadDeadline(time.Time{})
+	body := heldBody{budget: &s.bodies}
+	defer body.release()
 	// Authentication comes before everything that could tell a stranger what exists.
-	who, err := s.verifier.Verify(r, body)
+	who, err := s.authenticate(w, r, &body)
 	if err != nil {
+		body.release()
+		s.drain(w, r)
 		return err
 	}
-	rt, matched, err := s.find(r)
+	defer working(r)()
+	rt, err := s.find(r)
 	if err != nil {
 		return err
 	}
 	*name = rt.op.Name
 	in := rt.op.NewInput()
-	decodeErr := restjson.Decode(matched, body, in)
-	caller, err := s.authorize(r.Context(), who, rt, matched, in)
+	decodeErr := restjson.Decode(r, body.bytes, in)
+	caller, err := s.authorize(r.Context(), who, rt, r, in)
 	if err != nil {
 		return err
 	}
-	if err := s.limiter.allow(matched.PathValue("DomainName"), rt.op.Name); err != nil {
+	if err := s.limiter.allow(r.PathValue("DomainName"), rt.op.Name); err != nil {
 		return err
 	}
 	if decodeErr != nil {
@@ -231,7 +228,7 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 		return notImplemented(rt.op.Name)
 	}
 	ctx := upload.WithBaseURL(access.With(r.Context(), caller), s.baseURL(r))
-	binding, err := s.openPage(rt.op, matched, in)
+	page, err := s.openPage(rt.op, r, in)
 	if err != nil {
 		return err
 	}
@@ -242,70 +239,22 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	if so, ok := out.(restjson.StreamOutput); ok {
 		return s.stream(w, so.Payload())
 	}
-	s.sealPage(binding, out)
+	if err := page.seal(out); err != nil {
+		return err
+	}
 	return write(w, rt.op, out)
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+// authenticate judges a request's headers, reads its body, and judges that.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, body *heldBody) (sigv4.Verified, error) {
+	pending, err := s.verifier.Begin(r)
 	if err != nil {
-		return nil, &restjson.SyntaxError{Message: "the body could not be read to its end"}
+		return pending.Verified, err
 	}
-	if len(body) > MaxBody {
-		return nil, bodyTooLarge(MaxBody)
+	if err := s.readBody(w, r, body); err != nil {
+		return pending.Verified, err
 	}
-	return body, nil
-}
-
-// find matches a request on its escaped path, with or without the "/v1" that some documents show.
-func (s *Server) find(r *http.Request) (*route, *http.Request, error) {
-	r = r.Clone(r.Context())
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/v1/"); ok {
-		r.URL.Path = "/" + rest
-		r.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, "/v1")
-	}
-	if strings.Contains(r.URL.EscapedPath(), "//") || strings.Contains(r.URL.EscapedPath()+"/", "/./") || strings.Contains(r.URL.EscapedPath()+"/", "/../") {
-		return nil, nil, fault.BadRequestf("1 validation error detected: Value '' at a label of the path failed to satisfy constraint: Member must have length greater than or equal to 1")
-	}
-	if rt := s.match(r); rt != nil {
-		return rt, r, nil
-	}
-	var allow []string
-	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
-		probe := r.Clone(r.Context())
-		probe.Method = method
-		if s.match(probe) != nil {
-			allow = append(allow, method)
-		}
-	}
-	if allow != nil {
-		return nil, nil, methodNotAllowed(strings.Join(allow, ", "))
-	}
-	return nil, nil, unknownOperation()
-}
-
-// match returns the route of a request and sets its path values.
-func (s *Server) match(r *http.Request) *route {
-	_, pattern := s.mux.Handler(r)
-	rt := s.routes[pattern]
-	if rt == nil {
-		return nil
-	}
-	want := strings.Split(strings.TrimPrefix(rt.op.Path, "/"), "/")
-	have := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
-	if len(want) != len(have) {
-		return nil
-	}
-	for i, seg := range want {
-		if strings.HasPrefix(seg, "{") {
-			v, err := url.PathUnescape(have[i])
-			if err != nil {
-				return nil
-			}
-			r.SetPathValue(strings.Trim(seg, "{}"), v)
-		}
-	}
-	return rt
+	return pending.Verified, pending.Finish(sha256.Sum256(body.bytes))
 }
 
 // baseURL is the scheme and host that clients reach the server by.
@@ -317,77 +266,6 @@ func (s *Server) baseURL(r *http.Request) string {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
-}
-
-// openPage replaces the NextToken of a request by the cursor sealed in it. A token is bound to operation, domain and
-// filter: everything of the request but the token itself and the page size.
-func (s *Server) openPage(op api.Operation, r *http.Request, in restjson.Input) (binding string, err error) {
-	paged, ok := in.(restjson.PagedInput)
-	if !ok {
-		return "", nil
-	}
-	token, limit := paged.PageToken()
-	sealed := *token
-	*token = nil
-	var kept *int32
-	if limit != nil {
-		kept, *limit = *limit, nil
-	}
-	filter, err := json.Marshal(in, json.Deterministic(true))
-	if err != nil {
-		return "", err
-	}
-	query := r.URL.Query()
-	query.Del("next-token")
-	query.Del("max-results")
-	sum := sha256.Sum256([]byte(r.URL.EscapedPath() + "\x00" + query.Encode() + "\x00" + string(filter)))
-	binding = op.Name + "\x00" + r.PathValue("DomainName") + "\x00" + string(sum[:])
-	if limit != nil {
-		*limit = kept
-	}
-	if sealed == nil {
-		return binding, nil
-	}
-	invalid := fault.BadRequestf("NextToken is not valid: use the token of the previous page with the same request, within a day.")
-	raw, err := base64.RawURLEncoding.DecodeString(*sealed)
-	if err != nil {
-		return "", invalid
-	}
-	plain, err := s.Sealer.Open("page token", binding, raw)
-	if err != nil || len(plain) < 8 {
-		return "", invalid
-	}
-	until := int64(0)
-	for _, b := range plain[:8] {
-		until = until<<8 | int64(b)
-	}
-	if s.Now().Unix() > until {
-		return "", invalid
-	}
-	cursor := string(plain[8:])
-	*token = &cursor
-	return binding, nil
-}
-
-// pageLife is how long a page token is good for.
-const pageLife = 24 * time.Hour
-
-func (s *Server) sealPage(binding string, out any) {
-	paged, ok := out.(restjson.PagedOutput)
-	if !ok {
-		return
-	}
-	next := paged.NextPage()
-	if *next == nil {
-		return
-	}
-	until := s.Now().Add(pageLife).Unix()
-	var plain []byte
-	for shift := 56; shift >= 0; shift -= 8 {
-		plain = append(plain, byte(until>>shift))
-	}
-	sealed := base64.RawURLEncoding.EncodeToString(s.Sealer.Seal("page token", binding, append(plain, **next...)))
-	*next = &sealed
 }
 
 // streamStep is how long a client may take to read a part of a streamed body.
@@ -446,16 +324,18 @@ type statusWriter struct {
 	status int
 }
 
+// WriteHeader gives the answer its time, too: who does not read it must not keep it here.
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(streamStep))
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *statusWriter) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(b)
 }

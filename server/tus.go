@@ -49,6 +49,7 @@ func (s *Server) serveTus(w http.ResponseWriter, r *http.Request) error {
 	if err := s.verifyUpload(r); err != nil {
 		return err
 	}
+	defer working(r)()
 	if v := r.Header.Get("Tus-Resumable"); v != tusVersion && r.Method != http.MethodOptions {
 		w.Header().Set("Tus-Version", tusVersion)
 		return s3Fault(http.StatusPreconditionFailed, "PreconditionFailed", "This server speaks tus "+tusVersion+" only.")

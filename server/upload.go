@@ -18,9 +18,6 @@ import (
 // idleUpload is how long a client may send nothing before its upload is cut off.
 const idleUpload = 2 * time.Minute
 
-// drainUpload is how long the rest of a refused upload is read.
-const drainUpload = 3 * time.Second
-
 // keyFormula is what every refusal of a key says.
 const keyFormula = "Send x-amz-server-side-encryption-customer-key: <ClientToken>, exactly as GetUploadJobPath returned it, and " +
 	"x-amz-server-side-encryption-customer-key-MD5: base64(md5(base64decode(ClientToken)))."
@@ -33,17 +30,9 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, requestID s
 		receive = s.serveTus
 	}
 	err := receive(w, r)
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if err != nil {
-		if r.Header.Get("Expect") == "" {
-			// A client that sends all before it reads would see a reset instead of the reason.
-			_ = control.SetReadDeadline(time.Now().Add(drainUpload))
-			if _, err := io.CopyN(io.Discard, r.Body, 8<<20); err != nil && !errors.Is(err, io.EOF) {
-				w.Header().Set("Connection", "close")
-			}
-			_ = control.SetReadDeadline(time.Time{})
-		}
+		s.drain(w, r)
 		writeS3Error(w, r, s.Log, requestID, err)
 	}
 }
@@ -63,6 +52,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 	if err := s.verifyUpload(r); err != nil {
 		return err
 	}
+	defer working(r)()
 	key, err := customerKey(r)
 	if err != nil {
 		return err

@@ -224,14 +224,18 @@ func (b *bucketWork) decide(ctx context.Context, o *outcome) error {
 		case 1:
 			o.result.Updated += g.rows
 		default:
+			o.result.Failed += g.rows
 			b.frame(g).eachRow(func(row int64) { ambiguous = append(ambiguous, row) })
+			if len(ambiguous) > 2*keptRejects { // the others are only counted
+				slices.Sort(ambiguous)
+				ambiguous = ambiguous[:keptRejects]
+			}
 		}
 	}
 	o.result.Deep = b.deep
 	if ambiguous == nil {
 		return nil
 	}
-	o.result.Failed = int64(len(ambiguous))
 	slices.Sort(ambiguous)
 	out, err := o.create(ctx, "ambiguous")
 	if err != nil {

@@ -43,6 +43,7 @@ type dryState struct {
 	Changes     []api.FieldChange `json:",omitzero"`
 	Header      []string          `json:",omitzero"`
 	Rejects     []string          `json:",omitzero"` // blobs
+	KeptRejects int64             `json:",omitzero"` // in them
 
 	version uint64
 }
@@ -147,7 +148,7 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 	case api.DryRunStatusSucceeded:
 		c := state.Counters
 		out.RowsRead, out.WouldCreate, out.WouldUpdate, out.WouldFail = &state.Rows, &c.Created, &c.Updated, &c.Failed
-		out.Changes = state.Changes
+		out.Changes, out.KeptRejects = state.Changes, &state.KeptRejects
 	}
 	out.Stage, out.PercentComplete = &stage, &percent
 	return out, nil
@@ -235,7 +236,7 @@ func (s *Service) startDry(rec *domain.Record, j *Job, state *dryState) {
 		switch {
 		case err == nil:
 			state.Status = api.DryRunStatusSucceeded
-			state.Rows, state.Counters, state.Changes, state.Header, state.Rejects = result.Rows, result.Counters, result.Changes, result.Header, result.Rejects
+			state.Rows, state.Counters, state.Changes, state.Header, state.Rejects, state.KeptRejects = result.Rows, result.Counters, result.Changes, result.Header, result.Rejects, result.KeptRejects
 		case errors.As(err, &bad):
 			state.Status, state.Reason = api.DryRunStatusFailed, bad.Reason
 		case errors.Is(err, errDryEnded), ctx.Err() != nil:
@@ -318,11 +319,11 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	for _, run := range d.runs {
 		w.scratch = append(w.scratch, run.Ambiguous)
 	}
-	rejects, err := w.rejectAmbiguous(ctx, read, d.runs)
+	rejects, kept, err := w.rejectAmbiguous(ctx, read, d.runs)
 	if err != nil {
 		return nil, err
 	}
-	out := &dryState{Rows: read.Rows, Counters: sum(read, d.runs), Changes: d.changes, Header: read.Header}
+	out := &dryState{Rows: read.Rows, Counters: sum(read, d.runs), Changes: d.changes, Header: read.Header, KeptRejects: read.KeptRejects + kept}
 	for _, name := range []string{read.Rejects, rejects} {
 		if name != "" {
 			out.Rejects = append(out.Rejects, name)
@@ -333,7 +334,8 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 
 // join sweeps the profiles once for the key that rows are matched by, which has no index yet.
 func (w *work) join(ctx context.Context, read *readResult) error {
-	out := w.newSinks(newPartition(read.Buckets, read.Bounds), true)
+	out := w.newSinks(newPartition(read.Buckets, read.Bounds, w.hashSeed()), true)
+	out.merger = nil // these are no rows
 	defer out.abort()
 	bt := &batch{buckets: make([][]byte, read.Buckets)}
 	size := 0

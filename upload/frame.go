@@ -8,10 +8,11 @@ import (
 // frame is what one unique key has to say in a bucket: a row on its way there, or all rows of the key once they are merged.
 // Encoding: integers are uvarints,
 //
-//	length of the rest | rows | first row | length, unique key | [length, rows-1 distances to the next row]
+//	length of the rest | rows | first row | length, unique key | [length, up to rows-1 distances to the next row]
 //	| number of keys { family, length, index value } | encoded values until the end
 //
-// The distances are there when there are several rows. Reading the key must not depend on how many there are.
+// The distances are there when there are several rows; beyond maxFrameRows rows are only counted. Reading the key must not depend
+// on how many there are.
 // The unique key is an index value of family 0 and stands among the keys too. Values that have no stamp of their own have
 // that of the first row.
 type frame struct {
@@ -22,6 +23,10 @@ type frame struct {
 	keys  []byte // encoded
 	body  []byte
 }
+
+// maxFrameRows is how many rows of one key are known by number. They are told apart only when the key turns out to be ambiguous and
+// the rows are rejected one by one; without a bound, memory would be that of all rows.
+const maxFrameRows = 1000
 
 var errFrame = errors.New("a bucket is damaged")
 
@@ -61,7 +66,7 @@ func frameKey(b []byte) []byte {
 	return d.text()
 }
 
-// eachRow calls do with the numbers of all rows.
+// eachRow calls do with the numbers of the rows, of the first maxFrameRows at most.
 func (f *frame) eachRow(do func(int64)) {
 	row := f.first
 	do(row)

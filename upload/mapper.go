@@ -17,6 +17,9 @@ type mapper struct {
 	plan  *keyPlan
 	delim byte
 	part  *partition
+	// rejects is where those of all batches go.
+	rejects *rejectWriter
+	strict  bool
 	// decoded says that the text was in another encoding than UTF-8.
 	decoded  bool
 	encoding string
@@ -34,7 +37,7 @@ type mapper struct {
 }
 
 func (w *work) newMapper(b *bound, delim byte, encoding string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: delim, decoded: encoding != "UTF-8", encoding: encoding}
+	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: delim, strict: w.StrictAWS, decoded: encoding != "UTF-8", encoding: encoding}
 }
 
 // refuse returns the reject of the current record.
@@ -50,10 +53,19 @@ func (m *mapper) run(bt *batch) {
 	for i := range bt.buckets {
 		bt.buckets[i] = bt.buckets[i][:0]
 	}
+	bt.rejects.reset()
+	bt.err = nil
 	for i, rec := range bt.recs {
-		rej := m.record(bt, rec, bt.data[rec.from:rec.to], bt.firstRow+int64(i))
-		if rej != nil {
-			bt.rejects = append(bt.rejects, *rej)
+		r := m.record(bt, rec, bt.data[rec.from:rec.to], bt.firstRow+int64(i))
+		if r == nil {
+			continue
+		}
+		if m.strict && aboutText(r.Code) {
+			bt.err = &table.FileError{Code: "strict-row", Reason: fmt.Sprintf("Line %d is no valid CSV in UTF-8, which fails the file because the server runs with --strict-aws. %s", r.Line, r.Message)}
+			return
+		}
+		if bt.err = bt.rejects.add(r, m.rejects.full.Load()); bt.err != nil {
+			return
 		}
 	}
 }

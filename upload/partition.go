@@ -16,12 +16,13 @@ import (
 // with hashes every bucket reads all over the index.
 type partition struct {
 	n      int
+	seed   uint64   // of the hash: nobody can make a file whose keys all go to one bucket
 	bounds [][]byte // of the buckets from the second on; nil: by hash
 	heads  []uint64 // their prefixes
 }
 
-func newPartition(n int, bounds [][]byte) *partition {
-	p := &partition{n: n, bounds: bounds}
+func newPartition(n int, bounds [][]byte, seed uint64) *partition {
+	p := &partition{n: n, bounds: bounds, seed: seed}
 	for _, b := range bounds {
 		p.heads = append(p.heads, prefixOf(b))
 	}
@@ -33,7 +34,7 @@ func (p *partition) bucket(key []byte) int {
 		return 0
 	}
 	if p.bounds == nil {
-		return int(xxh3.Hash(key) % uint64(p.n))
+		return int(xxh3.HashSeed(key, p.seed) % uint64(p.n))
 	}
 	head := prefixOf(key)
 	lo, hi := 0, len(p.heads)
@@ -64,7 +65,7 @@ func (w *work) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
 	}
 	var keys [][]byte
 	scratch := &batch{buckets: make([][]byte, 1)}
-	m.part = newPartition(1, nil)
+	m.part = newPartition(1, nil, 0)
 	buf := make([]byte, sampleBytes)
 	for i := range int64(samplePlaces) {
 		if err := ctx.Err(); err != nil {

@@ -24,8 +24,15 @@ type batch struct {
 
 	done    chan struct{}
 	buckets [][]byte // frames
-	rejects []reject
+	rejects rejectList
+	err     error // ends the job
 }
+
+// Bounds of a batch. Very short records cost more in memory than in the file.
+const (
+	batchBytes   = 256 << 10
+	batchRecords = 8192
+)
 
 type batchRecord struct {
 	from, to int // in data
@@ -122,7 +129,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 			n = len(bounds) + 1
 		}
 	}
-	out := w.newSinks(newPartition(n, bounds), prior != nil)
+	out := w.newSinks(newPartition(n, bounds, w.hashSeed()), prior != nil)
 	if text.Compression != "" && n < fold.MaxBuckets {
 		out.most = 2 * int64(n) * w.bucketBytes() // how large the text is shows only now
 	}
@@ -135,7 +142,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 		return nil, nil, err
 	}
 	return &readResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, Format: text.Format, Shared: w.task.Shared(),
+		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Format, Shared: w.task.Shared(),
 	}, out, nil
 }
 
@@ -230,7 +237,7 @@ func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding s
 	for range workers {
 		wg.Go(func() {
 			m := w.newMapper(b, sc.Delimiter(), encoding)
-			m.part = out.part
+			m.part, m.rejects = out.part, out.rejects
 			for bt := range todo {
 				m.run(bt)
 				close(bt.done)
@@ -240,6 +247,9 @@ func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding s
 	for bt := range ordered {
 		<-bt.done
 		err := ctx.Err()
+		if err == nil {
+			err = bt.err
+		}
 		if err == nil {
 			err = out.take(ctx, bt)
 		}
@@ -264,20 +274,20 @@ func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding s
 func (w *work) cut(ctx context.Context, sc *table.Scanner, free <-chan *batch, todo, ordered chan<- *batch) error {
 	size := w.BatchBytes
 	if size == 0 {
-		size = 256 << 10
+		size = batchBytes
 	}
 	row := int64(1)
 	for {
 		var bt *batch
 		select {
 		case bt = <-free:
-			bt.data, bt.recs, bt.rejects = bt.data[:0], bt.recs[:0], nil
+			bt.data, bt.recs = bt.data[:0], bt.recs[:0]
 		default:
 			bt = &batch{data: make([]byte, 0, size+size/8)}
 		}
 		bt.firstRow, bt.done = row, make(chan struct{})
 		var end error
-		for len(bt.data) < size {
+		for len(bt.data) < size && len(bt.recs) < batchRecords {
 			rec, err := sc.Next()
 			if err != nil {
 				end = err

@@ -56,12 +56,20 @@ type Job struct {
 	Final    bool `json:",omitzero"`
 	Counters Counters
 
-	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand.
+	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand. KeptRejects
+	// is how many rejects there are in it and in that of the rows that were rejected while reading.
 	AmbiguousRejects string `json:",omitzero"`
+	KeptRejects      int64  `json:",omitzero"`
+
+	// Incomplete says that the job was given up while it wrote: the counters say what would have been written in all.
+	Incomplete bool `json:",omitzero"`
 
 	// UndoAt is when an undo was asked for, UndoneAt when it was complete.
 	UndoAt   int64 `json:",omitzero"`
 	UndoneAt int64 `json:",omitzero"`
+	// UndoFailedAt is when an undo was given up, UndoReason why; asking again clears both.
+	UndoFailedAt int64  `json:",omitzero"`
+	UndoReason   string `json:",omitzero"`
 	// UndoTime is what the undo writes with, a time like a job's.
 	UndoTime int64 `json:",omitzero"`
 	// CompactedAt is set before the first contribution of the job is compacted; the job can't be undone any more.
@@ -109,9 +117,11 @@ type readResult struct {
 	Rows    int64 // data records
 	Failed  int64
 	Rejects string `json:",omitzero"` // blob
-	Buckets int
-	Bounds  [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
-	Spills  []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
+	// KeptRejects is how many of the failed rows are in Rejects: all, unless there were very many.
+	KeptRejects int64
+	Buckets     int
+	Bounds      [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
+	Spills      []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
 	// Shared says that nodes apply the buckets one by one.
 	Shared bool `json:",omitzero"`
 	Header []string

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
 
@@ -56,7 +57,7 @@ type reject struct {
 	Truncated bool `json:",omitzero"`
 }
 
-// maxRejectBytes bounds the cells kept of one rejected row.
+// maxRejectBytes bounds the cells kept of one rejected row: their bytes, and a byte for each.
 const maxRejectBytes = 64 << 10
 
 // newReject keeps the original cells. What is no UTF-8 is kept with replacement characters.
@@ -65,9 +66,9 @@ func newReject(line, row int64, column, code, message string, cells [][]byte) re
 	room := maxRejectBytes
 	for _, c := range cells {
 		if len(c) > room {
-			c, r.Truncated = c[:room], true
+			c, r.Truncated = c[:max(0, room)], true
 		}
-		room -= len(c)
+		room -= len(c) + 1
 		r.Cells = append(r.Cells, strings.ToValidUTF8(string(c), "\uFFFD"))
 		if r.Truncated {
 			break
@@ -76,38 +77,95 @@ func newReject(line, row int64, column, code, message string, cells [][]byte) re
 	return r
 }
 
-// rejectWriter writes rejects into a blob that is created with the first one: frames of a uvarint length and JSON.
-type rejectWriter struct {
-	create func() (blob.Writer, string, error)
-	w      blob.Writer
-	buf    *bufio.Writer
-	name   string
-	n      int64
-	codes  map[string]int64 // rejects by reason code
+// What is kept of the rejects that a stage finds. A few bytes of a compressed file can become very many rejected rows, and nobody
+// mends millions by hand: beyond these bounds rejects are counted, and only the first of every reason are kept.
+const (
+	keptRejects  = 1_000_000
+	keptBytes    = 64 << 20 // and twice the size of the file
+	keptOfReason = 10
+)
+
+// rejectList are rejects as a worker leaves them: encoded, or only counted.
+type rejectList struct {
+	buf   []byte
+	items []rejectItem
+	kept  map[string]int // encoded ones by reason code, while only a few are
 }
 
-func (w *rejectWriter) add(r *reject) error {
-	if w.w == nil {
-		var err error
-		if w.w, w.name, err = w.create(); err != nil {
+// rejectItem is a reject of a list. It begins in buf where the one before ends; one that is only counted is empty.
+type rejectItem struct {
+	code string
+	end  int
+}
+
+func (l *rejectList) reset() {
+	l.buf, l.items = l.buf[:0], l.items[:0]
+	clear(l.kept)
+}
+
+// add takes in a reject. few says that only a few of each reason will be kept.
+func (l *rejectList) add(r *reject, few bool) error {
+	if few {
+		if l.kept == nil {
+			l.kept = map[string]int{}
+		}
+		l.kept[r.Code]++
+	}
+	if !few || l.kept[r.Code] <= keptOfReason {
+		b, err := json.Marshal(r)
+		if err != nil {
 			return err
 		}
-		w.buf = bufio.NewWriterSize(w.w, 64<<10)
+		l.buf = append(binary.AppendUvarint(l.buf, uint64(len(b))), b...)
 	}
-	w.n++
-	if w.codes == nil {
-		w.codes = map[string]int64{}
+	l.items = append(l.items, rejectItem{r.Code, len(l.buf)})
+	return nil
+}
+
+// rejectWriter writes rejects into a blob that is created with the first one: frames of a uvarint length and JSON.
+type rejectWriter struct {
+	create  func() (blob.Writer, string, error)
+	w       blob.Writer
+	buf     *bufio.Writer
+	name    string
+	most    int64 // bytes
+	mostOf  int64 // rejects
+	bytes   int64
+	n, kept int64
+	codes   map[string]int64 // rejects by reason code
+	full    atomic.Bool
+}
+
+// take writes a list of rejects, as far as they are kept.
+func (w *rejectWriter) take(l *rejectList) error {
+	from := 0
+	for _, item := range l.items {
+		text := l.buf[from:item.end]
+		from = item.end
+		w.n++
+		if w.codes == nil {
+			w.codes = map[string]int64{}
+		}
+		w.codes[item.code]++
+		if len(text) == 0 || w.full.Load() && w.codes[item.code] > keptOfReason {
+			continue
+		}
+		if w.w == nil {
+			var err error
+			if w.w, w.name, err = w.create(); err != nil {
+				return err
+			}
+			w.buf = bufio.NewWriterSize(w.w, 64<<10)
+		}
+		if _, err := w.buf.Write(text); err != nil {
+			return err
+		}
+		w.kept++
+		if w.bytes += int64(len(text)); w.bytes > w.most || w.kept >= w.mostOf {
+			w.full.Store(true)
+		}
 	}
-	w.codes[r.Code]++
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if _, err := w.buf.Write(binary.AppendUvarint(nil, uint64(len(b)))); err != nil {
-		return err
-	}
-	_, err = w.buf.Write(b)
-	return err
+	return nil
 }
 
 // commit returns the blob's name, or "" when there was no reject.
@@ -208,13 +266,13 @@ func (c *rowNumbers) next() (bool, error) {
 func (c *rowNumbers) prefix() uint64            { return uint64(c.row) }
 func (c *rowNumbers) compare(o *rowNumbers) int { return int(c.row - o.row) }
 
-// rejectAmbiguous writes the rows whose key several profiles have to a blob of rejects, and returns its name. Their cells are
-// read from the file once more, which is why they come last.
-func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[int]runResult) (string, error) {
+// rejectAmbiguous writes the rows whose key several profiles have to a blob of rejects, and returns its name and how many there are
+// in it. Their cells are read from the file once more, which is why they come last.
+func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[int]runResult) (name string, kept int64, err error) {
 	blobs, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Ambiguous })
 	defer blobs.close()
 	if err != nil || len(blobs) == 0 {
-		return "", err
+		return "", 0, err
 	}
 	var cursors []*rowNumbers
 	for _, b := range blobs {
@@ -224,17 +282,17 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 	defer stop()
 	file, err := w.openFile(ctx, w.job, w.key)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer file.Close()
 	text, err := table.Open(ctx, file.Stream(0), w.StrictAWS)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer text.Close()
 	sc := table.NewScanner(text)
 	if err := sc.Header(string(rune(read.delim())), func([]string) error { return nil }); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	var columns []string
 	for _, f := range w.m.unique {
@@ -245,11 +303,12 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 	defer rejects.abort()
 	var cellBuf [][]byte
 	var scratch []byte
+	var list rejectList
 	row := int64(0)
-	for {
+	for !rejects.full.Load() {
 		c, err, more := next()
 		if err != nil {
-			return "", fmt.Errorf("read the numbers of rejected rows: %w", err)
+			return "", 0, fmt.Errorf("read the numbers of rejected rows: %w", err)
 		}
 		if !more {
 			break
@@ -257,21 +316,23 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 		var rec table.Record
 		for row < c.row {
 			if rec, err = sc.Next(); err != nil {
-				return "", fmt.Errorf("read a rejected row again: %w", err)
+				return "", 0, fmt.Errorf("read a rejected row again: %w", err)
 			}
 			if row++; row%4096 == 0 && ctx.Err() != nil {
-				return "", ctx.Err()
+				return "", 0, ctx.Err()
 			}
 		}
 		cellBuf, scratch = table.Cells(rec.Text, sc.Delimiter(), cellBuf, scratch)
 		r := newReject(rec.Line, row, column, reasonAmbiguousKey,
 			"Two or more profiles have this unique key, so it is not clear which one the row is about. Merge or delete the duplicates, or choose another unique key.", cellBuf)
-		if err := rejects.add(&r); err != nil {
-			return "", err
+		list.reset()
+		if err := errors.Join(list.add(&r, false), rejects.take(&list)); err != nil {
+			return "", 0, err
 		}
 	}
 	w.logRejects(rejects)
-	return rejects.commit()
+	name, err = rejects.commit()
+	return name, rejects.kept, err
 }
 
 // rejectsOf returns the blobs of a job's rejects, or of its dry run's, with the header of the file and the key they are sealed with.

@@ -159,9 +159,12 @@ func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) 
 	return b.build(ctx)
 }
 
-// loadStep is how many bytes of a bucket are read before rows of equal keys are merged; what is left doubles it if need be, so
-// that memory is bounded by the distinct keys of a bucket.
+// loadStep is how many bytes of a bucket are read before rows of equal keys are merged; twice what is left is the next step, if that
+// is more, so that memory is bounded by the distinct keys of a bucket.
 const loadStep = 32 << 20
+
+// loadRefs is how many rows are read before that. Sorting takes 32 bytes for each, which is more than a short row has itself.
+const loadRefs = 512 << 10
 
 // load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
 func (b *bucketWork) load(ctx context.Context) error {
@@ -170,12 +173,17 @@ func (b *bucketWork) load(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = done() }()
+	return b.loadFrom(ctx, r)
+}
+
+// loadFrom is load for frames that are read from r.
+func (b *bucketWork) loadFrom(ctx context.Context, r io.Reader) error {
 	b.buf, b.groups = b.buf[:0], b.groups[:0]
 	step := b.step
 	if step == 0 {
 		step = loadStep
 	}
-	from := 0 // of the bytes that are not parsed yet
+	from, most := 0, loadRefs // from: of the bytes that are not parsed yet
 	b.refs = b.refs[:0]
 	for end := false; !end; {
 		if cap(b.buf)-len(b.buf) < 1<<20 {
@@ -208,14 +216,14 @@ func (b *bucketWork) load(ctx context.Context) error {
 		if end && from < len(b.buf) {
 			return errFrame
 		}
-		if len(b.buf) > step && !end {
+		if (len(b.buf) > step || len(b.refs) > most) && !end {
 			rest := bytes.Clone(b.buf[from:])
 			if err := b.merge(); err != nil {
 				return err
 			}
 			from = len(b.buf)
 			b.buf = append(b.buf, rest...)
-			step = max(step, 2*len(b.buf))
+			step, most = max(step, 2*len(b.buf)), max(most, 2*len(b.refs))
 		}
 	}
 	return b.merge()
@@ -262,31 +270,37 @@ func (b *bucketWork) merge() error {
 func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
 	var out frame
 	var values []fold.Value
-	last := int64(0)
-	var more []byte
-	for i, r := range same {
-		f, _, err := parseFrame(b.buf[r.at:])
-		if err != nil {
-			return dst, err
-		}
-		next, err := fold.DecodeValues(f.body, b.stamp(f.first))
-		if err != nil {
-			return dst, err
-		}
+	last, known := int64(0), 0
+	f, _, err := parseFrame(b.buf[same[0].at:])
+	if err != nil {
+		return dst, err
+	}
+	out.first, out.key = f.first, f.key
+	for i := range same {
 		f.eachRow(func(row int64) {
-			if out.rows > 0 {
-				more = binary.AppendUvarint(more, uint64(row-last))
+			if known > 0 && known < maxFrameRows {
+				out.more = binary.AppendUvarint(out.more, uint64(row-last))
 			}
-			out.rows++
+			known++
 			last = row
 		})
-		if i == 0 {
-			out.first, out.key, values = f.first, f.key, next
-		} else {
+		out.rows += f.rows
+		var following frame
+		if i+1 < len(same) {
+			if following, _, err = parseFrame(b.buf[same[i+1].at:]); err != nil {
+				return dst, err
+			}
+		}
+		// A row that the next one repeats is replaced by it as a whole.
+		if f.rows > 1 || following.rows != 1 || !bytes.Equal(f.body, following.body) {
+			next, err := fold.DecodeValues(f.body, b.stamp(f.first))
+			if err != nil {
+				return dst, err
+			}
 			values = fold.MergeRows(values, next)
 		}
+		f = following
 	}
-	out.more = more
 	base := b.stamp(out.first)
 	for _, v := range values {
 		out.body = fold.AppendValue(out.body, v, base)

@@ -58,7 +58,7 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 	}
 	age := s.Now().Sub(time.UnixMicro(j.CompletedAt))
 	dropFile := j.Final && j.File != nil && j.FileDeletedAt == 0 && age >= keepFiles
-	if j.UndoAt != 0 && j.UndoneAt == 0 {
+	if j.UndoAt != 0 && j.UndoneAt == 0 && j.UndoFailedAt == 0 {
 		return s.enqueueUndo(ctx, rec.Incarnation, j) // its runs are needed until it is done
 	}
 	dropRejects := j.Final && j.RejectsDeletedAt == 0 && age >= keepRejects

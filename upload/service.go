@@ -406,7 +406,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		return nil, err
 	}
 	if read != nil {
-		out.RowsRead, out.Header = &read.Rows, read.Header
+		out.RowsRead, out.Header, out.KeptRejects = &read.Rows, read.Header, api.Ptr(max(read.KeptRejects, j.KeptRejects))
 		out.Encoding, out.Delimiter = &read.Encoding, api.Ptr(string(rune(read.delim())))
 		out.LineEnd = &read.LineEnd
 		if read.Compression != "" {
@@ -419,6 +419,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	if j.UndoAt != 0 {
 		status, percent := s.undoProgress(j)
 		out.UndoStatus, out.UndoPercentComplete, out.UndoneAt = &status, &percent, wireTime(j.UndoneAt)
+		if j.UndoReason != "" {
+			out.UndoReason = &j.UndoReason
+		}
 	}
 	out.FoldedAt = wireTime(j.CompactedAt)
 	applied := 0

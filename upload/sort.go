@@ -59,13 +59,18 @@ func (s *sorter) sortFrom(refs []ref, depth int) {
 			j++
 		}
 		if same := refs[i:j]; len(same) > 1 {
+			next, more := depth+8, false
 			if len(same) > fewRefs {
 				for k := range same {
 					key := s.key(same[k].at)
-					same[k].prefix = prefixOf(key[min(depth+8, len(key)):])
+					same[k].prefix = prefixOf(key[min(next, len(key)):])
+					more = more || len(key) > next
+				}
+				if !more { // the keys are over, so nothing is left to tell them apart by their bytes
+					next = radixDepth
 				}
 			}
-			s.sortFrom(same, depth+8)
+			s.sortFrom(same, next)
 		}
 		i = j
 	}

@@ -21,7 +21,7 @@ const UndoKind = "undo"
 
 // UndoUploadJob takes back what an ended job has brought: its contributions go, and with them the profiles that nothing else
 // speaks of; values they had replaced come back; what others wrote, before or later, stays. It starts the work and answers at
-// once; asking again gives progress. It is possible while the job's runs are kept and none of it has been compacted.
+// once; asking again gives progress, and goes on with an undo that has failed. It is possible while the job's runs are kept and none of it has been compacted.
 func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobRequest) (*api.UndoUploadJobResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobReques
 	j, err := s.change(ctx, rec, *in.JobId, func(j *Job) error {
 		asked = false
 		switch {
-		case j.UndoAt != 0:
+		case j.UndoAt != 0 && j.UndoFailedAt == 0:
 			return errUnchanged // asked for already, or done
 		case j.Status == api.UploadJobStatusCreated:
 			return fault.BadRequestf("Upload job %s was not started; there is nothing to undo.", j.ID)
@@ -44,6 +44,7 @@ func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobReques
 		}
 		asked = true
 		j.UndoAt = s.Now().UnixMicro()
+		j.UndoFailedAt, j.UndoReason = 0, ""
 		return nil
 	})
 	if err != nil {
@@ -64,8 +65,11 @@ func (s *Service) enqueueUndo(ctx context.Context, inc store.Incarnation, j *Job
 
 // undoProgress tells how far an undo is that was asked for.
 func (s *Service) undoProgress(j *Job) (api.UndoStatus, int32) {
-	if j.UndoneAt != 0 {
+	switch {
+	case j.UndoneAt != 0:
 		return api.UndoStatusUndone, 100
+	case j.UndoFailedAt != 0:
+		return api.UndoStatusFailed, 0
 	}
 	if v, ok := s.progress.Load(j.ID); ok {
 		n := v.(*progress).rows.Load()
@@ -117,7 +121,7 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 	if w == nil || err != nil {
 		return err
 	}
-	if w.job.UndoAt == 0 || w.job.UndoneAt != 0 {
+	if w.job.UndoAt == 0 || w.job.UndoneAt != 0 || w.job.UndoFailedAt != 0 {
 		return nil
 	}
 	w.progress = &progress{stop: func() {}}
@@ -157,9 +161,6 @@ func (w *work) beginUndo(ctx context.Context) error {
 	w.rec = rec
 	return w.update(ctx, func(j *Job) { j.UndoTime = at })
 }
-
-// GiveUp implements job.Handler: what has begun to disappear has to go.
-func (u Undoer) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
 
 // undo takes back what the runs have brought. First contributions go, then the index rows that nothing requires any more, so that no
 // visible profile lacks one.

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,6 +80,12 @@ func (w *work) prepare() {
 	id := w.job.idBytes()
 	w.seed = xxh3.Hash(id[:])
 	w.fillsNames = slices.ContainsFunc(w.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
+}
+
+// hashSeed seeds the hash that divides the keys of a file that can't be sampled. It is the same whenever the file is read, and not
+// known to who has made the file.
+func (w *work) hashSeed() uint64 {
+	return binary.BigEndian.Uint64(w.Sealer.Subkey("buckets"))
 }
 
 // dir is where the blobs of the work are.
@@ -385,11 +392,14 @@ func (w *work) finish(ctx context.Context) error {
 		return fmt.Errorf("apply: %w", err)
 	}
 	c := sum(read, runs)
-	rejects, err := w.rejectAmbiguous(ctx, read, runs)
+	rejects, kept, err := w.rejectAmbiguous(ctx, read, runs)
 	if err != nil {
 		return err
 	}
-	if err := w.conclude(ctx, c, rejects); err != nil {
+	if read != nil {
+		kept += read.KeptRejects
+	}
+	if err := w.conclude(ctx, c, rejects, kept); err != nil {
 		return err
 	}
 	for _, run := range runs {
@@ -415,10 +425,10 @@ func (w *work) finish(ctx context.Context) error {
 }
 
 // conclude writes the final state. A stop that comes in between stays a stop.
-func (w *work) conclude(ctx context.Context, c Counters, rejects string) error {
+func (w *work) conclude(ctx context.Context, c Counters, rejects string, kept int64) error {
 	for {
 		err := w.update(ctx, func(j *Job) {
-			j.Counters, j.Final, j.AmbiguousRejects = c, true, rejects
+			j.Counters, j.Final, j.AmbiguousRejects, j.KeptRejects = c, true, rejects, kept
 			if j.Status == api.UploadJobStatusStopped {
 				return
 			}
@@ -470,23 +480,4 @@ func (w *work) clearScratch(ctx context.Context) {
 		}
 	}
 	w.scratch = nil
-}
-
-// GiveUp implements job.Handler. A job that has begun to apply is tried for ever.
-func (s *Service) GiveUp(ctx context.Context, t *job.Task, cause error) (bool, error) {
-	w := &work{Service: s, task: t}
-	if err := w.reload(ctx); errors.Is(err, fault.NotFound) {
-		return true, nil
-	} else if err != nil {
-		return false, err
-	}
-	w.rec = &domain.Record{Incarnation: t.Incarnation}
-	if w.job.Final {
-		return true, nil
-	}
-	if w.job.Applying || w.job.Status != api.UploadJobStatusInProgress {
-		return false, nil
-	}
-	err := w.fail(ctx, api.StatusReasonInternalFailure, "gave-up", fmt.Sprintf("The server could not complete the job after %d attempts; its log says why. Nothing was written.", t.Attempts()+1))
-	return err == nil, err
 }

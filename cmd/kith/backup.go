@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -41,26 +43,53 @@ func restoreCommand() *cobra.Command {
 		Long: "Copy a backup into the data folder, which must not exist or be empty. The backup stays as it is.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, _ := cmd.Flags().GetString("data")
-			if entries, err := os.ReadDir(data); err == nil && len(entries) > 0 {
-				return usageError("the data folder %s is not empty; name a new one with --data", data)
-			}
-			if _, err := os.Stat(filepath.Join(args[0], "store")); err != nil {
-				return usageError("%s is no backup: it has no folder named store", args[0])
-			}
-			if err := copyTree(cmd.Context(), args[0], data, false); err != nil {
-				return fmt.Errorf("restore: %w", err)
-			}
-			st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
-			if err != nil {
-				return fmt.Errorf("the restored data can't be opened: %w", err)
-			}
-			if err := st.Close(); err != nil {
+			if err := restore(cmd.Context(), args[0], data); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Restored into %s; start with: kith serve --data %s\n", data, data)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Restored into %s; start with: kith serve --data %s\n", data, data)
 			return err
 		},
 	}
 	addDataFlag(cmd.Flags())
 	return cmd
+}
+
+// restore makes a data folder of a backup and opens it once.
+func restore(ctx context.Context, from, data string) error {
+	if err := isBackup(from); err != nil {
+		return err
+	}
+	if inside, err := lies(data, from); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	} else if inside {
+		return usageError("the data folder %s can't be in the backup %s", data, from)
+	}
+	if err := os.MkdirAll(filepath.Dir(data), 0o700); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	err := fillFolder(data, func() error {
+		if err := copyTree(ctx, from, data, false); err != nil {
+			return err
+		}
+		st, err := pebble.Open(filepath.Join(data, "store"), pebble.Options{})
+		if err != nil {
+			return fmt.Errorf("the restored data can't be opened: %w", err)
+		}
+		return st.Close()
+	})
+	if errors.Is(err, errNotEmpty) {
+		return usageError("the data folder %s is not empty; name a new one with --data", data)
+	}
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// isBackup refuses what no backup has made to the end.
+func isBackup(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "store")); err != nil {
+		return usageError("%s is no backup: it has no folder named store", dir)
+	}
+	return finished(dir)
 }

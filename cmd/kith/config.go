@@ -38,6 +38,9 @@ type Config struct {
 	KeepRejects  duration `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
 	MaxFileBytes int64    `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
 	MetricsToken string   `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
+
+	MaxConnections int   `toml:"max_connections"` // clients connected at a time [4096]
+	BodyMemory     int64 `toml:"body_memory"`     // bytes of request bodies held at a time [256 MiB]
 	// quiet leaves warnings and errors of the log, for servers inside other commands.
 	quiet bool
 
@@ -58,7 +61,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -85,6 +88,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
 	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
+	f.Int("max-connections", server.DefaultMaxConnections, "clients connected at a time; beyond it idle connections are closed for new ones")
+	f.Int64("body-memory", server.DefaultBodyMemory, "bytes of request bodies held at a time; beyond it requests are answered 503")
 }
 
 // flagOrEnv returns a flag of a command that is not serve, or else its environment variable, so that one environment fits all.
@@ -187,6 +192,12 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 		c.MaxFileBytes = v
 	}
 	text("metrics-token", &c.MetricsToken)
+	if v, _ := f.GetInt("max-connections"); f.Changed("max-connections") || c.MaxConnections == 0 {
+		c.MaxConnections = v
+	}
+	if v, _ := f.GetInt64("body-memory"); f.Changed("body-memory") || c.BodyMemory == 0 {
+		c.BodyMemory = v
+	}
 }
 
 // check refuses settings that contradict each other or are unsafe.
@@ -208,6 +219,8 @@ func (c *Config) check() error {
 		return usageError("--listen %s is reachable from other machines and customer data would travel in clear: give --tls-cert and --tls-key, or say --insecure-http if a proxy in front speaks TLS", c.Listen)
 	case c.URLLife < 0 || time.Duration(c.URLLife) > 7*24*time.Hour || time.Duration(c.URLLife) < time.Second:
 		return usageError("--url-life must be between 1s and 168h")
+	case c.MaxConnections < 0 || c.BodyMemory < 0 || c.BodyMemory > 0 && c.BodyMemory < 4*server.MaxBody:
+		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: four of the largest bodies", 4*server.MaxBody)
 	case c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
 		return usageError("--keep-files, --keep-rejects and --max-file-bytes must not be negative")
 	}

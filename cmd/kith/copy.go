@@ -50,8 +50,8 @@ Imports that were under way in the backup go on when the first node starts.`,
 }
 
 func runCopy(ctx context.Context, from, to, bucket string, again bool, out io.Writer) (err error) {
-	if _, err := os.Stat(filepath.Join(from, "store")); err != nil {
-		return usageError("%s is no backup: it has no folder named store", from)
+	if err := isBackup(from); err != nil {
+		return err
 	}
 	so, err := storeOptions(to)
 	if err != nil {
@@ -123,11 +123,7 @@ func checkBackupKey(ctx context.Context, src store.Store, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = src.Get(ctx, store.Partition{Table: store.Catalog, Key: "master-key"}, []byte("sealed"))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	if bound, err := access.Bound(ctx, src); err != nil || !bound {
 		return err
 	}
 	return (&access.Service{Store: src, Sealer: sealer, Now: time.Now}).CheckMaster(ctx)

@@ -82,7 +82,7 @@ func printDryRun(ctx context.Context, c *client, o importOptions, id string, res
 		}
 	}
 	if failed := api.Val(result.WouldFail); failed > 0 {
-		if err := printRejects(ctx, c, o.domain, id, failed, url.Values{"dry-run": {"true"}}, out); err != nil {
+		if err := printRejects(ctx, c, o.domain, id, failed, result.KeptRejects, url.Values{"dry-run": {"true"}}, out); err != nil {
 			return err
 		}
 		return &exitErr{exitPartial, errors.New("")}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -45,6 +44,9 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s can't be created: %w", dir, err)
 	}
+	if err := finished(dir); err != nil {
+		return nil, err
+	}
 	f := &folder{dir: dir}
 	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log})
 	if errors.Is(err, store.ErrLocked) {
@@ -63,7 +65,7 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 	blobs, err := disk.Open(filepath.Join(dir, "blob"))
 	if err == nil {
 		f.blobs = &gatedBlobs{Store: blobs}
-		f.master, err = access.LoadMasterKey(os.Getenv("KITH_MASTER_KEY"), dir)
+		f.master, err = f.masterKey()
 	}
 	if err == nil {
 		f.owner, err = nodeID(filepath.Join(dir, nodeIDFile))
@@ -72,6 +74,24 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	return f, nil
+}
+
+// masterKey returns the folder's master key. Only a folder whose data is not bound to one yet is given a new key: a key that was lost must be
+// found again, and a wrong one in its place would hide that.
+func (f *folder) masterKey() ([]byte, error) {
+	key, err := access.LoadMasterKey(os.Getenv("KITH_MASTER_KEY"), f.dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	bound, err := access.Bound(context.Background(), f.store)
+	if err != nil {
+		return nil, err
+	}
+	if bound {
+		return nil, fmt.Errorf("the data folder %s has lost its master key: put back the file %s, which a backup has, or give KITH_MASTER_KEY; without it no access key and no uploaded file can be opened",
+			f.dir, filepath.Join(f.dir, access.MasterKeyFile))
+	}
+	return access.MakeMasterKey(f.dir)
 }
 
 func (f *folder) close() error {
@@ -127,86 +147,6 @@ func (f *folder) room() (free, total int64, err error) {
 		return 0, 0, err
 	}
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
-}
-
-// backup copies the folder into dir while it is in use: the store's checkpoint, then the blobs, then the master key.
-func (f *folder) backup(ctx context.Context, dir string) (int64, error) {
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return 0, fs.ErrExist
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return 0, err
-	}
-	f.blobs.gate.Lock()
-	defer f.blobs.gate.Unlock()
-	if err := f.store.Checkpoint(ctx, filepath.Join(dir, "store")); err != nil {
-		return 0, err
-	}
-	if err := copyTree(ctx, filepath.Join(f.dir, "blob"), filepath.Join(dir, "blob"), true); err != nil {
-		return 0, err
-	}
-	// The key may come from the environment. The node's name lets a restored folder go on with its imports at once.
-	for _, name := range []string{access.MasterKeyFile, nodeIDFile} {
-		if err := copyFile(filepath.Join(f.dir, name), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
-	}
-	return treeSize(dir)
-}
-
-// copyTree copies a folder's files, by hard links where link is set and possible. Names that begin with a dot are left out.
-func copyTree(ctx context.Context, from, to string, link bool) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		if d.IsDir() {
-			if strings.HasPrefix(d.Name(), ".") && rel != "." {
-				return fs.SkipDir
-			}
-			return os.MkdirAll(target, 0o700)
-		}
-		if link && os.Link(path, target) == nil {
-			return nil
-		}
-		return copyFile(path, target)
-	})
-}
-
-func copyFile(from, to string) error {
-	src, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(dst, src)
-	return errors.Join(err, dst.Sync(), dst.Close())
-}
-
-func treeSize(dir string) (n int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			n += info.Size()
-		}
-		return err
-	})
-	return n, err
 }
 
 // local is what DIR/local.json tells commands of the same user: whoever may read the data folder may use the server.

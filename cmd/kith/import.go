@@ -321,7 +321,7 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 		fmt.Fprintln(out, *details.Reason)
 	}
 	if failed > 0 {
-		if err := printRejects(ctx, c, domain, *job.JobId, failed, nil, out); err != nil {
+		if err := printRejects(ctx, c, domain, *job.JobId, failed, details.KeptRejects, nil, out); err != nil {
 			fmt.Fprintln(info, "The rejected rows could not be read: "+err.Error())
 		}
 	}
@@ -337,8 +337,8 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 // firstProblems is how many rejects an import shows.
 const firstProblems = 10
 
-// printRejects shows the first rejects; query tells those of a dry run apart.
-func printRejects(ctx context.Context, c *client, domain, id string, failed int64, query url.Values, out io.Writer) error {
+// printRejects shows the first rejects, and how many of them are kept when that is known; query tells those of a dry run apart.
+func printRejects(ctx context.Context, c *client, domain, id string, failed int64, kept *int64, query url.Values, out io.Writer) error {
 	var page api.ListUploadJobRejectsResponse
 	q := url.Values{"max-results": {strconv.Itoa(firstProblems)}}
 	maps.Copy(q, query)
@@ -359,8 +359,13 @@ func printRejects(ctx context.Context, c *client, domain, id string, failed int6
 	if more := failed - int64(len(page.Items)); more > 0 {
 		fmt.Fprintf(out, "  … and %d more\n", more)
 	}
+	what := "All of them"
+	if note := keptNote(failed, kept); note != "" {
+		fmt.Fprintln(out, note)
+		what = "Those"
+	}
 	if query == nil {
-		fmt.Fprintf(out, "All of them, to mend and import again: %s rejects %s --domain %s > rejects.csv\n", programName(), id, domain)
+		fmt.Fprintf(out, "%s, to mend and import again: %s rejects %s --domain %s > rejects.csv\n", what, programName(), id, domain)
 	}
 	return nil
 }

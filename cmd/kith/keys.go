@@ -1,12 +1,13 @@
 package main
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -79,20 +80,14 @@ func keysList() *cobra.Command {
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "KEY\tCREATED\tBY\tDESCRIPTION\tPOLICY")
-			q := url.Values{}
-			for {
-				var page api.ListAccessKeysResponse
-				if err := c.call(cmd.Context(), http.MethodGet, "/kith/access-keys", q, nil, &page); err != nil {
-					return err
+			err := eachKey(cmd.Context(), c, func(k api.AccessKeyItem) {
+				by := "-"
+				if len(k.CreatedBy) > 0 {
+					by = k.CreatedBy[0]
 				}
-				for _, k := range page.Items {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", *k.AccessKeyId, k.CreatedAt.Local().Format(time.DateTime), cmp.Or(api.Val(k.CreatedBy), "-"), api.Val(k.Description), squash(*k.Policy))
-				}
-				if page.NextToken == nil {
-					return w.Flush()
-				}
-				q.Set("next-token", *page.NextToken)
-			}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", *k.AccessKeyId, k.CreatedAt.Local().Format(time.DateTime), by, api.Val(k.Description), squash(*k.Policy))
+			})
+			return errors.Join(err, w.Flush())
 		}),
 	}
 	addClientFlags(cmd)
@@ -121,12 +116,69 @@ func squash(policy string) string {
 }
 
 func keysDelete() *cobra.Command {
+	var descendants bool
 	cmd := &cobra.Command{
 		Use: "delete KEY", Short: "Delete an access key", Args: cobra.ExactArgs(1),
+		Long: `Delete an access key. Requests signed with it fail from then on, on other nodes of a cluster a second later. The keys that it has made
+stay, unless --descendants is given: what a leaked key should be deleted with. That also finds what a key made that is deleted already.`,
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
-			return c.call(cmd.Context(), http.MethodDelete, "/kith/access-keys/"+url.PathEscape(args[0]), nil, nil, nil)
+			err := deleteKey(cmd.Context(), c, args[0])
+			if !descendants {
+				return err
+			}
+			n, descErr := deleteDescendants(cmd.Context(), c, args[0])
+			if n > 0 {
+				err = nil // the key itself may be gone since long
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d keys that descend from %s were deleted.\n", n, args[0])
+			return errors.Join(err, descErr)
 		}),
 	}
+	cmd.Flags().BoolVar(&descendants, "descendants", false, "delete what the key has made, too, and what that has made")
 	addClientFlags(cmd)
 	return cmd
+}
+
+func deleteKey(ctx context.Context, c *client, id string) error {
+	return c.call(ctx, http.MethodDelete, "/kith/access-keys/"+url.PathEscape(id), nil, nil, nil)
+}
+
+// deleteDescendants deletes what descends from a key that is deleted. Its descendants make others until they are deleted themselves, so it looks
+// until there is none.
+func deleteDescendants(ctx context.Context, c *client, id string) (n int, err error) {
+	for {
+		var found []string
+		err := eachKey(ctx, c, func(k api.AccessKeyItem) {
+			if slices.Contains(k.CreatedBy, id) {
+				found = append(found, *k.AccessKeyId)
+			}
+		})
+		if err != nil || len(found) == 0 {
+			return n, err
+		}
+		for _, k := range found {
+			if err := deleteKey(ctx, c, k); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+}
+
+// eachKey calls do for every access key.
+func eachKey(ctx context.Context, c *client, do func(api.AccessKeyItem)) error {
+	q := url.Values{}
+	for {
+		var page api.ListAccessKeysResponse
+		if err := c.call(ctx, http.MethodGet, "/kith/access-keys", q, nil, &page); err != nil {
+			return err
+		}
+		for _, k := range page.Items {
+			do(k)
+		}
+		if page.NextToken == nil {
+			return nil
+		}
+		q.Set("next-token", *page.NextToken)
+	}
 }

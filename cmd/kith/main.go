@@ -49,6 +49,7 @@ func main() {
 
 // run runs the command line and returns its exit code.
 func run(ctx context.Context, args []string) int {
+	keepPrivate()
 	root := newRoot()
 	root.SetArgs(args)
 	code := exitUsage // until a command has begun

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
 	"github.com/spf13/cobra"
 
 	"kith/api"
@@ -20,8 +22,9 @@ func rejectsCommand() *cobra.Command {
 	var safe bool
 	cmd := &cobra.Command{
 		Use: "rejects JOB", Short: "Write the rows that an import rejected, as CSV", Args: cobra.ExactArgs(1),
-		Long: `Write all rows that an import rejected, as CSV: line, column, reason and what to do, then the original cells under the header of
-the file. Mended, the file can be imported as it is: the columns that begin with kith_ are left out.`,
+		Long: `Write the rows that an import rejected, as CSV: line, column, reason and what to do, then the original cells under the header of
+the file. Mended, the file can be imported as it is: the columns that begin with kith_ are left out. Of very many rows only some are
+kept, which is said.`,
 		Example: "  kith rejects 54103713a04d495c9da26142b53a6743 > rejects.csv",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect(cmd)
@@ -29,7 +32,7 @@ the file. Mended, the file can be imported as it is: the columns that begin with
 				return err
 			}
 			if output == "" {
-				err = exportRejects(cmd.Context(), c, domain, args[0], false, safe, cmd.OutOrStdout())
+				err = exportRejects(cmd.Context(), c, domain, args[0], false, safe, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			} else {
 				err = saveRejects(cmd.Context(), c, importOptions{domain: domain, rejects: output, safe: safe}, args[0], false, cmd.ErrOrStderr())
 			}
@@ -43,7 +46,16 @@ the file. Mended, the file can be imported as it is: the columns that begin with
 	return cmd
 }
 
-func exportRejects(ctx context.Context, c *client, domain, id string, dry, safe bool, out io.Writer) error {
+// keptNote says that not all rejected rows are kept; "" when they are.
+func keptNote(failed int64, kept *int64) string {
+	if kept == nil || *kept >= failed {
+		return ""
+	}
+	return fmt.Sprintf("Of these %d rejected rows, %d are kept: the first ones, and some for every reason. Mend what they have in common, and import the file again.", failed, *kept)
+}
+
+// exportRejects writes the rejects of a job, or of its dry run, to out; what is to be known about them goes to info.
+func exportRejects(ctx context.Context, c *client, domain, id string, dry, safe bool, out, info io.Writer) error {
 	q := url.Values{}
 	if dry {
 		q.Set("dry-run", "true")
@@ -55,7 +67,41 @@ func exportRejects(ctx context.Context, c *client, domain, id string, dry, safe 
 	if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/rejects.csv", q, nil, buf); err != nil {
 		return fmt.Errorf("read the rejected rows: %w", err)
 	}
-	return buf.Flush()
+	if err := buf.Flush(); err != nil {
+		return err
+	}
+	failed, kept, err := countRejects(ctx, c, domain, id, dry)
+	if err != nil {
+		return fmt.Errorf("count the rejected rows: %w", err)
+	}
+	if note := keptNote(failed, kept); note != "" {
+		fmt.Fprintln(info, note)
+	}
+	return nil
+}
+
+// countRejects tells how many rows a job, or its dry run, rejected, and how many of these are kept.
+func countRejects(ctx context.Context, c *client, domain, id string, dry bool) (failed int64, kept *int64, err error) {
+	if dry {
+		var out api.DryRunUploadJobResponse
+		err := c.call(ctx, http.MethodPost, jobPath(domain, id)+"/dry-run", nil, struct{}{}, &out)
+		return api.Val(out.WouldFail), out.KeptRejects, err
+	}
+	job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
+	if err != nil {
+		return 0, nil, plain(err)
+	}
+	if job.ResultsSummary != nil {
+		failed = aws.ToInt64(job.ResultsSummary.FailedRecords)
+	}
+	var details api.GetUploadJobDetailsResponse
+	if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &details); err != nil {
+		return 0, nil, err
+	}
+	if api.Val(details.Stage) != "finished" {
+		return failed, nil, nil // some are still to be written
+	}
+	return failed, details.KeptRejects, nil
 }
 
 // saveRejects writes the rejects of a job to the file that was asked for, if one was.
@@ -67,7 +113,7 @@ func saveRejects(ctx context.Context, c *client, o importOptions, id string, dry
 	if err != nil {
 		return err
 	}
-	err = errors.Join(exportRejects(ctx, c, o.domain, id, dry, o.safe, f), f.Close())
+	err = errors.Join(exportRejects(ctx, c, o.domain, id, dry, o.safe, f, info), f.Close())
 	if err == nil {
 		fmt.Fprintf(info, "The rejected rows are in %s\n", o.rejects)
 	}

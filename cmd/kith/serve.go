@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"kith/access"
 	"kith/api"
@@ -135,7 +136,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		},
 		Server: server.Config{
 			AnyKey: c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
-			Local: &access.Key{ID: id, Secret: secret},
+			Local: &access.Key{ID: id, Secret: secret}, BodyMemory: c.BodyMemory,
 		},
 	})
 	if err != nil {
@@ -145,8 +146,9 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	if err := p.firstKey(c, out); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	p.http = &http.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, Handler: p.node.Handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	p.http = server.NewHTTP(p.node.Handler, connections(c.MaxConnections, log))
+	p.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	p.http.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	go func() {
 		var err error
 		if c.TLSCert != "" {
@@ -162,6 +164,23 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		log.Warn("commands on this machine need --endpoint and a key: local.json could not be written", "error", err)
 	}
 	return nil
+}
+
+// ownFiles is how many files the server may have open itself.
+const ownFiles = 1500
+
+// connections is how many clients may be connected: as configured, or as the limit of open files allows.
+func connections(configured int, log *slog.Logger) int {
+	if configured == 0 {
+		configured = server.DefaultMaxConnections
+	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil || files.Cur >= uint64(configured+ownFiles) {
+		return configured
+	}
+	allowed := max(int(files.Cur)-ownFiles, int(files.Cur)/2)
+	log.Warn("fewer clients may be connected than configured: the limit of open files is low", "connections", allowed, "open_files", files.Cur)
+	return allowed
 }
 
 // reachable is the address a command on this machine dials: a wildcard listens on loopback too.

@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -89,10 +91,18 @@ type Binder struct {
 
 // NewBinder returns a Binder for r, whose path values must be set. A query that can't be parsed is a SyntaxError.
 func NewBinder(r *http.Request) *Binder {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	b := &Binder{r: r, query: q}
-	if err != nil {
+	b := &Binder{r: r}
+	if r.URL.RawQuery == "" {
+		return b
+	}
+	var err error
+	if b.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		b.Err = &SyntaxError{"the query string can't be parsed"}
+	}
+	for name, values := range b.query {
+		if !utf8.ValidString(name) || !utf8.ValidString(strings.Join(values, "")) {
+			b.Err = &SyntaxError{"the query string is not valid UTF-8"}
+		}
 	}
 	return b
 }
@@ -165,8 +175,10 @@ func Decode(r *http.Request, body []byte, in Input) error {
 	return b.Err
 }
 
-// Encode returns the JSON body of out.
-func Encode(out any) ([]byte, error) { return json.Marshal(out, json.Deterministic(true)) }
+// Encode returns the JSON body of out. Bytes of a text that are not UTF-8 become U+FFFD: whatever a text holds, there is an answer.
+func Encode(out any) ([]byte, error) {
+	return json.Marshal(out, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+}
 
 // describe says where a JSON body is wrong without quoting values.
 func describe(err error) string {

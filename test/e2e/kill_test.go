@@ -41,7 +41,9 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(binDir, "kith")
-	out, err := exec.Command("go", "build", "-o", path, "kith/cmd/kith").CombinedOutput()
+	build := exec.Command("go", "build", "-o", path, "kith/cmd/kith")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}

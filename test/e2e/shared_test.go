@@ -243,7 +243,7 @@ type handler func(ctx context.Context, t *job.Task) error
 
 func (h handler) Run(ctx context.Context, t *job.Task) error { return h(ctx, t) }
 
-func (h handler) GiveUp(context.Context, *job.Task, error) (bool, error) { return false, nil }
+func (h handler) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // What one node gives out works at every other: access keys, page tokens, upload URLs and client tokens.
 func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {

@@ -1,0 +1,195 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/fault"
+	"kith/store"
+)
+
+// Lane names a lane of a domain. The work of a lane runs one piece at a time, in order of arrival; lanes run side by side, on any
+// nodes. Work that needs no order has a lane of its own.
+type Lane string
+
+// Turn is the lane of what writes the rows of imports: imports themselves, undo, compaction, expiry.
+const Turn Lane = ""
+
+// Work is a piece of work in a domain.
+type Work struct {
+	Kind        string
+	ID          string            // unique among all work of the domain that is queued
+	Lane        Lane              `json:",omitzero"`
+	Incarnation store.Incarnation `json:"-"`
+	Arrived     int64             // microseconds
+}
+
+// item is work in the queue.
+type item struct {
+	Work
+	// Taker names the taking of the work's lease that counts: whoever took it last. "": nobody has yet.
+	Taker string `json:",omitzero"`
+	// Cancelled is set by an operator: whoever takes or has the work gives it up.
+	Cancelled bool `json:",omitzero"`
+}
+
+// queue is the record of all work of a domain: one row, rewritten with every change. Rows that came and went would leave
+// tombstones, which a cluster has to pass over at every look.
+type queue struct {
+	Items []item `json:",omitempty"`
+}
+
+var queueKey = []byte("queue")
+
+func queuePartition(inc store.Incarnation) store.Partition {
+	return store.Partition{Table: store.Jobs, Incarnation: inc, Key: "queue"}
+}
+
+// MaxWaiting is how much work should wait in a domain at most: a piece takes about 120 bytes of a row of store.MaxValue.
+const MaxWaiting = 10_000
+
+// heads returns the work that has its lane or is next in it: the one that was taken, else the first that arrived.
+func (q *queue) heads() []item {
+	var heads []item
+	for _, it := range q.Items {
+		i := slices.IndexFunc(heads, func(h item) bool { return h.Lane == it.Lane })
+		switch {
+		case i < 0:
+			heads = append(heads, it)
+		case heads[i].Taker == "" && (it.Taker != "" || it.Arrived < heads[i].Arrived):
+			heads[i] = it
+		}
+	}
+	return heads
+}
+
+// head returns the head of a lane, or nil.
+func (q *queue) head(l Lane) *item {
+	for _, it := range q.heads() {
+		if it.Lane == l {
+			return &it
+		}
+	}
+	return nil
+}
+
+// find returns the work of an id, to be read or changed in place; nil: it is not queued.
+func (q *queue) find(id string) *item {
+	if i := slices.IndexFunc(q.Items, func(it item) bool { return it.ID == id }); i >= 0 {
+		return &q.Items[i]
+	}
+	return nil
+}
+
+func (q *queue) remove(id string) {
+	q.Items = slices.DeleteFunc(q.Items, func(it item) bool { return it.ID == id })
+}
+
+func readQueue(ctx context.Context, s store.Store, inc store.Incarnation) (q queue, version uint64, err error) {
+	row, err := s.Get(ctx, queuePartition(inc), queueKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return q, 0, nil
+	}
+	if err != nil {
+		return q, 0, err
+	}
+	if err := json.Unmarshal(row.Value, &q); err != nil {
+		return q, 0, fmt.Errorf("the queue of a domain: %w", err)
+	}
+	for i := range q.Items {
+		q.Items[i].Incarnation = inc
+	}
+	return q, row.Version, nil
+}
+
+// errUnchanged ends changeQueue without a write, and without an error.
+var errUnchanged = errors.New("nothing to change")
+
+// changeQueue changes the queue of a domain. change may be called several times: when others were faster, and when an answer was
+// lost, so it must know its own outcome.
+func changeQueue(ctx context.Context, s store.Store, inc store.Incarnation, change func(*queue) error) error {
+	var doubt error
+	for try := range 30 {
+		q, version, err := readQueue(ctx, s, inc)
+		if err != nil {
+			return err
+		}
+		if err := change(&q); errors.Is(err, errUnchanged) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		value, err := json.Marshal(q)
+		if err != nil {
+			return err
+		}
+		_, err = s.Swap(ctx, queuePartition(inc), []store.Swap{{Key: queueKey, Value: value, Expect: version}})
+		switch {
+		case errors.Is(err, store.ErrUnknown) && doubt == nil:
+			doubt = err
+		case errors.Is(err, store.ErrConflict):
+		default:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rand.N(time.Millisecond << min(try, 6))):
+		}
+	}
+	return errors.Join(fmt.Errorf("the queue of a domain: %w", fault.ErrUnavailable), doubt)
+}
+
+// Enqueue puts work at the end of its lane. Work whose id is queued already stays where it is.
+func Enqueue(ctx context.Context, s store.Store, w Work) error {
+	err := changeQueue(ctx, s, w.Incarnation, func(q *queue) error {
+		if q.find(w.ID) != nil {
+			return errUnchanged
+		}
+		q.Items = append(q.Items, item{Work: w})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("queue work: %w", err)
+	}
+	return nil
+}
+
+// Cancel marks queued work as cancelled by an operator and returns it: its handler's GiveUp is called with ErrCancelled by whoever
+// has the work or takes it next, within a third of a lease. False: no such work is queued.
+func Cancel(ctx context.Context, s store.Store, inc store.Incarnation, id string) (w Work, ok bool, err error) {
+	err = changeQueue(ctx, s, inc, func(q *queue) error {
+		it := q.find(id)
+		if ok = it != nil; !ok {
+			return errUnchanged
+		}
+		w = it.Work
+		if it.Cancelled {
+			return errUnchanged
+		}
+		it.Cancelled = true
+		return nil
+	})
+	if err != nil {
+		return w, false, fmt.Errorf("cancel work: %w", err)
+	}
+	return w, ok, nil
+}
+
+// Queued says whether a piece of work waits or runs.
+func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string) (bool, error) {
+	q, _, err := readQueue(ctx, s, inc)
+	return q.find(id) != nil, err
+}
+
+// Waiting returns how much work of a domain waits or runs.
+func Waiting(ctx context.Context, s store.Store, inc store.Incarnation) (int, error) {
+	q, _, err := readQueue(ctx, s, inc)
+	return len(q.Items), err
+}
