@@ -189,6 +189,9 @@ func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool)
 func (w *work) indexRows(name string, entries iter.Seq2[*indexCursor, error], gone bool) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time, Delete: gone}}
+		if gone {
+			row.Mutation.Time = w.job.UndoTime
+		}
 		part := []byte(name + "\x01")
 		prefix := len(part)
 		var key []byte

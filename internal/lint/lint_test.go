@@ -67,6 +67,7 @@ var layers = [][]string{
 	{"profile/fold"},
 	{"profile/index"},
 	{"profile/change"},
+	{"profile/write"},
 	{"profile"},
 	{"upload"},
 	{"server"},
