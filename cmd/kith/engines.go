@@ -34,9 +34,9 @@ type engines struct {
 	// where is how messages call it.
 	where string
 
-	backup  func(ctx context.Context, dir string) (int64, error) // nil: the operator's business
-	room    upload.Room                                          // nil: not ours to watch
-	tidy    func(ctx context.Context) error                      // removes what died processes left; nil: nothing to do
+	backup func(ctx context.Context, dir string) (int64, error) // nil: the operator's business
+	room   upload.Room                                          // nil: not ours to watch
+	tidy   func(ctx context.Context) error                      // removes what died processes left; nil: nothing to do
 	// damaged says that stored data was found damaged since the start; nil: the cluster's business.
 	damaged func() bool
 	metrics []prometheus.Collector

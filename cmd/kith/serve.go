@@ -136,7 +136,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		},
 		Server: server.Config{
 			Damaged: p.engines.damaged,
-			AnyKey: c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
+			AnyKey:  c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
 			Local: &access.Key{ID: id, Secret: secret}, BodyMemory: c.BodyMemory,
 		},
 	})
