@@ -46,6 +46,8 @@ type Config struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 
+	// Damaged says that stored data was found damaged, so that some calls fail; nil never does.
+	Damaged func() bool
 	// AnyKey accepts every signature and allows everything, to who is no page of another origin: --dev.
 	AnyKey bool
 	// Origins are those of web pages that may read answers, as browsers send them, or "*" for all.
@@ -178,6 +180,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Degraded is what the health check says of a server that can't read a part of its data.
+const Degraded = "degraded: stored data is damaged; kith check tells what is affected"
+
 // health answers when the store does.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second) // a balancer wants to know soon
@@ -186,6 +191,10 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "2")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "the store does not answer\n")
+		return
+	}
+	if s.Damaged != nil && s.Damaged() {
+		_, _ = io.WriteString(w, Degraded+"\n") // with 200: other calls go well, and a restart mends nothing
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")

@@ -28,6 +28,8 @@ var (
 	ErrOrder = errors.New("not in ascending order")
 	// ErrUnavailable says that the engine can't be reached or is overloaded, and that the call may go when it is made again.
 	ErrUnavailable = fmt.Errorf("the store is %w", fault.ErrUnavailable)
+	// ErrDamaged says that what the call needs has been damaged on disk. Other rows may be well.
+	ErrDamaged = errors.New("stored data is damaged")
 	// ErrLocked says that another process has the data folder open.
 	ErrLocked = errors.New("the data folder is in use by another process")
 	// ErrFormat says that the data was written by a newer version of the program.

@@ -77,26 +77,29 @@ func addClientFlags(cmd *cobra.Command) {
 }
 
 // healthy says whether the server that wrote the file still answers, and is well.
-func (l *local) healthy(ctx context.Context) bool { return l.health(ctx) == nil }
+func (l *local) healthy(ctx context.Context) bool {
+	_, err := l.health(ctx)
+	return err == nil
+}
 
-// health asks the server that wrote the file how it is.
-func (l *local) health(ctx context.Context) error {
+// health asks the server that wrote the file how it is, and returns what it says.
+func (l *local) health(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, l.Endpoint+"/healthz", nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	res, err := l.httpClient().Do(r)
 	if err != nil {
-		return fmt.Errorf("the server at %s does not answer: %w", l.Endpoint, err)
+		return "", fmt.Errorf("the server at %s does not answer: %w", l.Endpoint, err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1000))
 	if err != nil || res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server at %s is not well: %s, %s", l.Endpoint, res.Status, bytes.TrimSpace(text))
+		return "", fmt.Errorf("the server at %s is not well: %s, %s", l.Endpoint, res.Status, bytes.TrimSpace(text))
 	}
-	return nil
+	return string(bytes.TrimSpace(text)), nil
 }
 
 func (l *local) client() *client {

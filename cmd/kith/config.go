@@ -41,6 +41,8 @@ type Config struct {
 
 	MaxConnections int   `toml:"max_connections"` // clients connected at a time [4096]
 	BodyMemory     int64 `toml:"body_memory"`     // bytes of request bodies held at a time [256 MiB]
+	// AcceptDamage starts on a data folder whose log is damaged. A flag only: it is for one start.
+	AcceptDamage bool `toml:"-"`
 	// quiet leaves warnings and errors of the log, for servers inside other commands.
 	quiet bool
 
@@ -87,6 +89,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-files", 7*24*time.Hour, "how long uploaded files are kept after their job's end")
 	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
+	f.Bool("accept-damage", false, "start once on a data folder whose log is damaged, and go without what can't be read of it")
 	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
 	f.Int("max-connections", server.DefaultMaxConnections, "clients connected at a time; beyond it idle connections are closed for new ones")
 	f.Int64("body-memory", server.DefaultBodyMemory, "bytes of request bodies held at a time; beyond it requests are answered 503")
@@ -198,6 +201,7 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	if v, _ := f.GetInt64("body-memory"); f.Changed("body-memory") || c.BodyMemory == 0 {
 		c.BodyMemory = v
 	}
+	flag("accept-damage", &c.AcceptDamage)
 }
 
 // check refuses settings that contradict each other or are unsafe.

@@ -34,9 +34,11 @@ type engines struct {
 	// where is how messages call it.
 	where string
 
-	backup  func(ctx context.Context, dir string) (int64, error) // nil: the operator's business
-	room    upload.Room                                          // nil: not ours to watch
-	tidy    func(ctx context.Context) error                      // removes what died processes left; nil: nothing to do
+	backup func(ctx context.Context, dir string) (int64, error) // nil: the operator's business
+	room   upload.Room                                          // nil: not ours to watch
+	tidy   func(ctx context.Context) error                      // removes what died processes left; nil: nothing to do
+	// damaged says that stored data was found damaged since the start; nil: the cluster's business.
+	damaged func() bool
 	metrics []prometheus.Collector
 	close   func() error
 }
@@ -44,7 +46,7 @@ type engines struct {
 // openEngines opens what the configuration names. Its errors say what to do.
 func openEngines(ctx context.Context, c *Config, log *slog.Logger) (*engines, error) {
 	if c.Store == "" {
-		f, err := openFolder(c.Data, log)
+		f, err := openFolder(c.Data, log, c.AcceptDamage)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ type folder struct {
 }
 
 // openFolder opens or creates a data folder. Its errors say what to do.
-func openFolder(dir string, log *slog.Logger) (*folder, error) {
+func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s can't be created: %w", dir, err)
 	}
@@ -48,7 +48,7 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 		return nil, err
 	}
 	f := &folder{dir: dir}
-	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log})
+	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log, AcceptDamage: acceptDamage})
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("the data folder %s is in use by another kith process; stop it, or name another folder with --data", dir)
 	}
@@ -58,8 +58,14 @@ func openFolder(dir string, log *slog.Logger) (*folder, error) {
 	if errors.Is(err, store.ErrOldFormat) {
 		return nil, fmt.Errorf("the data folder %s was written by an older kith, and this one can't read it (%w); keep using that version, or import your files into a new folder", dir, err)
 	}
+	if errors.Is(err, store.ErrDamaged) {
+		return nil, damagedFolder(dir, err)
+	}
 	if err != nil {
 		return nil, err
+	}
+	for _, d := range st.LogDamage() {
+		log.Warn("the damage of the data folder was accepted", "damage", d.Error(), "damaged file kept as", d.Kept)
 	}
 	f.store = st
 	blobs, err := disk.Open(filepath.Join(dir, "blob"))
@@ -101,14 +107,29 @@ func (f *folder) close() error {
 func (f *folder) engines() *engines {
 	return &engines{
 		store: f.store, blobs: f.blobs, master: f.master, owner: f.owner, where: "data folder " + f.dir,
-		backup: f.backup, room: f.room, close: f.close,
+		backup: f.backup, room: f.room, close: f.close, damaged: func() bool { return len(f.store.Damage()) > 0 },
 		metrics: []prometheus.Collector{
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compactions_running", Help: "Compactions of the embedded store that run now."},
 				func() float64 { running, _ := f.store.Pending(); return float64(running) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compaction_debt_bytes", Help: "Bytes of the embedded store that wait for a compaction."},
 				func() float64 { _, debt := f.store.Pending(); return float64(debt) }),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_damaged_files", Help: "Files of the embedded store that were found damaged since the start."},
+				func() float64 { return float64(len(f.store.Damage())) }),
 		},
 	}
+}
+
+// damagedFolder says what to do about a folder that can't be opened as it is.
+func damagedFolder(dir string, err error) error {
+	text := "the data folder %s is damaged: %w. Restore a backup (kith restore)"
+	d, ok := errors.AsType[*pebble.LogDamage](err)
+	switch {
+	case ok && d.Flipped:
+		text += ", or start once with --accept-damage, which puts that bit right and loses nothing"
+	case ok && !d.Manifest:
+		text += ", or start once with --accept-damage: what was written before the damage is there then, and the damaged file is kept"
+	}
+	return fmt.Errorf(text, dir, err)
 }
 
 const nodeIDFile = "node-id"

@@ -135,7 +135,8 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
 		},
 		Server: server.Config{
-			AnyKey: c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
+			Damaged: p.engines.damaged,
+			AnyKey:  c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,
 			Local: &access.Key{ID: id, Secret: secret}, BodyMemory: c.BodyMemory,
 		},
 	})

@@ -114,7 +114,12 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (uint64, error) {
 	if g.Lazy || b.Empty() {
 		return version, nil
 	}
-	return version, b.SyncWait()
+	if err := b.SyncWait(); err != nil {
+		// Readers may have seen what is not in the log, and never will be.
+		s.logger.Fatalf("the log can't be written: %v", err)
+		return 0, convert(err)
+	}
+	return version, nil
 }
 
 // apply fills the batch and puts it into the memtable.
@@ -129,9 +134,9 @@ func (s *Store) apply(b *pebble.Batch, g store.Group) (version uint64, err error
 		return version, err
 	}
 	if g.Lazy {
-		return version, s.db.Apply(b, pebble.NoSync)
+		return version, convert(s.db.Apply(b, pebble.NoSync))
 	}
-	return version, s.db.ApplyNoSyncWait(b, pebble.Sync)
+	return version, convert(s.db.ApplyNoSyncWait(b, pebble.Sync))
 }
 
 // expect returns the next version of the rows of a Swap if all of them are as expected.
@@ -171,7 +176,7 @@ func (s *Store) look(key []byte) (store.Row, error) {
 		return store.Row{}, store.ErrNotFound
 	}
 	if err != nil {
-		return store.Row{}, err
+		return store.Row{}, convert(err)
 	}
 	defer closer.Close()
 	row, err := store.DecodeCell(cell)

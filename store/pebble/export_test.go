@@ -1,14 +1,30 @@
 package pebble
 
-import "context"
+import (
+	"context"
+	"log/slog"
+)
 
 // Compact flushes, and merges all tables, so that a test sees what compactions make of rows.
 func (s *Store) Compact() error {
 	if err := s.db.Flush(); err != nil {
 		return err
 	}
-	return s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, true)
+	return convert(s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, true))
 }
 
 // Flush writes the memtable out as a table.
 func (s *Store) Flush() error { return s.db.Flush() }
+
+// SetExit replaces what ends the process.
+func SetExit(f func()) (restore func()) {
+	was := exit
+	exit = f
+	return func() { exit = was }
+}
+
+// Logger returns what the engine logs to.
+func Logger(log *slog.Logger) logger { return logger{log} }
+
+// Convert is convert.
+func Convert(err error) error { return convert(err) }

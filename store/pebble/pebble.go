@@ -55,6 +55,8 @@ type Options struct {
 	CacheBytes int64
 	// ReadOnly opens a database that exists and leaves it as it is.
 	ReadOnly bool
+	// AcceptDamage opens a database whose log is damaged: LogDamage tells what was lost.
+	AcceptDamage bool
 	// Log receives the engine's warnings; nil drops them.
 	Log *slog.Logger
 }
@@ -69,10 +71,14 @@ type Store struct {
 	runs     atomic.Uint64
 	// readOnly says that there is nothing to flush.
 	readOnly bool
+	logger   logger
+	damages  *damages
+	accepted []*LogDamage
 }
 
 // Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open, store.ErrFormat when
-// a newer version wrote it, and store.ErrOldFormat when an older one did whose data can't be read.
+// a newer version wrote it, store.ErrOldFormat when an older one did whose data can't be read, and a LogDamage when its log is
+// damaged.
 func Open(dir string, o Options) (*Store, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -88,8 +94,36 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
+	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage}
+	g.opening.Store(true)
+	found := &damages{log: o.Log}
+	opts := o.engine(g, cache, found)
+	db, err := pebble.Open(dir, opts)
+	g.opening.Store(false)
+	if err != nil {
+		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
+			return nil, store.ErrLocked
+		}
+		if d, ok := errors.AsType[*LogDamage](err); ok {
+			return nil, d
+		}
+		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
+	}
+	s := &Store{db: db, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage}
+	if o.ReadOnly {
+		return s, nil
+	}
+	if err := s.prepare(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// engine returns the engine's options.
+func (o Options) engine(fs vfs.FS, cache *pebble.Cache, found *damages) *pebble.Options {
+	log := logger{o.Log}
 	opts := &pebble.Options{
-		FS:                          o.FS,
+		FS:                          fs,
 		Cache:                       cache,
 		MemTableSize:                16 << 20,
 		MemTableStopWritesThreshold: 4,
@@ -100,7 +134,8 @@ func Open(dir string, o Options) (*Store, error) {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.NumCPU()-1) },
 		FormatMajorVersion:          pebble.FormatNewest,
 		Merger:                      merger,
-		Logger:                      logger{o.Log},
+		Logger:                      log,
+		EventListener:               found.listener(log),
 		ReadOnly:                    o.ReadOnly,
 	}
 	for i := range opts.Levels {
@@ -109,21 +144,7 @@ func Open(dir string, o Options) (*Store, error) {
 		opts.Levels[i].Compression = compression
 	}
 	opts.EnsureDefaults()
-	db, err := pebble.Open(dir, opts)
-	if err != nil {
-		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
-			return nil, store.ErrLocked
-		}
-		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
-	}
-	s := &Store{db: db, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly}
-	if o.ReadOnly {
-		return s, nil
-	}
-	if err := s.prepare(); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return s, nil
+	return opts
 }
 
 // prepare writes the format marker and clears the tables of runs that a crash left behind.
@@ -138,6 +159,9 @@ func (s *Store) prepare() error {
 	path := s.fs.PathJoin(s.dir, formatFile)
 	if _, err := s.fs.Stat(path); err == nil {
 		return nil
+	}
+	if err := s.db.Flush(); err != nil { // begins a log that tells how far it has been synced (chunklog.go)
+		return convert(err)
 	}
 	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -178,22 +202,6 @@ func checkFormat(fs vfs.FS, dir string) error {
 	return nil
 }
 
-// logger passes the engine's errors on; its chatter is dropped.
-type logger struct{ log *slog.Logger }
-
-func (l logger) Infof(string, ...any) {}
-func (l logger) Errorf(format string, args ...any) {
-	if l.log != nil {
-		l.log.Error("storage engine", "text", fmt.Sprintf(format, args...))
-	}
-}
-func (l logger) Fatalf(format string, args ...any) {
-	if l.log != nil {
-		l.log.Error("storage engine: ending the process", "text", fmt.Sprintf(format, args...))
-	}
-	os.Exit(70)
-}
-
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.Row, error) {
 	if err := ctx.Err(); err != nil {
@@ -204,7 +212,7 @@ func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.R
 		return store.Row{}, store.ErrNotFound
 	}
 	if err != nil {
-		return store.Row{}, err
+		return store.Row{}, convert(err)
 	}
 	defer closer.Close()
 	row, err := store.DecodeCell(bytes.Clone(cell))
@@ -232,7 +240,7 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 		prefix := len(store.AppendPartition(nil, p))
 		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 		if err != nil {
-			yield(store.Row{}, err)
+			yield(store.Row{}, convert(err))
 			return
 		}
 		defer it.Close()
@@ -251,7 +259,7 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 				return
 			}
 		}
-		if err := errors.Join(it.Error(), ctx.Err()); err != nil {
+		if err := errors.Join(convert(it.Error()), ctx.Err()); err != nil {
 			yield(store.Row{}, err)
 		}
 	}
@@ -263,7 +271,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 		lower := store.AppendIncarnation(nil, t, inc)
 		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: store.After(lower)})
 		if err != nil {
-			yield(store.Hit{}, err)
+			yield(store.Hit{}, convert(err))
 			return
 		}
 		defer it.Close()
@@ -308,7 +316,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 				}
 			}
 			if err := it.Error(); err != nil {
-				yield(store.Hit{}, err)
+				yield(store.Hit{}, convert(err))
 				return
 			}
 			i++
@@ -325,7 +333,7 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 		}
 		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 		if err != nil {
-			yield(store.SweepRow{}, err)
+			yield(store.SweepRow{}, convert(err))
 			return
 		}
 		defer it.Close()
@@ -350,7 +358,7 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 				return
 			}
 		}
-		if err := errors.Join(it.Error(), ctx.Err()); err != nil {
+		if err := errors.Join(convert(it.Error()), ctx.Err()); err != nil {
 			yield(store.SweepRow{}, err)
 		}
 	}
@@ -380,7 +388,7 @@ func (s *Store) Split(ctx context.Context, r store.SweepRange, n int) ([]store.S
 	}
 	tables, err := s.db.SSTables()
 	if err != nil {
-		return nil, err
+		return nil, convert(err)
 	}
 	var starts [][]byte
 	for _, level := range tables {
@@ -410,7 +418,7 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 		return err
 	}
 	lower := store.AppendIncarnation(nil, t, inc)
-	return s.db.DeleteRange(lower, store.After(lower), pebble.Sync)
+	return convert(s.db.DeleteRange(lower, store.After(lower), pebble.Sync))
 }
 
 // DropPartitions implements store.Store by one range deletion: tables that lie within it go unread.
@@ -421,7 +429,7 @@ func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Inc
 	p := store.Partition{Table: t, Incarnation: inc, Key: from}
 	lower := store.AppendPartition(nil, p)
 	p.Key = to
-	return s.db.DeleteRange(lower, store.AppendPartition(nil, p), pebble.Sync)
+	return convert(s.db.DeleteRange(lower, store.AppendPartition(nil, p), pebble.Sync))
 }
 
 // Checkpoint implements store.Store with hard links.
@@ -430,7 +438,7 @@ func (s *Store) Checkpoint(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+		return fmt.Errorf("checkpoint: %w", convert(err))
 	}
 	f, err := s.fs.Create(s.fs.PathJoin(dir, formatFile), vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -449,7 +457,7 @@ func (s *Store) Pending() (running int64, debt uint64) {
 // Close implements store.Store. It flushes first, so that the next start has no log to replay.
 func (s *Store) Close() error {
 	if s.readOnly {
-		return s.db.Close()
+		return convert(s.db.Close())
 	}
-	return errors.Join(s.db.Flush(), s.db.Close())
+	return errors.Join(convert(s.db.Flush()), convert(s.db.Close()))
 }

@@ -70,23 +70,23 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 		defer all.Close()
 		for _, w := range writers {
 			if err := all.Apply(w.batch, nil); err != nil {
-				return err
+				return convert(err)
 			}
 		}
 		if all.Empty() {
 			return nil
 		}
-		return all.Commit(pebble.Sync)
+		return convert(all.Commit(pebble.Sync))
 	}
 	var paths []string
 	for _, w := range writers {
 		if err := w.finish(); err != nil {
-			return err
+			return convert(err)
 		}
 		paths = append(paths, w.paths...)
 	}
 	if err := s.db.Ingest(ctx, paths); err != nil {
-		return err
+		return convert(err)
 	}
 	for _, w := range writers {
 		w.paths = nil
@@ -132,7 +132,7 @@ func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) er
 			if bytes.Compare(key, last) <= 0 { // the table's writer has noticed
 				return store.ErrOrder
 			}
-			return err
+			return convert(err)
 		}
 	}
 	return nil
