@@ -136,6 +136,25 @@ func eachFrom(p *stored, do func(ID)) {
 // whose person was deleted, is missing in the result.
 func (s *Service) people(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*stored, error) {
 	now := s.Now().UnixMicro()
+	all, err := s.consistently(ctx, func() (map[ID]*stored, error) { return s.readPeople(ctx, inc, ids, now) })
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[ID]*stored, len(ids))
+	for _, id := range ids {
+		p := all[id]
+		for p != nil && p.State != nil && p.State.Into != nil {
+			p = all[p.State.Into.Main]
+		}
+		if p != nil && p.isMain() && p.Visible() {
+			out[id] = p
+		}
+	}
+	return out, nil
+}
+
+// readPeople reads profiles, the main profiles above them, and all members below.
+func (s *Service) readPeople(ctx context.Context, inc store.Incarnation, ids []ID, now int64) (map[ID]*stored, error) {
 	all, err := s.readAll(ctx, inc, ids, now)
 	if err != nil {
 		return nil, err
@@ -151,20 +170,55 @@ func (s *Service) people(ctx context.Context, inc store.Incarnation, ids []ID) (
 			}
 		}
 	}
-	if err := s.withMembers(ctx, inc, all, now); err != nil {
-		return nil, err
-	}
-	out := make(map[ID]*stored, len(ids))
-	for _, id := range ids {
-		p := all[id]
-		for p != nil && p.State != nil && p.State.Into != nil {
-			p = all[p.State.Into.Main]
+	return all, s.withMembers(ctx, inc, all, now)
+}
+
+// consistently reads profiles of merges until what it has read fits together: they are read one after another, and a merge that happens
+// or is taken back meanwhile would show a profile in no person, or in two.
+func (s *Service) consistently(ctx context.Context, read func() (map[ID]*stored, error)) (map[ID]*stored, error) {
+	for tries := 0; ; tries++ {
+		all, err := read()
+		if err != nil || fitsTogether(all) || tries == maxRereads {
+			return all, err
 		}
-		if p != nil && p.isMain() && p.Visible() {
-			out[id] = p
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 	}
-	return out, nil
+}
+
+// maxRereads bounds how often profiles are read again. Each time a merge must have been decided between two reads.
+const maxRereads = 100
+
+// fitsTogether says whether all links between profiles are there on both sides.
+func fitsTogether(all map[ID]*stored) bool {
+	for _, p := range all {
+		if p.State == nil {
+			continue
+		}
+		if into := p.State.Into; into != nil {
+			if main := all[into.Main]; main != nil && !main.has(into.Merge) {
+				return false
+			}
+		}
+		for _, m := range p.State.Merges {
+			for _, id := range m.From {
+				if of := all[id]; of != nil && !of.has(m.ID) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// has says whether a profile has a link of a merge that is believed.
+func (p *stored) has(m fold.MergeID) bool {
+	if p.State == nil {
+		return false
+	}
+	_, ok := p.State.Linked(m)
+	return ok
 }
 
 // People returns the persons that profiles belong to, as people does.
@@ -206,25 +260,20 @@ func (s *Service) mainsOf(all map[ID]*stored) (up []ID) {
 // loadMains reads profiles that callers name: those that were merged or deleted are missing in the result.
 func (s *Service) loadMains(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*stored, error) {
 	now := s.Now().UnixMicro()
-	all, err := s.readAll(ctx, inc, ids, now)
+	all, err := s.consistently(ctx, func() (map[ID]*stored, error) {
+		all, err := s.readAll(ctx, inc, ids, now)
+		if err == nil {
+			err = s.withMembers(ctx, inc, all, now)
+		}
+		return all, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	for id, p := range all {
-		if !p.isMain() {
-			delete(all, id)
-		}
-	}
-	out := make(map[ID]*stored, len(all))
-	for id, p := range all {
-		out[id] = p
-	}
-	if err := s.withMembers(ctx, inc, all, now); err != nil {
-		return nil, err
-	}
-	for id, p := range out {
-		if !p.Visible() {
-			delete(out, id)
+	out := make(map[ID]*stored, len(ids))
+	for _, id := range ids {
+		if p := all[id]; p != nil && p.isMain() && p.Visible() {
+			out[id] = p
 		}
 	}
 	return out, nil
