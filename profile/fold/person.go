@@ -34,12 +34,9 @@ func (m *Member) Visible() bool {
 	if len(m.Parts) > 0 || m.Head != nil && m.Head.Expires != 0 {
 		return true
 	}
-	for _, of := range m.Of {
-		if of.Visible() {
-			return true
-		}
-	}
-	return false
+	visible := false
+	m.eachMember(func(of *Member) { visible = visible || of.Visible() })
+	return visible
 }
 
 // Profile returns the fold of a person whose main profile m is, or nil when nothing of it is visible.
