@@ -438,25 +438,37 @@ func cpuTime(b *testing.B) int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// fillForBench writes profiles by runs, as an import does; every fifth is merged into its neighbour but one.
+// fillForBench writes profiles by a run, as an import does; a fifth of them are merged into others.
 func fillForBench(b *testing.B, st store.Store, profiles int, merged bool) *Service {
 	s := &Service{Store: st, Now: func() time.Time { return time.UnixMicro(1000) }}
 	ids := make([]ID, profiles)
 	for n := range ids {
 		ids[n] = fold.ImportID(1_700_000_000_000_000, n*16/profiles, uint32(n), 42)
 	}
-	stamp := fold.Stamp{Time: 1_700_000_000_000_000, Row: 1}
-	rows := func(yield func(store.RunRow, error) bool) {
-		key, value := AppendContributionKey(nil, stamp.Time, 1), []byte(nil)
-		for n, id := range ids {
-			c := &fold.Contribution{Stamp: stamp, Expires: 1_900_000_000_000_000}
-			for attr, text := range map[uint16]string{objecttype.AccountNumber: "AC-%07d", objecttype.FirstName: "Maria%d", objecttype.LastName: "Fernandez%d",
-				objecttype.PhoneNumber: "+1206555%07d", objecttype.EmailAddress: "maria.%d@example.com", objecttype.BillingAddress: "%d Main Street",
-				objecttype.BillingAddress + 4: "Seattle%d", objecttype.BillingAddress + 8: "US%d"} {
-				c.Values = append(c.Values, fold.Value{Attr: objecttype.Attr{ID: attr}, Text: fmt.Sprintf(text, n), Kind: fold.Import, Stamp: stamp})
+	states := map[ID][]byte{}
+	if merged {
+		link := func(id ID, st *fold.State) {
+			var err error
+			if states[id], err = st.Append(nil); err != nil {
+				b.Fatal(err)
 			}
-			slices.SortFunc(c.Values, func(a, b fold.Value) int { return a.Attr.Compare(b.Attr) })
-			value = c.Append(value[:0])
+		}
+		order := rand.New(rand.NewPCG(1, 1)).Perm(profiles)
+		for n := 0; n < profiles; n += 5 {
+			main, from := ids[order[n]], ids[order[n+1]]
+			g := fold.Merge{ID: fold.NewMergeID(int64(n+5), 1), At: 1_750_000_000_000_000, From: []ID{from}}
+			link(main, &fold.State{Merges: []fold.Merge{g}})
+			link(from, &fold.State{Into: &fold.Link{Merge: g.ID, Main: main, At: g.At}})
+		}
+	}
+	stamp := fold.Stamp{Time: 1_700_000_000_000_000, Row: 1}
+	key := AppendContributionKey(nil, stamp.Time, 1)
+	rows := func(yield func(store.RunRow, error) bool) {
+		for n, id := range ids {
+			if st := states[id]; st != nil && !yield(store.RunRow{Incarnation: townInc, Partition: id[:], Mutation: store.Mutation{Key: stateKey, Value: st, Time: 1}}, nil) {
+				return
+			}
+			value := benchContribution(n, stamp).Append(nil)
 			if !yield(store.RunRow{Incarnation: townInc, Partition: id[:], Mutation: store.Mutation{Key: key, Value: value, Time: stamp.Time}}, nil) {
 				return
 			}
@@ -465,21 +477,17 @@ func fillForBench(b *testing.B, st store.Store, profiles int, merged bool) *Serv
 	if err := st.WriteRun(context.Background(), store.Run{Table: store.Profile, Rows: rows}); err != nil {
 		b.Fatal(err)
 	}
-	swap := func(id ID, st *fold.State) {
-		value, _ := st.Append(nil)
-		if _, err := s.Store.Swap(context.Background(), Partition(townInc, id), []store.Swap{{Key: stateKey, Value: value}}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if !merged {
-		return s
-	}
-	rng := rand.New(rand.NewPCG(1, 1))
-	rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	for n := 0; n < profiles; n += 5 {
-		g := fold.Merge{ID: fold.NewMergeID(int64(n+5), 1), At: 1_750_000_000_000_000, From: []ID{ids[n+1]}}
-		swap(ids[n], &fold.State{Merges: []fold.Merge{g}})
-		swap(ids[n+1], &fold.State{Into: &fold.Link{Merge: g.ID, Main: ids[n], At: g.At}})
-	}
 	return s
+}
+
+// benchContribution is what an import says of a customer.
+func benchContribution(n int, stamp fold.Stamp) *fold.Contribution {
+	c := &fold.Contribution{Stamp: stamp, Expires: 1_900_000_000_000_000}
+	for attr, text := range map[uint16]string{objecttype.AccountNumber: "AC-%07d", objecttype.FirstName: "Maria%d", objecttype.LastName: "Fernandez%d",
+		objecttype.PhoneNumber: "+1206555%07d", objecttype.EmailAddress: "maria.%d@example.com", objecttype.BillingAddress: "%d Main Street",
+		objecttype.BillingAddress + 4: "Seattle%d", objecttype.BillingAddress + 8: "US%d"} {
+		c.Values = append(c.Values, fold.Value{Attr: objecttype.Attr{ID: attr}, Text: fmt.Sprintf(text, n), Kind: fold.Import, Stamp: stamp})
+	}
+	slices.SortFunc(c.Values, func(a, b fold.Value) int { return a.Attr.Compare(b.Attr) })
+	return c
 }
