@@ -137,7 +137,7 @@ func (s *Service) Each(ctx context.Context, p Pass, do func(worker int, p *fold.
 			return err
 		}
 	}
-	e := &each{s: s, Pass: p, do: do, at: Cursor{Ranges: slices.Clone(from.Ranges), Persons: from.Persons}, fields: p.Attrs.WithFields(), breath: maxBreath}
+	e := &each{s: s, Pass: p, do: do, at: Cursor{Ranges: slices.Clone(from.Ranges), Persons: from.Persons}, breath: maxBreath}
 	if p.Checkpoint != nil {
 		e.breath = int(max(1, min(maxBreath, p.Every)))
 	}
@@ -163,8 +163,7 @@ type each struct {
 	s *Service
 	Pass
 	do     func(int, *fold.Profile) error
-	fields *fold.AttrSet // Attrs, and what merges decide about together with them
-	spills []*spill      // of each worker
+	spills []*spill // of each worker
 	breath int
 	judged sync.Map // how open merges stand, by id: one answer for the whole pass
 
@@ -359,26 +358,34 @@ func (v *visit) named(err error) error {
 
 // settleState spills the profile if it takes part in merges. alone: it does not, and was not deleted.
 func (v *visit) settleState(b []byte) (alone bool, err error) {
-	st, err := fold.DecodeState(b)
+	links, err := fold.PeekLinks(b)
 	if err != nil {
 		return false, err
 	}
-	if err := st.Believe(v.e.holds(v.ctx)); err != nil {
-		return false, err
+	if links.Open {
+		st, err := fold.DecodeState(b)
+		if err == nil {
+			err = st.Believe(v.e.holds(v.ctx))
+		}
+		if err != nil {
+			return false, err
+		}
+		if b, err = st.Append(nil); err != nil {
+			return false, err
+		}
+		if links, err = fold.PeekLinks(b); err != nil {
+			return false, err
+		}
 	}
-	if st.Into == nil && (st.Deleted != nil || len(st.Merges) == 0) {
-		return st.Deleted == nil, nil
+	if links.Deleted && links.Main == (ID{}) || !links.Linked {
+		return !links.Deleted, nil
 	}
-	main := v.id
-	if st.Into != nil {
-		main = st.Into.Main
-	}
-	state, err := st.Append(nil)
-	if err != nil {
-		return false, err
+	main := links.Main
+	if main == (ID{}) {
+		main = v.id
 	}
 	return false, v.spill.add(main, v.id, func(dst []byte) []byte {
-		dst = appendRow(dst, stateKey, state)
+		dst = appendRow(dst, stateKey, b)
 		for _, r := range v.rows[1:] {
 			dst = appendRow(dst, v.buf[r.key:r.key+1], v.buf[r.value:r.end])
 		}

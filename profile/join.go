@@ -13,6 +13,7 @@ type joiner struct {
 	e       *each
 	ctx     context.Context
 	worker  int
+	person  *fold.Person
 	pending []ID // persons that must be read from the store
 	met     int  // since the last rest
 	visited int
@@ -20,7 +21,7 @@ type joiner struct {
 
 // visitShard visits the persons of a shard.
 func (e *each) visitShard(ctx context.Context, worker, shard int) error {
-	j := &joiner{e: e, ctx: ctx, worker: worker}
+	j := &joiner{e: e, ctx: ctx, worker: worker, person: fold.NewPerson(e.Now, e.Attrs)}
 	done := e.at.Persons[shard]
 	rest := func(last ID) error {
 		err := j.load()
@@ -55,65 +56,55 @@ var lastID = ID(bytes.Repeat([]byte{0xff}, len(ID{})))
 
 // visit visits a person, whose records are one after the other, each behind its length.
 func (j *joiner) visit(id ID, records []byte) error {
-	var main *fold.Member
-	members := map[ID]*fold.Member{}
+	j.person.Reset()
 	for len(records) > 0 {
 		key, value, n := record(records)
 		records = records[n:]
-		m, err := j.member(ID(key[1+len(ID{}):]), value)
-		if err != nil {
+		if err := j.add(ID(key[1+len(ID{}):]), value); err != nil {
 			return err
 		}
-		if members[m.ID] = m; m.ID == id {
-			main = m
-		}
 	}
+	main := j.person.Member(id)
 	if main == nil || main.State.Deleted != nil { // its main profile is a member itself, or in a range of another pass
 		return nil
 	}
-	delete(members, id)
-	main.Of = members
 	for i := range main.State.Merges {
 		for _, id := range main.State.Merges[i].From {
-			if of := members[id]; of == nil || len(of.State.Merges) > 0 {
+			if of := j.person.Member(id); of == nil || len(of.State.Merges) > 0 {
 				j.pending = append(j.pending, main.ID)
 				return nil
 			}
 		}
 	}
-	return j.deliver(main)
+	return j.deliver(j.person.Profile(main))
 }
 
-// member decodes a spilled profile.
-func (j *joiner) member(id ID, b []byte) (*fold.Member, error) {
-	m := &fold.Member{ID: id}
+// add takes in a spilled profile.
+func (j *joiner) add(id ID, b []byte) error {
+	j.person.Add(id)
 	for len(b) > 0 {
 		key, value, rest, err := nextRow(b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		b = rest
 		switch key[0] {
 		case stateKey[0]:
-			m.State, err = fold.DecodeState(value)
+			err = j.person.AddState(value)
 		case contributionPrefix[0]:
-			c := &fold.Contribution{}
-			if err = c.Decode(value, j.e.Now); err == nil && c.Expires > j.e.Now {
-				m.Parts = append(m.Parts, fold.Part{Contribution: c})
-			}
+			err = j.person.AddContribution(value)
 		case headKey[0]:
-			m.Head, err = fold.DecodeHeadView(value, j.e.Now)
+			err = j.person.AddHead(value)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m, nil
+	return nil
 }
 
-// deliver folds a person and visits it.
-func (j *joiner) deliver(m *fold.Member) error {
-	p := m.Profile()
+// deliver visits a person; nil: nothing of it is visible.
+func (j *joiner) deliver(p *fold.Profile) error {
 	if p == nil {
 		return nil
 	}
@@ -133,7 +124,7 @@ func (j *joiner) load() error {
 	}
 	for _, id := range j.pending {
 		if m := mains[id]; m != nil {
-			if err := j.deliver(&m.Member); err != nil {
+			if err := j.deliver(m.Profile()); err != nil {
 				return err
 			}
 		}

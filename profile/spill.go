@@ -3,6 +3,7 @@ package profile
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -33,10 +34,25 @@ type spill struct {
 	dir    string
 	memory int // bytes of records
 
-	buf  []byte
-	at   []int // where the records in buf begin
-	runs []*spilled
+	blocks [][]byte // they never move: a block that is full is followed by another
+	size   int
+	refs   []spillRef
+	one    []byte // a record that is being made
+	runs   []*spilled
 }
+
+// spillRef is a record in memory, with the first half of what it is sorted by.
+type spillRef struct {
+	prefix [2]uint64 // of the key
+	record []byte
+}
+
+func (a *spillRef) compare(b *spillRef) int {
+	return cmp.Or(cmp.Compare(a.prefix[0], b.prefix[0]), cmp.Compare(a.prefix[1], b.prefix[1]), bytes.Compare(a.record[4:4+recordKeySize], b.record[4:4+recordKeySize]))
+}
+
+// spillBlock is the size of a block.
+const spillBlock = 1 << 20
 
 // spilled is a sorted run of records on disk.
 type spilled struct {
@@ -48,13 +64,21 @@ type spilled struct {
 
 // add takes in a record.
 func (s *spill) add(main, own ID, value func(dst []byte) []byte) error {
-	start := len(s.buf)
-	s.buf = append(s.buf, 0, 0, 0, 0, byte(shardOf(main)))
-	s.buf = append(append(s.buf, main[:]...), own[:]...)
-	s.buf = value(s.buf)
-	binary.BigEndian.PutUint32(s.buf[start:], uint32(len(s.buf)-start-4))
-	s.at = append(s.at, start)
-	if len(s.buf) < s.memory {
+	r := append(s.one[:0], 0, 0, 0, 0, byte(shardOf(main)))
+	r = append(append(r, main[:]...), own[:]...)
+	r = value(r)
+	binary.BigEndian.PutUint32(r, uint32(len(r)-4))
+	s.one = r
+	n := len(s.blocks) - 1
+	if n < 0 || cap(s.blocks[n])-len(s.blocks[n]) < len(r) {
+		s.blocks = append(s.blocks, make([]byte, 0, max(min(spillBlock, s.memory), len(r))))
+		n++
+	}
+	start := len(s.blocks[n])
+	s.blocks[n] = append(s.blocks[n], r...)
+	key := r[4:]
+	s.refs = append(s.refs, spillRef{[2]uint64{binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])}, s.blocks[n][start:]})
+	if s.size += len(r); s.size < s.memory {
 		return nil
 	}
 	return s.flush()
@@ -67,14 +91,11 @@ func record(b []byte) (key, value []byte, n int) {
 }
 
 // sort sorts what is in memory.
-func (s *spill) sort() {
-	key := func(at int) []byte { return s.buf[at+4 : at+4+recordKeySize] }
-	slices.SortFunc(s.at, func(a, b int) int { return bytes.Compare(key(a), key(b)) })
-}
+func (s *spill) sort() { slices.SortFunc(s.refs, func(a, b spillRef) int { return a.compare(&b) }) }
 
 // flush writes what is in memory to a file.
 func (s *spill) flush() (err error) {
-	if len(s.at) == 0 {
+	if len(s.refs) == 0 {
 		return nil
 	}
 	s.sort()
@@ -92,15 +113,14 @@ func (s *spill) flush() (err error) {
 		return err
 	}
 	size, shard := int64(0), 0
-	for _, at := range s.at {
-		key, _, n := record(s.buf[at:])
-		for ; shard < int(key[0]); shard++ {
+	for _, ref := range s.refs {
+		for ; shard < int(ref.record[4]); shard++ {
 			run.shards[shard+1] = size
 		}
-		if _, err := w.Write(s.buf[at : at+n]); err != nil {
+		if _, err := w.Write(ref.record); err != nil {
 			return fmt.Errorf("spill persons of merges: %w", err)
 		}
-		size += int64(n)
+		size += int64(len(ref.record))
 	}
 	for ; shard < shards; shard++ {
 		run.shards[shard+1] = size
@@ -112,7 +132,7 @@ func (s *spill) flush() (err error) {
 	if err == nil {
 		run.plain, err = blob.Unseal(f, end, key)
 	}
-	s.buf, s.at = s.buf[:0], s.at[:0]
+	s.blocks, s.size, s.refs = s.blocks[:0], 0, s.refs[:0]
 	return err
 }
 
@@ -134,19 +154,16 @@ type source struct {
 
 // sources returns where the records of a shard are. sort must have been called.
 func (s *spill) sources(shard int) (all []*source) {
-	refs := s.at
 	find := func(shard int) int {
-		n, _ := slices.BinarySearchFunc(refs, shard, func(at, shard int) int { return int(s.buf[at+4]) - shard })
+		n, _ := slices.BinarySearchFunc(s.refs, shard, func(r spillRef, shard int) int { return int(r.record[4]) - shard })
 		return n
 	}
-	if refs = refs[find(shard):find(shard+1)]; len(refs) > 0 {
-		all = append(all, &source{next: func() ([]byte, error) {
-			if len(refs) == 0 {
-				return nil, nil
+	if refs := s.refs[find(shard):find(shard+1)]; len(refs) > 0 {
+		all = append(all, &source{next: func() (r []byte, err error) {
+			if len(refs) > 0 {
+				r, refs = refs[0].record[4:], refs[1:]
 			}
-			at := refs[0]
-			refs = refs[1:]
-			return s.buf[at+4 : at+4+int(binary.BigEndian.Uint32(s.buf[at:]))], nil
+			return r, nil
 		}})
 	}
 	for _, run := range s.runs {

@@ -2,6 +2,7 @@ package fold
 
 import (
 	"math/bits"
+	"slices"
 
 	"kith/objecttype"
 )
@@ -63,7 +64,7 @@ func (s *AttrSet) WithFields() *AttrSet {
 		return nil
 	}
 	out := &AttrSet{ids: s.ids, custom: s.custom}
-	fields := map[string]bool{}
+	fields := map[objecttype.Attr]bool{}
 	each := func(do func(objecttype.Attr)) {
 		for id := range uint16(64 * len(s.ids)) {
 			if a := (objecttype.Attr{ID: id}); id > 0 && a.Path() != "" {
@@ -187,16 +188,102 @@ func (s *Scanner) Profile() *Profile {
 	return &s.p
 }
 
-// Only leaves of the values of a profile those of a set.
-func (p *Profile) Only(want *AttrSet) {
-	if want == nil {
-		return
+// Person gathers the rows of one person's profiles after the other's, and uses its memory again. Like a Scanner it copies nothing.
+type Person struct {
+	now   int64
+	want  *AttrSet
+	mem   Memory
+	pool  []*pooled
+	used  int
+	by    map[ID]*Member
+	whole []*Contribution // of which the pooled members take theirs
+	parts int
+}
+
+// pooled is a member with what it points to.
+type pooled struct {
+	m     Member
+	state State
+	head  Head
+}
+
+// NewPerson returns a Person of what is visible at a time, in microseconds, of some attributes and those that merges decide about
+// together with them.
+func NewPerson(now int64, want *AttrSet) *Person {
+	return &Person{now: now, want: want.WithFields(), by: map[ID]*Member{}}
+}
+
+// Reset begins with another person.
+func (p *Person) Reset() {
+	p.used, p.parts = 0, 0
+	clear(p.by)
+}
+
+// Add begins with the next profile of the person. What is added then is of it.
+func (p *Person) Add(id ID) {
+	if p.used == len(p.pool) {
+		p.pool = append(p.pool, &pooled{})
 	}
-	kept := p.Values[:0:0]
-	for i := range p.Values {
-		if a := p.Values[i].Attr; want.Has(a.ID, a.Custom) {
-			kept = append(kept, p.Values[i])
+	of := p.pool[p.used]
+	p.used++
+	of.m = Member{ID: id, Parts: of.m.Parts[:0], Of: p.by}
+	p.by[id] = &of.m
+}
+
+// AddState takes in the row of the state, of which no link is open.
+func (p *Person) AddState(b []byte) error {
+	of := p.pool[p.used-1]
+	of.m.State = &of.state
+	return of.state.decode(unsafeText(b))
+}
+
+// AddContribution takes in an import's row.
+func (p *Person) AddContribution(b []byte) error {
+	cursor, err := Open(b)
+	if err != nil || cursor.Expires <= p.now {
+		return err
+	}
+	if p.parts == len(p.whole) {
+		p.whole = append(p.whole, &Contribution{})
+	}
+	c := p.whole[p.parts]
+	p.parts++
+	if cursor.Private > 0 {
+		if err := c.Decode(b, p.now); err != nil {
+			return err
+		}
+	} else {
+		*c = Contribution{Expires: cursor.Expires, Stamp: cursor.Base, Values: c.Values[:0]}
+		for cursor.Next() {
+			if p.want.Has(cursor.ID, cursor.Custom) && (cursor.Until == 0 || cursor.Until > p.now) {
+				c.Values = append(c.Values, Value{Attr: cursor.Attr(), Text: cursor.Text, Kind: Import, Blank: cursor.Blank, Stamp: cursor.Stamp, Expires: cursor.Until})
+			}
+		}
+		if cursor.Err() != nil {
+			return cursor.Err()
 		}
 	}
-	p.Values = kept
+	of := p.pool[p.used-1]
+	of.m.Parts = append(of.m.Parts, Part{Contribution: c})
+	return nil
+}
+
+// AddHead takes in the row of the head.
+func (p *Person) AddHead(b []byte) error {
+	of := p.pool[p.used-1]
+	of.m.Head = &of.head
+	return of.head.decodeView(unsafeText(b), p.now)
+}
+
+// Member returns a profile that was added, with the others as its members, or nil.
+func (p *Person) Member(id ID) *Member { return p.by[id] }
+
+// Profile returns the fold of the person whose main profile m is, or nil. It is good until Reset.
+func (p *Person) Profile(m *Member) *Profile { return m.ProfileIn(&p.mem) }
+
+// Only leaves of the values of a profile those of a set.
+func (p *Profile) Only(want *AttrSet) {
+	if want != nil {
+		p.Values = slices.DeleteFunc(p.Values, func(v Value) bool { return !want.Has(v.Attr.ID, v.Attr.Custom) })
+	}
 }

@@ -99,15 +99,14 @@ const (
 	flagInto    = 2
 )
 
-// Append appends the encoded state.
-func (s *State) Append(dst []byte) []byte {
+// Append appends the encoded state. It can't fail.
+func (s *State) Append(dst []byte) ([]byte, error) {
 	dst = append(dst, stateV1, 0)
-	flags := &dst[len(dst)-1]
 	if s.Deleted != nil {
-		*flags |= flagDeleted
+		dst[len(dst)-1] |= flagDeleted
 	}
 	if s.Into != nil {
-		*flags |= flagInto
+		dst[len(dst)-1] |= flagInto
 	}
 	if d := s.Deleted; d != nil {
 		dst = appendText(binary.BigEndian.AppendUint64(dst, uint64(d.At)), d.By)
@@ -130,7 +129,7 @@ func (s *State) Append(dst []byte) []byte {
 			dst = append(appendText(dst, field), id[:]...)
 		}
 	}
-	return dst
+	return dst, nil
 }
 
 // DecodeState reads an encoded state.
