@@ -152,8 +152,12 @@ func (s *Service) Each(ctx context.Context, p Pass, do func(worker int, p *fold.
 	if err := e.parallel(ctx, len(e.at.Ranges), e.visitRange); err != nil {
 		return err
 	}
-	for _, sp := range e.spills {
-		sp.sort()
+	sort := func(_ context.Context, _, i int) error {
+		e.spills[i].sort()
+		return nil
+	}
+	if err := e.parallel(ctx, len(e.spills), sort); err != nil {
+		return err
 	}
 	return e.parallel(ctx, shards, e.visitShard)
 }

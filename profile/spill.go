@@ -48,7 +48,13 @@ type spillRef struct {
 }
 
 func (a *spillRef) compare(b *spillRef) int {
-	return cmp.Or(cmp.Compare(a.prefix[0], b.prefix[0]), cmp.Compare(a.prefix[1], b.prefix[1]), bytes.Compare(a.record[4:4+recordKeySize], b.record[4:4+recordKeySize]))
+	if a.prefix[0] != b.prefix[0] {
+		return cmp.Compare(a.prefix[0], b.prefix[0])
+	}
+	if a.prefix[1] != b.prefix[1] {
+		return cmp.Compare(a.prefix[1], b.prefix[1])
+	}
+	return bytes.Compare(a.record[4:4+recordKeySize], b.record[4:4+recordKeySize])
 }
 
 // spillBlock is the size of a block.

@@ -92,7 +92,7 @@ var ErrCorrupt = errors.New("corrupt row")
 //	version | flags: 1 deleted, 2 into another
 //	| [time (8) | length, by]
 //	| [main (16) | merge (12) | open (1) | time (8) | length, by]
-//	| { merge (12) | open (1) | time (8) | length, by | number { profile (16) } | number { length, field, profile (16) } } until the end
+//	| number { merge (12) | open (1) | time (8) | length, by | number { profile (16) } | number { length, field, profile (16) } }
 const (
 	stateV1     = 1
 	flagDeleted = 1
@@ -115,6 +115,7 @@ func (s *State) Append(dst []byte) ([]byte, error) {
 		dst = append(append(append(dst, l.Main[:]...), l.Merge[:]...), byte(l.Open))
 		dst = appendText(binary.BigEndian.AppendUint64(dst, uint64(l.At)), l.By)
 	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.Merges)))
 	for i := range s.Merges {
 		m := &s.Merges[i]
 		dst = append(append(dst, m.ID[:]...), byte(m.Open))
@@ -152,7 +153,7 @@ func (s *State) decode(text string) error {
 		s.Into = &Link{Main: d.id(), Merge: d.merge(), Open: d.pending(), At: d.time(), By: d.text()}
 	}
 	s.Merges = s.Merges[:0]
-	for d.s != "" {
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		m := Merge{ID: d.merge(), Open: d.pending(), At: d.time(), By: d.text()}
 		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 			m.From = append(m.From, d.id())
@@ -166,10 +167,15 @@ func (s *State) decode(text string) error {
 		}
 		s.Merges = append(s.Merges, m)
 	}
-	if d.err != nil {
-		return fmt.Errorf("a state: %w", d.err)
+	return d.end()
+}
+
+// end says whether everything was read, and no more.
+func (d *decoder) end() error {
+	if d.s != "" {
+		d.fail()
 	}
-	return nil
+	return d.err
 }
 
 func (d *decoder) id() (id ID) {
@@ -224,7 +230,7 @@ func PeekLinks(b []byte) (l Links, err error) {
 		d.time()
 		d.text()
 	}
-	for d.s != "" {
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		l.Linked = true
 		d.merge()
 		l.Open = d.pending() != 0 || l.Open
@@ -238,7 +244,7 @@ func PeekLinks(b []byte) (l Links, err error) {
 			d.id()
 		}
 	}
-	return l, d.err
+	return l, d.end()
 }
 
 // Empty says that the state says nothing.
