@@ -82,8 +82,7 @@ func (s *spill) add(main, own ID, value func(dst []byte) []byte) error {
 	}
 	start := len(s.blocks[n])
 	s.blocks[n] = append(s.blocks[n], r...)
-	key := r[4:]
-	s.refs = append(s.refs, spillRef{[2]uint64{binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])}, s.blocks[n][start:]})
+	s.refs = append(s.refs, refOf(s.blocks[n][start:]))
 	if s.size += len(r); s.size < s.memory {
 		return nil
 	}
@@ -154,8 +153,26 @@ func (s *spill) close() {
 
 // source is a sorted sequence of records.
 type source struct {
-	next func() (record []byte, err error) // nil at the end; good until the next call
-	head []byte
+	next func() (record []byte, err error) // behind its length; nil at the end; good until the next call
+	head spillRef
+}
+
+// advance moves to the next record. It returns false at the end.
+func (s *source) advance() (bool, error) {
+	r, err := s.next()
+	if err != nil {
+		return false, fmt.Errorf("read spilled persons: %w", err)
+	}
+	if r == nil {
+		return false, nil
+	}
+	s.head = refOf(r)
+	return true, nil
+}
+
+// refOf returns the ref of a record.
+func refOf(r []byte) spillRef {
+	return spillRef{[2]uint64{binary.BigEndian.Uint64(r[4:]), binary.BigEndian.Uint64(r[12:])}, r}
 }
 
 // sources returns where the records of a shard are. sort must have been called.
@@ -167,7 +184,7 @@ func (s *spill) sources(shard int) (all []*source) {
 	if refs := s.refs[find(shard):find(shard+1)]; len(refs) > 0 {
 		all = append(all, &source{next: func() (r []byte, err error) {
 			if len(refs) > 0 {
-				r, refs = refs[0].record[4:], refs[1:]
+				r, refs = refs[0].record, refs[1:]
 			}
 			return r, nil
 		}})
@@ -187,8 +204,10 @@ func (s *spill) sources(shard int) (all []*source) {
 				}
 				return nil, err
 			}
-			buf = slices.Grow(buf[:0], int(binary.BigEndian.Uint32(size[:])))[:binary.BigEndian.Uint32(size[:])]
-			_, err := io.ReadFull(in, buf)
+			n := 4 + int(binary.BigEndian.Uint32(size[:]))
+			buf = slices.Grow(buf[:0], n)[:n]
+			copy(buf, size[:])
+			_, err := io.ReadFull(in, buf[4:])
 			return buf, err
 		}})
 	}
@@ -196,10 +215,10 @@ func (s *spill) sources(shard int) (all []*source) {
 }
 
 // persons calls do for each person of a shard in the order of main ids, with the records of its profiles one after the other, each as
-// source.next returns it behind its length (4).
+// source.next returns it.
 func persons(spills []*spill, shard int, do func(main ID, records []byte) error) error {
 	var heap []*source // by their heads, the lowest first
-	less := func(a, b *source) bool { return bytes.Compare(a.head[:recordKeySize], b.head[:recordKeySize]) < 0 }
+	less := func(a, b *source) bool { return a.head.compare(&b.head) < 0 }
 	down := func(i int) {
 		for {
 			child := 2*i + 1
@@ -215,11 +234,11 @@ func persons(spills []*spill, shard int, do func(main ID, records []byte) error)
 	}
 	for _, s := range spills {
 		for _, src := range s.sources(shard) {
-			var err error
-			if src.head, err = src.next(); err != nil {
-				return fmt.Errorf("read spilled persons: %w", err)
+			if ok, err := src.advance(); err != nil {
+				return err
+			} else if ok {
+				heap = append(heap, src)
 			}
-			heap = append(heap, src)
 		}
 	}
 	for i := len(heap)/2 - 1; i >= 0; i-- {
@@ -228,8 +247,8 @@ func persons(spills []*spill, shard int, do func(main ID, records []byte) error)
 	var group []byte
 	var main ID
 	for len(heap) > 0 {
-		head := heap[0].head
-		if of := ID(head[1:]); of != main || len(group) == 0 {
+		head := heap[0].head.record
+		if of := ID(head[5:]); of != main || len(group) == 0 {
 			if len(group) > 0 {
 				if err := do(main, group); err != nil {
 					return err
@@ -237,12 +256,12 @@ func persons(spills []*spill, shard int, do func(main ID, records []byte) error)
 			}
 			main, group = of, group[:0]
 		}
-		group = append(binary.BigEndian.AppendUint32(group, uint32(len(head))), head...)
-		var err error
-		if heap[0].head, err = heap[0].next(); err != nil {
-			return fmt.Errorf("read spilled persons: %w", err)
+		group = append(group, head...)
+		ok, err := heap[0].advance()
+		if err != nil {
+			return err
 		}
-		if heap[0].head == nil {
+		if !ok {
 			heap[0] = heap[len(heap)-1]
 			heap = heap[:len(heap)-1]
 		}
