@@ -243,6 +243,9 @@ func TestEachIsLoadingOneByOne(t *testing.T) {
 				for n := range 8 {
 					w.compare(seed, n, all)
 				}
+				if stats, err := w.s.Stats(context.Background(), townInc); err != nil || *stats.ProfileCount != int64(len(all)) {
+					t.Fatalf("%d profiles are counted, %d are there: %v", *stats.ProfileCount, len(all), err)
+				}
 			}
 		})
 	}
@@ -490,4 +493,73 @@ func benchContribution(n int, stamp fold.Stamp) *fold.Contribution {
 	}
 	slices.SortFunc(c.Values, func(a, b fold.Value) int { return a.Attr.Compare(b.Attr) })
 	return c
+}
+
+// BenchmarkLoadOfThousand loads a profile with 1,000 objects of two keys each, whose values are compacted to 20 attributes, from Pebble.
+func BenchmarkLoadOfThousand(b *testing.B) {
+	st, err := pebble.Open(b.TempDir()+"/db", pebble.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	h, id := &fold.Head{}, fold.ID{7}
+	for n := range int64(1000) {
+		at := 1_700_000_000_000_000 + n*1_000_000
+		var values []fold.Value
+		for a := range uint16(20) {
+			values = append(values, fold.Value{Attr: objecttype.Attr{ID: objecttype.Address + a}, Text: fmt.Sprint("value ", n), Kind: fold.Object,
+				Stamp: fold.Stamp{Time: at}, Expires: fold.ExpiryOf(at, 365*24*time.Hour)})
+		}
+		h.Write(values, fold.Barriers{Now: at})
+		h.PutObject(fold.ObjectRef{Type: "Order", Hash: fold.HashObject(fmt.Sprint(n)), Time: at, Expires: h.Expires,
+			Keys: []uint64{fold.KeyHash(fold.Key{Name: "_orderId", Value: fmt.Sprint(n)}), fold.KeyHash(fold.Key{Name: "_email", Value: fmt.Sprint(n, "@example.com")})}})
+	}
+	row := h.Append(nil)
+	if _, err := st.Swap(context.Background(), Partition(townInc, id), []store.Swap{{Key: headKey, Value: row}}); err != nil {
+		b.Fatal(err)
+	}
+	if len(h.Values) != 20 {
+		b.Fatalf("%d values", len(h.Values))
+	}
+	now := h.Time
+	fresh := fold.Key{Name: "_orderId", Value: "999"}
+	load := func(b *testing.B, read func() []byte) {
+		b.ReportAllocs()
+		cpu := cpuTime(b)
+		for b.Loop() {
+			view, err := fold.DecodeHeadView(read(), now)
+			if err != nil {
+				b.Fatal(err)
+			}
+			m := fold.Member{ID: id, Head: view}
+			if p := m.Profile(); len(p.Values) != 20 || !view.Carries(fresh, now) {
+				b.Fatalf("%+v", p)
+			}
+		}
+		b.ReportMetric(float64(len(row)), "bytes/head")
+		b.ReportMetric(float64(cpuTime(b)-cpu)/float64(b.N), "cpu-ns/op")
+	}
+	b.Run("get", func(b *testing.B) {
+		load(b, func() []byte {
+			row, err := st.Get(context.Background(), Partition(townInc, id), headKey)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return row.Value
+		})
+	})
+	b.Run("decode", func(b *testing.B) { load(b, func() []byte { return row }) })
+	b.Run("write", func(b *testing.B) { // what a writer does besides: decode all, put an object, encode
+		b.ReportAllocs()
+		cpu := cpuTime(b)
+		defer func() { b.ReportMetric(float64(cpuTime(b)-cpu)/float64(b.N), "cpu-ns/op") }()
+		for b.Loop() {
+			h, err := fold.DecodeHead(row)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h.PutObject(h.Objects[500])
+			h.Append(nil)
+		}
+	})
 }
