@@ -259,7 +259,11 @@ func (s *Service) mainsOf(all map[ID]*stored) (up []ID) {
 
 // loadMains reads profiles that callers name: those that were merged or deleted are missing in the result.
 func (s *Service) loadMains(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*stored, error) {
-	now := s.Now().UnixMicro()
+	return s.loadMainsAt(ctx, inc, ids, s.Now().UnixMicro())
+}
+
+// loadMainsAt is loadMains as of a time in microseconds.
+func (s *Service) loadMainsAt(ctx context.Context, inc store.Incarnation, ids []ID, now int64) (map[ID]*stored, error) {
 	all, err := s.consistently(ctx, func() (map[ID]*stored, error) {
 		all, err := s.readAll(ctx, inc, ids, now)
 		if err == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kith/api"
+	"kith/profile/fold"
 	"kith/store"
 )
 
@@ -59,41 +60,20 @@ func (s *Service) Forget(inc store.Incarnation) {
 	delete(s.stats.all, inc)
 }
 
+// count counts the visible profiles of a domain by a pass that looks at none of their attributes.
 func (s *Service) count(ctx context.Context, inc store.Incarnation) (int64, error) {
-	ranges, err := s.Store.Split(ctx, store.SweepRange{Table: store.Profile, Incarnation: inc}, runtime.NumCPU())
-	if err != nil {
-		return 0, err
-	}
-	counts, errs := make([]int64, len(ranges)), make([]error, len(ranges))
-	var wg sync.WaitGroup
-	for i, r := range ranges {
-		wg.Go(func() { counts[i], errs[i] = s.countRange(ctx, r) })
-	}
-	wg.Wait()
-	var n int64
-	for i := range ranges {
-		if errs[i] != nil {
-			return 0, errs[i]
-		}
-		n += counts[i]
-	}
-	return n, nil
-}
-
-func (s *Service) countRange(ctx context.Context, r store.SweepRange) (n int64, err error) {
-	rows := NewReader(s.Now().UnixMicro())
-	return n, eachProfile(s.Store.Sweep(ctx, r), rows, func(id ID) error {
-		visible := rows.p.Visible()
-		if rows.p.links != nil { // of merges, the main profile counts
-			all, err := s.loadMains(ctx, r.Incarnation, []ID{id})
-			if err != nil {
-				return err
-			}
-			visible = all[id] != nil
-		}
-		if visible {
-			n++
-		}
+	p := Pass{Incarnation: inc, Now: s.Now().UnixMicro(), Attrs: fold.NewAttrSet(), Workers: runtime.GOMAXPROCS(0)}
+	counts := make([]struct {
+		n int64
+		_ [56]byte // a cache line each
+	}, p.Workers)
+	err := s.Each(ctx, p, func(worker int, _ *fold.Profile) error {
+		counts[worker].n++
 		return nil
 	})
+	var n int64
+	for i := range counts {
+		n += counts[i].n
+	}
+	return n, err
 }

@@ -69,10 +69,13 @@ func DecodeKey(b []byte) (Partition, []byte, error) {
 	}
 	p := Partition{Table: Table(b[0]), Incarnation: Incarnation(binary.BigEndian.Uint64(b[1:9]))}
 	part := b[9 : n-2]
-	if bytes.IndexByte(part, 0) >= 0 {
-		part = bytes.ReplaceAll(part, []byte{0, 0xff}, []byte{0})
+	var buf [64]byte // of most keys
+	plain := buf[:0]
+	for i := bytes.IndexByte(part, 0); i >= 0; i = bytes.IndexByte(part, 0) {
+		plain = append(plain, part[:i+1]...)
+		part = part[i+2:]
 	}
-	p.Key = string(part)
+	p.Key = string(append(plain, part...))
 	return p, b[n:], nil
 }
 

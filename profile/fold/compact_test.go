@@ -101,28 +101,31 @@ func (h *history) expiry() int64 {
 
 func (h *history) of(id ID) *twin { return h.profiles[id[0]-1] }
 
-// run makes events happen, and compares the worlds in between.
+// run makes events happen, and compares the worlds in between. Each history has its own mix of events, so that some see much of one and
+// nothing of another.
 func (h *history) run(events int) error {
-	for range events {
+	kinds := []struct {
+		weight int
+		do     func()
+	}{
+		{9, h.write}, {1, h.deleteObject}, {4, h.imports}, {1, h.undo}, {2, h.compactImports}, {2, h.merge}, {1, h.unmerge},
+		{1, func() { h.now += h.rng.Int64N(200 * second) }},
+	}
+	var mix []func()
+	for _, k := range kinds {
+		for range k.weight * h.rng.IntN(4) {
+			mix = append(mix, k.do)
+		}
+	}
+	if h.rng.IntN(2) == 0 {
+		h.merge()
+	}
+	for n := range events {
 		h.now += h.rng.Int64N(15*second) + 10
-		switch n := h.rng.IntN(22); {
-		case n < 9:
-			h.write()
-		case n < 10:
-			h.deleteObject()
-		case n < 14:
-			h.imports()
-		case n < 15:
-			h.undo()
-		case n < 17:
-			h.compactImports()
-		case n < 18:
-			h.now += h.rng.Int64N(200 * second)
-		case n < 20:
-			h.merge()
-		case n < 21:
-			h.unmerge()
-		default:
+		if len(mix) > 0 {
+			mix[h.rng.IntN(len(mix))]()
+		}
+		if n%10 == 9 {
 			if err := h.compare(h.now); err != nil {
 				return err
 			}

@@ -260,7 +260,12 @@ func (h *Head) appendCarried(dst []byte) []byte {
 			pairs = append(pairs, pair{hash, uint32(i)})
 		}
 	}
-	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.object, b.object)) })
+	slices.SortFunc(pairs, func(a, b pair) int {
+		if a.hash != b.hash {
+			return cmp.Compare(a.hash, b.hash)
+		}
+		return cmp.Compare(a.object, b.object)
+	})
 	pairs = slices.Compact(pairs)
 	dst = binary.AppendUvarint(dst, uint64(carriedSize*len(pairs)))
 	for _, p := range pairs {

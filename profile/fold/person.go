@@ -34,40 +34,62 @@ func (m *Member) Visible() bool {
 	if len(m.Parts) > 0 || m.Head != nil && m.Head.Expires != 0 {
 		return true
 	}
-	for _, of := range m.Of {
-		if of.Visible() {
-			return true
-		}
+	visible := false
+	m.eachMember(func(of *Member) { visible = visible || of.Visible() })
+	return visible
+}
+
+// Memory is what folds are made in. It may be used again: then what the last fold returned is good no more.
+type Memory struct {
+	p        Profile
+	values   []Value // slabs are cut from it
+	branches [][]Value
+	f        folding
+}
+
+// take returns an empty slice with room for n values.
+func (mem *Memory) take(n int) []Value {
+	if cap(mem.values)-len(mem.values) < n {
+		mem.values = make([]Value, 0, max(2*cap(mem.values), 2*n)) // what was cut from the old one keeps it
 	}
-	return false
+	at := len(mem.values)
+	mem.values = mem.values[:at+n]
+	return mem.values[at : at : at+n]
 }
 
 // Profile returns the fold of a person whose main profile m is, or nil when nothing of it is visible.
-func (m *Member) Profile() *Profile {
+func (m *Member) Profile() *Profile { return m.ProfileIn(&Memory{}) }
+
+// ProfileIn is Profile in memory that is used again.
+func (m *Member) ProfileIn(mem *Memory) *Profile {
 	if !m.Visible() {
 		return nil
 	}
-	p := &Profile{ID: m.ID}
+	mem.values = mem.values[:0]
+	p := &mem.p
+	*p = Profile{ID: m.ID}
 	p.gather(m)
-	if m.State != nil && len(m.State.Merges) > 0 {
-		p.Values = valuesOf(p.replay(m, EndOfTime))
+	if len(m.merges()) > 0 {
+		mem.branches = mem.branches[:0]
+		p.Values = mem.replay(m, EndOfTime).values()
+		p.Branches = mem.branches
 		return p
 	}
 	if m.Head == nil && len(m.Parts) == 1 && !slices.ContainsFunc(m.Parts[0].Values, func(v Value) bool { return v.Blank || v.Expires != 0 }) {
 		p.Values = m.Parts[0].Values
 		return p
 	}
-	f := folding{}
+	mem.f.rest = mem.f.rest[:0]
 	n := 0
 	for _, part := range m.Parts {
-		f.rest = append(f.rest, part.Values)
+		mem.f.rest = append(mem.f.rest, part.Values)
 		n = max(n, len(part.Values))
 	}
 	if m.Head != nil {
-		f.rest = append(f.rest, m.Head.Values)
+		mem.f.rest = append(mem.f.rest, m.Head.Values)
 		n = max(n, len(m.Head.Values))
 	}
-	p.Values = f.fold(make([]Value, 0, n))
+	p.Values = mem.f.fold(mem.take(n))
 	return p
 }
 
@@ -140,42 +162,98 @@ func (m *Member) appendBetween(dst []Value, after, until int64) []Value {
 	return dst
 }
 
-// state is the present value of each attribute while a fold is on its way.
-type state map[objecttype.Attr]Value
+// state is the present value of each attribute while a fold is on its way, in the order of attributes. Blanks are values.
+type state []Value
 
 // replay folds a person as of a time. Each merge comes in at its time and adds what the others had then (spec/core.md 5.5); what they
 // get later is replayed in the order of the main profile.
-func (p *Profile) replay(m *Member, until int64) state {
-	values := m.appendBetween(nil, 0, until)
-	slices.SortStableFunc(values, inTime)
-	now := state{}
-	play := func(until int64) {
-		for len(values) > 0 && values[0].Stamp.Time <= until {
-			if cur, ok := now[values[0].Attr]; !ok || replaces(values[0], cur) {
-				now[values[0].Attr] = values[0]
-			}
-			values = values[1:]
-		}
+func (mem *Memory) replay(m *Member, until int64) state {
+	values := m.appendBetween(mem.take(m.count()), 0, until)
+	if !slices.IsSortedFunc(values, byAttr) {
+		slices.SortStableFunc(values, byAttr)
 	}
-	for _, g := range m.merges() {
+	var now state
+	from := int64(-1) << 62
+	merges := m.merges()
+	for i := range merges {
+		g := &merges[i]
 		if g.At > until {
 			break
 		}
-		play(g.At)
-		p.Branches = append(p.Branches, valuesOf(now))
-		holders := []state{now}
+		now = mem.play(now, values, from, g.At)
+		from = g.At
+		mem.branches = append(mem.branches, now.values())
+		var few [4]state
+		holders := append(few[:0], now)
 		for _, id := range g.From {
-			had := state{}
+			var had state
 			if of := m.Of[id]; of != nil {
-				had = p.replay(of, g.At)
-				p.Branches = append(p.Branches, valuesOf(had))
+				had = mem.replay(of, g.At)
+				mem.branches = append(mem.branches, had.values())
 			}
 			holders = append(holders, had)
 		}
-		now = g.combine(m.ID, holders)
+		now = mem.combine(g, m.ID, holders)
 	}
-	play(until)
-	return now
+	return mem.play(now, values, from, until)
+}
+
+// count is how many values a member and those below it have.
+func (m *Member) count() (n int) {
+	for i := range m.Parts {
+		n += len(m.Parts[i].Values)
+	}
+	if m.Head != nil {
+		n += len(m.Head.Values)
+	}
+	m.eachMember(func(of *Member) { n += of.count() })
+	return n
+}
+
+// play returns the state after those of some values, which are by attribute and in time, that came after a time and until another.
+func (mem *Memory) play(s state, values []Value, after, until int64) state {
+	if !slices.ContainsFunc(values, func(v Value) bool { return v.Stamp.Time > after && v.Stamp.Time <= until }) {
+		return s
+	}
+	out := state(mem.take(len(s) + len(values)))
+	for len(values) > 0 {
+		attr := values[0].Attr
+		for len(s) > 0 && s[0].Attr.Less(attr) {
+			out, s = append(out, s[0]), s[1:]
+		}
+		has := len(s) > 0 && s[0].Attr == attr
+		if has {
+			out, s = append(out, s[0]), s[1:]
+		}
+		for ; len(values) > 0 && values[0].Attr == attr; values = values[1:] {
+			switch v := &values[0]; {
+			case v.Stamp.Time <= after || v.Stamp.Time > until:
+			case !has:
+				out, has = append(out, *v), true
+			case replaces(*v, out[len(out)-1]):
+				out[len(out)-1] = *v
+			}
+		}
+	}
+	return append(out, s...)
+}
+
+// get returns the value of an attribute, or nil.
+func (s state) get(a objecttype.Attr) *Value {
+	for i := range s {
+		if s[i].Attr == a {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// values returns what a state shows: all but blanks.
+func (s state) values() []Value {
+	if !slices.ContainsFunc(s, func(v Value) bool { return v.Blank }) {
+		return s
+	}
+	return slices.DeleteFunc(slices.Clone(s), func(v Value) bool { return v.Blank })
 }
 
 func (m *Member) merges() []Merge {
@@ -185,68 +263,76 @@ func (m *Member) merges() []Merge {
 	return m.State.Merges
 }
 
-// valuesOf returns the values of a state in order, without blanks.
-func valuesOf(s state) (values []Value) {
-	for _, v := range s {
-		if !v.Blank {
-			values = append(values, v)
-		}
-	}
-	slices.SortFunc(values, func(a, b Value) int {
-		if a.Attr.Less(b.Attr) {
-			return -1
-		}
-		return 1
-	})
-	return values
-}
-
 // combine returns what a profile has after a merge; holders are what it and the others had, in the order of From.
-func (g *Merge) combine(main ID, holders []state) state {
-	byField := map[string][]objecttype.Attr{}
+func (mem *Memory) combine(g *Merge, main ID, holders []state) state {
+	n := 0
 	for _, h := range holders {
-		for a := range h {
-			if f := fieldOf(a); !slices.Contains(byField[f], a) {
-				byField[f] = append(byField[f], a)
+		n += len(h)
+	}
+	all := append(mem.take(n), holders[0]...)
+	for _, h := range holders[1:] {
+		for i := range h {
+			if at, ok := slices.BinarySearchFunc(all, h[i].Attr, func(v Value, a objecttype.Attr) int { return v.Attr.Compare(a) }); !ok {
+				all = slices.Insert(all, at, Value{Attr: h[i].Attr})
 			}
 		}
 	}
-	out := state{}
-	for field, attrs := range byField {
-		has := func(h state) bool {
-			return slices.ContainsFunc(attrs, func(a objecttype.Attr) bool { v, ok := h[a]; return ok && !v.Blank })
-		}
-		from := max(0, slices.IndexFunc(holders, has)) // nobody has it: blanks set by hand stay
-		chosen, ok := g.Fields[field]
-		if ok {
-			from = 0
-			if chosen != main {
-				from = 1 + slices.Index(g.From, chosen)
-			}
-		}
-		for _, a := range attrs {
-			if v, has := holders[from][a]; has {
-				out[a] = v
-			} else if ok { // the caller wants it empty
-				out[a] = Value{Attr: a, Kind: Manual, Blank: true, Stamp: Stamp{Time: g.At}}
-			}
+	out := all[:0]
+	for i := range all {
+		a := all[i].Attr
+		from, chosen := g.decide(main, a, holders)
+		if v := holders[from].get(a); v != nil {
+			out = append(out, *v)
+		} else if chosen { // the caller wants it empty
+			out = append(out, Value{Attr: a, Kind: Manual, Blank: true, Stamp: Stamp{Time: g.At}})
 		}
 	}
 	return out
 }
 
-// fieldOf returns the field of FieldSourceProfileIds that decides about an attribute: addresses are taken as whole blocks, and the
-// free forms of the party type and the gender go with them.
-func fieldOf(a objecttype.Attr) string {
+// decide returns the number of the holder that an attribute is taken from, and whether the caller chose it.
+func (g *Merge) decide(main ID, a objecttype.Attr, holders []state) (from int, chosen bool) {
+	if len(g.Fields) > 0 {
+		if id, ok := g.Fields[FieldName(a)]; ok {
+			if id == main {
+				return 0, true
+			}
+			return 1 + slices.Index(g.From, id), true
+		}
+	}
+	field := fieldOf(a)
+	for i, h := range holders { // the first that has any of the field
+		for j := range h {
+			if !h[j].Blank && (h[j].Attr == a || fieldOf(h[j].Attr) == field) {
+				return i, false
+			}
+		}
+	}
+	return 0, false // nobody has it: blanks set by hand stay
+}
+
+// fieldOf returns the attribute that stands for what a merge decides about together: addresses are taken as whole blocks, and the free
+// forms of the party type and the gender go with them.
+func fieldOf(a objecttype.Attr) objecttype.Attr {
 	if base, _ := a.AddressPart(); base != 0 {
-		block, _, _ := strings.Cut(a.Path(), ".")
-		return block
+		a.ID = base
+		return a
 	}
 	switch a.ID {
 	case objecttype.PartyTypeString:
 		a.ID = objecttype.PartyType
 	case objecttype.GenderString:
 		a.ID = objecttype.Gender
+	}
+	return a
+}
+
+// FieldName returns the field of FieldSourceProfileIds that decides about an attribute.
+func FieldName(a objecttype.Attr) string {
+	a = fieldOf(a)
+	if base, _ := a.AddressPart(); base != 0 {
+		block, _, _ := strings.Cut(a.Path(), ".")
+		return block
 	}
 	return a.Path()
 }

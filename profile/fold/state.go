@@ -6,9 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-
-	"github.com/go-json-experiment/json"
 )
 
 // MergeID names a merge: when it was asked for, in microseconds (8 bytes, big-endian), and random bits (4).
@@ -42,17 +41,17 @@ func (m *MergeID) UnmarshalText(b []byte) error {
 // merge is being made or taken back: only the merge's record says whether it holds, and since when.
 type State struct {
 	// Deleted is the tombstone. The id is dead for good.
-	Deleted *Deletion `json:",omitzero"`
+	Deleted *Deletion
 	// Into is the merge by which this profile became a member of another; it is a profile of its own no more.
-	Into *Link `json:",omitzero"`
+	Into *Link
 	// Merges are the merges by which others became members of this one, by their times.
-	Merges []Merge `json:",omitzero"`
+	Merges []Merge
 }
 
 // Deletion is a tombstone.
 type Deletion struct {
 	At int64  // microseconds
-	By string `json:",omitzero"` // who asked for it
+	By string // who asked for it
 }
 
 // Pending says what a link waits for; the zero value is a closed one.
@@ -68,44 +67,184 @@ const (
 type Link struct {
 	Merge MergeID
 	Main  ID
-	Open  Pending `json:",omitzero"`
-	At    int64   `json:",omitzero"` // the merge's time in microseconds, once closed
-	By    string  `json:",omitzero"` // who asked for it
+	Open  Pending
+	At    int64  // the merge's time in microseconds, once closed
+	By    string // who asked for it
 }
 
 // Merge is a merge as its main profile knows it.
 type Merge struct {
 	ID   MergeID
-	Open Pending `json:",omitzero"`
-	At   int64   `json:",omitzero"` // as in Link
-	By   string  `json:",omitzero"`
+	Open Pending
+	At   int64 // as in Link
+	By   string
 	From []ID
 	// Fields are the profiles whose value the caller chose, by field: a name of FieldSourceProfileIds, with "Attributes." before
 	// that of a custom attribute.
-	Fields map[string]ID `json:",omitzero"`
+	Fields map[string]ID
 }
-
-const stateV1 = 1
 
 // ErrCorrupt says that stored bytes are not what they should be.
 var ErrCorrupt = errors.New("corrupt row")
 
-// Append appends the encoded state: a version byte and JSON.
+// Encoding, version 1. Integers are uvarints unless a size is given.
+//
+//	version | flags: 1 deleted, 2 into another
+//	| [time (8) | length, by]
+//	| [main (16) | merge (12) | open (1) | time (8) | length, by]
+//	| number { merge (12) | open (1) | time (8) | length, by | number { profile (16) } | number { length, field, profile (16) } }
+const (
+	stateV1     = 1
+	flagDeleted = 1
+	flagInto    = 2
+)
+
+// Append appends the encoded state. It can't fail.
 func (s *State) Append(dst []byte) ([]byte, error) {
-	b, err := json.Marshal(s, json.Deterministic(true))
-	return append(append(dst, stateV1), b...), err
+	dst = append(dst, stateV1, 0)
+	if s.Deleted != nil {
+		dst[len(dst)-1] |= flagDeleted
+	}
+	if s.Into != nil {
+		dst[len(dst)-1] |= flagInto
+	}
+	if d := s.Deleted; d != nil {
+		dst = appendText(binary.BigEndian.AppendUint64(dst, uint64(d.At)), d.By)
+	}
+	if l := s.Into; l != nil {
+		dst = append(append(append(dst, l.Main[:]...), l.Merge[:]...), byte(l.Open))
+		dst = appendText(binary.BigEndian.AppendUint64(dst, uint64(l.At)), l.By)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.Merges)))
+	for i := range s.Merges {
+		m := &s.Merges[i]
+		dst = append(append(dst, m.ID[:]...), byte(m.Open))
+		dst = appendText(binary.BigEndian.AppendUint64(dst, uint64(m.At)), m.By)
+		dst = binary.AppendUvarint(dst, uint64(len(m.From)))
+		for _, id := range m.From {
+			dst = append(dst, id[:]...)
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(m.Fields)))
+		for _, field := range slices.Sorted(maps.Keys(m.Fields)) {
+			id := m.Fields[field]
+			dst = append(appendText(dst, field), id[:]...)
+		}
+	}
+	return dst, nil
 }
 
 // DecodeState reads an encoded state.
 func DecodeState(b []byte) (*State, error) {
-	if len(b) == 0 || b[0] != stateV1 {
-		return nil, fmt.Errorf("%w: not a state", ErrCorrupt)
-	}
 	s := &State{}
-	if err := json.Unmarshal(b[1:], s); err != nil {
-		return nil, fmt.Errorf("%w: a state: %w", ErrCorrupt, err)
+	return s, s.decode(string(b))
+}
+
+// decode is DecodeState into a state whose slices are used again. It keeps parts of text.
+func (s *State) decode(text string) error {
+	if len(text) < 2 || text[0] != stateV1 {
+		return fmt.Errorf("%w: not a state", ErrCorrupt)
 	}
-	return s, nil
+	d := decoder{s: text[2:]}
+	s.Deleted, s.Into = nil, nil
+	if text[1]&flagDeleted != 0 {
+		s.Deleted = &Deletion{At: d.time(), By: d.text()}
+	}
+	if text[1]&flagInto != 0 {
+		s.Into = &Link{Main: d.id(), Merge: d.merge(), Open: d.pending(), At: d.time(), By: d.text()}
+	}
+	s.Merges = s.Merges[:0]
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		m := Merge{ID: d.merge(), Open: d.pending(), At: d.time(), By: d.text()}
+		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+			m.From = append(m.From, d.id())
+		}
+		if n := d.uvarint(); n > 0 {
+			m.Fields = map[string]ID{}
+			for ; n > 0 && d.err == nil; n-- {
+				field := d.text()
+				m.Fields[field] = d.id()
+			}
+		}
+		s.Merges = append(s.Merges, m)
+	}
+	return d.end()
+}
+
+// end says whether everything was read, and no more.
+func (d *decoder) end() error {
+	if d.s != "" {
+		d.fail()
+	}
+	return d.err
+}
+
+func (d *decoder) id() (id ID) {
+	d.bytes(id[:])
+	return id
+}
+
+func (d *decoder) merge() (m MergeID) {
+	d.bytes(m[:])
+	return m
+}
+
+func (d *decoder) pending() Pending {
+	var b [1]byte
+	d.bytes(b[:])
+	return Pending(b[0])
+}
+
+// bytes fills b.
+func (d *decoder) bytes(b []byte) {
+	if len(d.s) < len(b) {
+		d.fail()
+		return
+	}
+	copy(b, d.s)
+	d.s = d.s[len(b):]
+}
+
+// Links is what a sweep wants to know of a profile's state.
+type Links struct {
+	Deleted bool
+	// Linked says that there is a link of a merge, Open that some link is open.
+	Linked, Open bool
+	// Main is the profile that Into leads to, else zero.
+	Main ID
+}
+
+// PeekLinks returns the links of an encoded state, without decoding them.
+func PeekLinks(b []byte) (l Links, err error) {
+	if len(b) < 2 || b[0] != stateV1 {
+		return l, fmt.Errorf("%w: not a state", ErrCorrupt)
+	}
+	d := decoder{s: unsafeText(b[2:])}
+	if l.Deleted = b[1]&flagDeleted != 0; l.Deleted {
+		d.time()
+		d.text()
+	}
+	if b[1]&flagInto != 0 {
+		l.Linked, l.Main = true, d.id()
+		d.merge()
+		l.Open = d.pending() != 0
+		d.time()
+		d.text()
+	}
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		l.Linked = true
+		d.merge()
+		l.Open = d.pending() != 0 || l.Open
+		d.time()
+		d.text()
+		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+			d.id()
+		}
+		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+			d.text()
+			d.id()
+		}
+	}
+	return l, d.end()
 }
 
 // Empty says that the state says nothing.

@@ -132,14 +132,14 @@ func Difference(before, after *fold.Member, own []domain.Key) (missing, excess [
 	return is.Without(&was), was.Without(&is)
 }
 
-// Versions calls do for the values of a contribution such that no attribute has two: those that show now, and those that show when the
-// newer ones of some attributes have expired.
+// Versions calls do for the values of a contribution such that no attribute has two: those that show now, and those that show when
+// some of them have expired.
 func Versions(values []fold.Value, do func([]fold.Value)) {
-	twice := false
-	for i := 1; i < len(values) && !twice; i++ {
-		twice = values[i].Attr == values[i-1].Attr
+	several := false
+	for i := 1; i < len(values) && !several; i++ {
+		several = values[i].Attr == values[i-1].Attr || values[i].Expires != values[i-1].Expires
 	}
-	if !twice {
+	if !several {
 		do(values)
 		return
 	}

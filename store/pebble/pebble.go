@@ -337,14 +337,15 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 			return
 		}
 		defer it.Close()
-		var open []byte
+		var open, k []byte
 		var p store.Partition
+		cursor := func() string { return string(k) + "\x00" } // one for all rows: rows are good until the iterator moves on
 		for ok := it.First(); ok; ok = it.Next() {
 			if err := ctx.Err(); err != nil {
 				yield(store.SweepRow{}, err)
 				return
 			}
-			k := it.Key()
+			k = it.Key()
 			if len(open) == 0 || !bytes.HasPrefix(k, open) {
 				if p, _, err = store.DecodeKey(k); err != nil {
 					yield(store.SweepRow{}, err)
@@ -354,7 +355,7 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 			}
 			row, err := store.DecodeCell(it.Value())
 			row.Key = k[len(open):]
-			if !yield(store.SweepRow{Partition: p, Row: row, Cursor: func() string { return string(k) + "\x00" }}, err) {
+			if !yield(store.SweepRow{Partition: p, Row: row, Cursor: cursor}, err) {
 				return
 			}
 		}

@@ -1,0 +1,355 @@
+package index
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"kith/domain"
+	"kith/objecttype"
+	"kith/profile/fold"
+)
+
+// ownKeys are keys of a domain: of one attribute, of two, and of one that is custom.
+var ownKeys = []domain.Key{
+	{Name: "loyalty", Parts: []domain.KeyPart{{Attribute: "Attributes.loyalty", ContentType: "STRING"}}},
+	{Name: "who", Parts: []domain.KeyPart{{Attribute: "LastName", ContentType: "NAME"}, {Attribute: "Attributes.loyalty", ContentType: "STRING"}}},
+	{Name: "broken", Parts: []domain.KeyPart{{Attribute: "NoSuchThing"}}},
+}
+
+var some = []struct {
+	attr  objecttype.Attr
+	texts []string
+}{
+	{objecttype.Attr{ID: objecttype.AccountNumber}, []string{"A1", "a1", "B2"}},
+	{objecttype.Attr{ID: objecttype.FirstName}, []string{"Ann", "anna"}},
+	{objecttype.Attr{ID: objecttype.MiddleName}, []string{"Q"}},
+	{objecttype.Attr{ID: objecttype.LastName}, []string{"Lee", "LEE", "Ray"}},
+	{objecttype.Attr{ID: objecttype.PhoneNumber}, []string{"+1 206 555 0100", "206-555-0101"}},
+	{objecttype.Attr{ID: objecttype.MobilePhoneNumber}, []string{"206 555 0100", "x"}},
+	{objecttype.Attr{ID: objecttype.EmailAddress}, []string{"a@X.com", "b@x.com"}},
+	{objecttype.Attr{Custom: "loyalty"}, []string{"gold", "Gold ", strings.Repeat("long", 200)}},
+}
+
+// values returns some values in order.
+func values(rng *rand.Rand, kind fold.Kind, stamp fold.Stamp, expires int64) (vs []fold.Value) {
+	for _, s := range some {
+		if rng.IntN(2) == 0 {
+			vs = append(vs, fold.Value{Attr: s.attr, Text: s.texts[rng.IntN(len(s.texts))], Kind: kind, Stamp: stamp, Expires: expires})
+		}
+	}
+	return vs
+}
+
+func keysOf(vs []fold.Value) (keys []Key) {
+	Keys(vs, ownKeys, func(name, value string) { keys = append(keys, Key{Name: name, Value: value}) })
+	return keys
+}
+
+func TestKeys(t *testing.T) {
+	v := func(id uint16, custom, text string) fold.Value {
+		return fold.Value{Attr: objecttype.Attr{ID: id, Custom: custom}, Text: text}
+	}
+	got := keysOf([]fold.Value{v(objecttype.FirstName, "", "Ann"), v(objecttype.LastName, "", "Lee"), v(objecttype.EmailAddress, "", "A@x.com"), v(0, "loyalty", "gold")})
+	for _, want := range []Key{{Name: objecttype.KeyEmail, Value: objecttype.Normalize("EMAIL_ADDRESS", "A@x.com")}, {Name: "loyalty", Value: "gold"}} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%v is missing in %v", want, got)
+		}
+	}
+	names := map[string]int{}
+	for _, k := range got {
+		names[k.Name]++
+	}
+	if names[objecttype.KeyFullName] == 0 || names["who"] != 1 || names["broken"] != 0 {
+		t.Errorf("%v", got)
+	}
+	if got := keysOf([]fold.Value{v(0, "loyalty", "gold")}); !slices.Equal(got, []Key{{Name: "loyalty", Value: "gold"}}) {
+		t.Errorf("a key needs all its parts: %v", got)
+	}
+}
+
+// Whatever key values yield, a profile that shows them has it; and what it has, it yields.
+func TestHasIsWhatKeysYield(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 3000 {
+		p := &fold.Profile{ID: fold.ID{9}, Values: values(rng, fold.Import, fold.Stamp{Time: 1}, 0), Private: []Key{{Name: "upload:x", Value: "1"}},
+			Branches: [][]fold.Value{values(rng, fold.Import, fold.Stamp{Time: 1}, 0)}}
+		yielded := append(append(keysOf(p.Values), keysOf(p.Branches[0])...), p.Private...)
+		asked := append(slices.Clone(yielded), keysOf(values(rng, fold.Import, fold.Stamp{}, 0))...)
+		for _, k := range append(asked, Key{Name: "upload:x", Value: "2"}, Key{Name: "none", Value: "1"}) {
+			if got, want := Has(p, k.Name, objecttype.IndexValue(k.Value), ownKeys), slices.Contains(yielded, k); got != want {
+				t.Fatalf("%v: %t, want %t\n%+v", k, got, want, p)
+			}
+		}
+		if !Has(p, objecttype.KeyProfileID, p.ID.String(), nil) || Has(p, objecttype.KeyProfileID, fold.ID{}.String(), nil) {
+			t.Fatal("a profile is found by its id")
+		}
+		for _, k := range OwnKeys(p, ownKeys) {
+			if !slices.Contains(yielded, k) {
+				t.Fatalf("%v is no key", k)
+			}
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 200 {
+		var a, b Set
+		is, other := map[Key]bool{}, map[Key]bool{}
+		for range rng.IntN(3 * manyKeys) {
+			k := Key{Name: "k", Value: fmt.Sprint(rng.IntN(2 * manyKeys))}
+			a.Add(k)
+			is[k] = true
+			k.Value = fmt.Sprint(rng.IntN(2 * manyKeys))
+			b.Add(k)
+			other[k] = true
+		}
+		if len(a.Keys()) != len(is) {
+			t.Fatalf("%d keys, want %d", len(a.Keys()), len(is))
+		}
+		for n := range 2 * manyKeys {
+			k := Key{Name: "k", Value: fmt.Sprint(n)}
+			if a.Has(k) != is[k] || slices.Contains(a.Without(&b), k) != (is[k] && !other[k]) {
+				t.Fatalf("%v", k)
+			}
+		}
+		if a.Reset(); len(a.Keys()) > 0 || a.Has(Key{Name: "k", Value: "1"}) {
+			t.Fatal("a set that was emptied")
+		}
+	}
+}
+
+func TestRowKeys(t *testing.T) {
+	id := fold.ID{1, 15: 2}
+	b := AppendRowKey(nil, id, ByAPI)
+	if got, c, ok := ParseRowKey(b); !ok || got != id || c != ByAPI || len(b) != RowKeySize {
+		t.Errorf("%v %c %t", got, c, ok)
+	}
+	if _, _, ok := ParseRowKey(b[1:]); ok {
+		t.Error("a short key was accepted")
+	}
+	k := Key{Name: "k", Value: strings.Repeat("x", 5000)}
+	if got := ParsePartitionKey(PartitionKey(k)); got.Name != "k" || got.Value != objecttype.IndexValue(k.Value) {
+		t.Errorf("%v", got)
+	}
+	if r := Row(3, k, id, ByImport, 7, true); r.Incarnation != 3 || string(r.Partition) != PartitionKey(k) || !r.Mutation.Delete || r.Mutation.Time != 7 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// part returns a contribution of an import; some are compacted.
+func part(rng *rand.Rand, at int64) fold.Part {
+	stamp := fold.Stamp{Time: at, Row: 1}
+	c := &fold.Contribution{Expires: at + 10 + rng.Int64N(40), Stamp: stamp, Values: values(rng, fold.Import, stamp, 0)}
+	if rng.IntN(6) == 0 {
+		c.Private = []Key{{Name: "upload:x", Value: fmt.Sprint(rng.IntN(3))}}
+	}
+	if rng.IntN(3) == 0 {
+		older := fold.Stamp{Time: at - 1, Row: 1}
+		c = fold.CompactImports([]fold.Part{
+			{Contribution: &fold.Contribution{Expires: at + 10 + rng.Int64N(40), Stamp: older, Values: values(rng, fold.Import, older, 0)}}, {Contribution: c},
+		}, 0)
+	}
+	return fold.Part{Source: fmt.Sprint(at), Contribution: c}
+}
+
+// Whatever a profile of imports shows by keys of one contribution, now or when some of it has expired, it has rows for.
+func TestRequiredByImportsCoversWhatIsShown(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for range 2000 {
+		m := &fold.Member{ID: fold.ID{1}}
+		for n := range 1 + rng.IntN(3) {
+			m.Parts = append(m.Parts, part(rng, int64(10*n+5)))
+		}
+		var required Set
+		required.RequiredByImports(m, m.Profile(), ownKeys)
+		for now := int64(0); now < 80; now += 5 {
+			for _, p := range m.Parts { // what is left of each by then, alone
+				c := &fold.Contribution{}
+				if err := c.Decode(p.Append(nil), now); err != nil {
+					t.Fatal(err)
+				}
+				if c.Expires <= now {
+					continue
+				}
+				alone := &fold.Member{Parts: []fold.Part{{Contribution: c}}}
+				for _, k := range append(keysOf(alone.Profile().Values), c.Private...) {
+					if !required.Has(k) {
+						t.Fatalf("at %d: no row for %v of %+v", now, k, c)
+					}
+				}
+			}
+		}
+		for _, k := range m.Profile().Values {
+			if name, ct := objecttype.PredefinedKey(k.Attr); name != "" {
+				if n := objecttype.Normalize(ct, k.Text); n != "" && !required.Has(Key{Name: name, Value: n}) {
+					t.Fatalf("no row for %v", k)
+				}
+			}
+		}
+		after := &fold.Member{ID: m.ID, Parts: m.Parts[:len(m.Parts)-1]}
+		missing, excess := Difference(m, after, ownKeys)
+		var rest Set
+		rest.RequiredByImports(after, after.Profile(), ownKeys)
+		if !slices.Equal(missing, rest.Without(&required)) || !slices.Equal(excess, required.Without(&rest)) {
+			t.Fatalf("%v and %v", missing, excess)
+		}
+	}
+}
+
+// A head's rows are those of each value, each object, and each hand; a person confirms what is visible of them.
+func TestRequiredByAPI(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for range 2000 {
+		h := &fold.Head{Time: 9, Expires: 100, Keys: []Key{{Name: "pin", Value: "1"}}}
+		for n := range 1 + rng.IntN(3) {
+			h.Write(values(rng, fold.Manual, fold.Stamp{Time: int64(n)}, 60-int64(20*n)), fold.Barriers{})
+		}
+		object := Key{Name: "_orderId", Value: fmt.Sprint(rng.IntN(3))}
+		h.PutObject(fold.ObjectRef{Type: "Order", Expires: 50, Keys: []uint64{fold.KeyHash(object)}})
+		required := RequiredByAPI(h, (&fold.Member{Head: h}).Profile(), ownKeys)
+		for now := int64(1); now < 100; now += 12 {
+			view, err := fold.DecodeHeadView(h.Append(nil), now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &fold.Member{Head: view}
+			p := m.Profile()
+			keys := append(keysOf(p.Values), h.Keys...)
+			for _, k := range keys {
+				if k.Name != objecttype.KeyFullName && !required.Has(PartitionKey(k)) || !Confirms(m, p, k, ownKeys, now) {
+					t.Fatalf("at %d: %v of %+v", now, k, h.Values)
+				}
+			}
+			if got := Confirms(m, p, object, ownKeys, now); got != (now < 50) || !required.Has(PartitionKey(object)) {
+				t.Fatalf("at %d: the object's key is confirmed: %t", now, got)
+			}
+			if Confirms(m, p, Key{Name: "pin", Value: "2"}, ownKeys, now) || Confirms(m, nil, h.Keys[0], ownKeys, now) {
+				t.Fatal("a key that nobody has")
+			}
+		}
+		for _, part := range required.Partitions() {
+			if !required.Has(part) {
+				t.Fatal(part)
+			}
+		}
+		if required.Has(PartitionKey(Key{Name: "_orderId", Value: "9"})) || RequiredByAPI(nil, nil, ownKeys).Has("x") {
+			t.Fatal("a row that nothing calls for")
+		}
+	}
+}
+
+func encoded(vs []fold.Value, base fold.Stamp) (b []byte) {
+	for _, v := range vs {
+		b = fold.AppendValue(b, v, base)
+	}
+	return b
+}
+
+// When a contribution covers values, all their keys are among its own.
+func TestCovers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	attrs := NewAttrs(ownKeys)
+	covered := 0
+	for range 20_000 {
+		have := part(rng, 20)
+		add := values(rng, fold.Import, have.Stamp, 0)
+		switch rng.IntN(4) {
+		case 0:
+			add = slices.Clone(have.Values)
+		case 1: // a few of them
+			add = slices.DeleteFunc(slices.Clone(have.Values), func(fold.Value) bool { return rng.IntN(3) == 0 })
+		}
+		if !attrs.Covers(have.Append(nil), encoded(add, have.Stamp)) {
+			continue
+		}
+		covered++
+		var yields Set
+		yields.AddContribution(have.Contribution, ownKeys)
+		for _, k := range keysOf(add) {
+			if !yields.Has(k) {
+				t.Fatalf("%v of %+v is missing in %+v", k, add, have)
+			}
+		}
+	}
+	if covered < 2000 {
+		t.Errorf("only %d were covered: this test shows little", covered)
+	}
+	if attrs.Covers([]byte{0}, nil) {
+		t.Error("damage covers nothing")
+	}
+}
+
+// Whenever a glance knows an answer, it is that of the fold; that names combine it may say without need.
+func TestGlanceAgainstTheFold(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	known := 0
+	const rounds = 20_000
+	for range rounds {
+		const now = 12
+		var rows [][]byte
+		m := &fold.Member{}
+		for n := range 1 + rng.IntN(4) {
+			p := part(rng, int64(2*n+2-min(1, rng.IntN(12))))
+			if len(m.Parts) > 0 && p.Contribution.Append(nil)[0] != m.Parts[len(m.Parts)-1].Append(nil)[0] && rng.IntN(2) == 0 {
+				continue
+			}
+			rows = append(rows, p.Append(nil))
+			c := &fold.Contribution{}
+			if err := c.Decode(p.Append(nil), now); err != nil {
+				t.Fatal(err)
+			}
+			if c.Expires > now {
+				m.Parts = append(m.Parts, fold.Part{Contribution: c})
+			}
+		}
+		p := m.Profile()
+		added := values(rng, fold.Import, fold.Stamp{Time: 99}, 0)
+		add := encoded(added, fold.Stamp{Time: 99})
+		combines := false
+		if p != nil {
+			combines = MayCombineNames(p.Values, add)
+		}
+		for _, k := range append(keysOf(values(rng, fold.Import, fold.Stamp{}, 0)), Key{Name: "loyalty", Value: "gold"}) {
+			has, combine, ok := Glance(rows, now, k.Name, objecttype.IndexBytes([]byte(k.Value)), add)
+			if !ok {
+				continue
+			}
+			known++
+			if want := p != nil && Has(p, k.Name, objecttype.IndexValue(k.Value), nil); has != want {
+				t.Fatalf("%v: %t, the fold has %t", k, has, want)
+			}
+			if has && combines && !combine {
+				t.Fatalf("names combine, and a glance did not see it: %+v and %+v", p.Values, added)
+			}
+		}
+	}
+	if known < rounds/4 {
+		t.Errorf("only %d answers were known", known)
+	}
+}
+
+func TestMayCombineNames(t *testing.T) {
+	v := func(id uint16, s string, priority int64) fold.Value {
+		return fold.Value{Attr: objecttype.Attr{ID: id}, Text: s, Stamp: fold.Stamp{Priority: priority}}
+	}
+	ann, lee, q := v(objecttype.FirstName, "Ann", 0), v(objecttype.LastName, "Lee", 0), v(objecttype.MiddleName, "Q", 0)
+	for name, c := range map[string]struct {
+		have, add []fold.Value
+		want      bool
+	}{
+		"nothing there":       {nil, []fold.Value{ann, lee}, false},
+		"all replaced":        {[]fold.Value{ann, lee}, []fold.Value{ann, lee}, false},
+		"none brought":        {[]fold.Value{ann, lee}, nil, false},
+		"one of two":          {[]fold.Value{ann}, []fold.Value{lee}, true},
+		"middle stays":        {[]fold.Value{ann, q, lee}, []fold.Value{ann, lee}, true},
+		"a priority may stay": {[]fold.Value{v(objecttype.FirstName, "Anna", 1), lee}, []fold.Value{ann, lee}, true},
+	} {
+		if got := MayCombineNames(c.have, encoded(c.add, fold.Stamp{})); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
