@@ -215,7 +215,7 @@ type SweepRange struct {
 	From, To string
 }
 
-// SweepRow is a row met by a Sweep, with the cursor from which a later Sweep goes on behind it.
+// SweepRow is a row met by a Sweep, with the cursor from which a later Sweep goes on behind it. Both are good until the iterator moves on.
 type SweepRow struct {
 	Partition Partition
 	Row       Row

@@ -46,7 +46,7 @@ type Contribution struct {
 	Stamp   Stamp // of the values that have no stamp of their own
 	// Private are the keys that no attribute holds: values of unique keys without a Target.
 	Private []Key
-	// PrivateExpires is when each of Private expires, of a compacted contribution; nil: with the contribution.
+	// PrivateExpires is when each of Private expires, of a compacted contribution; none or 0: with the contribution.
 	PrivateExpires []int64
 	Values         []Value
 }
@@ -83,7 +83,11 @@ func (c *Contribution) AppendHeader(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(c.Private)))
 	for i, k := range c.Private {
-		dst = binary.BigEndian.AppendUint64(appendText(appendText(dst, k.Name), k.Value), uint64(c.privateExpiry(i)))
+		expires := int64(0) // with the contribution
+		if len(c.PrivateExpires) > 0 {
+			expires = c.PrivateExpires[i]
+		}
+		dst = binary.BigEndian.AppendUint64(appendText(appendText(dst, k.Name), k.Value), uint64(expires))
 	}
 	return dst
 }
