@@ -113,7 +113,7 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 		return nil, fault.BadRequestf("Upload job %s is %s; a dry run is possible only before the job is started.", j.ID, j.Status)
 	}
 	if j.File == nil {
-		return nil, fault.BadRequestf("Upload job %s has no file yet: PUT the file to the Url of GetUploadJobPath first.", j.ID)
+		return nil, j.noFile()
 	}
 	state, err := s.loadDry(ctx, rec, j)
 	if err != nil {
