@@ -226,8 +226,8 @@ func (c *Config) check() error {
 		return usageError("--listen %s is reachable from other machines and customer data would travel in clear: give --tls-cert and --tls-key, or say --insecure-http if a proxy in front speaks TLS", c.Listen)
 	case c.URLLife < 0 || time.Duration(c.URLLife) > 7*24*time.Hour || time.Duration(c.URLLife) < time.Second:
 		return usageError("--url-life must be between 1s and 168h")
-	case c.MaxConnections < 0 || c.BodyMemory < 0 || c.BodyMemory > 0 && c.BodyMemory < 4*server.MaxBody:
-		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: four of the largest bodies", 4*server.MaxBody)
+	case c.MaxConnections < 0 || c.BodyMemory < 0 || c.BodyMemory > 0 && c.BodyMemory < 2*server.LargestBody():
+		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: two of the largest bodies", 2*server.LargestBody())
 	case c.KeepUnstarted < 0 || c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
 		return usageError("--keep-unstarted, --keep-files, --keep-rejects and --max-file-bytes must not be negative")
 	}

@@ -364,8 +364,8 @@ func (r *renderer) table() {
 		if status == 0 {
 			status = 200
 		}
-		r.p("{Name: %q, Noun: %q, Method: %q, Path: %q, Status: %d, Action: %q, Addition: %v, NewInput: func() restjson.Input { return new(%s) }},",
-			op.Name, op.noun, op.HTTP.Method, op.HTTP.URI, status, action, op.addition, r.m.Shapes[op.Input.Shape].goName)
+		r.p("{Name: %q, Noun: %q, Method: %q, Path: %q, Status: %d, Action: %q, Addition: %v, MaxBody: %d, NewInput: func() restjson.Input { return new(%s) }},",
+			op.Name, op.noun, op.HTTP.Method, op.HTTP.URI, status, action, op.addition, r.m.maxBody(op), r.m.Shapes[op.Input.Shape].goName)
 	}
 	r.p("}")
 }
