@@ -117,7 +117,7 @@ func (s *Service) Lookup(ctx context.Context, name string) (*Record, error) {
 func (s *Service) Read(ctx context.Context, name string) (*Record, error) {
 	row, err := s.Store.Get(ctx, catalog, liveKey(name))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fault.NotFoundf("DomainName %s is not found in account %s", name, accountID)
+		return nil, notFound(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a domain: %w", err)
