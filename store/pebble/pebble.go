@@ -74,6 +74,7 @@ type Store struct {
 	logger   logger
 	damages  *damages
 	accepted []*LogDamage
+	examined examined
 }
 
 // Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open, store.ErrFormat when
@@ -94,7 +95,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
-	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage}
+	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage, keeps: !o.ReadOnly}
 	g.opening.Store(true)
 	found := &damages{log: o.Log}
 	opts := o.engine(g, cache, found)
@@ -109,7 +110,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
 	}
-	s := &Store{db: db, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage}
+	s := &Store{db: db, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined}
 	if o.ReadOnly {
 		return s, nil
 	}
