@@ -17,6 +17,7 @@ import (
 	"kith/fault"
 	"kith/internal/cache"
 	"kith/internal/restjson"
+	"kith/resource"
 	"kith/store"
 )
 
@@ -93,6 +94,7 @@ type Service struct {
 
 	once    sync.Once
 	records *cache.Cache[*Record]
+	texts   resource.Room
 }
 
 // MaxStaleness is how old a record may be that Lookup returns, when another node has changed it; what this node changes is seen

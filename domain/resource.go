@@ -19,7 +19,7 @@ func (s *Service) Resources(ctx context.Context, name string) (resource.Scope, e
 // Scope is Resources for a domain that has been looked up.
 func (s *Service) Scope(rec *Record) resource.Scope {
 	return resource.Scope{
-		Store: s.Store, Now: s.Now, Domain: rec.Name, Incarnation: rec.Incarnation,
+		Store: s.Store, Now: s.Now, Room: &s.texts, Domain: rec.Name, Incarnation: rec.Incarnation,
 		Alive: func(ctx context.Context) error { return s.alive(ctx, rec) },
 	}
 }

@@ -25,6 +25,8 @@ type Kind[R any] struct {
 type Scope struct {
 	Store store.Store
 	Now   func() time.Time
+	// Room bounds the texts in memory; nil does not.
+	Room *Room
 	// Domain is the name in sentences.
 	Domain      string
 	Incarnation store.Incarnation

@@ -131,6 +131,11 @@ func (k Kind[R]) Read(ctx context.Context, at Scope, name string) (*Record[R], s
 		if err != nil || r.text == nil {
 			return r, "", err
 		}
+		if at.Room != nil {
+			if err := at.Room.take(ctx, 2*r.text.Bytes); err != nil { // once as it is, once in the answer
+				return nil, "", err
+			}
+		}
 		text, err := readText(ctx, at, *r.text)
 		if err == nil || !errors.Is(err, errTorn) {
 			return r, text, err
