@@ -107,28 +107,6 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// writeWhole writes a file that only its user may read, or leaves the one that was there. A device or a pipe is written to as it is.
-func writeWhole(path string, write func(io.Writer) error) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".kith-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return os.Rename(f.Name(), path)
-}
-
 // backup copies the folder into dir while it is in use. What is wrong with dir is a fault that says so.
 func (f *folder) backup(ctx context.Context, dir string) (n int64, err error) {
 	f.blobs.gate.Lock()

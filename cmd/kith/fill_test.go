@@ -75,9 +75,6 @@ func TestWhatIsWrittenIsPrivate(t *testing.T) {
 			t.Fatalf("%v: exit code %d", args, code)
 		}
 	}
-	if err := os.WriteFile("rejects.csv", []byte("of an earlier import"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	do(exitPartial, "import", "customers.csv", "--rejects", "rejects.csv", "--cpu-profile", "cpu.out")
 	p := open(t, "data") // with local.json
 	do(exitOK, "backup", "backup")
@@ -99,42 +96,6 @@ func TestWhatIsWrittenIsPrivate(t *testing.T) {
 		}
 	}
 	do(exitOK, "jobs", "--data", "restored")
-}
-
-// A file is written whole or not at all, and a link or a device stays what it is.
-func TestFilesAreWrittenWhole(t *testing.T) {
-	dir := t.TempDir()
-	path, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
-	say := func(text string, err error) func(io.Writer) error {
-		return func(w io.Writer) error {
-			_, werr := io.WriteString(w, text)
-			return errors.Join(werr, err)
-		}
-	}
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
-	for _, to := range []string{path, link} {
-		if err := writeWhole(to, say("one", nil)); err != nil {
-			t.Fatal(err)
-		}
-		if err := writeWhole(to, say("half", io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Fatal(err)
-		}
-		if b, err := os.ReadFile(path); err != nil || string(b) != "one" {
-			t.Fatalf("%q, %v", b, err)
-		}
-	}
-	if err := writeWhole(os.DevNull, say("x", nil)); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Lstat(link)
-	if files, listErr := os.ReadDir(dir); err != nil || listErr != nil || info.Mode()&fs.ModeSymlink == 0 || len(files) != 2 {
-		t.Fatal(info, err, files)
-	}
-	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
-		t.Fatal("the device is gone")
-	}
 }
 
 // A folder that can't take a backup is told in a sentence, and nothing is left in it.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
@@ -108,7 +109,11 @@ func saveRejects(ctx context.Context, c *client, o importOptions, id string, dry
 	if o.rejects == "" {
 		return nil
 	}
-	err := writeWhole(o.rejects, func(w io.Writer) error { return exportRejects(ctx, c, o.domain, id, dry, o.safe, w, info) })
+	f, err := os.OpenFile(o.rejects, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(exportRejects(ctx, c, o.domain, id, dry, o.safe, f, info), f.Close())
 	if err == nil {
 		fmt.Fprintf(info, "The rejected rows are in %s\n", o.rejects)
 	}
