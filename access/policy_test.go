@@ -2,6 +2,8 @@ package access
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -178,6 +180,49 @@ func TestPatternsMeetTemplates(t *testing.T) {
 	} {
 		if got := meets(c.pattern, template(c.kind)); got != c.want {
 			t.Errorf("%q and %q: %t", c.pattern, c.kind, got)
+		}
+	}
+}
+
+// meets agrees with trying all texts, for patterns and templates small enough to try.
+func TestMeetsAgreesWithTryingAll(t *testing.T) {
+	letters := func(c byte) bool { return c == 'a' }
+	templates := [][]unit{
+		{{char: 'd'}, {char: '/'}, {is: letters}, {is: letters, many: true}},
+		{{char: 'd'}, {char: '/'}, {is: letters}, {is: letters, many: true}, {char: '/'}, {is: anyByte}, {is: anyByte, many: true}},
+	}
+	const alphabet = "ad/"
+	var texts []string
+	for level := []string{""}; len(level[0]) < 9; {
+		var next []string
+		for _, s := range level {
+			for _, c := range alphabet {
+				next = append(next, s+string(c))
+			}
+		}
+		texts, level = append(texts, next...), next
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, template := range templates {
+		var of []string
+		for _, s := range texts {
+			if meets(s, template) { // without wildcards, to meet is to match
+				of = append(of, s)
+			}
+		}
+		if len(of) < 5 || len(of) > len(texts)/2 || slices.Contains(of, "d/") || !slices.Contains(of, "d/a") && !slices.Contains(of, "d/a/d") {
+			t.Fatalf("%d of %d texts: %.100q", len(of), len(texts), of)
+		}
+		for range 3000 {
+			var b strings.Builder
+			for range 1 + r.IntN(4) {
+				b.WriteByte("ad/**??"[r.IntN(7)])
+			}
+			pattern := b.String()
+			want := slices.ContainsFunc(of, func(s string) bool { return match(pattern, s, false) })
+			if got := meets(pattern, template); got != want {
+				t.Fatalf("%q: %t, and trying all says %t", pattern, got, want)
+			}
 		}
 	}
 }

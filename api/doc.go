@@ -7,6 +7,7 @@ package api
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"kith/internal/restjson"
 )
@@ -22,6 +23,7 @@ type Operation struct {
 	Status   int    // of a success
 	Action   string // in policies: profile:Name, or kith:Name for additions
 	Addition bool   // ours, not in the vendor's API
+	MaxBody  int64  // bytes a request's body may have: what the model's limits allow, and some MiB at least
 	NewInput func() restjson.Input
 }
 
@@ -39,3 +41,13 @@ func Val[T any](p *T) T {
 	}
 	return *p
 }
+
+// Set stores what p points at in dst, if it is there: the rule of most updates.
+func Set[T any](dst, p *T) {
+	if p != nil {
+		*dst = *p
+	}
+}
+
+// Micros returns a time of microseconds since 1970 for the wire.
+func Micros(t int64) *restjson.Time { return restjson.At(time.UnixMicro(t).UTC()) }

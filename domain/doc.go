@@ -1,9 +1,13 @@
 // Package domain owns domains: their settings and tags, their incarnations, and their deletion.
 //
 // Operations: CreateDomain, GetDomain, UpdateDomain, DeleteDomain, ListDomains, TagResource, UntagResource,
-// ListTagsForResource. Behaviour: spec/core.md sections 2 and 6.6.
+// ListTagsForResource; CreateDomainLayout, GetDomainLayout, ListDomainLayouts, UpdateDomainLayout, DeleteDomainLayout;
+// PutDomainObjectType, GetDomainObjectType, ListDomainObjectTypes, DeleteDomainObjectType. Behaviour: spec/core.md sections 2, 4.9 and 6.6,
+// spec/advanced.md sections 6 and 10.2.
 //
-// Rows, all Swap rows in table catalog, incarnation 0, partition "domains":
+// Layouts and domain object types are plain resources (package resource), of the kinds "layouts" and "domain-object-types".
+//
+// Rows of its own, all Swap rows in table catalog, incarnation 0, partition "domains":
 //
 //	"d/<name>"             → Record        a living domain
 //	"x/<incarnation, hex>" → empty         a deleted domain whose rows are still being removed

@@ -65,6 +65,9 @@ func (s *Service) GetDomain(ctx context.Context, in *api.GetDomainRequest) (*api
 // UpdateDomain changes the members that are present, each as a whole. Tags are left alone: TagResource changes them.
 func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest) (*api.UpdateDomainResponse, error) {
 	rec, err := s.Update(ctx, *in.DomainName, 0, func(rec *Record) error {
+		if rec.DataStore && in.DataStore != nil && in.DataStore.Enabled != nil && !*in.DataStore.Enabled {
+			return fault.BadRequestf("The data store of domain %s is enabled, and can't be disabled again.", rec.Name)
+		}
 		if in.DefaultExpirationDays != nil {
 			rec.DefaultExpirationDays = *in.DefaultExpirationDays
 		}
@@ -161,7 +164,7 @@ func (rec *Record) setBlocks(m *api.MatchingRequest, rb *api.RuleBasedMatchingRe
 			rec.RuleBasedMatching.Status = nil
 		}
 	}
-	if ds != nil {
+	if ds != nil && ds.Enabled != nil {
 		rec.DataStore = api.Val(ds.Enabled)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"kith/fault"
 	"kith/internal/cache"
 	"kith/internal/restjson"
+	"kith/resource"
 	"kith/store"
 )
 
@@ -93,6 +94,7 @@ type Service struct {
 
 	once    sync.Once
 	records *cache.Cache[*Record]
+	texts   resource.Room
 }
 
 // MaxStaleness is how old a record may be that Lookup returns, when another node has changed it; what this node changes is seen
@@ -117,7 +119,7 @@ func (s *Service) Lookup(ctx context.Context, name string) (*Record, error) {
 func (s *Service) Read(ctx context.Context, name string) (*Record, error) {
 	row, err := s.Store.Get(ctx, catalog, liveKey(name))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fault.NotFoundf("DomainName %s is not found in account %s", name, accountID)
+		return nil, notFound(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a domain: %w", err)

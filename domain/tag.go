@@ -7,6 +7,7 @@ import (
 
 	"kith/api"
 	"kith/fault"
+	"kith/resource"
 )
 
 // MaxTags is the most tags a resource can have.
@@ -35,7 +36,7 @@ func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceReques
 
 // ListTagsForResource returns the tags of a resource.
 func (s *Service) ListTagsForResource(ctx context.Context, in *api.ListTagsForResourceRequest) (*api.ListTagsForResourceResponse, error) {
-	name, err := taggedDomain(*in.ResourceArn)
+	name, rest, err := tagged(*in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}
@@ -43,17 +44,31 @@ func (s *Service) ListTagsForResource(ctx context.Context, in *api.ListTagsForRe
 	if err != nil {
 		return nil, err
 	}
-	out := &api.ListTagsForResourceResponse{Tags: rec.Tags}
-	if out.Tags == nil {
-		out.Tags = map[string]string{}
+	tags := rec.Tags
+	if rest != "" {
+		kind, of, _ := strings.Cut(rest, "/")
+		if tags, err = resource.Tags(ctx, s.Scope(rec), kind, of); err != nil {
+			return nil, err
+		}
 	}
-	return out, nil
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	return &api.ListTagsForResourceResponse{Tags: tags}, nil
 }
 
 func (s *Service) changeTags(ctx context.Context, arn string, change func(map[string]string) error) error {
-	name, err := taggedDomain(arn)
+	name, rest, err := tagged(arn)
 	if err != nil {
 		return err
+	}
+	if rest != "" {
+		scope, err := s.Resources(ctx, name)
+		if err != nil {
+			return err
+		}
+		kind, of, _ := strings.Cut(rest, "/")
+		return resource.ChangeTags(ctx, scope, kind, of, change)
 	}
 	_, err = s.Update(ctx, name, 0, func(rec *Record) error {
 		if rec.Tags == nil {
@@ -79,14 +94,11 @@ func ParseARN(arn string) (name, rest string, ok bool) {
 	return name, rest, name != ""
 }
 
-// taggedDomain returns the domain that an ARN names. Domains are the only taggable resources so far.
-func taggedDomain(arn string) (string, error) {
+// tagged is ParseARN with a sentence for what is no ARN of ours.
+func tagged(arn string) (name, rest string, err error) {
 	name, rest, ok := ParseARN(arn)
 	if !ok {
-		return "", fault.BadRequestf("ResourceArn must have the form arn:aws:profile:<region>:<account>:domains/<domain>.")
+		return "", "", fault.BadRequestf("ResourceArn must have the form arn:aws:profile:<region>:<account>:domains/<domain>, or go on with /<kind>/<name>, as in .../layouts/<name>.")
 	}
-	if rest != "" {
-		return "", fault.NotFoundf("Resource %s is not found.", rest)
-	}
-	return name, nil
+	return name, rest, nil
 }

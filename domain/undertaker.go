@@ -22,14 +22,18 @@ type Undertaker struct {
 	Wait time.Duration
 }
 
-// Run implements job.Handler. The jobs table goes last, for it holds the lease; then the incarnation is forgotten.
+// Run implements job.Handler. Every table goes but the catalog, which holds no rows of an incarnation; the jobs table goes last, for it
+// holds the lease. Then the incarnation is forgotten.
 func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
 	select {
 	case <-time.After(u.Wait):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for _, table := range []store.Table{store.Index, store.Profile} {
+	for _, table := range store.Tables {
+		if table == store.Catalog || table == store.Jobs {
+			continue
+		}
 		if err := u.Store.DropRange(ctx, table, t.Incarnation); err != nil {
 			return fmt.Errorf("remove rows of a deleted domain: %w", err)
 		}

@@ -90,7 +90,7 @@ func progress(ctx context.Context, s store.Store, p store.Partition) (string, er
 		if err != nil {
 			return "", err
 		}
-		if slices.Equal(row.Key, leaseKey) || slices.Equal(row.Key, attemptsKey) || strings.HasPrefix(string(row.Key), partPrefix) {
+		if slices.Equal(row.Key, leaseKey) || slices.Equal(row.Key, attemptsKey) || strings.HasPrefix(string(row.Key), PartPrefix) {
 			continue
 		}
 		n++

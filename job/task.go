@@ -28,7 +28,8 @@ func StandingPartition(inc store.Incarnation, name string) store.Partition {
 
 var leaseKey = []byte("lease")
 
-const partPrefix = "part/"
+// PartPrefix is what the keys of claims begin with in the partition of work. What a process that died leaves there outlives the work.
+const PartPrefix = "part/"
 
 // Task is a piece of work being run, under its lease or as a helper of the node that has it.
 type Task struct {

@@ -219,7 +219,7 @@ func (n *Node) CleanUp(ctx context.Context) error {
 		return err
 	}
 	for _, rec := range live {
-		if err := n.Uploads.CleanUp(ctx, rec); err != nil {
+		if err := errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec)); err != nil {
 			return fmt.Errorf("domain %s: %w", rec.Name, err)
 		}
 	}

@@ -6,11 +6,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kith/api"
 	"kith/internal/restjson"
 )
 
 const (
-	// MaxBody bounds a request body; the largest legal one is ten objects of 256000 characters, escaped.
+	// MaxBody bounds the body of a request for no operation; each operation has a bound of its own (api.Operation).
 	MaxBody = 6 << 20
 	// bodyTime is how long a request body may take.
 	bodyTime = time.Minute
@@ -20,6 +21,15 @@ const (
 	// DefaultBodyMemory is the budget for the bodies of all requests in flight, in bytes.
 	DefaultBodyMemory = 256 << 20
 )
+
+// LargestBody is the largest body that any operation takes.
+func LargestBody() int64 {
+	largest := int64(MaxBody)
+	for _, op := range api.Operations {
+		largest = max(largest, op.MaxBody)
+	}
+	return largest
+}
 
 // bodyBudget bounds the bytes of request bodies that are kept at a time. Bodies of uploads are not among them: they stream.
 type bodyBudget struct {
@@ -54,25 +64,25 @@ func (h *heldBody) release() {
 	h.bytes = nil
 }
 
-// readBody reads a body within the budget. Memory grows with what has arrived, whatever length was announced. On any return the caller
+// readBody reads a body of at most limit bytes within the budget. Memory grows with what has arrived, whatever length was announced. On any return the caller
 // releases h.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, h *heldBody) error {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64, h *heldBody) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	if r.ContentLength > MaxBody {
-		return bodyTooLarge(MaxBody)
+	if r.ContentLength > limit {
+		return bodyTooLarge(limit)
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
 	for {
-		if len(h.bytes) == cap(h.bytes) && !h.grow(r.ContentLength) {
+		if len(h.bytes) == cap(h.bytes) && !h.grow(r.ContentLength, int(limit)) {
 			return busy()
 		}
 		n, err := r.Body.Read(h.bytes[len(h.bytes):cap(h.bytes)])
 		h.bytes = h.bytes[:len(h.bytes)+n]
-		if len(h.bytes) > MaxBody {
-			return bodyTooLarge(MaxBody)
+		if int64(len(h.bytes)) > limit {
+			return bodyTooLarge(limit)
 		}
 		if err == io.EOF {
 			break
@@ -88,14 +98,14 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, h *heldBody) e
 // firstRead is the room for a body whose length is not known.
 const firstRead = 4 << 10
 
-// grow makes room for more of a body of which length bytes are announced, -1 for unknown.
-func (h *heldBody) grow(length int64) bool {
+// grow makes room for more of a body of which length bytes are announced, -1 for unknown, and limit allowed.
+func (h *heldBody) grow(length int64, limit int) bool {
 	have := cap(h.bytes)
 	want := max(2*have, firstRead)
 	if length >= 0 { // and a byte, so that the end is seen without growing once more
 		want = min(max(want, smallBody), int(length)+1)
 	}
-	want = min(max(want, have+1), MaxBody+1)
+	want = min(max(want, have+1), limit+1)
 	if !h.budget.take(want, want) {
 		return false
 	}

@@ -68,7 +68,7 @@ func TestBodiesAreReadWithinTheBudget(t *testing.T) {
 			r := httptest.NewRequest("POST", "/", bytes.NewReader(want))
 			r.ContentLength = c.announced
 			h := heldBody{budget: &s.bodies}
-			err := s.readBody(httptest.NewRecorder(), r, &h)
+			err := s.readBody(httptest.NewRecorder(), r, MaxBody, &h)
 			if held := s.bodies.used.Load() - c.used; held < int64(len(h.bytes)) || held > 2*int64(len(h.bytes))+smallBody {
 				t.Errorf("%d bytes of the budget for %d", held, len(h.bytes))
 			}

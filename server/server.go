@@ -203,17 +203,21 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *string) error {
 	body := heldBody{budget: &s.bodies}
 	defer body.release()
-	// Authentication comes before everything that could tell a stranger what exists.
-	who, err := s.authenticate(w, r, &body)
+	// Authentication comes before everything that could tell a stranger what exists; the route only bounds the body until then.
+	rt, findErr := s.find(r)
+	limit := int64(MaxBody)
+	if findErr == nil {
+		limit = rt.op.MaxBody
+	}
+	who, err := s.authenticate(w, r, limit, &body)
 	if err != nil {
 		body.release()
 		s.drain(w, r)
 		return err
 	}
 	defer working(r)()
-	rt, err := s.find(r)
-	if err != nil {
-		return err
+	if findErr != nil {
+		return findErr
 	}
 	*name = rt.op.Name
 	in := rt.op.NewInput()
@@ -254,13 +258,13 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	return write(w, rt.op, out)
 }
 
-// authenticate judges a request's headers, reads its body, and judges that.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, body *heldBody) (sigv4.Verified, error) {
+// authenticate judges a request's headers, reads its body of at most limit bytes, and judges that.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, limit int64, body *heldBody) (sigv4.Verified, error) {
 	pending, err := s.verifier.Begin(r)
 	if err != nil {
 		return pending.Verified, err
 	}
-	if err := s.readBody(w, r, body); err != nil {
+	if err := s.readBody(w, r, limit, body); err != nil {
 		return pending.Verified, err
 	}
 	return pending.Verified, pending.Finish(sha256.Sum256(body.bytes))

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
@@ -84,7 +85,7 @@ func (w *work) write(ctx context.Context, runs map[int]runResult) error {
 			}
 		}
 		if cursors != nil {
-			parts = append(parts, store.Run{Table: store.Profile, Rows: w.contributions(merge(cursors))})
+			parts = append(parts, store.Run{Table: store.Profile, Rows: w.contributions(extsort.Merge(cursors))})
 		}
 	}
 	return w.Store.WriteRun(ctx, parts...)
@@ -137,7 +138,7 @@ func (w *work) restore(ctx context.Context, read *readResult, runs map[int]runRe
 	if _, err := w.read(ctx, read); err != nil {
 		return err
 	}
-	b := &bucketWork{work: w}
+	b := w.newBucketWork()
 	for bucket, run := range runs {
 		if run.Rows == "" {
 			continue
@@ -176,7 +177,7 @@ func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool)
 				cursors = append(cursors, &indexCursor{who: w.newWho(r, sections[family])})
 			}
 		}
-		entries := merge(cursors)
+		entries := extsort.Merge(cursors)
 		if gone {
 			entries = created(entries)
 		}
@@ -268,100 +269,11 @@ func (w *work) openAll(ctx context.Context, runs map[int]runResult, name func(*r
 	return all, nil
 }
 
-// cursor is a position in a sorted section.
-type cursor interface {
-	// next moves on and reports whether there is an entry.
-	next() (bool, error)
-	// prefix is a number that sorts like the beginning of the entry's key.
-	prefix() uint64
-}
-
-// ordered is a cursor that can be compared with others of its kind.
-type ordered[C any] interface {
-	cursor
-	compare(C) int
-}
-
-// cursorBuffer is what a cursor reads at a time.
-const cursorBuffer = 32 << 10
-
-// window is a stream of which the next bytes lie in memory. It is what bufio.Reader is, for entries that are parsed in place.
-type window struct {
-	open func() io.Reader
-	r    io.Reader
-	buf  []byte // all of it
-	b    []byte // the part that is not read yet
-	err  error
-}
-
-// need makes n bytes visible in b, or as many as there are.
-func (s *window) need(n int) {
-	if len(s.b) >= n || s.err != nil {
-		return
-	}
-	if s.r == nil {
-		s.r = s.open()
-	}
-	if n > len(s.buf) {
-		grown := make([]byte, max(n, cursorBuffer))
-		copy(grown, s.b)
-		s.buf = grown
-	} else {
-		copy(s.buf, s.b)
-	}
-	have := len(s.b)
-	for have < n && s.err == nil {
-		var k int
-		k, s.err = s.r.Read(s.buf[have:])
-		have += k
-	}
-	s.b = s.buf[:have]
-}
-
-func (s *window) uvarint() (uint64, error) {
-	if len(s.b) > 0 && s.b[0] < 0x80 {
-		n := uint64(s.b[0])
-		s.b = s.b[1:]
-		return n, nil
-	}
-	s.need(binary.MaxVarintLen64)
-	n, k := binary.Uvarint(s.b)
-	if k <= 0 {
-		return 0, s.damaged()
-	}
-	s.b = s.b[k:]
-	return n, nil
-}
-
-// bytes returns the next n bytes, valid until the next call.
-func (s *window) bytes(n uint64) ([]byte, error) {
-	if n > store.MaxBatch {
-		return nil, s.damaged()
-	}
-	s.need(int(n))
-	if uint64(len(s.b)) < n {
-		return nil, s.damaged()
-	}
-	b := s.b[:n]
-	s.b = s.b[n:]
-	return b, nil
-}
-
-// damaged is the error of an entry that can't be read.
-func (s *window) damaged() error { return damagedRun(s.err) }
-
-func damagedRun(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("a run is damaged: %w", err)
-}
-
 // who reads the part that all entries share: a profile and a row.
 type who struct {
 	w      *work
 	bucket int
-	window
+	extsort.Window
 
 	counter uint32 // of a created profile, or 0
 	id      fold.ID
@@ -369,16 +281,7 @@ type who struct {
 }
 
 func (w *work) newWho(r runBlob, s section) who {
-	return who{w: w, bucket: r.bucket, window: window{open: func() io.Reader { return io.LimitReader(r.Stream(s.From), s.To-s.From) }}}
-}
-
-// begin reports whether an entry is left.
-func (c *who) begin() (bool, error) {
-	c.need(1)
-	if len(c.b) == 0 && !errors.Is(c.err, io.EOF) {
-		return false, c.err
-	}
-	return len(c.b) > 0, nil
+	return who{w: w, bucket: r.bucket, Window: extsort.NewWindow(func() io.Reader { return io.LimitReader(r.Stream(s.From), s.To-s.From) })}
 }
 
 // isCreated says that the job has created the profile of the entry.
@@ -386,12 +289,12 @@ func (c *who) isCreated() bool { return c.counter != 0 }
 
 // readWho reads the profile and the row of an entry.
 func (c *who) readWho() error {
-	n, err := c.uvarint()
+	n, err := c.Uvarint()
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		id, err := c.bytes(uint64(len(c.id)))
+		id, err := c.Bytes(uint64(len(c.id)))
 		if err != nil {
 			return err
 		}
@@ -400,7 +303,7 @@ func (c *who) readWho() error {
 		c.id = c.w.mint(c.bucket, uint32(n))
 	}
 	c.counter = uint32(n)
-	row, err := c.uvarint()
+	row, err := c.Uvarint()
 	c.row = int64(row)
 	return err
 }
@@ -418,32 +321,32 @@ type indexCursor struct {
 	value []byte
 }
 
-func (c *indexCursor) next() (bool, error) {
-	if ok, err := c.begin(); !ok {
+func (c *indexCursor) Next() (bool, error) {
+	if ok, err := c.More(); !ok {
 		return false, err
 	}
-	shared, err := c.uvarint()
+	shared, err := c.Uvarint()
 	if err != nil {
 		return false, err
 	}
-	n, err := c.uvarint()
+	n, err := c.Uvarint()
 	if err != nil {
 		return false, err
 	}
-	rest, err := c.bytes(n)
+	rest, err := c.Bytes(n)
 	if err != nil {
 		return false, err
 	}
 	if shared > uint64(len(c.value)) {
-		return false, c.damaged()
+		return false, c.Damaged()
 	}
 	c.value = append(c.value[:shared], rest...)
 	return true, c.readWho()
 }
 
-func (c *indexCursor) prefix() uint64 { return prefixOf(c.value) }
+func (c *indexCursor) Prefix() uint64 { return extsort.Prefix(c.value) }
 
-func (c *indexCursor) compare(o *indexCursor) int {
+func (c *indexCursor) Compare(o *indexCursor) int {
 	if d := bytes.Compare(c.value, o.value); d != 0 {
 		return d
 	}
@@ -458,9 +361,9 @@ type rowCursor struct {
 	tail   []byte   // valid until the next entry
 }
 
-func (c *rowCursor) next() (bool, error) {
+func (c *rowCursor) Next() (bool, error) {
 	for {
-		if ok, err := c.begin(); !ok {
+		if ok, err := c.More(); !ok {
 			return false, err
 		}
 		if err := c.readWho(); err != nil {
@@ -470,11 +373,11 @@ func (c *rowCursor) next() (bool, error) {
 			return false, nil
 		}
 		if c.body {
-			n, err := c.uvarint()
+			n, err := c.Uvarint()
 			if err != nil {
 				return false, err
 			}
-			if c.tail, err = c.bytes(n); err != nil {
+			if c.tail, err = c.Bytes(n); err != nil {
 				return false, err
 			}
 		}
@@ -484,75 +387,5 @@ func (c *rowCursor) next() (bool, error) {
 	}
 }
 
-func (c *rowCursor) prefix() uint64           { return binary.BigEndian.Uint64(c.id[:]) }
-func (c *rowCursor) compare(o *rowCursor) int { return c.compareWho(&o.who) }
-
-// merge streams the entries of all cursors in order. The cursor it yields stands at the entry.
-func merge[C ordered[C]](cursors []C) iter.Seq2[C, error] {
-	return func(yield func(C, error) bool) {
-		var h mergeHeap[C]
-		for _, c := range cursors {
-			ok, err := c.next()
-			if err != nil {
-				yield(c, err)
-				return
-			}
-			if ok {
-				h = append(h, head[C]{c.prefix(), c})
-			}
-		}
-		for i := len(h)/2 - 1; i >= 0; i-- {
-			h.down(i)
-		}
-		for len(h) > 0 {
-			c := h[0].cursor
-			if !yield(c, nil) {
-				return
-			}
-			ok, err := c.next()
-			if err != nil {
-				yield(c, err)
-				return
-			}
-			if ok {
-				h[0].prefix = c.prefix()
-			} else {
-				h[0] = h[len(h)-1]
-				h = h[:len(h)-1]
-			}
-			h.down(0)
-		}
-	}
-}
-
-type head[C any] struct {
-	prefix uint64
-	cursor C
-}
-
-// mergeHeap is a binary heap of cursors by their entries. It is what container/heap does, without a call per comparison.
-type mergeHeap[C ordered[C]] []head[C]
-
-func (h mergeHeap[C]) less(i, j int) bool {
-	if h[i].prefix != h[j].prefix {
-		return h[i].prefix < h[j].prefix
-	}
-	return h[i].cursor.compare(h[j].cursor) < 0
-}
-
-func (h mergeHeap[C]) down(i int) {
-	for {
-		least := 2*i + 1
-		if least >= len(h) {
-			return
-		}
-		if right := least + 1; right < len(h) && h.less(right, least) {
-			least = right
-		}
-		if !h.less(least, i) {
-			return
-		}
-		h[i], h[least] = h[least], h[i]
-		i = least
-	}
-}
+func (c *rowCursor) Prefix() uint64           { return binary.BigEndian.Uint64(c.id[:]) }
+func (c *rowCursor) Compare(o *rowCursor) int { return c.compareWho(&o.who) }

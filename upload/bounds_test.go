@@ -11,6 +11,7 @@ import (
 	"kith/blob"
 	"kith/blob/disk"
 	"kith/domain"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/upload/table"
 )
@@ -48,22 +49,19 @@ func frameOf(dst []byte, row int64, key string) []byte {
 func TestRowsOfAKeyTakeNoMemory(t *testing.T) {
 	w := testWork(t)
 	var data []byte
-	const rows = 3 * loadRefs
+	const rows = 3 * extsort.GroupFrames
 	for row := range int64(rows) {
 		data = frameOf(data, row, fmt.Sprint(row%3))
 	}
 	w.buckets = &buckets{memory: [][]byte{data}}
-	b := &bucketWork{work: w}
+	b := w.newBucketWork()
 	if err := b.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if len(b.groups) != 3 || b.groups[0].rows != rows/3 {
 		t.Fatalf("%d groups, %d rows in the first", len(b.groups), b.groups[0].rows)
 	}
-	if n := cap(b.refs); n > 2*loadRefs {
-		t.Errorf("%d rows were sorted at a time", n)
-	}
-	if n := len(b.buf); n > 3*3*maxFrameRows {
+	if n := len(b.loaded.Bytes()); n > 3*3*maxFrameRows {
 		t.Errorf("%d bytes are kept of three keys", n)
 	}
 	known := 0
@@ -83,7 +81,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 	for _, keys := range []int64{3, 1 << 40} {
 		w := testWork(t)
 		w.MemoryBytes = 128 << 10
-		out := w.newSinks(newPartition(4, nil, 1), false)
+		out := w.newSinks(extsort.ByHash(4, 1), false)
 		defer out.abort()
 		var all []byte
 		const rows = 30_000
@@ -91,7 +89,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 			bt := &batch{buckets: make([][]byte, 4)}
 			for range 500 {
 				key := fmt.Sprint(row % keys)
-				i := out.part.bucket([]byte(key))
+				i := out.part.Bucket([]byte(key))
 				bt.buckets[i] = frameOf(bt.buckets[i], row, key)
 				all = frameOf(all, row, key)
 				row++
@@ -100,7 +98,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if spilled := out.blobs != nil; spilled != (keys > 3) {
+		if spilled := out.buckets.Spills() != nil; spilled != (keys > 3) {
 			t.Fatalf("%d keys: spilled is %t", keys, spilled)
 		}
 		if keys > 3 {
@@ -108,7 +106,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 		}
 		load := func(data ...[]byte) (found []string) {
 			w.buckets = &buckets{memory: data}
-			b := &bucketWork{work: w}
+			b := w.newBucketWork()
 			for b.bucket = range data {
 				if err := b.load(t.Context()); err != nil {
 					t.Fatal(err)
@@ -120,7 +118,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 			}
 			return found
 		}
-		got, want := load(out.memory...), load(all)
+		got, want := load(out.buckets.Memory()...), load(all)
 		if len(got) != 3 || len(want) != 3 {
 			t.Fatalf("%v, %v", got, want)
 		}
@@ -250,20 +248,5 @@ func TestRejectsCanBeReadAgain(t *testing.T) {
 		if !r.Truncated || len(r.Cells) > maxRejectBytes+2 {
 			t.Errorf("row %d: %d cells, truncated is %t", r.Row, len(r.Cells), r.Truncated)
 		}
-	}
-}
-
-// Keys that all hash to one bucket under one seed do not under another.
-func TestBucketsDependOnASecret(t *testing.T) {
-	known, secret := newPartition(64, nil, 0), newPartition(64, nil, 7)
-	in := map[int]int{}
-	for i, n := 0, 0; n < 640; i++ {
-		if key := []byte(fmt.Sprint(i)); known.bucket(key) == 0 {
-			in[secret.bucket(key)]++
-			n++
-		}
-	}
-	if len(in) < 60 {
-		t.Fatalf("640 chosen keys fill %d buckets of 64", len(in))
 	}
 }

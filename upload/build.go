@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/objecttype"
 	"kith/profile/fold"
@@ -193,7 +194,7 @@ func (b *bucketWork) recall(ctx context.Context, run *runResult) error {
 		b.groups[i].matches = 2 // unless the run names it
 		byRow[b.groups[i].first] = uint32(i)
 	}
-	for c, err := range merge([]*rowCursor{{who: b.newWho(runBlob{r, b.bucket}, run.Who)}}) {
+	for c, err := range extsort.Merge([]*rowCursor{{who: b.newWho(runBlob{r, b.bucket}, run.Who)}}) {
 		if err != nil {
 			return err
 		}
@@ -371,8 +372,8 @@ func (b *bucketWork) collectIndex() {
 
 // writeFamily sorts and writes the section of a family.
 func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
-	b.sorter.key = c.value
-	b.sorter.compare = func(x, y uint32) int {
+	b.sorter.Key = c.value
+	b.sorter.Compare = func(x, y uint32) int {
 		if d := bytes.Compare(c.value(x), c.value(y)); d != 0 {
 			return d
 		}
@@ -381,12 +382,12 @@ func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
 	}
 	b.refs = b.refs[:0]
 	for i := range c.refs {
-		b.refs = append(b.refs, ref{prefixOf(c.value(uint32(i))), uint32(i)})
+		b.refs = append(b.refs, extsort.Ref{Prefix: extsort.Prefix(c.value(uint32(i))), At: uint32(i)})
 	}
-	b.sorter.sort(b.refs)
+	b.sorter.Sort(b.refs)
 	var last []byte
 	for _, r := range b.refs {
-		v := c.value(r.at)
+		v := c.value(r.At)
 		shared := 0
 		for shared < len(v) && shared < len(last) && v[shared] == last[shared] {
 			shared++
@@ -394,7 +395,7 @@ func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
 		last = v
 		out.buf = binary.AppendUvarint(out.buf, uint64(shared))
 		out.buf = append(binary.AppendUvarint(out.buf, uint64(len(v)-shared)), v[shared:]...)
-		who := &c.refs[r.at]
+		who := &c.refs[r.At]
 		out.buf = b.appendWho(out.buf, who.counter, who.group, who.first)
 		if len(out.buf) > 64<<10 {
 			if err := out.flush(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/objecttype"
 	"kith/profile"
@@ -113,7 +114,7 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 		return nil, fault.BadRequestf("Upload job %s is %s; a dry run is possible only before the job is started.", j.ID, j.Status)
 	}
 	if j.File == nil {
-		return nil, fault.BadRequestf("Upload job %s has no file yet: PUT the file to the Url of GetUploadJobPath first.", j.ID)
+		return nil, j.noFile()
 	}
 	state, err := s.loadDry(ctx, rec, j)
 	if err != nil {
@@ -334,7 +335,7 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 
 // join sweeps the profiles once for the key that rows are matched by, which has no index yet.
 func (w *work) join(ctx context.Context, read *readResult) error {
-	out := w.newSinks(newPartition(read.Buckets, read.Bounds, w.hashSeed()), true)
+	out := w.newSinks(w.partition(read.Buckets, read.Bounds), true)
 	out.merger = nil // these are no rows
 	defer out.abort()
 	bt := &batch{buckets: make([][]byte, read.Buckets)}
@@ -349,7 +350,7 @@ func (w *work) join(ctx context.Context, read *readResult) error {
 	}
 	err := w.Profiles.EachWithKey(ctx, w.task.Incarnation, *w.m.own, w.job.Time, func(id fold.ID, value string) error {
 		key := objecttype.IndexBytes([]byte(value))
-		b := &bt.buckets[out.part.bucket(key)]
+		b := &bt.buckets[out.part.Bucket(key)]
 		*b = append(binary.AppendUvarint(*b, uint64(len(key))), key...)
 		*b = append(*b, id[:]...)
 		if size += len(key) + len(id); size > 1<<20 {
@@ -363,7 +364,7 @@ func (w *work) join(ctx context.Context, read *readResult) error {
 	if err != nil {
 		return fmt.Errorf("look for profiles by a key without an index: %w", err)
 	}
-	joined := &buckets{memory: out.memory}
+	joined := &buckets{memory: out.buckets.Memory()}
 	if joined.spills, err = out.commit(); err != nil {
 		return err
 	}
@@ -376,31 +377,28 @@ func (w *work) join(ctx context.Context, read *readResult) error {
 func (b *bucketWork) matchJoined(ctx context.Context) error {
 	byKey := make(map[string]uint32, len(b.groups))
 	for i := range b.groups {
-		byKey[string(frameKey(b.buf[b.groups[i].at:]))] = uint32(i)
+		byKey[string(frameKey(b.loaded.Frame(b.groups[i].at)))] = uint32(i)
 	}
 	r, done, err := b.openFrames(ctx, b.dry.joined, b.bucket)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = done() }()
-	in := window{open: func() io.Reader { return r }}
+	in := extsort.NewWindow(func() io.Reader { return r })
 	for {
-		if in.need(1); len(in.b) == 0 {
-			if errors.Is(in.err, io.EOF) {
-				return nil
-			}
-			return in.err
+		if more, err := in.More(); !more {
+			return err
 		}
-		n, err := in.uvarint()
+		n, err := in.Uvarint()
 		if err != nil {
 			return err
 		}
-		key, err := in.bytes(n)
+		key, err := in.Bytes(n)
 		if err != nil {
 			return err
 		}
 		i, ok := byKey[string(key)]
-		id, err := in.bytes(uint64(len(fold.ID{})))
+		id, err := in.Bytes(uint64(len(fold.ID{})))
 		if err != nil {
 			return err
 		}

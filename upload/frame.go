@@ -2,7 +2,8 @@ package upload
 
 import (
 	"encoding/binary"
-	"errors"
+
+	"kith/internal/extsort"
 )
 
 // frame is what one unique key has to say in a bucket: a row on its way there, or all rows of the key once they are merged.
@@ -28,13 +29,11 @@ type frame struct {
 // the rows are rejected one by one; without a bound, memory would be that of all rows.
 const maxFrameRows = 1000
 
-var errFrame = errors.New("a bucket is damaged")
-
 // parseFrame reads the frame at the start of b and returns its length. The frame aliases b.
 func parseFrame(b []byte) (f frame, n int, err error) {
 	size, k := binary.Uvarint(b)
 	if k <= 0 || size > uint64(len(b)-k) {
-		return f, 0, errFrame
+		return f, 0, extsort.ErrFrame
 	}
 	n = k + int(size)
 	d := parser{b: b[k:n]}
@@ -47,12 +46,12 @@ func parseFrame(b []byte) (f frame, n int, err error) {
 	for range d.uvarint() {
 		d.uvarint()
 		if d.text(); d.bad {
-			return f, 0, errFrame
+			return f, 0, extsort.ErrFrame
 		}
 	}
 	f.keys, f.body = from[:len(from)-len(d.b)], d.b
 	if d.bad || f.rows < 1 {
-		return f, 0, errFrame
+		return f, 0, extsort.ErrFrame
 	}
 	return f, n, nil
 }

@@ -11,6 +11,7 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/domain"
+	"kith/internal/extsort"
 	"kith/profile/fold"
 	"kith/profile/index"
 )
@@ -57,13 +58,13 @@ func FuzzRun(f *testing.F) {
 		r := runBlob{plainBlob{bytes.NewReader(b)}, 3}
 		n := 0
 		if rows {
-			for _, err := range merge([]*rowCursor{{who: w.newWho(r, section{0, int64(len(b))}), body: true}}) {
+			for _, err := range extsort.Merge([]*rowCursor{{who: w.newWho(r, section{0, int64(len(b))}), body: true}}) {
 				if n++; err != nil || n > len(b) {
 					break
 				}
 			}
 		} else {
-			for _, err := range merge([]*indexCursor{{who: w.newWho(r, section{0, int64(len(b))})}}) {
+			for _, err := range extsort.Merge([]*indexCursor{{who: w.newWho(r, section{0, int64(len(b))})}}) {
 				if n++; err != nil || n > len(b) {
 					break
 				}
@@ -102,7 +103,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 				return
 			}
 		}
-		mp := &mapper{bound: b, plan: newKeyPlan(b, own), delim: ',', part: newPartition(1, nil, 0)}
+		mp := &mapper{bound: b, plan: newKeyPlan(b, own), delim: ',', part: extsort.ByHash(1, 0)}
 		bt := &batch{buckets: make([][]byte, 1)}
 		if rej := mp.record(bt, batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
 			t.Fatalf("%+v", rej)

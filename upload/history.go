@@ -71,7 +71,7 @@ func (w *work) rowsOf(ctx context.Context, rows []int64, bucket int, run *runRes
 	defer r.Close()
 	c := &rowCursor{who: w.newWho(runBlob{r, bucket}, section{from, run.Who.To}), lo: &id}
 	for {
-		found, err := c.next()
+		found, err := c.Next()
 		if err != nil || !found || c.id != id {
 			return rows, err
 		}

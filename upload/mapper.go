@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"kith/internal/extsort"
 	"kith/objecttype"
 	"kith/upload/table"
 )
@@ -16,7 +17,7 @@ type mapper struct {
 	*bound
 	plan  *keyPlan
 	delim byte
-	part  *partition
+	part  *extsort.Partition
 	// rejects is where those of all batches go.
 	rejects *rejectWriter
 	strict  bool
@@ -48,7 +49,7 @@ func (m *mapper) refuse(column, code, format string, args ...any) *reject {
 
 func (m *mapper) run(bt *batch) {
 	if bt.buckets == nil {
-		bt.buckets = make([][]byte, m.part.n)
+		bt.buckets = make([][]byte, m.part.Buckets())
 	}
 	for i := range bt.buckets {
 		bt.buckets[i] = bt.buckets[i][:0]
@@ -110,7 +111,7 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *rej
 	m.keys.add(matchFamily, key)
 	m.norm = m.plan.collect(m.vals, &m.keys, m.norm)
 	m.list = m.keys.appendTo(m.list[:0])
-	bucket := m.part.bucket(key)
+	bucket := m.part.Bucket(key)
 	bt.buckets[bucket] = appendFrame(bt.buckets[bucket], &frame{rows: 1, first: row, key: key, keys: m.list, body: m.body})
 	return nil
 }

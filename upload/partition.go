@@ -2,57 +2,16 @@ package upload
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"io"
-	"slices"
 
-	"github.com/zeebo/xxh3"
+	"kith/internal/extsort"
 )
-
-// partition decides which bucket a unique key belongs to: by ranges of sampled keys, or by hash when the file could not be
-// sampled. Ranges make resolving a bucket read one stretch of the key index, and ids ascend with the keys over the whole job;
-// with hashes every bucket reads all over the index.
-type partition struct {
-	n      int
-	seed   uint64   // of the hash: nobody can make a file whose keys all go to one bucket
-	bounds [][]byte // of the buckets from the second on; nil: by hash
-	heads  []uint64 // their prefixes
-}
-
-func newPartition(n int, bounds [][]byte, seed uint64) *partition {
-	p := &partition{n: n, bounds: bounds, seed: seed}
-	for _, b := range bounds {
-		p.heads = append(p.heads, prefixOf(b))
-	}
-	return p
-}
-
-func (p *partition) bucket(key []byte) int {
-	if p.n == 1 {
-		return 0
-	}
-	if p.bounds == nil {
-		return int(xxh3.HashSeed(key, p.seed) % uint64(p.n))
-	}
-	head := prefixOf(key)
-	lo, hi := 0, len(p.heads)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if c := cmp.Compare(head, p.heads[mid]); c < 0 || c == 0 && bytes.Compare(key, p.bounds[mid]) < 0 {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
-}
 
 const (
 	samplePlaces = 128      // of a file that are looked at
 	sampleBytes  = 32 << 10 // at each
-	maxBound     = 64       // bytes
 	skewFactor   = 4        // how much larger than the mean a bucket may be before ranges are given up
 )
 
@@ -65,7 +24,7 @@ func (w *work) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
 	}
 	var keys [][]byte
 	scratch := &batch{buckets: make([][]byte, 1)}
-	m.part = newPartition(1, nil, 0)
+	m.part = extsort.ByHash(1, 0)
 	buf := make([]byte, sampleBytes)
 	for i := range int64(samplePlaces) {
 		if err := ctx.Err(); err != nil {
@@ -92,14 +51,5 @@ func (w *work) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
 			}
 		}
 	}
-	slices.SortFunc(keys, bytes.Compare)
-	var bounds [][]byte
-	for i := 1; i < n && len(keys) > 0; i++ {
-		b := keys[i*len(keys)/n]
-		b = b[:min(len(b), maxBound)]
-		if len(bounds) == 0 || bytes.Compare(bounds[len(bounds)-1], b) < 0 {
-			bounds = append(bounds, b)
-		}
-	}
-	return bounds, nil
+	return extsort.Bounds(keys, n), nil
 }

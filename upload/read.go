@@ -98,7 +98,7 @@ func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error)
 
 // keep makes what was read the buckets of this run.
 func (w *work) keep(out *sinks) (err error) {
-	w.buckets = &buckets{memory: out.memory}
+	w.buckets = &buckets{memory: out.buckets.Memory()}
 	w.buckets.spills, err = out.commit()
 	w.scratch = append(w.scratch, w.buckets.spills...)
 	return err
@@ -129,7 +129,7 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 			n = len(bounds) + 1
 		}
 	}
-	out := w.newSinks(newPartition(n, bounds, w.hashSeed()), prior != nil)
+	out := w.newSinks(w.partition(n, bounds), prior != nil)
 	if text.Compression != "" && n < fold.MaxBuckets {
 		out.most = 2 * int64(n) * w.bucketBytes() // how large the text is shows only now
 	}

@@ -20,6 +20,7 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/internal/restjson"
 	"kith/upload/table"
 )
@@ -254,7 +255,7 @@ type rowNumbers struct {
 	row int64
 }
 
-func (c *rowNumbers) next() (bool, error) {
+func (c *rowNumbers) Next() (bool, error) {
 	n, err := binary.ReadUvarint(c.r)
 	if errors.Is(err, io.EOF) {
 		return false, nil
@@ -263,8 +264,8 @@ func (c *rowNumbers) next() (bool, error) {
 	return err == nil, err
 }
 
-func (c *rowNumbers) prefix() uint64            { return uint64(c.row) }
-func (c *rowNumbers) compare(o *rowNumbers) int { return int(c.row - o.row) }
+func (c *rowNumbers) Prefix() uint64            { return uint64(c.row) }
+func (c *rowNumbers) Compare(o *rowNumbers) int { return int(c.row - o.row) }
 
 // rejectAmbiguous writes the rows whose key several profiles have to a blob of rejects, and returns its name and how many there are
 // in it. Their cells are read from the file once more, which is why they come last.
@@ -278,7 +279,7 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 	for _, b := range blobs {
 		cursors = append(cursors, &rowNumbers{r: bufio.NewReader(b.Stream(0))})
 	}
-	next, stop := iter.Pull2(merge(cursors))
+	next, stop := iter.Pull2(extsort.Merge(cursors))
 	defer stop()
 	file, err := w.openFile(ctx, w.job, w.key)
 	if err != nil {

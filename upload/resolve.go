@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
@@ -42,7 +43,7 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 	return w.share(ctx, stage{
 		name: "resolve", row: runKey, only: []store.Swap{w.unchanged()}, workers: min(runtime.NumCPU(), 4),
 		worker: func() func(context.Context, int) (publisher, error) {
-			b := &bucketWork{work: w}
+			b := w.newBucketWork()
 			return func(ctx context.Context, bucket int) (publisher, error) {
 				out, err := b.resolve(ctx, bucket)
 				if err != nil {
@@ -107,10 +108,8 @@ type group struct {
 type bucketWork struct {
 	*work
 	bucket int
-	step   int // 0: loadStep
-	buf    []byte
-	refs   []ref
-	groups []group
+	loaded extsort.Groups
+	groups []group // of the frames that are loaded, in the same order
 	// names are the full names that come to be from the parts of a group and of its match together, by group.
 	names map[uint32][]index.Key
 	// last is the newest index row seen of groups that have more of them.
@@ -121,17 +120,17 @@ type bucketWork struct {
 	// deep counts profiles with many contributions.
 	deep int64
 
-	sorter  sorter
+	sorter  extsort.Sorter
+	refs    []extsort.Ref
 	keys    keyList
 	values  []fold.Value
 	rows    [][]byte // of a profile that is glanced at
 	columns []column // by family
-	spare   []byte
 	out     []byte
 }
 
 func (b *bucketWork) frame(g *group) *frame {
-	f, _, err := parseFrame(b.buf[g.at:])
+	f, _, err := parseFrame(b.loaded.Frame(g.at))
 	if err != nil {
 		panic(err) // load has parsed it
 	}
@@ -159,12 +158,16 @@ func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) 
 	return b.build(ctx)
 }
 
-// loadStep is how many bytes of a bucket are read before rows of equal keys are merged; twice what is left is the next step, if that
-// is more, so that memory is bounded by the distinct keys of a bucket.
-const loadStep = 32 << 20
-
-// loadRefs is how many rows are read before that. Sorting takes 32 bytes for each, which is more than a short row has itself.
-const loadRefs = 512 << 10
+// newBucketWork returns what resolves buckets one after the other.
+func (w *work) newBucketWork() *bucketWork {
+	b := &bucketWork{work: w}
+	b.loaded = extsort.Groups{
+		Key:   frameKey,
+		Check: func(frame []byte) error { _, _, err := parseFrame(frame); return err },
+		Merge: b.mergeFrames,
+	}
+	return b
+}
 
 // load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
 func (b *bucketWork) load(ctx context.Context) error {
@@ -173,110 +176,31 @@ func (b *bucketWork) load(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = done() }()
-	return b.loadFrom(ctx, r)
-}
-
-// loadFrom is load for frames that are read from r.
-func (b *bucketWork) loadFrom(ctx context.Context, r io.Reader) error {
-	b.buf, b.groups = b.buf[:0], b.groups[:0]
-	step := b.step
-	if step == 0 {
-		step = loadStep
+	if err := b.loaded.Load(ctx, r); errors.Is(err, blob.ErrSealed) {
+		return fmt.Errorf("%w: %w", errSpillLost, err)
+	} else if err != nil {
+		return err
 	}
-	from, most := 0, loadRefs // from: of the bytes that are not parsed yet
-	b.refs = b.refs[:0]
-	for end := false; !end; {
-		if cap(b.buf)-len(b.buf) < 1<<20 {
-			b.buf = slices.Grow(b.buf, max(1<<20, min(len(b.buf), 8<<20)))
-		}
-		n, err := io.ReadFull(r, b.buf[len(b.buf):len(b.buf)+1<<20])
-		b.buf = b.buf[:len(b.buf)+n]
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			end = true
-		} else if errors.Is(err, blob.ErrSealed) {
-			return fmt.Errorf("%w: %w", errSpillLost, err)
-		} else if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		for from < len(b.buf) {
-			size, k := binary.Uvarint(b.buf[from:])
-			if k == 0 || size > uint64(len(b.buf)-from-k) {
-				break // the rest comes
-			}
-			f, n, err := parseFrame(b.buf[from:])
-			if err != nil {
-				return err
-			}
-			b.refs = append(b.refs, ref{prefixOf(f.key), uint32(from)})
-			from += n
-		}
-		if end && from < len(b.buf) {
-			return errFrame
-		}
-		if (len(b.buf) > step || len(b.refs) > most) && !end {
-			rest := bytes.Clone(b.buf[from:])
-			if err := b.merge(); err != nil {
-				return err
-			}
-			from = len(b.buf)
-			b.buf = append(b.buf, rest...)
-			step, most = max(step, 2*len(b.buf)), max(most, 2*len(b.refs))
-		}
-	}
-	return b.merge()
-}
-
-// merge sorts the frames of b.refs by key and makes groups of them, with one frame each; b.refs are these frames then. The
-// frames stand in the order of the groups, so that all that follows reads memory from front to back.
-func (b *bucketWork) merge() error {
-	buf := func(at uint32) []byte { return frameKey(b.buf[at:]) }
-	b.sorter.key = buf
-	b.sorter.compare = func(x, y uint32) int { return cmp.Or(bytes.Compare(buf(x), buf(y)), cmp.Compare(x, y)) }
-	b.sorter.sort(b.refs)
 	b.groups = b.groups[:0]
-	out := slices.Grow(b.spare[:0], len(b.buf))
-	kept := 0
-	for i := 0; i < len(b.refs); {
-		j := i + 1
-		for j < len(b.refs) && b.refs[j].prefix == b.refs[i].prefix && bytes.Equal(buf(b.refs[j].at), buf(b.refs[i].at)) {
-			j++
-		}
-		g := group{at: uint32(len(out))}
-		if j-i > 1 {
-			var err error
-			if out, err = b.mergeFrames(out, b.refs[i:j]); err != nil {
-				return err
-			}
-		} else {
-			frame := b.buf[b.refs[i].at:]
-			size, k := binary.Uvarint(frame)
-			out = append(out, frame[:k+int(size)]...)
-		}
-		g.rows, g.first = frameRow(out[g.at:])
+	for i := range b.loaded.Len() {
+		g := group{at: b.loaded.At(i)}
+		g.rows, g.first = frameRow(b.loaded.Frame(g.at))
 		b.groups = append(b.groups, g)
-		b.refs[kept] = ref{prefixOf(frameKey(out[g.at:])), g.at}
-		kept++
-		i = j
 	}
-	b.refs = b.refs[:kept]
-	b.spare, b.buf = b.buf, out
 	return nil
 }
 
 // mergeFrames appends one frame that says what several of the same key say, the later rows replacing the earlier ones'.
-func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
+func (b *bucketWork) mergeFrames(dst []byte, n int, at func(i int) []byte) ([]byte, error) {
 	var out frame
 	var values []fold.Value
 	last, known := int64(0), 0
-	f, _, err := parseFrame(b.buf[same[0].at:])
+	f, _, err := parseFrame(at(0))
 	if err != nil {
 		return dst, err
 	}
 	out.first, out.key = f.first, f.key
-	for i := range same {
+	for i := range n {
 		f.eachRow(func(row int64) {
 			if known > 0 && known < maxFrameRows {
 				out.more = binary.AppendUvarint(out.more, uint64(row-last))
@@ -286,8 +210,8 @@ func (b *bucketWork) mergeFrames(dst []byte, same []ref) ([]byte, error) {
 		})
 		out.rows += f.rows
 		var following frame
-		if i+1 < len(same) {
-			if following, _, err = parseFrame(b.buf[same[i+1].at:]); err != nil {
+		if i+1 < n {
+			if following, _, err = parseFrame(at(i + 1)); err != nil {
 				return dst, err
 			}
 		}
@@ -377,7 +301,7 @@ func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
 	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
 		for i := range b.groups {
-			part = append(part[:name], frameKey(b.buf[b.groups[i].at:])...)
+			part = append(part[:name], frameKey(b.loaded.Frame(b.groups[i].at))...)
 			if !yield(store.Probe{Partition: string(part), Range: store.Range{Limit: maxHits}}) {
 				return
 			}
@@ -648,7 +572,7 @@ func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, m
 // matchRest goes on behind the first maxHits index rows of a key.
 func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
 	g := &b.groups[i]
-	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.buf[g.at:]))}
+	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
 	previous, _, _ := index.ParseRowKey(b.last[i])
 	var ids []fold.ID
 	judge := func() error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"kith/domain"
+	"kith/internal/extsort"
 	"kith/profile/fold"
 )
 
@@ -27,12 +28,13 @@ func TestLoadInSteps(t *testing.T) {
 	}
 	w.buckets = &buckets{memory: [][]byte{data}}
 	load := func(step int) (all []string) {
-		b := &bucketWork{work: w, step: step}
+		b := w.newBucketWork()
+		b.loaded.Step = step
 		if err := b.load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if step < len(data)/2 && cap(b.buf) > len(data)/2 {
-			t.Fatalf("%d bytes for %d keys", cap(b.buf), len(b.groups))
+		if step < len(data)/2 && cap(b.loaded.Bytes()) > len(data)/2 {
+			t.Fatalf("%d bytes for %d keys", cap(b.loaded.Bytes()), len(b.groups))
 		}
 		for i := range b.groups {
 			f := b.frame(&b.groups[i])
@@ -99,7 +101,7 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 			}
 			r := runBlob{plainBlob{bytes.NewReader(data)}, 0}
 			c := &rowCursor{who: w.newWho(r, section{from, int64(len(data))}), body: true, lo: lo, hi: hi}
-			for e, err := range merge([]*rowCursor{c}) {
+			for e, err := range extsort.Merge([]*rowCursor{c}) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -262,7 +262,7 @@ func (s *Service) setFile(ctx context.Context, rec *domain.Record, id string, f 
 			return ErrNotCreated
 		}
 		old = j.File
-		j.File = f
+		j.File, j.FileDeletedAt = f, 0
 		return nil
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ import (
 // publish it.
 const orphanAge = 24 * time.Hour
 
-// CleanUp does what time and crashes make necessary in a domain: it queues started jobs that are not queued, deletes uploaded
-// files and rejects whose retention has ended, and blobs that nothing names.
+// CleanUp does what time and crashes make necessary in a domain: it queues started jobs that are not queued, deletes files of jobs
+// that nobody starts, files and rejects of jobs whose retention has ended, and blobs and rows that nothing needs.
 func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
 	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), store.Range{}) {
 		if err != nil {
@@ -38,17 +39,77 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 	if err != nil {
 		return err
 	}
-	if j.Status != api.UploadJobStatusCreated && !j.Final {
-		queued, err := job.Queued(ctx, s.Store, rec.Incarnation, id)
-		if err != nil || queued {
-			return err
-		}
-		// It may have ended between the two reads.
-		if j, err = s.load(ctx, rec, id); err != nil || j.Final {
-			return err
-		}
-		return s.enqueue(ctx, rec.Incarnation, j)
+	switch {
+	case j.Status == api.UploadJobStatusCreated:
+		j, err = s.dropUnstarted(ctx, rec, j)
+	case !j.Final:
+		return s.requeue(ctx, rec, id)
+	case j.UndoAt != 0 && j.UndoneAt == 0 && j.UndoFailedAt == 0:
+		return s.enqueueUndo(ctx, rec.Incarnation, j) // its runs are needed until it is done
+	default:
+		j, err = s.dropEnded(ctx, rec, j)
 	}
+	if err != nil {
+		return err
+	}
+	return s.deleteUnnamed(ctx, rec, j)
+}
+
+// requeue queues a job that was started, if it is not queued.
+func (s *Service) requeue(ctx context.Context, rec *domain.Record, id string) error {
+	queued, err := job.Queued(ctx, s.Store, rec.Incarnation, id)
+	if err != nil || queued {
+		return err
+	}
+	// It may have ended between the two reads.
+	j, err := s.load(ctx, rec, id)
+	if err != nil || j.Final {
+		return err
+	}
+	return s.enqueue(ctx, rec.Incarnation, j)
+}
+
+// dropUnstarted deletes the file of a job, or what has arrived of it, when it has lain there for so long that nobody seems to start
+// the job. The job stays, and takes another file.
+func (s *Service) dropUnstarted(ctx context.Context, rec *domain.Record, j *Job) (*Job, error) {
+	keep := s.KeepUnstarted
+	if keep == 0 {
+		keep = s.urlLife() + 24*time.Hour
+	}
+	over := func(since int64) bool { return s.Now().Sub(time.UnixMicro(since)) >= keep }
+	partial, err := s.loadPartial(ctx, rec, j.ID)
+	if err != nil {
+		return nil, err
+	}
+	if partial != nil && over(partial.UpdatedAt) {
+		if err := s.dropPartial(ctx, rec, j); err != nil && !errors.Is(err, ErrOffset) { // more of it has just arrived
+			return nil, err
+		}
+	}
+	if j.File == nil || !over(j.File.UploadedAt) {
+		return j, nil
+	}
+	var old *File
+	// The record first: who starts the job meanwhile has a file, or is told that there is none.
+	j, err = s.change(ctx, rec, j.ID, func(j *Job) error {
+		old = nil
+		if j.Status != api.UploadJobStatusCreated || j.File == nil || !over(j.File.UploadedAt) {
+			return errUnchanged
+		}
+		old, j.File, j.FileDeletedAt = j.File, nil, s.Now().UnixMicro()
+		return nil
+	})
+	if err != nil || old == nil {
+		return j, err
+	}
+	s.endDry(ctx, rec, j.ID)
+	s.deleteFile(ctx, j.ID, old)
+	s.Log.Info("the file of an upload job that was not started was deleted", "job", j.ID, "bytes", old.Size)
+	return j, nil
+}
+
+// dropEnded notes that files and rejects go whose retention has ended, and deletes rows that are of no use any more.
+func (s *Service) dropEnded(ctx context.Context, rec *domain.Record, j *Job) (*Job, error) {
 	keepFiles, keepRejects := s.KeepFiles, s.KeepRejects
 	if keepFiles == 0 {
 		keepFiles = 7 * 24 * time.Hour
@@ -57,14 +118,12 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 		keepRejects = 30 * 24 * time.Hour
 	}
 	age := s.Now().Sub(time.UnixMicro(j.CompletedAt))
-	dropFile := j.Final && j.File != nil && j.FileDeletedAt == 0 && age >= keepFiles
-	if j.UndoAt != 0 && j.UndoneAt == 0 && j.UndoFailedAt == 0 {
-		return s.enqueueUndo(ctx, rec.Incarnation, j) // its runs are needed until it is done
-	}
-	dropRejects := j.Final && j.RejectsDeletedAt == 0 && age >= keepRejects
+	dropFile := j.File != nil && j.FileDeletedAt == 0 && age >= keepFiles
+	dropRejects := j.RejectsDeletedAt == 0 && age >= keepRejects
 	if dropFile || dropRejects {
 		// The record first: what it says is gone is deleted below, now or by the next clean-up.
-		j, err = s.change(ctx, rec, id, func(j *Job) error {
+		var err error
+		j, err = s.change(ctx, rec, j.ID, func(j *Job) error {
 			if dropFile {
 				j.FileDeletedAt = s.Now().UnixMicro()
 			}
@@ -74,32 +133,111 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 			return nil
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return s.deleteUnnamed(ctx, rec, j)
+	if err := s.dropPartial(ctx, rec, j); err != nil && !errors.Is(err, ErrOffset) {
+		return nil, err
+	}
+	useless := []string{appliedPrefix, job.PartPrefix}
+	if j.RejectsDeletedAt != 0 {
+		useless = append(useless, runPrefix)
+	}
+	for _, prefix := range useless {
+		if err := s.deleteRows(ctx, rec, j.ID, prefix); err != nil {
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+// deleteRows deletes the rows of a job whose keys begin with a prefix.
+func (s *Service) deleteRows(ctx context.Context, rec *domain.Record, id, prefix string) error {
+	const chunk = 100
+	p := job.Partition(rec.Incarnation, id)
+	var ops []store.Swap
+	flush := func() error {
+		if len(ops) == 0 {
+			return nil
+		}
+		_, err := s.Store.Swap(ctx, p, ops)
+		ops = nil
+		if errors.Is(err, store.ErrConflict) {
+			return nil // the next clean-up deletes what is left
+		}
+		return err
+	}
+	for row, err := range s.Store.Scan(ctx, p, store.Prefix(prefix)) {
+		if err != nil {
+			return err
+		}
+		ops = append(ops, store.Swap{Key: bytes.Clone(row.Key), Op: store.Delete, Expect: row.Version})
+		if len(ops) == chunk {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
 }
 
 // deleteUnnamed deletes the blobs of a job that its record does not need any more.
 func (s *Service) deleteUnnamed(ctx context.Context, rec *domain.Record, j *Job) error {
-	read, runs, err := s.published(ctx, rec.Incarnation, j.ID)
+	needed, err := s.needed(ctx, rec, j)
 	if err != nil {
 		return err
 	}
+	dir := blobDir(rec.Incarnation, j.ID)
+	for info, err := range s.Blobs.List(ctx, dir) {
+		if err != nil {
+			return err
+		}
+		if needed[info.Name] {
+			continue
+		}
+		// A file that was replaced or a run that lost may belong to a call that is about to name it, as long as the job takes files.
+		retired := j.FileDeletedAt != 0 && strings.HasPrefix(info.Name, dir+"file-") || j.RejectsDeletedAt != 0
+		if (!retired || j.Status == api.UploadJobStatusCreated) && s.Now().Sub(info.ModTime) < orphanAge {
+			continue
+		}
+		if err := s.Blobs.Delete(ctx, info.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// needed names the blobs that a job's rows name.
+func (s *Service) needed(ctx context.Context, rec *domain.Record, j *Job) (map[string]bool, error) {
 	needed := map[string]bool{}
 	if j.File != nil && j.FileDeletedAt == 0 {
 		for _, name := range j.File.blobs() {
 			needed[name] = true
 		}
 	}
-	partial, err := s.loadPartial(ctx, rec, j.ID)
-	if err != nil {
-		return err
-	}
-	if partial != nil && j.Status == api.UploadJobStatusCreated {
-		for _, seg := range partial.Segments {
-			needed[seg.Blob] = true
+	if j.Status == api.UploadJobStatusCreated {
+		partial, err := s.loadPartial(ctx, rec, j.ID)
+		if err != nil {
+			return nil, err
 		}
+		if partial != nil {
+			for _, seg := range partial.Segments {
+				needed[seg.Blob] = true
+			}
+		}
+		dry, err := s.loadDry(ctx, rec, j)
+		if err != nil {
+			return nil, err
+		}
+		if dry != nil {
+			for _, name := range dry.Rejects {
+				needed[name] = true
+			}
+		}
+	}
+	read, runs, err := s.published(ctx, rec.Incarnation, j.ID)
+	if err != nil {
+		return nil, err
 	}
 	if j.RejectsDeletedAt == 0 {
 		if read != nil {
@@ -110,24 +248,7 @@ func (s *Service) deleteUnnamed(ctx context.Context, rec *domain.Record, j *Job)
 			needed[run.Run] = j.UndoneAt == 0
 		}
 	}
-	dir := blobDir(rec.Incarnation, j.ID)
-	for info, err := range s.Blobs.List(ctx, dir) {
-		if err != nil {
-			return err
-		}
-		if needed[info.Name] {
-			continue
-		}
-		// A file that was replaced or a run that lost may belong to a call that is about to name it.
-		retired := j.FileDeletedAt != 0 && strings.HasPrefix(info.Name, dir+"file-") || j.RejectsDeletedAt != 0
-		if !retired && s.Now().Sub(info.ModTime) < orphanAge {
-			continue
-		}
-		if err := s.Blobs.Delete(ctx, info.Name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return needed, nil
 }
 
 // DropDomain deletes all blobs of a deleted domain.

@@ -55,6 +55,7 @@ type Service struct {
 type Config struct {
 	URLLife       time.Duration // of a pre-signed URL [15 minutes]
 	MaxFileBytes  int64         // of an uploaded file; 0 is unlimited
+	KeepUnstarted time.Duration // uploaded files of jobs that are not started [URLLife and a day]
 	KeepFiles     time.Duration // uploaded files, after the job's end [7 days]
 	KeepRejects   time.Duration // rejects and runs, after the job's end [30 days]
 	BucketBytes   int64         // of the file per bucket [8 MiB; less where nodes share the work]
@@ -249,7 +250,7 @@ func (s *Service) StartUploadJob(ctx context.Context, in *api.StartUploadJobRequ
 			return fault.BadRequestf("Upload job %s is %s; only a job that is CREATED can be started.", j.ID, j.Status)
 		}
 		if j.File == nil {
-			return fault.BadRequestf("Upload job %s has no file yet: PUT the file to the Url of GetUploadJobPath first.", j.ID)
+			return j.noFile()
 		}
 		j.Status, j.StartedAt = api.UploadJobStatusInProgress, s.Now().UnixMicro()
 		return nil
@@ -262,6 +263,15 @@ func (s *Service) StartUploadJob(ctx context.Context, in *api.StartUploadJobRequ
 		return nil, err // the next clean-up queues it
 	}
 	return &api.StartUploadJobResponse{}, nil
+}
+
+// noFile says that a job has no file, and why.
+func (j *Job) noFile() error {
+	if j.FileDeletedAt != 0 {
+		return fault.BadRequestf("The file of upload job %s was deleted %s, because the job was not started in time. PUT it to the Url of GetUploadJobPath again.",
+			j.ID, wireTime(j.FileDeletedAt).Format("2006-01-02 15:04 MST"))
+	}
+	return fault.BadRequestf("Upload job %s has no file yet: PUT the file to the Url of GetUploadJobPath first.", j.ID)
 }
 
 func (s *Service) enqueue(ctx context.Context, inc store.Incarnation, j *Job) error {

@@ -5,44 +5,49 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"kith/blob"
+	"kith/internal/extsort"
 )
 
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.
 type sinks struct {
-	w     *work
-	part  *partition
-	size  int64
-	sizes []int64 // by bucket
-	limit int64   // bytes of frames in memory
-	most  int64   // bytes of frames before there must be more buckets
-
-	memory [][]byte
+	w       *work
+	part    *extsort.Partition
+	buckets *extsort.Buckets[blob.Writer]
+	names   []string // of the spills
+	most    int64    // bytes of frames before there must be more buckets
 	// merger merges rows of equal keys while they are in memory; nil where they are no rows.
 	merger *bucketWork
 	merged []int // how many bytes of memory were merged before, by bucket
 
-	blobs   []blob.Writer
-	names   []string
 	rejects *rejectWriter
 	quiet   bool
 	// untilRoom is how many bytes may be taken before the room is looked at again.
 	untilRoom int
 }
 
-func (w *work) newSinks(p *partition, quiet bool) *sinks {
-	return &sinks{
-		w: w, part: p, limit: w.memoryBytes(), most: math.MaxInt64, sizes: make([]int64, p.n), memory: make([][]byte, p.n),
-		merger: &bucketWork{work: w}, merged: make([]int, p.n),
-		rejects: w.newRejects("read"), quiet: quiet,
+func (w *work) newSinks(p *extsort.Partition, quiet bool) *sinks {
+	s := &sinks{
+		w: w, part: p, most: math.MaxInt64, merger: w.newBucketWork(), merged: make([]int, p.Buckets()), rejects: w.newRejects("read"), quiet: quiet,
 	}
+	s.buckets = extsort.NewBuckets(p.Buckets(), w.memoryBytes(), s.createSpill)
+	return s
+}
+
+// createSpill makes the blob that a bucket is spilled to.
+func (s *sinks) createSpill(bucket int) (blob.Writer, error) {
+	if bucket == 0 {
+		s.w.spilled++
+	}
+	name := fmt.Sprintf("%sspill-%s-%d-%05d", s.w.dir(), s.w.attempt, s.w.spilled, bucket)
+	s.names = append(s.names, name)
+	return s.w.Blobs.CreateScratch(context.Background(), name, s.w.key)
 }
 
 // take takes in a batch.
 func (s *sinks) take(ctx context.Context, bt *batch) error {
-	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 && s.blobs != nil {
+	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 && s.buckets.Spills() != nil {
 		if err := s.w.waitForRoom(ctx); err != nil {
 			return err
 		}
@@ -53,33 +58,19 @@ func (s *sinks) take(ctx context.Context, bt *batch) error {
 			return err
 		}
 	}
-	for i, part := range bt.buckets {
-		s.size += int64(len(part))
-		s.sizes[i] += int64(len(part))
+	more := int64(0)
+	for _, part := range bt.buckets {
+		more += int64(len(part))
 	}
-	if s.blobs == nil && s.size > s.limit {
+	if s.buckets.Over(more) {
 		if err := s.merge(ctx); err != nil {
 			return err
 		}
 	}
-	if s.size > s.most {
+	if s.buckets.Size()+more > s.most {
 		return errMoreBuckets
 	}
-	if s.blobs == nil && s.size > s.limit {
-		if err := s.spill(); err != nil {
-			return err
-		}
-	}
-	for i, part := range bt.buckets {
-		if s.blobs == nil {
-			s.memory[i] = append(s.memory[i], part...)
-		} else if len(part) > 0 {
-			if _, err := s.blobs[i].Write(part); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return s.buckets.Add(bt.buckets)
 }
 
 // merge merges rows of equal keys in memory, where a look at some of them promises that there are many. A few bytes of a compressed
@@ -88,18 +79,17 @@ func (s *sinks) merge(ctx context.Context) error {
 	if s.merger == nil || !s.repeats() {
 		return nil
 	}
-	for i, part := range s.memory {
+	for i, part := range s.buckets.Memory() {
 		if len(part) == s.merged[i] {
 			continue
 		}
-		if err := s.merger.loadFrom(ctx, bytes.NewReader(part)); err != nil {
+		if err := s.merger.loaded.Load(ctx, bytes.NewReader(part)); err != nil {
 			return err
 		}
-		s.memory[i] = append(part[:0], s.merger.buf...)
-		less := int64(len(part) - len(s.memory[i]))
-		s.size, s.sizes[i], s.merged[i] = s.size-less, s.sizes[i]-less, len(s.memory[i])
+		s.buckets.Replace(i, s.merger.loaded.Bytes())
+		s.merged[i] = len(s.merger.loaded.Bytes())
 	}
-	if s.size > s.limit/2 {
+	if s.buckets.Over(s.buckets.Limit / 2) {
 		s.merger = nil // it does not pay
 	}
 	return nil
@@ -108,46 +98,28 @@ func (s *sinks) merge(ctx context.Context) error {
 // repeats says whether rows that were taken in lately repeat keys, by looking at those of the largest bucket.
 func (s *sinks) repeats() bool {
 	const enough, looks = 64, 4096
-	largest := 0
-	for i := range s.memory {
-		if len(s.memory[i])-s.merged[i] > len(s.memory[largest])-s.merged[largest] {
-			largest = i
+	var lately []byte
+	for i, part := range s.buckets.Memory() {
+		if part = part[s.merged[i]:]; len(part) > len(lately) {
+			lately = part
 		}
 	}
 	keys := make(map[string]struct{}, looks)
 	n := 0
-	for rest := s.memory[largest][s.merged[largest]:]; n < looks && len(rest) > 0; n++ {
-		f, size, err := parseFrame(rest)
+	for ; n < looks && len(lately) > 0; n++ {
+		f, size, err := parseFrame(lately)
 		if err != nil {
 			return false // whoever resolves the bucket says so
 		}
 		keys[string(f.key)] = struct{}{}
-		rest = rest[size:]
+		lately = lately[size:]
 	}
 	return n >= enough && len(keys) < n*3/4
 }
 
 // skewed says whether a bucket has become much larger than it should be.
 func (s *sinks) skewed() bool {
-	return slices.Max(s.sizes) > skewFactor*max(s.size/int64(s.part.n), s.w.bucketBytes())
-}
-
-// spill moves what is in memory to blobs.
-func (s *sinks) spill() error {
-	s.w.spilled++
-	for i, part := range s.memory {
-		name := fmt.Sprintf("%sspill-%s-%d-%05d", s.w.dir(), s.w.attempt, s.w.spilled, i)
-		b, err := s.w.Blobs.CreateScratch(context.Background(), name, s.w.key)
-		if err != nil {
-			return err
-		}
-		s.blobs, s.names = append(s.blobs, b), append(s.names, name)
-		if _, err := b.Write(part); err != nil {
-			return err
-		}
-	}
-	s.memory = nil
-	return nil
+	return s.buckets.Largest() > skewFactor*max(s.buckets.Size()/int64(s.part.Buckets()), s.w.bucketBytes())
 }
 
 func (w *work) newRejects(stage string) *rejectWriter {
@@ -160,7 +132,7 @@ func (w *work) newRejects(stage string) *rejectWriter {
 
 // commit returns the names of the spills, none when all is in memory.
 func (s *sinks) commit() ([]string, error) {
-	for _, b := range s.blobs {
+	for _, b := range s.buckets.Spills() {
 		if _, err := b.Commit(); err != nil {
 			return nil, err
 		}
@@ -169,7 +141,7 @@ func (s *sinks) commit() ([]string, error) {
 }
 
 func (s *sinks) abort() {
-	for _, b := range s.blobs {
+	for _, b := range s.buckets.Spills() {
 		b.Abort()
 	}
 	s.rejects.abort()

@@ -10,6 +10,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
@@ -219,7 +220,7 @@ func (w *work) written(all runBlobs, runs map[int]runResult) iter.Seq2[*rowCurso
 	for _, r := range all {
 		cursors = append(cursors, &rowCursor{who: w.newWho(r, runs[r.bucket].Who)})
 	}
-	return merge(cursors)
+	return extsort.Merge(cursors)
 }
 
 // created leaves of entries those of created profiles.

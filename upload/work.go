@@ -16,6 +16,7 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/objecttype"
 	"kith/profile"
@@ -82,10 +83,13 @@ func (w *work) prepare() {
 	w.fillsNames = slices.ContainsFunc(w.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
 }
 
-// hashSeed seeds the hash that divides the keys of a file that can't be sampled. It is the same whenever the file is read, and not
-// known to who has made the file.
-func (w *work) hashSeed() uint64 {
-	return binary.BigEndian.Uint64(w.Sealer.Subkey("buckets"))
+// partition divides the keys of a file into buckets, by ranges where there are bounds. The seed of the hash is the same whenever the
+// file is read, and not known to who has made the file.
+func (w *work) partition(n int, bounds [][]byte) *extsort.Partition {
+	if bounds != nil {
+		return extsort.ByRange(bounds)
+	}
+	return extsort.ByHash(n, binary.BigEndian.Uint64(w.Sealer.Subkey("buckets")))
 }
 
 // dir is where the blobs of the work are.

@@ -33,11 +33,12 @@ type Config struct {
 	TLSCert      string   `toml:"tls_cert"`      // PEM file; with TLSKey
 	TLSKey       string   `toml:"tls_key"`       // PEM file
 
-	URLLife      duration `toml:"url_life"`       // of upload URLs, up to 168h [15m]
-	KeepFiles    duration `toml:"keep_files"`     // uploaded files after the job's end [168h]
-	KeepRejects  duration `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
-	MaxFileBytes int64    `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
-	MetricsToken string   `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
+	URLLife       duration `toml:"url_life"`       // of upload URLs, up to 168h [15m]
+	KeepUnstarted duration `toml:"keep_unstarted"` // uploaded files of jobs that are not started [URLLife and 24h]
+	KeepFiles     duration `toml:"keep_files"`     // uploaded files after the job's end [168h]
+	KeepRejects   duration `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
+	MaxFileBytes  int64    `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
+	MetricsToken  string   `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
 
 	MaxConnections int   `toml:"max_connections"` // clients connected at a time [4096]
 	BodyMemory     int64 `toml:"body_memory"`     // bytes of request bodies held at a time [256 MiB]
@@ -63,7 +64,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -86,6 +87,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.String("config", "", "TOML file with these settings and limits")
 	f.Duration("url-life", 15*time.Minute, "life of upload URLs, at most 168h")
+	f.Duration("keep-unstarted", 0, "how long uploaded files are kept whose job is not started (default: --url-life and a day)")
 	f.Duration("keep-files", 7*24*time.Hour, "how long uploaded files are kept after their job's end")
 	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
@@ -189,6 +191,7 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	text("tls-cert", &c.TLSCert)
 	text("tls-key", &c.TLSKey)
 	span("url-life", &c.URLLife)
+	span("keep-unstarted", &c.KeepUnstarted)
 	span("keep-files", &c.KeepFiles)
 	span("keep-rejects", &c.KeepRejects)
 	if v, _ := f.GetInt64("max-file-bytes"); f.Changed("max-file-bytes") {
@@ -223,10 +226,10 @@ func (c *Config) check() error {
 		return usageError("--listen %s is reachable from other machines and customer data would travel in clear: give --tls-cert and --tls-key, or say --insecure-http if a proxy in front speaks TLS", c.Listen)
 	case c.URLLife < 0 || time.Duration(c.URLLife) > 7*24*time.Hour || time.Duration(c.URLLife) < time.Second:
 		return usageError("--url-life must be between 1s and 168h")
-	case c.MaxConnections < 0 || c.BodyMemory < 0 || c.BodyMemory > 0 && c.BodyMemory < 4*server.MaxBody:
-		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: four of the largest bodies", 4*server.MaxBody)
-	case c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
-		return usageError("--keep-files, --keep-rejects and --max-file-bytes must not be negative")
+	case c.MaxConnections < 0 || c.BodyMemory < 0 || c.BodyMemory > 0 && c.BodyMemory < 2*server.LargestBody():
+		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: two of the largest bodies", 2*server.LargestBody())
+	case c.KeepUnstarted < 0 || c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
+		return usageError("--keep-unstarted, --keep-files, --keep-rejects and --max-file-bytes must not be negative")
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)

@@ -95,7 +95,7 @@ only the endpoint changed. Start with "kith demo".`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitErr{exitUsage, err} })
 	root.AddCommand(serveCommand(), importCommand(), jobsCommand(), rejectsCommand(), undoCommand(), keysCommand(), sampleCommand(), demoCommand(),
-		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), healthCommand(), versionCommand())
+		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), healthCommand(), versionCommand())
 	return root
 }
 

@@ -132,7 +132,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		Shared: p.engines.shared, Backup: p.engines.backup, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
-			KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
+			KeepUnstarted: time.Duration(c.KeepUnstarted), KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
 		},
 		Server: server.Config{
 			Damaged: p.engines.damaged,

@@ -44,6 +44,10 @@ func render(m *model) (map[string][]byte, error) {
 	}
 	r := renderer{m: m, w: out("operations")}
 	r.table()
+	r = renderer{m: m, w: out("codec")}
+	if err := r.codecs(); err != nil {
+		return nil, err
+	}
 	files := map[string][]byte{}
 	for noun, body := range bodies {
 		src := header
@@ -104,14 +108,9 @@ func (r *renderer) structure(s *shape) {
 	r.p("// %s is the model's shape %s.", s.goName, s.name)
 	r.p("type %s struct {", s.goName)
 	for _, mb := range s.Members {
-		tag := mb.LocationName
-		if tag == "" {
-			tag = mb.name
-		}
-		if mb.Location != "" || mb.name == s.Payload {
-			tag = "-"
-		} else {
-			tag += ",omitzero"
+		tag := "-"
+		if inBody(s, mb) {
+			tag = wireName(mb) + ",omitzero"
 		}
 		r.p("\t%s %s `json:\"%s\"`", exported(mb.name), r.goType(r.m.Shapes[mb.Shape], true), tag)
 	}
@@ -364,8 +363,8 @@ func (r *renderer) table() {
 		if status == 0 {
 			status = 200
 		}
-		r.p("{Name: %q, Noun: %q, Method: %q, Path: %q, Status: %d, Action: %q, Addition: %v, NewInput: func() restjson.Input { return new(%s) }},",
-			op.Name, op.noun, op.HTTP.Method, op.HTTP.URI, status, action, op.addition, r.m.Shapes[op.Input.Shape].goName)
+		r.p("{Name: %q, Noun: %q, Method: %q, Path: %q, Status: %d, Action: %q, Addition: %v, MaxBody: %d, NewInput: func() restjson.Input { return new(%s) }},",
+			op.Name, op.noun, op.HTTP.Method, op.HTTP.URI, status, action, op.addition, r.m.maxBody(op), r.m.Shapes[op.Input.Shape].goName)
 	}
 	r.p("}")
 }

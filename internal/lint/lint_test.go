@@ -61,7 +61,7 @@ func TestEveryPackageHasAComment(t *testing.T) {
 var layers = [][]string{
 	{"fault", "internal/cache", "internal/restjson", "upload/table"},
 	{"api", "store", "blob", "sigv4"},
-	{"access", "job"},
+	{"access", "job", "resource"},
 	{"domain"},
 	{"objecttype"},
 	{"profile/fold"},

@@ -165,7 +165,7 @@ func (b *Binder) fail(err error) {
 // Decode reads body into in: path and query members from r, the rest from the JSON body. An empty body is {}.
 // It returns a SyntaxError for what can't be read.
 func Decode(r *http.Request, body []byte, in Input) error {
-	if len(body) > 0 {
+	if len(body) > 0 && !DecodeFast(body, in) {
 		if err := json.Unmarshal(body, in, json.RejectUnknownMembers(false)); err != nil {
 			return &SyntaxError{describe(err)}
 		}
@@ -177,6 +177,9 @@ func Decode(r *http.Request, body []byte, in Input) error {
 
 // Encode returns the JSON body of out. Bytes of a text that are not UTF-8 become U+FFFD: whatever a text holds, there is an answer.
 func Encode(out any) ([]byte, error) {
+	if a, ok := out.(JSONAppender); ok {
+		return a.AppendJSON(make([]byte, 0, 1024)), nil
+	}
 	return json.Marshal(out, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,20 +13,32 @@ import (
 
 // Path names a member inside a request, as in AWS's messages: lower camel case, "fields.email.member.source".
 // A hidden path has a sensitive shape above or at it: values and map keys below are not quoted.
+//
+// Every member of every request gets one, and few are ever written out: a path stays on its caller's stack as long as nothing here lets it get away.
 type Path struct {
 	parent *Path
 	name   string
+	kind   pathKind
+	index  int
 	hidden bool
 }
 
+type pathKind byte
+
+const (
+	memberPath pathKind = iota
+	indexPath
+	valuePath
+)
+
 // Member returns the path of a structure member.
 func (p *Path) Member(name string) *Path {
-	return &Path{parent: p, name: strings.ToLower(name[:1]) + name[1:], hidden: p != nil && p.hidden}
+	return &Path{parent: p, name: name, hidden: p != nil && p.hidden}
 }
 
 // Index returns the path of list element i, counted from 1 as AWS does.
 func (p *Path) Index(i int) *Path {
-	return &Path{parent: p, name: strconv.Itoa(i+1) + ".member", hidden: p.hidden}
+	return &Path{parent: p, kind: indexPath, index: i, hidden: p.hidden}
 }
 
 // Value returns the path of the map value under key.
@@ -33,21 +46,29 @@ func (p *Path) Value(key string) *Path {
 	if p.hidden {
 		key = "value"
 	}
-	return &Path{parent: p, name: key + ".member", hidden: p.hidden}
+	return &Path{parent: p, kind: valuePath, name: key, hidden: p.hidden}
 }
 
 // Hide returns p with its values kept out of messages.
-func (p *Path) Hide() *Path { return &Path{parent: p.parent, name: p.name, hidden: true} }
+func (p *Path) Hide() *Path {
+	return &Path{parent: p.parent, name: p.name, kind: p.kind, index: p.index, hidden: true}
+}
 
 // String returns the dotted form.
 func (p *Path) String() string {
-	if p == nil {
-		return ""
+	var parts []string
+	for ; p != nil; p = p.parent {
+		switch p.kind {
+		case memberPath:
+			parts = append(parts, strings.ToLower(p.name[:1])+p.name[1:])
+		case indexPath:
+			parts = append(parts, strconv.Itoa(p.index+1)+".member")
+		case valuePath:
+			parts = append(parts, p.name+".member")
+		}
 	}
-	if p.parent == nil {
-		return p.name
-	}
-	return p.parent.String() + "." + p.name
+	slices.Reverse(parts)
+	return strings.Join(parts, ".")
 }
 
 // maxReported bounds the message of a hostile request.
@@ -77,7 +98,7 @@ func (v *Violations) Message() string {
 
 // Required reports an absent member.
 func (v *Violations) Required(p *Path) {
-	v.add(fmt.Sprintf("Value null at '%s' failed to satisfy constraint: Member must not be null", p))
+	v.add(fmt.Sprintf("Value null at '%s' failed to satisfy constraint: Member must not be null", p.String()))
 }
 
 func (v *Violations) add(text string) {
@@ -88,15 +109,17 @@ func (v *Violations) add(text string) {
 }
 
 // fail reports one broken constraint. Long and sensitive values are not quoted.
-func (v *Violations) fail(p *Path, value, constraint string) {
-	if p.hidden {
-		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: %s", p, constraint))
+func (v *Violations) fail(p *Path, value, constraint string) { v.failText(p, false, value, constraint) }
+
+func (v *Violations) failText(p *Path, sensitive bool, value, constraint string) {
+	if sensitive || p.hidden {
+		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: %s", p.String(), constraint))
 		return
 	}
 	if utf8.RuneCountInString(value) > 256 {
 		value = string([]rune(value)[:256]) + "…"
 	}
-	v.add(fmt.Sprintf("Value '%s' at '%s' failed to satisfy constraint: %s", value, p, constraint))
+	v.add(fmt.Sprintf("Value '%s' at '%s' failed to satisfy constraint: %s", value, p.String(), constraint))
 }
 
 // ExactlyOne reports a union that has not exactly one member.
@@ -108,7 +131,7 @@ func (v *Violations) ExactlyOne(p *Path, set ...bool) {
 		}
 	}
 	if n != 1 {
-		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must have exactly one of its members set, not %d", p, n))
+		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must have exactly one of its members set, not %d", p.String(), n))
 	}
 }
 
@@ -121,24 +144,15 @@ type StringRule struct {
 }
 
 // String checks s.
-func (v *Violations) String(rule *StringRule, p *Path, s string) {
-	if rule.Sensitive {
-		p = p.Hide()
-	}
-	rule.each(s, func(constraint string) { v.fail(p, s, constraint) })
-}
+func (v *Violations) String(rule *StringRule, p *Path, s string) { v.text(rule, p, s, "", "") }
 
 // Key checks a map key; the failure is reported at the map, as AWS does.
 func (v *Violations) Key(rule *StringRule, p *Path, s string) {
-	if rule.Sensitive {
-		p = p.Hide()
-	}
-	rule.each(s, func(constraint string) {
-		v.fail(p, s, "Map keys must satisfy constraint: ["+constraint+"]")
-	})
+	v.text(rule, p, s, "Map keys must satisfy constraint: [", "]")
 }
 
-func (rule *StringRule) each(s string, fail func(string)) {
+func (v *Violations) text(rule *StringRule, p *Path, s, before, after string) {
+	fail := func(constraint string) { v.failText(p, rule.Sensitive, s, before+constraint+after) }
 	if rule.Min > 0 || rule.Max > 0 {
 		n := utf8.RuneCountInString(s)
 		if n < rule.Min {
@@ -151,12 +165,7 @@ func (rule *StringRule) each(s string, fail func(string)) {
 	if rule.Pattern != nil && !rule.Pattern.Match(s) {
 		fail("Member must satisfy regular expression pattern: " + rule.Pattern.text)
 	}
-	if rule.Enum != nil {
-		for _, e := range rule.Enum {
-			if e == s {
-				return
-			}
-		}
+	if rule.Enum != nil && !slices.Contains(rule.Enum, s) {
 		fail("Member must satisfy enum value set: [" + strings.Join(rule.Enum, ", ") + "]")
 	}
 }
@@ -177,10 +186,10 @@ func Number[T int32 | int64 | float64](v *Violations, rule *NumberRule, p *Path,
 // Size checks the number of elements of a list or map. Max 0 means unbounded.
 func (v *Violations) Size(p *Path, n, min, max int) {
 	if n < min {
-		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must have length greater than or equal to %d", p, min))
+		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must have length greater than or equal to %d", p.String(), min))
 	}
 	if max > 0 && n > max {
-		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must have length less than or equal to %d", p, max))
+		v.add(fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must have length less than or equal to %d", p.String(), max))
 	}
 }
 

@@ -133,6 +133,7 @@ func (s *Store) apply(b *pebble.Batch, g store.Group) (version uint64, err error
 	if err != nil || b.Empty() {
 		return version, err
 	}
+	defer s.readers.changing()()
 	if g.Lazy {
 		return version, convert(s.db.Apply(b, pebble.NoSync))
 	}

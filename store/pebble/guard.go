@@ -88,11 +88,19 @@ type guard struct {
 	vfs.FS
 	dir     string
 	accept  bool
+	keeps   bool // damaged files that are accepted
 	opening atomic.Bool
 
-	mu     sync.Mutex
-	damage []*LogDamage
-	cut    *LogDamage // what logs behind it are counted to
+	mu       sync.Mutex
+	examined examined
+	damage   []*LogDamage
+	cut      *LogDamage // what logs behind it are counted to
+}
+
+// examined counts what was examined.
+type examined struct {
+	files int
+	bytes int64
 }
 
 // Unwrap implements vfs.FS.
@@ -123,6 +131,8 @@ func (g *guard) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 func (g *guard) examine(base string, f *chunkFile) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.examined.files++
+	g.examined.bytes += int64(len(f.data))
 	if g.cut != nil && f.log {
 		g.cut.count(f, 0)
 		return nil, g.keep(base, f.data, &LogDamage{})
@@ -202,6 +212,9 @@ const damagedDir = "damaged"
 
 // keep copies a file aside before the database removes it.
 func (g *guard) keep(base string, data []byte, d *LogDamage) error {
+	if !g.keeps {
+		return nil
+	}
 	dir := g.PathJoin(g.dir, damagedDir)
 	if err := g.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keep a damaged file: %w", err)

@@ -64,6 +64,7 @@ type Options struct {
 // Store is the engine. Make it with Open.
 type Store struct {
 	db       *pebble.DB
+	readers  readers
 	fs       vfs.FS
 	dir      string
 	locks    *stripes
@@ -74,6 +75,7 @@ type Store struct {
 	logger   logger
 	damages  *damages
 	accepted []*LogDamage
+	examined examined
 }
 
 // Open opens or creates the database in dir. It returns store.ErrLocked when another process has it open, store.ErrFormat when
@@ -94,7 +96,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
-	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage}
+	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage, keeps: !o.ReadOnly}
 	g.opening.Store(true)
 	found := &damages{log: o.Log}
 	opts := o.engine(g, cache, found)
@@ -109,7 +111,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
 	}
-	s := &Store{db: db, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage}
+	s := &Store{db: db, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined}
 	if o.ReadOnly {
 		return s, nil
 	}
@@ -220,30 +222,32 @@ func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.R
 	return row, err
 }
 
-// span returns the encoded bounds of a range of a partition.
-func span(p store.Partition, r store.Range) (lower, upper []byte) {
-	prefix := store.AppendPartition(nil, p)
-	lower = append(bytes.Clone(prefix), r.Start...)
+// span returns the encoded bounds of a range of a partition, and the length of what all its keys begin with.
+func span(p store.Partition, r store.Range) (lower, upper []byte, prefix int) {
+	room := 2*len(p.Key) + 16 // for zeros in it, and what stands before and behind it
+	lower = store.AppendPartition(make([]byte, 0, room+len(r.Start)), p)
+	prefix = len(lower)
 	if r.End != nil {
-		return lower, append(bytes.Clone(prefix), r.End...)
+		upper = append(append(make([]byte, 0, prefix+len(r.End)), lower...), r.End...)
+	} else {
+		upper = store.After(lower)
 	}
-	return lower, store.After(prefix)
+	return append(lower, r.Start...), upper, prefix
 }
 
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter.Seq2[store.Row, error] {
 	return func(yield func(store.Row, error) bool) {
-		lower, upper := span(p, r)
+		lower, upper, prefix := span(p, r)
 		if bytes.Compare(lower, upper) >= 0 {
 			return
 		}
-		prefix := len(store.AppendPartition(nil, p))
-		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		it, err := s.readers.get(lower, upper)
 		if err != nil {
 			yield(store.Row{}, convert(err))
 			return
 		}
-		defer it.Close()
+		defer s.readers.put(it)
 		n := 0
 		for ok := it.First(); ok; ok = it.Next() {
 			if err := ctx.Err(); err != nil {
@@ -269,12 +273,12 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation, probes iter.Seq[store.Probe]) iter.Seq2[store.Hit, error] {
 	return func(yield func(store.Hit, error) bool) {
 		lower := store.AppendIncarnation(nil, t, inc)
-		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: store.After(lower)})
+		it, err := s.readers.get(lower, store.After(lower))
 		if err != nil {
 			yield(store.Hit{}, convert(err))
 			return
 		}
-		defer it.Close()
+		defer s.readers.put(it)
 		var at, last, floor []byte
 		i := 0
 		for pr := range probes {
@@ -418,6 +422,7 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer s.readers.changing()()
 	lower := store.AppendIncarnation(nil, t, inc)
 	return convert(s.db.DeleteRange(lower, store.After(lower), pebble.Sync))
 }
@@ -427,6 +432,7 @@ func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Inc
 	if err := ctx.Err(); err != nil || from >= to {
 		return err
 	}
+	defer s.readers.changing()()
 	p := store.Partition{Table: t, Incarnation: inc, Key: from}
 	lower := store.AppendPartition(nil, p)
 	p.Key = to
@@ -457,6 +463,7 @@ func (s *Store) Pending() (running int64, debt uint64) {
 
 // Close implements store.Store. It flushes first, so that the next start has no log to replay.
 func (s *Store) Close() error {
+	s.readers.close()
 	if s.readOnly {
 		return convert(s.db.Close())
 	}

@@ -76,6 +76,7 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 		if all.Empty() {
 			return nil
 		}
+		defer s.readers.changing()()
 		return convert(all.Commit(pebble.Sync))
 	}
 	var paths []string
@@ -85,6 +86,7 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 		}
 		paths = append(paths, w.paths...)
 	}
+	defer s.readers.changing()()
 	if err := s.db.Ingest(ctx, paths); err != nil {
 		return convert(err)
 	}

@@ -175,3 +175,55 @@ func commitRefusesWhatIsTooLarge(t *testing.T, e Engine) {
 		wantNone(t, s, at(store.Index, "a"), "r")
 	}
 }
+
+// commitIsSeenInOrder has readers look while groups are written: who sees what comes after a Swap sees the Swap, and who sees that sees
+// what comes before it.
+func commitIsSeenInOrder(t *testing.T, e Engine) {
+	s := e.New(t)
+	rounds := e.bulk(6000) / 20
+	before, after := at(store.Body, "before"), at(store.Index, "after")
+	var v uint64
+	write := func(n int) {
+		g := store.Group{
+			Before:    []store.PartitionWrite{writes(before, put("k", fmt.Sprintf("%05d", n), int64(n)))},
+			Partition: part, Swap: []store.Swap{{Key: []byte("k"), Value: fmt.Appendf(nil, "%05d", n), Expect: v}},
+			After: []store.PartitionWrite{writes(after, put("k", fmt.Sprintf("%05d", n), int64(n)))},
+		}
+		var err error
+		if v, err = s.Commit(ctx, g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				var seen []string
+				for _, p := range []store.Partition{after, part, before} {
+					row, err := s.Get(ctx, p, []byte("k"))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					seen = append(seen, string(row.Value))
+				}
+				if !slices.IsSorted(seen) {
+					t.Errorf("seen after, at and before the Swap: %v", seen)
+					return
+				}
+			}
+		})
+	}
+	for n := 2; n < 2+rounds; n++ {
+		write(n)
+	}
+	close(done)
+	wg.Wait()
+}

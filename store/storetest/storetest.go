@@ -61,6 +61,7 @@ func Run(t *testing.T, e Engine) {
 		{"CommitWritesAll", commitWritesAll},
 		{"CommitConflictKeepsTheRestOut", commitConflictKeepsTheRestOut},
 		{"CommitOneWinnerOfMany", commitOneWinnerOfMany},
+		{"CommitIsSeenInOrder", commitIsSeenInOrder},
 		{"CommitTellsThatItHappened", commitTellsThatItHappened},
 		{"CommitRefusesWhatIsTooLarge", commitRefusesWhatIsTooLarge},
 		{"CrashKeepsWhatReturned", crashKeepsWhatReturned},

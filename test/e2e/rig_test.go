@@ -183,11 +183,18 @@ func (s spec) request(domain string) *api.CreateUploadJobRequest {
 // uploaded creates a job and stores its file.
 func (r *rig) uploaded(domain string, s spec, file io.Reader) string {
 	r.t.Helper()
+	id := r.created(domain, s)
+	r.put(domain, id, file)
+	return id
+}
+
+// created creates a job.
+func (r *rig) created(domain string, s spec) string {
+	r.t.Helper()
 	job, err := r.Uploads.CreateUploadJob(ctx, s.request(domain))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.put(domain, *job.JobId, file)
 	return *job.JobId
 }
 

@@ -112,6 +112,9 @@ func pytest(t *testing.T, root, python string, n *node.Node, endpoint string) {
 	})
 
 	args := []string{"-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", filepath.Join(root, "test", "sdk", "python")}
+	if only := os.Getenv("KITH_PYTEST"); only != "" { // part of a name of a file or test
+		args = append(args, "-k", only)
+	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), python, args...)
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1",
 		"KITH_TEST_ENDPOINT="+endpoint, "KITH_TEST_KEY="+id, "KITH_TEST_SECRET="+secret,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -262,5 +263,56 @@ func TestHeader(t *testing.T) {
 	}
 	if Fault("").Sentence() != "" {
 		t.Error("no fault has a sentence")
+	}
+}
+
+// Some kB of compressed data that become hundreds of MB take the window of the decompressor and no more, and so do members without end.
+func TestDecompressionIsBounded(t *testing.T) {
+	// A zstd frame with a window of 64 MiB and blocks of 128 KiB that repeat a byte.
+	far := []byte("\x28\xb5\x2f\xfd\x00\x80")
+	for i := range 2048 {
+		header := uint32(128<<10<<3 | 1<<1)
+		if i == 2047 {
+			header |= 1
+		}
+		far = append(far, byte(header), byte(header>>8), byte(header>>16), 'x')
+	}
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		file  []byte
+		bytes int64
+		most  uint64
+	}{
+		"zstd":         {far, 256 * mib, 2*zstdWindow + zstdWindow/4},
+		"zstd frames":  {bytes.Repeat(zstdOf(t, strings.Repeat("x", mib)), 100), 100 * mib, 64 * mib},
+		"gzip members": {bytes.Repeat(compress(t, strings.Repeat("x", mib)), 100), 100 * mib, 16 * mib},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runtime.GC()
+			var before, now runtime.MemStats
+			runtime.ReadMemStats(&before)
+			text, err := Open(t.Context(), bytes.NewReader(c.file), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer text.Close()
+			n, peak := int64(0), uint64(0)
+			for {
+				k, err := io.CopyN(io.Discard, text, 8*mib)
+				n += k
+				runtime.GC()
+				runtime.ReadMemStats(&now)
+				peak = max(peak, now.HeapAlloc-min(now.HeapAlloc, before.HeapAlloc))
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n != c.bytes || peak > c.most {
+				t.Fatalf("%d bytes became %d and took %d MiB", len(c.file), n, peak/mib)
+			}
+		})
 	}
 }

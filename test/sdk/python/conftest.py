@@ -11,14 +11,14 @@ import requests
 from botocore.config import Config
 
 
-def make_client(endpoint, key=None, secret=None):
+def make_client(endpoint, key=None, secret=None, **config):
     return boto3.client(
         "customer-profiles",
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id=key or os.environ["KITH_TEST_KEY"],
         aws_secret_access_key=secret or os.environ["KITH_TEST_SECRET"],
-        config=Config(retries={"max_attempts": 0}),
+        config=Config(retries={"max_attempts": 0}, **config),
     )
 
 
@@ -30,6 +30,12 @@ def endpoint():
 @pytest.fixture(scope="session")
 def client(endpoint):
     return make_client(endpoint)
+
+
+@pytest.fixture(scope="session")
+def unchecked(endpoint):
+    """A client that sends what boto3 would refuse, so that the server's checks are seen."""
+    return make_client(endpoint, parameter_validation=False)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-package upload
+package extsort
 
 import (
 	"bytes"
@@ -23,26 +23,26 @@ func TestSorterAgreesWithTheLibrary(t *testing.T) {
 	} {
 		for _, n := range []int{0, 1, 2, fewRefs, fewRefs + 1, 1000, 5000} {
 			keys := make([][]byte, n)
-			refs := make([]ref, n)
+			refs := make([]Ref, n)
 			for i := range keys {
 				keys[i] = []byte(key(i))
-				refs[i] = ref{prefixOf(keys[i]), uint32(i)}
+				refs[i] = Ref{Prefix(keys[i]), uint32(i)}
 			}
-			s := sorter{
-				key: func(at uint32) []byte { return keys[at] },
-				compare: func(a, b uint32) int {
+			s := Sorter{
+				Key: func(at uint32) []byte { return keys[at] },
+				Compare: func(a, b uint32) int {
 					return cmp.Or(bytes.Compare(keys[a], keys[b]), cmp.Compare(a, b))
 				},
 			}
-			s.sort(refs)
+			s.Sort(refs)
 			want := make([]uint32, n)
 			for i := range want {
 				want[i] = uint32(i)
 			}
-			slices.SortFunc(want, s.compare)
+			slices.SortFunc(want, s.Compare)
 			for i := range refs {
-				if refs[i].at != want[i] {
-					t.Fatalf("%s, %d: place %d has %q, want %q", name, n, i, keys[refs[i].at], keys[want[i]])
+				if refs[i].At != want[i] {
+					t.Fatalf("%s, %d: place %d has %q, want %q", name, n, i, keys[refs[i].At], keys[want[i]])
 				}
 			}
 		}
