@@ -44,7 +44,8 @@ type world struct {
 	job atomic.Int64 // the domain's last job
 }
 
-// engines runs a test on each engine, and on the first one as a cluster commits: part by part.
+// engines runs a test on each engine, and on the first one as a cluster commits: part by part. KITH_TEST_CQL names the hosts of a
+// cluster to run it on as well.
 func engines(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Run("mem", func(t *testing.T) { test(t, newWorld(t, mem.New(), false)) })
 	t.Run("apart", func(t *testing.T) { test(t, newWorld(t, mem.New(), true)) })
@@ -60,7 +61,9 @@ func engines(t *testing.T, test func(t *testing.T, w *world)) {
 		})
 		test(t, newWorld(t, st, false))
 	})
-	t.Run("cql", func(t *testing.T) { test(t, newWorld(t, cluster(t), true)) })
+	if os.Getenv("KITH_TEST_CQL") != "" {
+		t.Run("cql", func(t *testing.T) { test(t, newWorld(t, cluster(t), true)) })
+	}
 }
 
 // clusterKeyspace is made once: that takes seconds.
@@ -74,9 +77,6 @@ var clusterKeyspace = sync.OnceValues(func() (cql.Options, error) {
 })
 
 func cluster(t *testing.T) store.Store {
-	if os.Getenv("KITH_TEST_CQL") == "" {
-		t.Skip("no cluster: KITH_TEST_CQL names the hosts of one; make test-cluster starts it")
-	}
 	o, err := clusterKeyspace()
 	if err == nil {
 		err = cql.Clear(t.Context(), o)
@@ -108,7 +108,7 @@ func (w *world) writer(off time.Duration) *Writer {
 func (w *world) writerOn(st store.Store, off time.Duration) *Writer {
 	now := func() time.Time { return time.UnixMicro(w.at.Add(1)).Add(off) }
 	return &Writer{
-		Store: st, Feed: &change.Feed{Store: st, Now: now, Alone: true}, Now: now, Patience: 50 * time.Millisecond,
+		Store: st, Feed: &change.Feed{Store: st, Now: now, Alone: true}, Now: now, Patience: 10 * time.Millisecond,
 		Lookup: func(context.Context, string) (*domain.Record, error) { return w.record(), nil },
 		Settle: func(context.Context, *domain.Record, fold.ID) error {
 			return errors.New("no merges here")
@@ -182,7 +182,8 @@ func orderKey(text string) index.Key { return index.Key{Name: "order_id", Value:
 // state is everything that is stored of profiles, but for the feed.
 type state struct {
 	heads   map[fold.ID]*fold.Head
-	persons map[fold.ID]*Person
+	persons map[fold.ID]*Person // that profiles belong to
+	own     map[fold.ID]*rows
 	index   map[string]bool // partition, class and id
 	bodies  map[string]bool // id and row key
 	history map[fold.ID]map[change.CallID]*Record
@@ -191,7 +192,7 @@ type state struct {
 
 func (w *world) state() *state {
 	w.t.Helper()
-	s := &state{map[fold.ID]*fold.Head{}, map[fold.ID]*Person{}, map[string]bool{}, map[string]bool{}, map[fold.ID]map[change.CallID]*Record{}, nil}
+	s := &state{map[fold.ID]*fold.Head{}, map[fold.ID]*Person{}, map[fold.ID]*rows{}, map[string]bool{}, map[string]bool{}, map[fold.ID]map[change.CallID]*Record{}, nil}
 	node := w.writerOn(w.raw, 0)
 	for _, tb := range []store.Table{store.Profile, store.Index, store.Body, store.History, store.Jobs} {
 		for row, err := range w.raw.Sweep(w.t.Context(), store.SweepRange{Table: tb, Incarnation: inc}) {
@@ -206,8 +207,8 @@ func (w *world) state() *state {
 				if err != nil {
 					w.t.Fatal(err)
 				}
-				s.persons[id] = p
-				if s.heads[id], err = p.Head(); err != nil {
+				s.persons[id], s.own[id] = p, p.all[id]
+				if s.heads[id], err = s.own[id].Head(); err != nil {
 					w.t.Fatal(err)
 				}
 			case store.Index:
@@ -240,13 +241,13 @@ func (w *world) state() *state {
 // required returns the index rows of class 'a' and the bodies that the heads call for.
 func (w *world) required(s *state) (rows, bodies map[string]bool) {
 	rows, bodies = map[string]bool{}, map[string]bool{}
-	for id, p := range s.persons {
-		if p.deleted() {
+	for id, own := range s.own {
+		if own.deleted() {
 			continue
 		}
 		h := s.heads[id]
 		row := func(part string) { rows[part+"\x02"+string(index.AppendRowKey(nil, id, index.ByAPI))] = true }
-		for _, part := range index.RequiredByAPI(h, p.Profile, w.record().Keys).Partitions() {
+		for _, part := range index.RequiredByAPI(h, own.member.Profile(), w.record().Keys).Partitions() {
 			row(part)
 		}
 		for _, o := range h.Objects {

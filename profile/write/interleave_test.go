@@ -1,0 +1,544 @@
+package write
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"kith/domain"
+	"kith/profile/change"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+	"kith/store/faulty"
+)
+
+// async is a call that runs on its own.
+type async struct {
+	result Result
+	err    error
+	done   chan struct{}
+}
+
+func start(call func() (Result, error)) *async {
+	a := &async{done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.result, a.err = call()
+	}()
+	return a
+}
+
+// wait waits for the end of the call.
+func (a *async) wait(t *testing.T) Result {
+	t.Helper()
+	<-a.done
+	return must(t, a.result, a.err)
+}
+
+// arrives waits until a call stands still.
+func arrives(t *testing.T, s *faulty.Stall, a *async) {
+	t.Helper()
+	select {
+	case <-s.Arrived():
+	case <-a.done:
+		t.Fatalf("the call has ended without standing still: %v, %v", a.result, a.err)
+	}
+}
+
+// headSwap picks the Swap of a head: as part of a Commit, or alone where it is done part by part.
+func headSwap(w *world, behind bool) faulty.Match {
+	op, on := faulty.Commit, faulty.On
+	if w.st.Apart {
+		op = faulty.Swap
+	}
+	if behind {
+		on = faulty.Behind
+	}
+	return on(op, store.Profile).Key(func(k []byte) bool { return bytes.Equal(k, headKey) })
+}
+
+// create makes a profile with an e-mail address.
+func create(t *testing.T, w *world, address string) fold.ID {
+	t.Helper()
+	r, err := w.writerOn(w.raw, 0).Create(t.Context(), name, "", set(Created, value(email, address)))
+	return must(t, r, err).ID
+}
+
+// Ground 1: W2 takes a key away, swaps, and stands still before it deletes the row. W3 puts the key again and swaps. W2's delete must
+// not kill the row, whatever W3's clock shows.
+func TestLateDeleteOfAnIndexRow(t *testing.T) {
+	for _, off := range []time.Duration{0, -20 * time.Second, 20 * time.Second} {
+		engines(t, func(t *testing.T, w *world) {
+			if !w.st.Apart {
+				return // a Commit is one batch: nothing comes between
+			}
+			id := create(t, w, "a@x.de")
+			w2 := w.writer(0)
+			// The last write of the commit: the Swap is behind it, the row's deletion ahead.
+			stall := w.st.Stall(faulty.On(faulty.Write, store.Index).Nth(2))
+			a := start(func() (Result, error) {
+				return w2.Change(context.Background(), name, "", id, set(Updated, value(email, "b@x.de")))
+			})
+			arrives(t, stall, a)
+			if got := w.covered("w2 stands still").holders(w, emailKey("b@x.de")); len(got) != 1 {
+				t.Fatalf("W2 has not swapped: %v", got)
+			}
+			r, err := w.writerOn(w.raw, off).Change(t.Context(), name, "", id, set(Updated, value(email, "a@x.de")))
+			must(t, r, err)
+			stall.Release()
+			a.wait(t)
+			w.covered("w2 has deleted")
+			w.complete()
+			w.exact("settled")
+		})
+	}
+}
+
+// Ground 1: an attempt that conflicts puts its rows anew, with the new time: the other writer's delete of the same row must not kill it.
+func TestAttemptsPutTheirRowsAnew(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		id := create(t, w, "a@x.de")
+		stall := w.st.Stall(headSwap(w, false))
+		a := start(func() (Result, error) {
+			return w.writer(0).Change(context.Background(), name, "", id, set(Updated, value(email, "b@x.de")))
+		})
+		arrives(t, stall, a)
+		other := w.writerOn(w.raw, 5*time.Second)
+		for _, address := range []string{"b@x.de", "c@x.de"} { // puts the row of b, and deletes it
+			r, err := other.Change(t.Context(), name, "", id, set(Updated, value(email, address)))
+			must(t, r, err)
+		}
+		stall.Release()
+		a.wait(t)
+		s := w.covered("afterwards")
+		if len(s.holders(w, emailKey("b@x.de"))) != 1 {
+			t.Error("the last write is not visible")
+		}
+		w.complete()
+		w.exact("settled")
+	})
+}
+
+// Ground 1: whoever deletes rows that a head does not require fences first if an attempt under way may have put them later.
+func TestCompleterDeletesOnlyWhatCannotCome(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		id := create(t, w, "a@x.de")
+		fast := w.writer(8 * time.Second) // its rows have a later time than the head that stands
+		stall := w.st.Stall(headSwap(w, false))
+		a := start(func() (Result, error) {
+			return fast.Change(context.Background(), name, "", id, set(Updated, value(email, "b@x.de")))
+		})
+		arrives(t, stall, a)
+		w.complete() // the write has been cut off, as far as anybody can tell
+		w.sleep(10 * time.Second)
+		w.complete()
+		w.exact("settled while it stands still")
+		stall.Release()
+		a.wait(t)
+		if s := w.covered("afterwards"); len(s.holders(w, emailKey("b@x.de"))) != 1 {
+			t.Error("the write is not visible")
+		}
+		w.complete()
+		w.exact("settled")
+	})
+}
+
+// Ground 2: a write that was cut off between the body and the head has not put a new body under the old head; the next one writes the
+// record that the head names.
+func TestCutOffAroundTheSwap(t *testing.T) {
+	gone := errors.New("the process died")
+	engines(t, func(t *testing.T, w *world) {
+		if !w.st.Apart {
+			return // a Commit is one batch: it is cut off as a whole
+		}
+		node := w.writer(0)
+		put := func(text string) (Result, error) {
+			o := object("o", orderKey("o"))
+			o.JSON = []byte(text)
+			return node.Put(t.Context(), name, "", o)
+		}
+		first, err := put("old")
+		id := must(t, first, err).ID
+		body := func() string {
+			h := w.covered("").heads[id]
+			row, err := w.raw.Get(t.Context(), bodyPartition(inc, id), BodyKey(h.Objects[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := DecodeBody(row.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(b.JSON)
+		}
+		w.st.Before(func(op faulty.Op, p store.Partition) error {
+			if op == faulty.Swap && p.Table == store.Profile {
+				return gone
+			}
+			return nil
+		})
+		if _, err := put("new"); !errors.Is(err, gone) {
+			t.Fatalf("Put: %v", err)
+		}
+		if got := body(); got != "old" {
+			t.Errorf("the body is %q although the head was not swapped", got)
+		}
+		w.st.Before(func(op faulty.Op, p store.Partition) error {
+			if p.Table == store.History && op == faulty.Write {
+				return gone
+			}
+			return nil
+		})
+		if r, err := put("newer"); err != nil || r.ID != id {
+			t.Errorf("a write whose Swap has happened: %v, %v", r, err)
+		}
+		w.st.Before(nil)
+		if s := w.covered("no record"); len(s.history[id]) != 1 {
+			t.Fatalf("%d records, want the first alone", len(s.history[id]))
+		}
+		if r, err := put("newest"); err != nil || r.ID != id {
+			t.Fatal(r, err)
+		}
+		if s := w.covered("afterwards"); len(s.history[id]) != 3 || body() != "newest" {
+			t.Errorf("%d records, want 3; the body is %q", len(s.history[id]), body())
+		}
+		w.complete()
+		w.exact("settled")
+	})
+}
+
+// Ground 4: a writer that is frozen anywhere, for however long, is neither missed nor seen late by who follows the feed: when it has been
+// settled, either its change was there or it comes with a row that is settled later. Its clock may be wrong.
+func TestFrozenWriterIsNotMissed(t *testing.T) {
+	for _, off := range []time.Duration{0, -time.Hour, 9 * time.Second} {
+		for calls := 1; calls <= 16; calls++ {
+			frozen := 0
+			engines(t, func(t *testing.T, w *world) {
+				follower := &follower{w: w, shows: map[fold.ID]string{}}
+				id := create(t, w, "a@x.de")
+				w.complete()
+				follower.follow()
+				stall := w.st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
+				a := start(func() (Result, error) {
+					return w.writer(off).Change(context.Background(), name, "", id, set(Updated, value(email, "b@x.de")))
+				})
+				select {
+				case <-stall.Arrived():
+					frozen++
+				case <-a.done: // it makes fewer calls
+				}
+				w.sleep(time.Hour)
+				w.complete()
+				follower.follow()
+				follower.check("while it is frozen")
+				stall.Release()
+				a.wait(t)
+				for range 3 {
+					w.sleep(time.Hour)
+					w.complete()
+					follower.follow()
+				}
+				if got := follower.shows[id]; got != "b@x.de" {
+					t.Errorf("the follower has %q", got)
+				}
+				follower.check("in the end")
+				w.exact("in the end")
+			})
+			if frozen == 0 {
+				break
+			}
+		}
+	}
+}
+
+// follower keeps a copy of what profiles show, by the feed alone.
+type follower struct {
+	w     *world
+	at    int64
+	shows map[fold.ID]string
+}
+
+func (f *follower) follow() {
+	f.w.t.Helper()
+	feed := &change.Feed{Store: f.w.raw, Now: func() time.Time { return time.UnixMicro(f.w.at.Load()) }}
+	settled, err := feed.Settled(f.w.t.Context(), inc)
+	if err != nil {
+		f.w.t.Fatal(err)
+	}
+	for row, err := range feed.Rows(f.w.t.Context(), inc, f.at, settled) {
+		if err != nil {
+			f.w.t.Fatal(err)
+		}
+		p, err := f.w.writerOn(f.w.raw, 0).read(f.w.t.Context(), f.w.record(), row.ID)
+		if err != nil {
+			f.w.t.Fatal(err)
+		}
+		f.shows[row.ID] = shownEmail(p)
+	}
+	f.at = settled
+}
+
+func shownEmail(p *Person) string {
+	if !p.Visible() {
+		return ""
+	}
+	return p.Profile.Get(email)
+}
+
+// check holds the copy to what there is: nothing is in flight that could change it without a row to come.
+func (f *follower) check(when string) {
+	f.w.t.Helper()
+	for id, p := range f.w.state().persons {
+		if got, want := f.shows[id], shownEmail(p); got != want {
+			f.w.t.Errorf("%s: the follower has %q for %s, which shows %q", when, got, id, want)
+		}
+	}
+}
+
+// together runs calls side by side, each on a node of its own.
+func together(t *testing.T, n int, call func(i int) (Result, error)) (ids map[fold.ID]int, created int) {
+	t.Helper()
+	ids = map[fold.ID]int{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			r, err := call(i)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids[r.ID]++
+			if r.Created {
+				created++
+			}
+		})
+	}
+	wg.Wait()
+	return ids, created
+}
+
+// Ground 5: 100 parallel puts of one new key make one profile.
+func TestParallelPutsOfANewKey(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		ids, created := together(t, 100, func(i int) (Result, error) {
+			node := w.writer(time.Duration(i%7-3) * time.Second)
+			node.Patience = time.Minute
+			o := object(fmt.Sprint("o", i), orderKey(fmt.Sprint("o", i)), emailKey("new@x.de"))
+			return node.Put(t.Context(), name, "", o)
+		})
+		if len(ids) != 1 || created != 1 {
+			t.Errorf("%d profiles, %d of them created", len(ids), created)
+		}
+		if s := w.covered("afterwards"); len(s.persons) != 1 {
+			t.Errorf("%d profiles are stored", len(s.persons))
+		}
+		w.complete()
+		w.exact("settled")
+	})
+}
+
+// Ground 5: objects of which any two have a key in common, in whatever order, make one profile.
+func TestCrosswiseKeys(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		ids, created := together(t, 60, func(i int) (Result, error) {
+			node := w.writer(0)
+			node.Patience = time.Minute
+			var keys []index.Key
+			for _, n := range rand.New(rand.NewPCG(uint64(i), 7)).Perm(5)[:3] { // three of five
+				keys = append(keys, index.Key{Name: "k", Value: fmt.Sprint(n)})
+			}
+			return node.Put(t.Context(), name, "", object(fmt.Sprint("o", i), keys...))
+		})
+		if len(ids) != 1 || created != 1 {
+			t.Errorf("%d profiles, %d of them created", len(ids), created)
+		}
+		w.complete()
+		if s := w.exact("settled"); len(s.persons) != 1 {
+			t.Errorf("%d profiles are stored", len(s.persons))
+		}
+	})
+}
+
+// Ground 5: a call that dies, or stands still, with a claim holds nobody up for long, and makes no second profile when it comes back.
+func TestClaimOfADeadCall(t *testing.T) {
+	for calls := 1; calls <= maxCalls; calls++ {
+		frozen := 0
+		engines(t, func(t *testing.T, w *world) {
+			stall := w.st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
+			put := func(node *Writer, unique string) func() (Result, error) {
+				return func() (Result, error) {
+					return node.Put(context.Background(), name, "", object(unique, orderKey(unique), emailKey("new@x.de")))
+				}
+			}
+			a := start(put(w.writer(0), "o1"))
+			select {
+			case <-stall.Arrived():
+				frozen++
+			case <-a.done:
+			}
+			b := start(put(w.writerOn(w.raw, 0), "o2"))
+			second := b.wait(t)
+			stall.Release()
+			first := a.wait(t)
+			s := w.covered(fmt.Sprintf("stopped at call %d", calls))
+			if got := s.holders(w, emailKey("new@x.de")); len(got) != 1 || first.ID != second.ID {
+				t.Errorf("stopped at call %d: %d profiles, of %s and %s", calls, len(got), first.ID, second.ID)
+			}
+			w.complete()
+			w.exact("settled")
+		})
+		if frozen == 0 {
+			return
+		}
+	}
+	t.Error("a call has more calls of the store")
+}
+
+// maxCalls is more than a call stops at, before and behind each of its calls of the store.
+const maxCalls = 150
+
+// importer writes what an import would: index rows of class 'i' and a contribution.
+func (w *world) imports(at int64, row int, address string) fold.ID {
+	w.t.Helper()
+	id := fold.ImportID(at, 0, uint32(row), 9)
+	c := fold.Contribution{Expires: at + (100 * day).Microseconds(), Stamp: fold.Stamp{Time: at, Row: int64(row)}, Values: []fold.Value{value(email, address)}}
+	if err := w.raw.Write(w.t.Context(), store.Partition{Table: store.Index, Incarnation: inc, Key: index.PartitionKey(emailKey(address))},
+		[]store.Mutation{{Key: index.AppendRowKey(nil, id, index.ByImport), Time: at}}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.raw.Write(w.t.Context(), profilePartition(inc, id), []store.Mutation{{Key: []byte("ci" + fmt.Sprint(row)), Value: c.Append(nil), Time: at}}); err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+// Ground 5: an import that makes a profile for a key, and an object that brings the same key meanwhile and stands still anywhere, end with
+// one profile for it.
+func TestImportBesideCreation(t *testing.T) {
+	for calls := 1; calls <= maxCalls; calls++ {
+		frozen := 0
+		engines(t, func(t *testing.T, w *world) {
+			w.complete()
+			since, err := w.sealer().Feed.Settled(t.Context(), inc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobTime := w.at.Load()
+			w.job.Store(jobTime)
+			// The import has resolved its key by now: nobody has it.
+			stall := w.st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
+			a := start(func() (Result, error) {
+				return w.writer(0).Put(context.Background(), name, "", object("o1", orderKey("o1"), emailKey("new@x.de")))
+			})
+			select {
+			case <-stall.Arrived():
+				frozen++
+			case <-a.done:
+			}
+			made := w.imports(jobTime, 1, "new@x.de")
+			merged := map[fold.ID]fold.ID{}
+			reconcile := func() {
+				_, err := w.writerOn(w.raw, 0).Reconcile(t.Context(), w.record(), Applied{Since: since, KeyName: emailKey("").Name,
+					Created: func(_ context.Context, id fold.ID) (bool, error) { return id == made, nil },
+					Merge: func(_ context.Context, main, imported fold.ID) error {
+						merged[imported] = main
+						return w.merge(main, imported)
+					}})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			reconcile()
+			reconcile() // a job that was cut off does it again
+			stall.Release()
+			r := a.wait(t)
+			if got := w.covered(fmt.Sprintf("stopped at call %d", calls)).holders(w, emailKey("new@x.de")); len(got) != 1 {
+				t.Errorf("stopped at call %d: %d profiles have the key; the object is at %s, the import's row at %s, merged: %v", calls, len(got), r.ID, made, merged)
+			}
+			w.complete()
+			w.exact("settled")
+		})
+		if frozen == 0 {
+			return
+		}
+	}
+	t.Error("a call has more calls of the store")
+}
+
+// merge writes the links of a merge, as package profile leaves them.
+func (w *world) merge(main, other fold.ID) error {
+	at := w.at.Add(1)
+	id := fold.NewMergeID(at, 1)
+	for profile, s := range map[fold.ID]*fold.State{
+		main:  {Merges: []fold.Merge{{ID: id, At: at, From: []fold.ID{other}}}},
+		other: {Into: &fold.Link{Merge: id, Main: main, At: at}},
+	} {
+		value, err := s.Append(nil)
+		if err != nil {
+			return err
+		}
+		if _, err := w.raw.Swap(context.Background(), profilePartition(inc, profile), []store.Swap{{Key: stateKey, Value: value}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A write to a profile that was merged goes to the main one, and one that was begun before the merge starts over.
+func TestWritesFollowMerges(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		main, other := create(t, w, "a@x.de"), create(t, w, "b@x.de")
+		stall := w.st.Stall(headSwap(w, false))
+		a := start(func() (Result, error) {
+			return w.writer(0).Change(context.Background(), name, "", other, set(Updated, custom("a", "1")))
+		})
+		arrives(t, stall, a)
+		if err := w.merge(main, other); err != nil {
+			t.Fatal(err)
+		}
+		stall.Release()
+		if r := a.wait(t); r.ID != main {
+			t.Errorf("the write went to %s, the main profile is %s", r.ID, main)
+		}
+		r, err := w.writer(0).Put(t.Context(), name, "", object("o", orderKey("o"), emailKey("b@x.de")))
+		if must(t, r, err); r.ID != main {
+			t.Errorf("the object went to %s, the main profile is %s", r.ID, main)
+		}
+		w.complete()
+		w.exact("settled")
+	})
+}
+
+// A write that meets an open link has it settled first.
+func TestOpenLinksAreSettled(t *testing.T) {
+	w := newWorld(t, memStore(), true)
+	id := create(t, w, "a@x.de")
+	s := &fold.State{Merges: []fold.Merge{{ID: fold.NewMergeID(1, 1), Open: fold.Making, From: []fold.ID{{1}}}}}
+	b, err := s.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := w.raw.Swap(t.Context(), profilePartition(inc, id), []store.Swap{{Key: stateKey, Value: b}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := w.writer(0)
+	node.Settle = func(_ context.Context, _ *domain.Record, open fold.ID) error {
+		if open != id {
+			t.Errorf("%s is settled", open)
+		}
+		_, err := w.raw.Swap(t.Context(), profilePartition(inc, id), []store.Swap{{Key: stateKey, Op: store.Delete, Expect: v}})
+		return err
+	}
+	r, err := node.Change(t.Context(), name, "", id, set(Updated, custom("a", "1")))
+	must(t, r, err)
+}
