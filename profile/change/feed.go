@@ -59,6 +59,20 @@ func (f *Feed) Withdraw(ctx context.Context, inc store.Incarnation, r *Row) erro
 	return nil
 }
 
+// Later is when a row is settled a second time, of whose write it is not known that it happened: its process may stand still and then,
+// before it notices that it has been fenced, write and die.
+const Later = time.Hour
+
+// Again has a row settled a second time.
+func (f *Feed) Again(ctx context.Context, inc store.Incarnation, r Row) error {
+	r.At, r.Again = f.Now().Add(Later).UnixMicro(), true
+	if _, err := f.Store.Commit(ctx, store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),
+		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}}); err != nil {
+		return fmt.Errorf("announce a change again: %w", err)
+	}
+	return nil
+}
+
 // spanMinutes is how many minutes are read by one Probe.
 const spanMinutes = 64
 

@@ -41,6 +41,9 @@ type Row struct {
 	// Bodies are the row keys of bodies that the call has put, or will put or delete.
 	Bodies []string
 
+	// Again says that the row was settled before, and is settled a second time.
+	Again bool
+
 	// Job is the upload job of an Imported or Undone.
 	Job string
 }
@@ -69,17 +72,21 @@ func (r *Row) key() []byte {
 }
 
 // Encoding, version 1: version | kind | action | flags | head's version (8) | time (8) | job | keys | claims | bodies, where a text is
-// its length as a uvarint and its bytes, and a list the number of its texts and these. Flags: 1 creates.
+// its length as a uvarint and its bytes, and a list the number of its texts and these. Flags: 1 creates, 2 again.
 const (
 	rowV1       = 1
 	rowFixed    = 4 + 8 + 8
 	flagCreates = 1
+	flagAgain   = 2
 )
 
 func (r *Row) append(dst []byte) []byte {
 	flags := byte(0)
 	if r.Creates {
 		flags |= flagCreates
+	}
+	if r.Again {
+		flags |= flagAgain
 	}
 	dst = append(dst, rowV1, byte(r.Kind), r.Action, flags)
 	dst = binary.BigEndian.AppendUint64(dst, r.Version)
@@ -115,7 +122,7 @@ func decodeRow(key, value []byte) (Row, error) {
 		return Row{}, fmt.Errorf("%w: not a change row", fold.ErrCorrupt)
 	}
 	r := Row{At: int64(binary.BigEndian.Uint64(key)), ID: fold.ID(key[8:24]), Call: CallID(key[24:]),
-		Kind: Kind(value[1]), Action: value[2], Creates: value[3]&flagCreates != 0,
+		Kind: Kind(value[1]), Action: value[2], Creates: value[3]&flagCreates != 0, Again: value[3]&flagAgain != 0,
 		Version: binary.BigEndian.Uint64(value[4:]), Time: int64(binary.BigEndian.Uint64(value[12:]))}
 	d := decoder{b: value[rowFixed:]}
 	r.Job = d.text()

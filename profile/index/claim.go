@@ -118,17 +118,6 @@ func (c Claims) Adopt(ctx context.Context, inc store.Incarnation, seen *Claim, c
 	return c.swap(ctx, inc, store.Put, seen.Partition, seen.ID, call, seen.version)
 }
 
-// Hold says whether a call has all the claims for a profile.
-func (c Claims) Hold(ctx context.Context, inc store.Incarnation, parts []string, id fold.ID, call [16]byte) (bool, error) {
-	for _, part := range parts {
-		claim, err := c.Get(ctx, inc, part)
-		if err != nil || claim == nil || claim.Call != call || claim.ID != id {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
 // Release removes those claims that a call still has.
 func (c Claims) Release(ctx context.Context, inc store.Incarnation, parts []string, call [16]byte) error {
 	for _, part := range parts {

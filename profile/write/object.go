@@ -19,14 +19,7 @@ var ErrNoProfile = errors.New("the keys of the object find no profile, and its t
 // Put finds the profile of an object by its keys, or makes one, and puts the object there. Behaviour: spec/core.md 4.2 and 4.3.
 func (w *Writer) Put(ctx context.Context, domainName, by string, o *Object) (Result, error) {
 	c := &ingestion{call: w.newCall(domainName, by), object: o, new: w.NewID(), adopted: map[string]fold.ID{}, dead: map[[16]byte]bool{}}
-	r, err := c.run(ctx, c.attempt)
-	if len(c.claims) > 0 && !errors.Is(err, store.ErrUnknown) { // nothing can happen under them any more
-		rerr := index.Claims{Store: w.Store}.Release(context.WithoutCancel(ctx), c.inc, c.claims, c.row.Call)
-		if err != nil {
-			err = errors.Join(err, rerr)
-		}
-	}
-	return r, err
+	return c.run(ctx, c.attempt)
 }
 
 // ingestion is a call that puts an object.
@@ -35,15 +28,13 @@ type ingestion struct {
 	object *Object
 	inc    store.Incarnation
 	new    fold.ID // of the profile that it makes
-	// claims are held, unless somebody adopted them.
-	claims []string
 	// adopted are the claims that stayed for too long, with the profile they are for: it counts as one that has the key.
 	adopted map[string]fold.ID
 	// dead are the calls whose claims stayed.
 	dead map[[16]byte]bool
 }
 
-// attempt finds a profile, claims what it lacks, and writes.
+// attempt finds a profile, announces the write, claims what the profile lacks, finds it again, and writes.
 func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, error) {
 	c.inc = rec.Incarnation
 	p, creates, err := c.resolve(ctx, rec, nil)
@@ -54,44 +45,41 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		c.new = c.NewID()
 		return Result{}, errAgain
 	}
-	if err := c.claim(ctx, rec, p, creates); err != nil {
-		return Result{}, err
-	}
-	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates, claims: c.claims}
+	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates, claims: c.wanted(rec, p, creates)}
 	pl.rule = func(ctx context.Context, d *Draft) error { return d.PutObject(ctx, c.object, creates) }
-	pl.verify = func(ctx context.Context) error { return c.verify(ctx, rec, p) }
+	pl.verify = func(ctx context.Context) error { return c.verify(ctx, rec, p, pl.claims) }
 	return c.write(ctx, pl)
 }
 
-// claim takes claims of all keys by which profiles are found, which the object brings and its profile lacks; others, which an earlier
-// attempt took, go.
-func (c *ingestion) claim(ctx context.Context, rec *domain.Record, p *Person, creates bool) error {
+// wanted returns what is to be claimed: all keys by which profiles are found, which the object brings and its profile lacks.
+func (c *ingestion) wanted(rec *domain.Record, p *Person, creates bool) (parts []string) {
 	now := c.Now().UnixMicro()
-	var parts []string
 	for _, k := range slices.Concat(c.object.Match, c.object.Fallback) {
 		brings := slices.Contains(c.object.Keys, k) || creates && slices.Contains(c.object.NewKeys, k)
 		if part := index.PartitionKey(k); brings && !slices.Contains(parts, part) && !p.confirms(rec, k, now) {
 			parts = append(parts, part)
 		}
 	}
+	return parts
+}
+
+// claim takes claims for a profile; others, which an earlier attempt took, go. errAgain: one was in the way, and has changed since.
+func (c *ingestion) claim(ctx context.Context, parts []string, id fold.ID) error {
 	claims := index.Claims{Store: c.Store}
 	gone := slices.DeleteFunc(slices.Clone(c.claims), func(part string) bool { return slices.Contains(parts, part) })
 	if err := claims.Release(ctx, c.inc, gone, c.row.Call); err != nil {
 		return err
 	}
-	c.claims = nil
-	other, err := claims.Take(ctx, c.inc, parts, p.ID(), c.row.Call)
-	if err != nil {
+	c.claims = parts // as far as it gets
+	other, err := claims.Take(ctx, c.inc, parts, id, c.row.Call)
+	if err != nil || other == nil {
 		return err
 	}
-	if other != nil {
-		if err := c.wait(ctx, other); err != nil {
-			return err
-		}
-		return errAgain
+	c.claims = nil
+	if err := c.wait(ctx, other); err != nil {
+		return err
 	}
-	c.claims = parts
-	return nil
+	return errAgain
 }
 
 // wait waits until a claim of another call changes. When it does not, the call adopts it.
@@ -124,11 +112,11 @@ func (c *ingestion) wait(ctx context.Context, seen *index.Claim) error {
 	return err
 }
 
-// verify says, once the change row stands, whether the object still goes to the profile that was found and the claims are there. Whoever
-// writes a key of the object from now on sees one or the other, or the change row.
-func (c *ingestion) verify(ctx context.Context, rec *domain.Record, found *Person) error {
-	if ok, err := (index.Claims{Store: c.Store}).Hold(ctx, c.inc, c.claims, found.ID(), c.row.Call); err != nil || !ok {
-		return errors.Join(err, errAgain)
+// verify takes the claims, once the change row stands, and says whether the object still goes to the profile that was found. Whoever
+// writes a key of the object from now on meets a claim, or was seen here, or sees the change row.
+func (c *ingestion) verify(ctx context.Context, rec *domain.Record, found *Person, claims []string) error {
+	if err := c.claim(ctx, claims, found.ID()); err != nil {
+		return err
 	}
 	p, _, err := c.resolve(ctx, rec, found)
 	if err != nil {

@@ -126,8 +126,23 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 		if err := (index.Claims{Store: s.Store}).Release(ctx, inc, row.Claims, row.Call); err != nil {
 			return err
 		}
+		if err := s.again(ctx, inc, h, row); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// again has a row settled a second time if its write is not known to have happened.
+func (s *Settler) again(ctx context.Context, inc store.Incarnation, h *fold.Head, row *change.Row) error {
+	if row.Again || h.Change != nil && h.Change.ID == row.Call {
+		return nil
+	}
+	ok, err := s.hasRecord(ctx, inc, row.ID, &fold.Change{ID: row.Call, At: row.Time})
+	if err != nil || ok {
+		return err
+	}
+	return s.Feed.Again(ctx, inc, *row)
 }
 
 func distinct(all []string) []string {

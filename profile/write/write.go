@@ -53,7 +53,8 @@ type call struct {
 	// keys are the index partitions of which an attempt may have put a row of class 'a', and bodies what it may have put, for id.
 	keys, bodies map[string]bool
 	id           fold.ID
-	touched      bool // an attempt may have put some of them
+	touched      bool     // an attempt may have put some of them
+	claims       []string // may be held
 	attempts     uint32
 	salt         uint32
 }
@@ -88,10 +89,7 @@ func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *d
 		}
 		r, err := attempt(ctx, rec)
 		if !errors.Is(err, errAgain) && !errors.Is(err, change.ErrSealed) {
-			if err != nil && c.old != nil && !c.touched { // it announces nothing
-				err = errors.Join(err, c.Feed.Withdraw(context.WithoutCancel(ctx), rec.Incarnation, c.old))
-			}
-			return r, err
+			return r, c.end(context.WithoutCancel(ctx), rec.Incarnation, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -99,6 +97,18 @@ func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *d
 		case <-time.After(mrand.N(pause) + pause/2):
 		}
 	}
+}
+
+// end gives up what the call holds. What it can't give up is left to whoever settles its row.
+func (c *call) end(ctx context.Context, inc store.Incarnation, err error) error {
+	if errors.Is(err, store.ErrUnknown) { // its last attempt may yet happen
+		return err
+	}
+	gaveUp := index.Claims{Store: c.Store}.Release(ctx, inc, c.claims, c.row.Call)
+	if err != nil && gaveUp == nil && c.old != nil && !c.touched { // it announces nothing
+		_ = c.Feed.Withdraw(ctx, inc, c.old)
+	}
+	return err
 }
 
 // Change changes a profile by its id; one that was merged leads to the main one. by is who asked for it.
@@ -164,7 +174,7 @@ type plan struct {
 	rule   Rule
 	// creates says that resolution has found no profile.
 	creates bool
-	// claims are taken for the target; verify says whether what resolution found still holds, once the change row stands.
+	// claims are what verify takes, once the change row stands; and it says whether what resolution found still holds.
 	claims []string
 	verify func(ctx context.Context) error
 }
@@ -288,7 +298,7 @@ func (pl *plan) shown(d *Draft) *fold.Profile {
 // announce puts the change row.
 func (c *call) announce(ctx context.Context, pl *plan, d *Draft) error {
 	c.row.ID, c.row.Kind, c.row.Action, c.row.Creates = c.id, change.Write, d.change.Action, pl.creates
-	c.row.Version, c.row.Time, c.row.Claims = pl.target.headVersion, d.Time, pl.claims
+	c.row.Version, c.row.Time, c.row.Claims = pl.target.headVersion, d.Time, distinct(slices.Concat(pl.claims, c.claims))
 	c.row.Keys, c.row.Bodies = nil, slices.Clone(d.drop)
 	for part := range c.keys {
 		c.row.Keys = append(c.row.Keys, part)
