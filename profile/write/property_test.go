@@ -100,6 +100,7 @@ type script struct {
 	mu      sync.Mutex
 	ids     []fold.ID
 	objects map[string]bool // keys of objects that were put
+	acked   []Result        // writes whose callers were told that they happened
 }
 
 // one makes one random call as a process that may die.
