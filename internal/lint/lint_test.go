@@ -68,6 +68,7 @@ var layers = [][]string{
 	{"profile/index"},
 	{"profile/change"},
 	{"profile/write"},
+	{"profile/write"},
 	{"profile"},
 	{"upload"},
 	{"server"},

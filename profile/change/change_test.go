@@ -48,7 +48,7 @@ func place(st store.Store, name string) Place {
 }
 
 func write(i int) *Row {
-	r := &Row{Kind: Write, Version: uint64(i), Time: int64(i)}
+	r := &Row{Kind: Write, Time: int64(i)}
 	r.ID[15], r.Call[0] = byte(i), byte(i)
 	return r
 }
@@ -78,7 +78,7 @@ func TestRowsSurviveTheirEncoding(t *testing.T) {
 		return all
 	}
 	for range 2000 {
-		r := Row{At: rng.Int64(), Kind: Write, Action: byte(rng.IntN(9)), Creates: rng.IntN(2) == 0, Again: rng.IntN(2) == 0, Version: rng.Uint64(), Time: rng.Int64(),
+		r := Row{At: rng.Int64(), Kind: Write, Action: byte(rng.IntN(9)), Creates: rng.IntN(2) == 0, Again: rng.IntN(2) == 0, Time: rng.Int64(),
 			Keys: texts(), Claims: texts(), Bodies: texts(), Job: fmt.Sprint(rng.IntN(20))}
 		for i := range r.ID {
 			r.ID[i], r.Call[i] = byte(rng.Int()), byte(rng.Int())

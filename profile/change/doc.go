@@ -12,13 +12,14 @@
 //
 // # Announcing
 //
-// A write announces itself before it reads what its Swap does not check, and names the version of the head that the Swap replaces:
+// A write announces itself before it reads what its Swap does not check, and names the time that the head will have, which is later than
+// that of the head it replaces:
 //
-//	row := time, profile, the head's version, keys and bodies that the write will touch
+//	row := time, profile, the new head's time, keys and bodies that the write will touch
 //	put row
 //	if seal ≥ time of the row:  start over              (1)
 //	read the index again, if the write depends on it     (2)
-//	Swap the head, expecting that version                (3)
+//	Swap the head, expecting the version that was read   (3)
 //
 // So a row is a hint: there is at least one for a change, perhaps one of a write that never happened. An attempt that starts over
 // announces itself anew.
@@ -31,9 +32,11 @@
 //	completer:  publish a new seal S; read all rows up to S; settle them; publish that S is settled
 //
 // A writer that read the old seal at (1) had put its row before S was published, so the completer reads that row. A writer that read S
-// starts over. To settle a row means that its write can't happen any more if it has not: where the head still has the version that the
-// row names, the completer rewrites the head with a later time (a fence), and the Swap (3) fails. Then what a write that was cut off left
-// undone between partitions is done (package write).
+// starts over. To settle a row means that its write can't happen any more if it has not. A head whose time is not earlier than the row's
+// was swapped since the writer read it, by the writer or by another one. Where it is earlier the completer rewrites the head with a
+// later time (a fence), and the Swap (3) fails. Then what a write that was cut off left undone between partitions is done (package
+// write). A row whose write is not known to have happened is settled once more an hour later, for processes that stand still, write and
+// die.
 //
 // Behind the settled time nothing is added and nothing is in flight. That is what consumers stand on:
 //

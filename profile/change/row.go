@@ -30,10 +30,11 @@ type Row struct {
 
 	// Of a Write:
 
-	Action  byte   // as fold.Change numbers them
-	Creates bool   // there was no such profile: resolution by keys found none, and the write makes it
-	Version uint64 // of the head that the Swap replaces; 0: there is none
-	Time    int64  // what the head's time will be
+	Action  byte // as fold.Change numbers them
+	Creates bool // there was no such profile: resolution by keys found none, and the write makes it
+	// Time is what the head's time will be: later than that of the head which the Swap replaces. So the write has not happened, and may
+	// yet, only as long as the head's time is earlier.
+	Time int64
 	// Keys are the index partitions of which the call has put rows of class 'a', or will put or delete one: in all its attempts.
 	Keys []string
 	// Claims are the index partitions that the call has claimed for the profile.
@@ -71,11 +72,11 @@ func (r *Row) key() []byte {
 	return append(append(key, r.ID[:]...), r.Call[:]...)
 }
 
-// Encoding, version 1: version | kind | action | flags | head's version (8) | time (8) | job | keys | claims | bodies, where a text is
+// Encoding, version 1: version | kind | action | flags | time (8) | job | keys | claims | bodies, where a text is
 // its length as a uvarint and its bytes, and a list the number of its texts and these. Flags: 1 creates, 2 again.
 const (
 	rowV1       = 1
-	rowFixed    = 4 + 8 + 8
+	rowFixed    = 4 + 8
 	flagCreates = 1
 	flagAgain   = 2
 )
@@ -89,7 +90,6 @@ func (r *Row) append(dst []byte) []byte {
 		flags |= flagAgain
 	}
 	dst = append(dst, rowV1, byte(r.Kind), r.Action, flags)
-	dst = binary.BigEndian.AppendUint64(dst, r.Version)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
 	dst = appendText(dst, r.Job)
 	for _, list := range [][]string{r.Keys, r.Claims, r.Bodies} {
@@ -123,7 +123,7 @@ func decodeRow(key, value []byte) (Row, error) {
 	}
 	r := Row{At: int64(binary.BigEndian.Uint64(key)), ID: fold.ID(key[8:24]), Call: CallID(key[24:]),
 		Kind: Kind(value[1]), Action: value[2], Creates: value[3]&flagCreates != 0, Again: value[3]&flagAgain != 0,
-		Version: binary.BigEndian.Uint64(value[4:]), Time: int64(binary.BigEndian.Uint64(value[12:]))}
+		Time: int64(binary.BigEndian.Uint64(value[4:]))}
 	d := decoder{b: value[rowFixed:]}
 	r.Job = d.text()
 	r.Keys, r.Claims, r.Bodies = d.list(), d.list(), d.list()

@@ -5,7 +5,7 @@
 //	resolve                  the profile by its id, or by the keys of an object; links of merges lead to the main profile
 //	read                     state, head and contributions of the person
 //	rule                     pure: what the head says afterwards, with the time T
-//	announce                 the change row, with the head's version, T, and all keys, claims and bodies in question
+//	announce                 the change row, with T, and all keys, claims and bodies in question
 //	claim                    keys that resolution goes by and the profile lacks, in order            (objects only)
 //	resolve again            the same profile; else start over                                        (objects only)
 //	commit: before           missing index rows of class 'a', with T; the object's body; a history record that is missing

@@ -542,3 +542,70 @@ func TestOpenLinksAreSettled(t *testing.T) {
 	r, err := node.Change(t.Context(), name, "", id, set(Updated, custom("a", "1")))
 	must(t, r, err)
 }
+
+// Ground 1: rows of an attempt that has died may be later than the head that stands: a writer whose clock is slower has swapped it since.
+// They go all the same.
+func TestRowsLaterThanTheHead(t *testing.T) {
+	gone := errors.New("the process died")
+	engines(t, func(t *testing.T, w *world) {
+		id := create(t, w, "a@x.de")
+		r, err := w.writerOn(w.raw, 0).Put(t.Context(), name, "", object("o", orderKey("o"), emailKey("a@x.de")))
+		must(t, r, err)
+		fast := w.writer(9 * time.Second)
+		stall := w.st.Stall(headSwap(w, false))
+		a := start(func() (Result, error) {
+			return fast.Change(context.Background(), name, "", id, set(Updated, value(email, "b@x.de")))
+		})
+		arrives(t, stall, a)
+		r, err = w.writerOn(w.raw, 0).Change(t.Context(), name, "", id, set(Updated, custom("a", "1")))
+		must(t, r, err)
+		w.st.Before(func(faulty.Op, store.Partition) error { return gone })
+		stall.Release()
+		if <-a.done; !errors.Is(a.err, gone) && !errors.Is(a.err, errAgain) {
+			t.Fatalf("the write ended with %v, %v", a.result, a.err)
+		}
+		w.st.Before(nil)
+		w.complete()
+		w.sleep(change.Later)
+		w.complete()
+		w.exact("settled")
+	})
+}
+
+// Ground 2: two attempts at one object that take the same time do not share a body.
+func TestAttemptsOfOneTime(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		if !w.st.Apart {
+			return // a Commit that conflicts writes nothing
+		}
+		put := func(node *Writer, text string) func() (Result, error) {
+			return func() (Result, error) {
+				o := object("o", orderKey("o"))
+				o.JSON = []byte(text)
+				return node.Put(context.Background(), name, "", o)
+			}
+		}
+		first := start(put(w.writerOn(w.raw, 0), "first")).wait(t)
+		w.job.Store(w.at.Load() + time.Hour.Microseconds()) // times follow each other, clocks don't matter
+		body := w.st.Stall(faulty.On(faulty.Write, store.Body))
+		swap := w.st.Stall(headSwap(w, false))
+		a := start(put(w.writer(0), "slow"))
+		arrives(t, body, a)
+		b := start(put(w.writerOn(w.raw, 0), "fast")).wait(t)
+		body.Release()
+		arrives(t, swap, a)
+		s := w.covered("both bodies are written")
+		o := s.heads[first.ID].Objects[0]
+		row, err := w.raw.Get(t.Context(), bodyPartition(inc, first.ID), BodyKey(o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := DecodeBody(row.Value); err != nil || string(got.JSON) != "fast" || o.Time != b.Time {
+			t.Errorf("the head of %q has the body %q, %v", "fast", got.JSON, err)
+		}
+		swap.Release()
+		a.wait(t)
+		w.complete()
+		w.exact("settled")
+	})
+}

@@ -67,15 +67,14 @@ func (s *Settler) settle(ctx context.Context, rec *domain.Record, id fold.ID, al
 	if err != nil {
 		return err
 	}
-	stands, newest := false, int64(0)
+	newest := int64(0)
 	for _, row := range all {
-		stands = stands || row.Version == r.headVersion
 		newest = max(newest, row.Time)
 	}
 	switch {
 	case r.deleted(): // no Swap of its head can succeed, and nobody will ever put a row for it
 		h = &fold.Head{Time: max(h.Time, newest), Change: h.Change}
-	case stands || newest > h.Time:
+	case newest > h.Time: // a write has not happened: it may still, and rows that it has put are later than the head
 		if err := s.fence(ctx, rec.Incarnation, r, h, newest); err != nil {
 			return err
 		}

@@ -298,7 +298,7 @@ func (pl *plan) shown(d *Draft) *fold.Profile {
 // announce puts the change row.
 func (c *call) announce(ctx context.Context, pl *plan, d *Draft) error {
 	c.row.ID, c.row.Kind, c.row.Action, c.row.Creates = c.id, change.Write, d.change.Action, pl.creates
-	c.row.Version, c.row.Time, c.row.Claims = pl.target.headVersion, d.Time, distinct(slices.Concat(pl.claims, c.claims))
+	c.row.Time, c.row.Claims = d.Time, distinct(slices.Concat(pl.claims, c.claims))
 	c.row.Keys, c.row.Bodies = nil, slices.Clone(d.drop)
 	for part := range c.keys {
 		c.row.Keys = append(c.row.Keys, part)

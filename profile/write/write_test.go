@@ -147,22 +147,34 @@ func TestWritesAreLaterThanTheJob(t *testing.T) {
 	}
 }
 
-// An answer that was lost is decided: whether the Swap had happened or not, the write happens once.
+// An answer that was lost is decided: whether the Swap had happened or not, and whether another write has come since, the write happens
+// once.
 func TestLostAnswers(t *testing.T) {
-	for _, happened := range []bool{false, true} {
+	for _, c := range []struct{ happened, another bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		engines(t, func(t *testing.T, w *world) {
 			node := w.writer(0)
 			r, err := node.Create(t.Context(), name, "", set(Created, value(email, "a")))
 			id := must(t, r, err).ID
-			st := &doubtful{Store: w.raw, happened: happened, left: 1}
+			want := 2
+			st := &doubtful{Store: w.raw, happened: c.happened, left: 1, then: func() {}}
+			if c.another {
+				want++
+				st.then = func() {
+					r, err := w.writerOn(w.raw, 0).Change(t.Context(), name, "", id, set(Updated, custom("b", "1")))
+					must(t, r, err)
+				}
+			}
 			r, err = w.writerOn(st, 0).Change(t.Context(), name, "", id, set(Updated, custom("a", "1")))
 			must(t, r, err)
 			if st.left != 0 {
 				t.Fatal("no answer was lost")
 			}
 			s := w.exact("afterwards")
-			if n := len(s.history[id]); n != 2 {
-				t.Errorf("%d history records, want 2", n)
+			if n := len(s.history[id]); n != want {
+				t.Errorf("%v: %d history records, want %d", c, n, want)
+			}
+			if got := s.persons[id].Profile.Get(objecttype.Attr{Custom: "a"}); got != "1" {
+				t.Errorf("%v: the profile shows %q", c, got)
 			}
 			w.complete()
 			w.exact("settled")
@@ -175,6 +187,7 @@ type doubtful struct {
 	store.Store
 	happened bool
 	left     int
+	then     func() // what others do before the call learns of it
 }
 
 func (d *doubtful) Commit(ctx context.Context, g store.Group) (uint64, error) {
@@ -188,5 +201,6 @@ func (d *doubtful) Commit(ctx context.Context, g store.Group) (uint64, error) {
 			return 0, err
 		}
 	}
+	d.then()
 	return 0, store.ErrUnknown
 }
