@@ -208,8 +208,20 @@ func TestCutOffAroundTheSwap(t *testing.T) {
 		if s := w.covered("afterwards"); len(s.history[id]) != 3 || body() != "newest" {
 			t.Errorf("%d records, want 3; the body is %q", len(s.history[id]), body())
 		}
+		w.st.Before(func(op faulty.Op, p store.Partition) error {
+			if p.Table == store.History && op == faulty.Write {
+				return gone
+			}
+			return nil
+		})
+		if r, err := put("last"); err != nil || r.ID != id {
+			t.Fatal(r, err)
+		}
+		w.st.Before(nil)
 		w.complete()
-		w.exact("settled")
+		if s := w.exact("settled"); len(s.history[id]) != 4 {
+			t.Errorf("%d records when all is settled, want 4", len(s.history[id]))
+		}
 	})
 }
 

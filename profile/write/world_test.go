@@ -189,15 +189,15 @@ type state struct {
 	heads   map[fold.ID]*fold.Head
 	persons map[fold.ID]*Person // that profiles belong to
 	own     map[fold.ID]*rows
-	index   map[string]bool // partition, class and id
-	bodies  map[string]bool // id and row key
-	history map[fold.ID]map[change.CallID]*Record
+	index   map[string]bool                // partition, class and id
+	bodies  map[string]bool                // id and row key
+	history map[fold.ID]map[string]*Record // by row key
 	claims  []string
 }
 
 func (w *world) state() *state {
 	w.t.Helper()
-	s := &state{map[fold.ID]*fold.Head{}, map[fold.ID]*Person{}, map[fold.ID]*rows{}, map[string]bool{}, map[string]bool{}, map[fold.ID]map[change.CallID]*Record{}, nil}
+	s := &state{map[fold.ID]*fold.Head{}, map[fold.ID]*Person{}, map[fold.ID]*rows{}, map[string]bool{}, map[string]bool{}, map[fold.ID]map[string]*Record{}, nil}
 	node := w.writerOn(w.raw, 0)
 	for _, tb := range []store.Table{store.Profile, store.Index, store.Body, store.History, store.Jobs} {
 		for row, err := range w.raw.Sweep(w.t.Context(), store.SweepRange{Table: tb, Incarnation: inc}) {
@@ -230,9 +230,9 @@ func (w *world) state() *state {
 				}
 				id := fold.ID([]byte(part))
 				if s.history[id] == nil {
-					s.history[id] = map[change.CallID]*Record{}
+					s.history[id] = map[string]*Record{}
 				}
-				s.history[id][r.ID] = r
+				s.history[id][string(row.Row.Key)] = r
 			case store.Jobs:
 				if strings.HasPrefix(part, "claim/") {
 					s.claims = append(s.claims, part)
@@ -308,7 +308,7 @@ func (w *world) exact(when string) *state {
 		}
 	}
 	for id, h := range s.heads {
-		if h.Change != nil && s.history[id][h.Change.ID] == nil {
+		if h.Change != nil && s.history[id][string(recordKey(h.Change))] == nil {
 			w.t.Errorf("%s: the history record of the last change of %s is missing", when, id)
 		}
 	}
