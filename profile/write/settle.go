@@ -60,8 +60,12 @@ func (s *Settler) settle(ctx context.Context, rec *domain.Record, id fold.ID, al
 		return err
 	}
 	r := p.all[id]
-	if r == nil { // it was unmerged while it was read
-		return errAgain
+	if r == nil { // its main profile was deleted, or it was unmerged while it was read
+		all := map[fold.ID]*rows{}
+		if err := s.readRows(ctx, rec.Incarnation, []fold.ID{id}, all, s.Now().UnixMicro()); err != nil {
+			return err
+		}
+		r = all[id]
 	}
 	h, err := r.Head()
 	if err != nil {
