@@ -45,7 +45,7 @@
 //
 // A writer that was frozen between (1) and (3) for an hour can do no harm: its row is settled long since. No rule here needs the clocks of
 // nodes to agree; they decide only how long it takes. What does need it is the order of writes by their times, so a node whose clock
-// is off refuses writes (Seal.Check).
+// is off refuses writes (clocks).
 //
 // # Imports
 //
