@@ -209,6 +209,7 @@ type GetUploadJobDetailsResponse struct {
 	UndoPercentComplete *int32         `json:"UndoPercentComplete,omitzero"`
 	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
 	UndoReason          *string        `json:"UndoReason,omitzero"`
+	MergedRecords       *int64         `json:"MergedRecords,omitzero"`
 	FoldedAt            *restjson.Time `json:"FoldedAt,omitzero"`
 }
 

@@ -2,14 +2,17 @@ package profile
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/profile/write"
 	"kith/store"
 )
 
@@ -28,40 +31,58 @@ func (s *Service) DeleteProfile(ctx context.Context, in *api.DeleteProfileReques
 
 // delete deletes a profile. errBusy: a merge was faster.
 func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
-	if err := s.settleLinks(ctx, rec, id); err != nil {
+	if err := s.SettleLinks(ctx, rec, id); err != nil {
 		return err
 	}
-	row, err := s.stateOf(ctx, rec.Incarnation, id)
+	mains, err := s.loadMains(ctx, rec.Incarnation, []ID{id})
 	if err != nil {
 		return err
 	}
-	if row.links == nil {
-		row.links = &fold.State{}
-	}
-	if len(row.links.OpenMerges()) > 0 {
-		return errBusy
-	}
-	p, err := s.Load(ctx, rec.Incarnation, id)
-	if err != nil {
-		return err
-	}
+	p := mains[id]
 	if p == nil {
 		return fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
 	}
-	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it.
-	row.links.Deleted = &fold.Deletion{At: s.Now().UnixMicro(), By: caller(ctx)}
-	value, err := row.links.Append(nil)
+	links := &fold.State{}
+	if p.links != nil {
+		links = p.links
+	}
+	if len(links.OpenMerges()) > 0 {
+		return errBusy
+	}
+	row := &change.Row{ID: id, Kind: change.Write, Action: write.Deleted, Time: fold.WriteTime(s.Now().UnixMicro(), p.Newest(), rec.LastJobTime)}
+	_, _ = rand.Read(row.Call[:])
+	if err := s.announce(ctx, rec.Incarnation, row); err != nil {
+		return err
+	}
+	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it. The head stands as it was when the
+	// row was put, so whoever settles the row can keep a deletion that is late from happening: by a fence.
+	links.Deleted = &fold.Deletion{At: s.Now().UnixMicro(), By: caller(ctx)}
+	value, err := links.Append(nil)
 	if err != nil {
 		return err
 	}
-	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{{Key: stateKey, Value: value, Expect: row.version}})
+	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{
+		{Key: stateKey, Value: value, Expect: p.stateVersion},
+		{Key: headKey, Op: store.Check, Expect: p.headVersion},
+	})
 	if errors.Is(err, store.ErrConflict) {
-		return errBusy
+		return errors.Join(errBusy, s.Feed.Withdraw(ctx, rec.Incarnation, row))
 	}
 	if err != nil {
 		return fmt.Errorf("delete a profile: %w", err)
 	}
 	return s.bury(ctx, rec, id)
+}
+
+// announce puts a row into the feed.
+func (s *Service) announce(ctx context.Context, inc store.Incarnation, r *change.Row) error {
+	for after := int64(0); ; {
+		sealed, err := s.Feed.Announce(ctx, inc, r, nil, after)
+		if !errors.Is(err, change.ErrSealed) {
+			return err
+		}
+		after = sealed
+	}
 }
 
 // bury removes the rows of a deleted profile and of its members, but for their states: the ids are dead for good.

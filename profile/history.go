@@ -16,27 +16,12 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/internal/restjson"
+	"kith/profile/change"
 	"kith/profile/fold"
 )
 
 // A profile's history is derived from what there is: its contributions, its state, and the record of imports that were
 // undone. Nothing is written for it, so an import costs nothing more, and it reaches back as far as these are kept.
-
-// ImportLog tells what imports there were; package upload has it.
-type ImportLog interface {
-	// Imports lists the imports of a domain.
-	Imports(ctx context.Context, rec *domain.Record) ([]Imported, error)
-	// Wrote returns the rows, each the first of its unique key, by which an import wrote to a profile. It knows from its own record: the
-	// import may have been undone since.
-	Wrote(ctx context.Context, rec *domain.Record, jobID string, id ID) ([]int64, error)
-}
-
-// Imported is an import. Times are microseconds.
-type Imported struct {
-	JobID    string
-	Time     int64 // what it wrote with
-	UndoneAt int64 // 0: it was not undone
-}
 
 // deed is one record of a profile's history.
 type deed struct {
@@ -83,7 +68,7 @@ type past struct {
 
 // remember gathers the past of a profile. It is fault.NotFound when there is none.
 func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*past, error) {
-	imports, err := s.Imports.Imports(ctx, rec)
+	imports, err := s.Feed.Imports(ctx, rec.Incarnation)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +89,7 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 		if j.UndoneAt == 0 {
 			continue
 		}
-		rows, err := s.Imports.Wrote(ctx, rec, j.JobID, id)
+		rows, err := s.Runs.Wrote(ctx, rec.Incarnation, j.Job, id)
 		if err != nil {
 			return nil, err
 		}
@@ -122,12 +107,12 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 func (p *past) note(d deed) { p.deeds = append(p.deeds, d) }
 
 // noteImports notes the contributions that are there.
-func (p *past) noteImports(imports []Imported) {
+func (p *past) noteImports(imports []change.Import) {
 	for _, part := range p.Parts {
 		by := byCompacted
 		at, isImport := ImportTime(part.Source)
-		if i := slices.IndexFunc(imports, func(j Imported) bool { return isImport && j.Time == at }); i >= 0 {
-			by = byUpload + imports[i].JobID
+		if i := slices.IndexFunc(imports, func(j change.Import) bool { return isImport && j.Time == at }); i >= 0 {
+			by = byUpload + imports[i].Job
 		}
 		p.note(newDeed(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.Source, true))
 	}
@@ -150,19 +135,19 @@ func (p *past) noteState() {
 }
 
 // noteUndo notes an import that was undone, if it wrote rows to the profile.
-func (p *past) noteUndo(j Imported, rows []int64) {
+func (p *past) noteUndo(j change.Import, rows []int64) {
 	if rows == nil {
 		return
 	}
 	for _, row := range rows {
 		source := string(AppendImportSource(nil, j.Time, row))
-		p.note(newDeed(j.Time, row, api.ActionTypeIngested, byUpload+j.JobID, source, false))
+		p.note(newDeed(j.Time, row, api.ActionTypeIngested, byUpload+j.Job, source, false))
 	}
 	action := api.ActionTypeUpdated
 	if p.asOf(j.UndoneAt, 0) == nil {
 		action = api.ActionTypeDeletedByCustomer
 	}
-	p.note(newDeed(j.UndoneAt, 0, action, byUpload+j.JobID+byUndo, "", action == api.ActionTypeUpdated))
+	p.note(newDeed(j.UndoneAt, 0, action, byUpload+j.Job+byUndo, "", action == api.ActionTypeUpdated))
 }
 
 // asOf returns the profile as it was when a row of a time had been written, as far as what it was made of is still there; row 0 is

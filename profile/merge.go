@@ -14,6 +14,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/store"
 )
@@ -139,7 +140,7 @@ func fieldSources(in *api.FieldSourceProfileIds) map[string]ID {
 func (s *Service) Merge(ctx context.Context, rec *domain.Record, want mergeRecord) error {
 	all := append([]ID{want.Main}, want.From...)
 	for _, id := range all {
-		if err := s.settleLinks(ctx, rec, id); err != nil {
+		if err := s.SettleLinks(ctx, rec, id); err != nil {
 			return err
 		}
 	}
@@ -173,6 +174,9 @@ func (s *Service) Merge(ctx context.Context, rec *domain.Record, want mergeRecor
 	var random [4]byte
 	_, _ = rand.Read(random[:])
 	want.State, want.id = mergeOpen, fold.NewMergeID(s.Now().UnixMicro(), binary.BigEndian.Uint32(random[:]))
+	if err := s.announceMerge(ctx, rec, want.Main, want.id); err != nil {
+		return err
+	}
 	if err := s.swapMerge(ctx, rec.Incarnation, &want, func(*mergeRecord) {}); err != nil {
 		return err
 	}
@@ -205,6 +209,9 @@ func (s *Service) Unmerge(ctx context.Context, rec *domain.Record, id fold.Merge
 			if main.links == nil || main.links.Deleted != nil {
 				return fault.BadRequestf("Profile %s was deleted; its merges can't be taken back.", m.Main)
 			}
+			if err := s.announceMerge(ctx, rec, m.Main, id); err != nil {
+				return err
+			}
 			if err := s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State = mergeEnding }); err != nil {
 				return err
 			}
@@ -215,6 +222,23 @@ func (s *Service) Unmerge(ctx context.Context, rec *domain.Record, id fold.Merge
 		}
 		return err
 	})
+}
+
+// announceMerge has others told of a merge, and has it taken to its end if that is not done here.
+func (s *Service) announceMerge(ctx context.Context, rec *domain.Record, main ID, id fold.MergeID) error {
+	row := &change.Row{ID: main, Kind: change.Merged}
+	copy(row.Call[:], id[:])
+	return s.announce(ctx, rec.Incarnation, row)
+}
+
+// MergeImported merges a profile that an import made into one that an object made for the same key meanwhile. If one of them is gone
+// it does nothing.
+func (s *Service) MergeImported(ctx context.Context, rec *domain.Record, main, imported ID, by string) error {
+	err := patiently(ctx, func() error { return s.Merge(ctx, rec, mergeRecord{Main: main, From: []ID{imported}, By: by}) })
+	if errors.Is(err, fault.BadRequest) {
+		return nil
+	}
+	return err
 }
 
 // indexMerged puts index rows for what a merge shows and none of its profiles has shown alone: a full name of parts of several. A merge

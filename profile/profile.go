@@ -10,6 +10,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/objecttype"
+	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/store"
 )
@@ -19,8 +20,10 @@ type Service struct {
 	Store   store.Store
 	Domains *domain.Service
 	Now     func() time.Time
-	// Imports tells about upload jobs.
-	Imports ImportLog
+	// Feed is where changes are announced, and has the registry of imports.
+	Feed *change.Feed
+	// Runs tells what imports wrote.
+	Runs change.Runs
 
 	stats statsCache
 }

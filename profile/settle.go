@@ -236,8 +236,8 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.Ended = mergeUndone, s.Now().UnixMicro() })
 }
 
-// settleLinks settles all merges of which a profile has open links. Writers call it before they read a profile to change it.
-func (s *Service) settleLinks(ctx context.Context, rec *domain.Record, id ID) error {
+// SettleLinks settles all merges of which a profile has open links. Writers call it before they read a profile to change it.
+func (s *Service) SettleLinks(ctx context.Context, rec *domain.Record, id ID) error {
 	row, err := s.stateOf(ctx, rec.Incarnation, id)
 	if err != nil || row.links == nil {
 		return err

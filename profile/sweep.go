@@ -83,7 +83,7 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 			}
 			return nil
 		case p.links != nil && len(p.links.OpenMerges()) > 0:
-			if err := s.settleLinks(ctx, rec, id); err != nil {
+			if err := s.SettleLinks(ctx, rec, id); err != nil {
 				return err
 			}
 		}

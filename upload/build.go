@@ -418,3 +418,9 @@ func (b *bucketWork) idOf(r *indexRef) fold.ID {
 func (w *work) mint(bucket int, counter uint32) fold.ID {
 	return fold.ImportID(w.job.Time, bucket, counter-1, w.seed)
 }
+
+// minted says whether the job may have minted an id.
+func (w *work) minted(id fold.ID) bool {
+	bucket, counter, ok := fold.ParseImportID(id)
+	return ok && w.mint(bucket, counter+1) == id
+}

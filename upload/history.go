@@ -4,40 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
-	"kith/domain"
-	"kith/fault"
 	"kith/job"
-	"kith/profile"
 	"kith/profile/fold"
 	"kith/store"
 )
 
-// Imports implements profile.ImportLog.
-func (s *Service) Imports(ctx context.Context, rec *domain.Record) ([]profile.Imported, error) {
-	var all []profile.Imported
-	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), store.Range{}) {
-		if err != nil {
-			return nil, fmt.Errorf("list upload jobs: %w", err)
-		}
-		j, err := s.load(ctx, rec, string(row.Key[8:]))
-		if errors.Is(err, fault.NotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if j.Time != 0 {
-			all = append(all, profile.Imported{JobID: j.ID, Time: j.Time, UndoneAt: j.UndoneAt})
-		}
-	}
-	return all, nil
-}
-
-// Wrote implements profile.ImportLog: it looks the profile up in the job's runs, as long as they are kept.
-func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, id fold.ID) (rows []int64, err error) {
-	w, err := s.newWork(ctx, &job.Task{Work: job.Work{Incarnation: rec.Incarnation, ID: jobID}})
+// Wrote implements change.Runs: it looks the profile up in the job's runs, as long as they are kept.
+func (s *Service) Wrote(ctx context.Context, inc store.Incarnation, jobID string, id fold.ID) (rows []int64, err error) {
+	w, err := s.newWork(ctx, &job.Task{Work: job.Work{Incarnation: inc, ID: jobID}})
 	if errors.Is(err, job.ErrLost) {
 		return nil, nil
 	}
@@ -45,7 +22,7 @@ func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, i
 		return nil, err
 	}
 	w.prepare()
-	_, runs, err := w.published(ctx, rec.Incarnation, jobID)
+	_, runs, err := w.published(ctx, inc, jobID)
 	if err != nil {
 		return nil, err
 	}
@@ -76,5 +53,40 @@ func (w *work) rowsOf(ctx context.Context, rows []int64, bucket int, run *runRes
 			return rows, err
 		}
 		rows = append(rows, c.row)
+	}
+}
+
+// Touched implements change.Runs.
+func (s *Service) Touched(ctx context.Context, inc store.Incarnation, jobID string) iter.Seq2[fold.ID, error] {
+	return func(yield func(fold.ID, error) bool) {
+		w, err := s.newWork(ctx, &job.Task{Work: job.Work{Incarnation: inc, ID: jobID}})
+		if errors.Is(err, job.ErrLost) || w == nil && err == nil {
+			return
+		}
+		var runs map[int]runResult
+		if err == nil && w.job.RejectsDeletedAt == 0 {
+			w.prepare()
+			_, runs, err = w.published(ctx, inc, jobID)
+		}
+		var all runBlobs
+		if err == nil {
+			all, err = w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+			defer all.close()
+		}
+		if err != nil {
+			yield(fold.ID{}, err)
+			return
+		}
+		var last fold.ID
+		for c, err := range w.written(all, runs) {
+			if err != nil || c.id != last {
+				if err == nil {
+					last = c.id
+				}
+				if !yield(last, err) || err != nil {
+					return
+				}
+			}
+		}
 	}
 }

@@ -64,6 +64,12 @@ type Job struct {
 	// Incomplete says that the job was given up while it wrote: the counters say what would have been written in all.
 	Incomplete bool `json:",omitzero"`
 
+	// FeedSince is up to where the feed was settled before the job's first read of the index, AppliedAt when everything it writes was
+	// there, and Merged how many profiles that it created were merged with such as objects created meanwhile.
+	FeedSince int64 `json:",omitzero"`
+	AppliedAt int64 `json:",omitzero"`
+	Merged    int64 `json:",omitzero"`
+
 	// UndoAt is when an undo was asked for, UndoneAt when it was complete.
 	UndoAt   int64 `json:",omitzero"`
 	UndoneAt int64 `json:",omitzero"`

@@ -24,20 +24,24 @@ import (
 	"kith/fault"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/change"
+	"kith/profile/write"
 	"kith/sigv4"
 	"kith/store"
 )
 
 // Service owns the upload jobs.
 type Service struct {
-	Store   store.Store
-	Blobs   blob.Store
-	Domains *domain.Service
-	// Profiles follows merges.
+	Store    store.Store
+	Blobs    blob.Store
+	Domains  *domain.Service
 	Profiles *profile.Service
-	Sealer   *access.Sealer
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Feed is told of imports, and Writer brings them together with what objects created meanwhile.
+	Feed   *change.Feed
+	Writer *write.Writer
+	Sealer *access.Sealer
+	Now    func() time.Time
+	Log    *slog.Logger
 	// Room tells how much of the disk is free; nil is enough.
 	Room Room
 	// Wake is told when a job waits for its turn.
@@ -410,6 +414,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	if j.Time != 0 {
 		out.ProfilesExpireAt = wireTime(j.expires())
+	}
+	if j.Merged > 0 {
+		out.MergedRecords = &j.Merged
 	}
 	read, runs, err := s.published(ctx, rec.Incarnation, j.ID)
 	if err != nil {

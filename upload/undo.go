@@ -13,6 +13,7 @@ import (
 	"kith/internal/extsort"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/store"
 )
@@ -139,7 +140,14 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 	if err := w.undo(ctx, runs); err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}
-	err = w.update(ctx, func(j *Job) { j.UndoneAt = s.Now().UnixMicro() })
+	undoneAt := s.Now().UnixMicro()
+	if w.job.Time != 0 {
+		im := change.Import{Time: w.job.Time, Job: w.job.ID, AppliedAt: w.job.AppliedAt, UndoneAt: undoneAt}
+		if err := s.Feed.NoteImport(ctx, t.Incarnation, im); err != nil {
+			return fmt.Errorf("announce the undo: %w", err)
+		}
+	}
+	err = w.update(ctx, func(j *Job) { j.UndoneAt = undoneAt })
 	if err == nil {
 		w.Log.Info("upload job undone", "job", w.job.ID)
 	}
@@ -194,8 +202,8 @@ func (w *work) metLater(ctx context.Context, runs map[int]runResult) (bool, erro
 			return true, nil
 		}
 	}
-	all, err := w.Imports(ctx, w.rec)
-	return slices.ContainsFunc(all, func(j profile.Imported) bool { return j.Time > w.job.Time && j.UndoneAt == 0 }), err
+	all, err := w.Feed.Imports(ctx, w.task.Incarnation)
+	return slices.ContainsFunc(all, func(im change.Import) bool { return im.Time > w.job.Time && im.UndoneAt == 0 }), err
 }
 
 // dropCreated deletes what runs name of the profiles that they created. It may be repeated.

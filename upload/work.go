@@ -20,7 +20,10 @@ import (
 	"kith/job"
 	"kith/objecttype"
 	"kith/profile"
+	"kith/profile/change"
+	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/profile/write"
 	"kith/store"
 	"kith/upload/table"
 )
@@ -339,6 +342,10 @@ func (s *Service) stopPollEvery() time.Duration {
 // begin gives the job its time, makes its unique attribute a key of the domain and indexes the profiles there are.
 func (w *work) begin(ctx context.Context) error {
 	if w.job.Time == 0 {
+		since, err := w.Feed.Settled(ctx, w.task.Incarnation)
+		if err != nil {
+			return err
+		}
 		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.own)
 		if errors.Is(err, domain.ErrGone) {
 			return job.ErrLost
@@ -347,9 +354,12 @@ func (w *work) begin(ctx context.Context) error {
 			return err
 		}
 		w.rec = rec
-		if err := w.update(ctx, func(j *Job) { j.Time = at }); err != nil {
+		if err := w.update(ctx, func(j *Job) { j.Time, j.FeedSince = at, since }); err != nil {
 			return err
 		}
+	}
+	if err := w.waitForCaches(ctx); err != nil {
+		return err
 	}
 	if w.m.own == nil {
 		return nil
@@ -373,6 +383,48 @@ func (w *work) begin(ctx context.Context) error {
 	return nil
 }
 
+// waitForCaches waits until every node knows the domain's record with the job's time and key: a write of a node that does not could
+// get a time before the job's, although the job does not see it.
+func (w *work) waitForCaches(ctx context.Context) error {
+	if !w.task.Shared() {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(domain.MaxStaleness):
+		return nil
+	}
+}
+
+// reconcile announces an import that has been applied, when the profiles it created and those that objects created meanwhile for the same
+// keys are one. It may be repeated.
+func (w *work) reconcile(ctx context.Context) error {
+	if w.job.Time == 0 || w.job.AppliedAt != 0 {
+		return nil
+	}
+	merged, err := w.Writer.Reconcile(ctx, w.rec, write.Applied{
+		Since: w.job.FeedSince, KeyName: w.m.index,
+		Created: func(_ context.Context, id fold.ID) (bool, error) { return w.minted(id), nil },
+		Merge: func(ctx context.Context, main, imported fold.ID) error {
+			return w.Profiles.MergeImported(ctx, w.rec, main, imported, "upload-job/"+w.job.ID)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	at := w.Now().UnixMicro()
+	if err := w.Feed.NoteImport(ctx, w.task.Incarnation, change.Import{Time: w.job.Time, Job: w.job.ID, AppliedAt: at}); err != nil {
+		return err
+	}
+	for {
+		err := w.update(ctx, func(j *Job) { j.AppliedAt = at; j.Merged += merged })
+		if !errors.Is(err, errStopped) {
+			return err
+		}
+	}
+}
+
 // finish applies what is published and gives the job its end.
 func (w *work) finish(ctx context.Context) error {
 	read, runs, err := w.published(ctx, w.task.Incarnation, w.job.ID)
@@ -394,6 +446,9 @@ func (w *work) finish(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
+	}
+	if err := w.reconcile(ctx); err != nil {
+		return fmt.Errorf("reconcile with what was written meanwhile: %w", err)
 	}
 	c := sum(read, runs)
 	rejects, kept, err := w.rejectAmbiguous(ctx, read, runs)

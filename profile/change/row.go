@@ -16,6 +16,7 @@ const (
 	Write    Kind = 'w' // an API call changes a profile
 	Imported Kind = 'i' // an import has been applied
 	Undone   Kind = 'u' // an import has been taken back
+	Merged   Kind = 'm' // a merge is made or taken back, into the profile ID; Call begins with the merge's id
 )
 
 // CallID names a call that changes a profile, whatever attempts it takes. It is the id of the history record, too.

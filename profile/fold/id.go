@@ -54,3 +54,9 @@ func ImportID(jobTime int64, bucket int, n uint32, seed uint64) (id ID) {
 	binary.BigEndian.PutUint64(id[8:], 2<<62|uint64(n)<<30|(x^x>>31)>>34)
 	return id
 }
+
+// ParseImportID returns the bucket and the counter of an id that ImportID may have minted.
+func ParseImportID(id ID) (bucket int, n uint32, ok bool) {
+	hi, lo := binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
+	return int(hi & 0xfff), uint32(lo >> 30), hi>>12&0xf == 7 && lo>>62 == 2
+}

@@ -19,6 +19,7 @@ const (
 	AddedKey
 	DeletedKey
 	DeletedObject
+	Deleted // the profile itself; it has no record but its tombstone
 )
 
 // Record is a history record of an API write.
