@@ -292,6 +292,11 @@ func (k Kind[R]) load(ctx context.Context, at Scope, name string) (*Record[R], e
 	return decodeRecord[R](row)
 }
 
+// Path is what names a resource in its ARN: access.ARN(k.Path(scope, name)).
+func (k Kind[R]) Path(at Scope, name string) string {
+	return "domains/" + at.Domain + "/" + k.Name + "/" + name
+}
+
 func (k Kind[R]) notFound(at Scope, name string) error {
 	return fault.NotFoundf("%s %s is not found in domain %s.", k.Title, name, at.Domain)
 }

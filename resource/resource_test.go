@@ -199,6 +199,9 @@ func TestResourceLife(t *testing.T) {
 		if names := r.names(t, things, 1); fmt.Sprint(names) != "[a b]" {
 			t.Fatal(names)
 		}
+		if path := things.Path(r.Scope, "a"); path != "domains/d/things/a" {
+			t.Fatal(path)
+		}
 		other := resource.Kind[thing]{Name: "others", Title: "Other"}
 		if names := r.names(t, other, 1); names != nil {
 			t.Fatalf("a kind shows another's: %v", names)

@@ -3,7 +3,6 @@ package resource
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -28,7 +27,7 @@ type Room struct {
 }
 
 // take reserves n bytes until ctx ends, which for a request is when its answer has been sent. A text that is larger than the room has
-// it alone. Who finds none for a while gets fault.ErrUnavailable. A context that never ends, as in tests, reserves nothing.
+// it alone. Who finds none for a while gets fault.Throttled. A context that never ends, as in tests, reserves nothing.
 func (r *Room) take(ctx context.Context, n int) error {
 	if ctx.Done() == nil {
 		return nil
@@ -46,7 +45,7 @@ func (r *Room) take(ctx context.Context, n int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late.C:
-			return fmt.Errorf("memory for a text of %d bytes is %w", n, fault.ErrUnavailable)
+			return fault.Throttledf("More large texts are being read than there is memory for. Call again in a few seconds.")
 		}
 	}
 }

@@ -34,7 +34,7 @@ func TestRoom(t *testing.T) {
 		t.Fatal(err, r.used)
 	}
 	r.Wait = time.Nanosecond
-	if err := r.take(second, 11); !errors.Is(err, fault.ErrUnavailable) {
+	if err := r.take(second, 11); !errors.Is(err, fault.Throttled) {
 		t.Fatal(err)
 	}
 	cancel()

@@ -87,9 +87,16 @@ func readSchemaVersion(ctx context.Context, o Options, session *gocql.Session) (
 
 // whenKnown runs a statement until the node that takes it knows the table: while one is being made, some nodes do and others don't.
 func whenKnown(ctx context.Context, run func() error) error {
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	return tryFor(ctx, 10*time.Second, run, func(err error) bool {
+		return strings.Contains(err.Error(), "does not exist") || strings.Contains(err.Error(), "unconfigured table")
+	})
+}
+
+// tryFor repeats what may be repeated while it fails with an error of a kind, for so long.
+func tryFor(ctx context.Context, d time.Duration, run func() error, again func(error) bool) error {
+	for deadline := time.Now().Add(d); ; {
 		err := run()
-		if err == nil || !strings.Contains(err.Error(), "does not exist") && !strings.Contains(err.Error(), "unconfigured table") || time.Now().After(deadline) {
+		if err == nil || !again(err) || time.Now().After(deadline) {
 			return err
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
@@ -129,7 +136,8 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 		if err := whenKnown(ctx, func() error { return session.Query(stmt, args...).ExecContext(ctx) }); err != nil {
 			return explain(o, err)
 		}
-		return session.AwaitSchemaAgreement(ctx)
+		// A slow cluster takes its time to tell all nodes of a table; asking it is repeatable.
+		return tryFor(ctx, time.Minute, func() error { return session.AwaitSchemaAgreement(ctx) }, passing)
 	}
 	if from, err = readSchemaVersion(ctx, o, session); err != nil {
 		return 0, 0, err
