@@ -449,3 +449,33 @@ func TestMemberOfADeletedProfile(t *testing.T) {
 		t.Errorf("a profile that was deleted was changed: %v", r)
 	}
 }
+
+// A merge that is taken back while its person is read does not leave the member to it.
+func TestPersonsAreReadWhole(t *testing.T) {
+	w := newWorld(t, memStore(), true)
+	main, other := create(t, w, "a@x.de"), create(t, w, "b@x.de")
+	if err := w.merge(main, other); err != nil {
+		t.Fatal(err)
+	}
+	stall := w.st.Stall(faulty.On(faulty.Probe, store.Profile).Nth(2)) // main has been read, members have not
+	var p *Person
+	a := start(func() (r Result, err error) {
+		p, err = w.writer(0).read(context.Background(), w.record(), main)
+		return r, err
+	})
+	arrives(t, stall, a)
+	for _, id := range []fold.ID{main, other} {
+		row, err := w.raw.Get(t.Context(), profilePartition(inc, id), stateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.raw.Swap(t.Context(), profilePartition(inc, id), []store.Swap{{Key: stateKey, Op: store.Delete, Expect: row.Version}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stall.Release()
+	a.wait(t)
+	if p.ID() != main || len(p.all) != 1 {
+		t.Errorf("the person has %d profiles although the merge was taken back", len(p.all))
+	}
+}

@@ -73,6 +73,7 @@ type Person struct {
 	*rows
 	Profile *fold.Profile     // the fold; nil: nothing is visible
 	all     map[fold.ID]*rows // main and members
+	torn    bool              // a merge was decided, or taken back, while it was read
 }
 
 // ID returns the id of the main profile.
@@ -89,6 +90,9 @@ func (p *Person) confirms(rec *domain.Record, k index.Key, now int64) bool {
 // maxLevels bounds how long a chain of merges is followed; there are at most 20.
 const maxLevels = 64
 
+// maxRereads bounds how often a person is read again. Each time a merge must have been decided between two reads.
+const maxRereads = 100
+
 // errLinks says that links of merges do not come to rest.
 var errLinks = errors.New("links of merges form a chain that is too long")
 
@@ -96,10 +100,15 @@ var errLinks = errors.New("links of merges form a chain that is too long")
 // is a Person that is not visible.
 func (w *Writer) read(ctx context.Context, rec *domain.Record, id fold.ID) (*Person, error) {
 	now := w.Now().UnixMicro()
-	for range maxLevels {
+	rereads := 0
+	for range maxLevels + maxRereads {
 		found, open, err := w.readPerson(ctx, rec.Incarnation, id, now)
 		if err != nil {
 			return nil, err
+		}
+		if found != nil && found.torn && rereads < maxRereads {
+			rereads++
+			continue
 		}
 		if found != nil {
 			return found, nil
@@ -159,7 +168,39 @@ func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.
 		}
 	}
 	p.Profile = p.member.Profile()
+	p.torn = torn(all, p.all)
 	return p, id, nil
+}
+
+// torn says whether profiles that were read one after another do not agree about their merges: a link is there on one side only.
+func torn(chain, members map[fold.ID]*rows) bool {
+	for _, r := range chain {
+		if s := r.member.State; s != nil && s.Into != nil && chain[s.Into.Main] != nil && !chain[s.Into.Main].linked(s.Into.Merge) {
+			return true
+		}
+	}
+	for _, r := range members {
+		if r.member.State == nil {
+			continue
+		}
+		for _, m := range r.member.State.Merges {
+			for _, of := range m.From {
+				if !members[of].linked(m.ID) && len(members[of].member.Parts)+len(members[of].head) > 0 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// linked says whether a profile has a link of a merge.
+func (r *rows) linked(m fold.MergeID) bool {
+	if r.member.State == nil {
+		return false
+	}
+	_, ok := r.member.State.Linked(m)
+	return ok
 }
 
 func membersOf(r *rows) (ids []fold.ID) {
