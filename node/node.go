@@ -198,7 +198,7 @@ func (n *Node) standing() []job.Standing {
 			if err != nil {
 				return 0, err
 			}
-			return 0, n.Uploads.CleanUp(ctx, rec)
+			return 0, errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec))
 		}},
 		{Name: "daily", Every: sweepEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			rec, err := n.living(ctx, t.Incarnation)

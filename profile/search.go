@@ -111,7 +111,7 @@ func (q *search) item(ctx context.Context, person *stored, id ID, wanted int) (*
 		return nil, nil
 	}
 	p := person.Profile()
-	found := q.foundBy(p)
+	found := q.foundBy(person, p)
 	if len(found) < wanted {
 		return nil, nil
 	}
@@ -159,13 +159,14 @@ func newPair(name string, values []string) pair {
 	return p
 }
 
-// foundBy lists the pairs that a person confirms, each with the values that hit, in the caller's spelling.
-func (q *search) foundBy(p *fold.Profile) []api.FoundByKeyValue {
+// foundBy lists the pairs that a person confirms, each with the values that hit, in the caller's spelling. p is the person's fold.
+func (q *search) foundBy(person *stored, p *fold.Profile) []api.FoundByKeyValue {
+	now := q.s.Now().UnixMicro()
 	var found []api.FoundByKeyValue
 	for _, pr := range q.pairs {
 		var hits []string
 		for i, n := range pr.normalized {
-			if n != "" && index.Has(p, pr.name, objecttype.IndexValue(n), q.rec.Keys) && !slices.Contains(hits, pr.values[i]) {
+			if n != "" && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: n}, q.rec.Keys, now) && !slices.Contains(hits, pr.values[i]) {
 				hits = append(hits, pr.values[i])
 			}
 		}

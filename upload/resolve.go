@@ -461,7 +461,7 @@ func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) err
 	}
 	p := m.Profile()
 	f := b.frame(g)
-	if p == nil || !index.Has(p, b.m.index, string(f.key), b.rec.Keys) {
+	if p == nil || !b.confirms(m, p, f) {
 		return nil
 	}
 	if g.matches++; g.matches > 1 {
@@ -505,7 +505,7 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 	}
 	p := person.Profile()
 	f := b.frame(g)
-	if p == nil || !index.Has(p, b.m.index, string(f.key), b.rec.Keys) {
+	if p == nil || !b.confirms(person, p, f) {
 		return nil
 	}
 	main, known := b.persons[i]
@@ -519,8 +519,7 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 			member = m
 		}
 	})
-	own := profile.Alone(member).Profile()
-	holds := own != nil && index.Has(own, b.m.index, string(f.key), b.rec.Keys)
+	holds := b.holdsItself(member, f)
 	if !known {
 		if b.persons == nil {
 			b.persons = map[uint32]fold.ID{}
@@ -539,10 +538,16 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 	return nil
 }
 
-// holdsItself says whether a main profile has the key of a frame without its members.
-func (b *bucketWork) holdsItself(person *fold.Member, f *frame) bool {
-	own := profile.Alone(person).Profile()
-	return own != nil && index.Has(own, b.m.index, string(f.key), b.rec.Keys)
+// confirms says whether a person, whose fold p is, has the key of a frame.
+func (b *bucketWork) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
+	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.rec.Keys, b.job.Time)
+}
+
+// holdsItself says whether a profile has the key of a frame without those that were merged into it.
+func (b *bucketWork) holdsItself(m *fold.Member, f *frame) bool {
+	own := profile.Alone(m)
+	p := own.Profile()
+	return p != nil && b.confirms(own, p, f)
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
