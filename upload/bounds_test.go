@@ -33,6 +33,7 @@ func testWork(t testing.TB) *work {
 	}
 	w := &work{Service: &Service{Blobs: blobs, Sealer: sealer}, m: m, rec: &domain.Record{}, job: &Job{ID: "0a", Time: 1, File: &File{Size: 1}}, progress: &progress{}}
 	w.task = &job.Task{}
+	w.file = plainBlob{bytes.NewReader(make([]byte, 1))}
 	w.prepare()
 	return w
 }
@@ -81,7 +82,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 	for _, keys := range []int64{3, 1 << 40} {
 		w := testWork(t)
 		w.MemoryBytes = 128 << 10
-		out := w.newSinks(extsort.ByHash(4, 1), false)
+		out := w.newReader().newSinks(extsort.ByHash(4, 1), false)
 		defer out.abort()
 		var all []byte
 		const rows = 30_000
@@ -135,7 +136,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	w := testWork(t)
 	text := strings.NewReader(strings.Repeat("1\n", 50_000))
 	todo, ordered := make(chan *batch, 100), make(chan *batch, 100)
-	if err := w.cut(t.Context(), table.NewScanner(text), nil, todo, ordered); err != nil {
+	if err := w.newReader().cut(t.Context(), table.NewScanner(text), nil, todo, ordered); err != nil {
 		t.Fatal(err)
 	}
 	close(ordered)
@@ -170,7 +171,7 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := testWork(t)
-			out := w.newRejects("read")
+			out := w.newRejects("read", 1)
 			defer out.abort()
 			bound(out)
 			for row := int64(0); row < 5000; {
@@ -219,7 +220,7 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 // Whatever a rejected row holds, it can be read again.
 func TestRejectsCanBeReadAgain(t *testing.T) {
 	w := testWork(t)
-	out := w.newRejects("read")
+	out := w.newRejects("read", 1)
 	defer out.abort()
 	var list rejectList
 	for i, cells := range [][][]byte{

@@ -12,10 +12,8 @@ import (
 
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/objecttype"
 	"kith/profile/fold"
-	"kith/store"
 )
 
 // A run is the immutable outcome of a bucket, in two blobs. Integers are uvarints.
@@ -79,30 +77,20 @@ func (c *column) add(value []byte, group uint32, g *group) {
 
 // outcome is what resolving a bucket leaves: blobs to be committed and the result to be published.
 type outcome struct {
-	w       *work
+	p       *plan
 	bucket  int
 	result  runResult
 	writers []blob.Writer
 }
 
-// publish makes the blobs durable and the outcome count.
-func (o *outcome) publish(ctx context.Context, part *job.Part) error {
-	defer o.abort()
-	value, err := encode(o.result)
+// commit makes the blobs durable.
+func (o *outcome) commit() error {
 	for _, b := range o.writers {
-		if err == nil {
-			_, err = b.Commit()
+		if _, err := b.Commit(); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		part.GiveUp(ctx)
-		return err
-	}
-	if o.w.dry != nil {
-		o.w.dry.add(o.bucket, &o.result)
-		return nil
-	}
-	return o.w.explain(ctx, part.Publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value}, o.w.unchanged()))
+	return nil
 }
 
 func (o *outcome) abort() {
@@ -113,11 +101,11 @@ func (o *outcome) abort() {
 
 // create starts a blob of the outcome.
 func (o *outcome) create(ctx context.Context, what string) (*blobOut, error) {
-	return o.start(ctx, fmt.Sprintf("%s%s-%s-%05d", o.w.dir(), what, o.w.attempt, o.bucket), o.w.Blobs.Create)
+	return o.start(ctx, fmt.Sprintf("%s%s-%s-%05d", o.p.dir, what, o.p.attempt, o.bucket), o.p.blobs.Create)
 }
 
 func (o *outcome) start(ctx context.Context, name string, create func(context.Context, string, blob.Key) (blob.Writer, error)) (*blobOut, error) {
-	b, err := create(ctx, name, o.w.key)
+	b, err := create(ctx, name, o.p.key)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +130,7 @@ func (o *blobOut) flush() error {
 
 // build decides what becomes of every group and writes the run.
 func (b *bucketWork) build(ctx context.Context) (_ *outcome, err error) {
-	o := &outcome{w: b.work, bucket: b.bucket}
+	o := &outcome{p: b.plan, bucket: b.bucket}
 	defer func() {
 		if err != nil {
 			o.abort()
@@ -154,7 +142,7 @@ func (b *bucketWork) build(ctx context.Context) (_ *outcome, err error) {
 	if o.result.Created+o.result.Updated == 0 {
 		return o, nil
 	}
-	o.result.Rows = fmt.Sprintf("%srows-%s-%05d", b.dir(), b.attempt, b.bucket)
+	o.result.Rows = fmt.Sprintf("%srows-%s-%05d", b.dir, b.attempt, b.bucket)
 	if err := b.writeRows(ctx, o); err != nil {
 		return nil, err
 	}
@@ -170,7 +158,7 @@ func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) er
 	if err := b.recall(ctx, run); err != nil {
 		return err
 	}
-	o := &outcome{w: b.work, bucket: bucket, result: *run}
+	o := &outcome{p: b.plan, bucket: bucket, result: *run}
 	defer o.abort()
 	if err := b.writeRows(ctx, o); err != nil {
 		return err
@@ -184,7 +172,7 @@ func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) er
 
 // recall reads from the index blob what was decided about the groups.
 func (b *bucketWork) recall(ctx context.Context, run *runResult) error {
-	r, err := b.Blobs.Open(ctx, run.Run, b.key)
+	r, err := b.blobs.Open(ctx, run.Run, b.key)
 	if err != nil {
 		return fmt.Errorf("open a run: %w", err)
 	}
@@ -282,7 +270,7 @@ func (b *bucketWork) appendWho(dst []byte, counter, group uint32, row int64) []b
 }
 
 func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
-	out, err := o.start(ctx, o.result.Rows, b.Blobs.CreateScratch)
+	out, err := o.start(ctx, o.result.Rows, b.blobs.CreateScratch)
 	if err != nil {
 		return err
 	}
@@ -415,6 +403,6 @@ func (b *bucketWork) idOf(r *indexRef) fold.ID {
 }
 
 // mint returns the id of a created profile.
-func (w *work) mint(bucket int, counter uint32) fold.ID {
-	return fold.ImportID(w.job.Time, bucket, counter-1, w.seed)
+func (p *plan) mint(bucket int, counter uint32) fold.ID {
+	return fold.ImportID(p.time, bucket, counter-1, p.seed)
 }

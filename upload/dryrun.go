@@ -335,7 +335,8 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 
 // join sweeps the profiles once for the key that rows are matched by, which has no index yet.
 func (w *work) join(ctx context.Context, read *readResult) error {
-	out := w.newSinks(w.partition(read.Buckets, read.Bounds), true)
+	r := w.newReader()
+	out := r.newSinks(r.partition(read.Buckets, read.Bounds), true)
 	out.merger = nil // these are no rows
 	defer out.abort()
 	bt := &batch{buckets: make([][]byte, read.Buckets)}
@@ -417,7 +418,7 @@ func (b *bucketWork) show(ctx context.Context) error {
 		if g.matches != 1 || !b.dry.wants() {
 			continue
 		}
-		people, err := b.Profiles.People(ctx, b.task.Incarnation, []fold.ID{g.match})
+		people, err := b.profiles.People(ctx, b.inc, []fold.ID{g.match})
 		if err != nil {
 			return err
 		}
@@ -439,7 +440,7 @@ func (b *bucketWork) try(ctx context.Context) (*outcome, error) {
 	if err := b.show(ctx); err != nil {
 		return nil, err
 	}
-	o := &outcome{w: b.work, bucket: b.bucket}
+	o := &outcome{p: b.plan, bucket: b.bucket}
 	if err := b.decide(ctx, o); err != nil {
 		o.abort()
 		return nil, err

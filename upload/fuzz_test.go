@@ -12,6 +12,7 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/internal/extsort"
+	"kith/job"
 	"kith/profile/fold"
 	"kith/profile/index"
 )
@@ -54,17 +55,17 @@ func FuzzRun(f *testing.F) {
 	f.Add([]byte("\x00\x03abc\x01\x05\x02\x01d\x02\x06"), false)
 	f.Add([]byte("\x01\x05\x03xyz\x02\x09\x00"), true)
 	f.Fuzz(func(t *testing.T, b []byte, rows bool) {
-		w := &work{job: &Job{Time: 1}}
+		p := &plan{time: 1}
 		r := runBlob{plainBlob{bytes.NewReader(b)}, 3}
 		n := 0
 		if rows {
-			for _, err := range extsort.Merge([]*rowCursor{{who: w.newWho(r, section{0, int64(len(b))}), body: true}}) {
+			for _, err := range extsort.Merge([]*rowCursor{{who: p.newWho(r, section{0, int64(len(b))}), body: true}}) {
 				if n++; err != nil || n > len(b) {
 					break
 				}
 			}
 		} else {
-			for _, err := range extsort.Merge([]*indexCursor{{who: w.newWho(r, section{0, int64(len(b))})}}) {
+			for _, err := range extsort.Merge([]*indexCursor{{who: p.newWho(r, section{0, int64(len(b))})}}) {
 				if n++; err != nil || n > len(b) {
 					break
 				}
@@ -94,7 +95,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	w := &work{m: m, rec: &domain.Record{Keys: own}, job: &Job{Time: 1}}
+	w := &work{Service: &Service{}, task: &job.Task{}, m: m, rec: &domain.Record{Keys: own}, job: &Job{Time: 1}}
 	w.prepare()
 	f.Fuzz(func(t *testing.T, first, middle, last, mail, phone, tier string) {
 		row := []string{first, middle, last, mail, phone, phone, tier, "id1"}

@@ -59,17 +59,17 @@ func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, i
 }
 
 // rowsOf appends the rows of a profile's entries in a run.
-func (w *work) rowsOf(ctx context.Context, rows []int64, bucket int, run *runResult, id fold.ID) ([]int64, error) {
+func (p *plan) rowsOf(ctx context.Context, rows []int64, bucket int, run *runResult, id fold.ID) ([]int64, error) {
 	from, ok := enter(run.WhoMarks, &id, nil)
 	if !ok {
 		return rows, nil
 	}
-	r, err := w.Blobs.Open(ctx, run.Run, w.key)
+	r, err := p.blobs.Open(ctx, run.Run, p.key)
 	if err != nil {
 		return nil, fmt.Errorf("open a run: %w", err)
 	}
 	defer r.Close()
-	c := &rowCursor{who: w.newWho(runBlob{r, bucket}, section{from, run.Who.To}), lo: &id}
+	c := &rowCursor{who: p.newWho(runBlob{r, bucket}, section{from, run.Who.To}), lo: &id}
 	for {
 		found, err := c.Next()
 		if err != nil || !found || c.id != id {

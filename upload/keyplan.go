@@ -133,10 +133,10 @@ func (p *keyPlan) tuple(buf []byte, k planKey, vals [][]byte) ([]byte, bool) {
 }
 
 // keysOf collects the keys of values that are no single row, as index values.
-func (w *work) keysOf(key []byte, values []fold.Value, keys *keyList) {
+func (p *plan) keysOf(key []byte, values []fold.Value, keys *keyList) {
 	keys.reset()
 	keys.add(matchFamily, key)
-	index.Keys(values, w.rec.Keys, func(name, value string) {
-		keys.add(w.family[name], objecttype.IndexBytes([]byte(value)))
+	index.Keys(values, p.own, func(name, value string) {
+		keys.add(p.family[name], objecttype.IndexBytes([]byte(value)))
 	})
 }

@@ -37,8 +37,8 @@ type mapper struct {
 	line, row int64 // of the current record
 }
 
-func (w *work) newMapper(b *bound, delim byte, encoding string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: delim, strict: w.StrictAWS, decoded: encoding != "UTF-8", encoding: encoding}
+func (r *reader) newMapper(b *bound, delim byte, encoding string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: delim, strict: r.StrictAWS, decoded: encoding != "UTF-8", encoding: encoding}
 }
 
 // refuse returns the reject of the current record.

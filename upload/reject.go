@@ -182,9 +182,9 @@ func (w *rejectWriter) commit() (string, error) {
 }
 
 // logRejects logs how many rows were rejected for which reasons; the rows themselves never reach the log.
-func (w *work) logRejects(r *rejectWriter) {
+func (p *plan) logRejects(r *rejectWriter) {
 	for _, code := range slices.Sorted(maps.Keys(r.codes)) {
-		w.Log.Info("rows rejected", "job", w.job.ID, "code", code, "rows", r.codes[code])
+		p.log.Info("rows rejected", "job", p.id, "code", code, "rows", r.codes[code])
 	}
 }
 
@@ -300,7 +300,7 @@ func (w *work) rejectAmbiguous(ctx context.Context, read *readResult, runs map[i
 		columns = append(columns, f.source.Paths()...)
 	}
 	column := strings.Join(columns, ", ")
-	rejects := w.newRejects("ambiguous")
+	rejects := w.newRejects("ambiguous", w.job.File.Size)
 	defer rejects.abort()
 	var cellBuf [][]byte
 	var scratch []byte

@@ -40,7 +40,7 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 			missing = append(missing, bucket)
 		}
 	}
-	return w.share(ctx, stage{
+	return w.newSharer().share(ctx, stage{
 		name: "resolve", row: runKey, only: []store.Swap{w.unchanged()}, workers: min(runtime.NumCPU(), 4),
 		worker: func() func(context.Context, int) (publisher, error) {
 			b := w.newBucketWork()
@@ -50,7 +50,7 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 					return nil, err
 				}
 				return func(ctx context.Context, part *job.Part) error {
-					err := out.publish(ctx, part)
+					err := w.publishRun(ctx, part, out)
 					if err == nil {
 						w.dropSpill(ctx, bucket)
 					}
@@ -59,6 +59,24 @@ func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runRe
 			}
 		},
 	}, missing)
+}
+
+// publishRun makes the outcome of a bucket durable and count.
+func (w *work) publishRun(ctx context.Context, part *job.Part, o *outcome) error {
+	defer o.abort()
+	value, err := encode(o.result)
+	if err == nil {
+		err = o.commit()
+	}
+	if err != nil {
+		part.GiveUp(ctx)
+		return err
+	}
+	if w.dry != nil {
+		w.dry.add(o.bucket, &o.result)
+		return nil
+	}
+	return w.explain(ctx, part.Publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value}, w.unchanged()))
 }
 
 // dropSpill deletes a spilled bucket that has been resolved: what is written next finds its memory warm. Other nodes may still read it.
@@ -70,19 +88,19 @@ func (w *work) dropSpill(ctx context.Context, bucket int) {
 }
 
 // anyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
-func (w *work) anyIndexed(ctx context.Context) (bool, error) {
-	for _, err := range w.Store.Sweep(ctx, store.SweepRange{Table: store.Index, Incarnation: w.task.Incarnation}) {
+func (p *plan) anyIndexed(ctx context.Context) (bool, error) {
+	for _, err := range p.store.Sweep(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}) {
 		return err == nil, err
 	}
 	return false, nil
 }
 
 // openFrames returns what is in a bucket as a stream.
-func (w *work) openFrames(ctx context.Context, all *buckets, bucket int) (io.Reader, func() error, error) {
+func (p *plan) openFrames(ctx context.Context, all *buckets, bucket int) (io.Reader, func() error, error) {
 	if all.memory != nil {
 		return bytes.NewReader(all.memory[bucket]), func() error { return nil }, nil
 	}
-	r, err := w.Blobs.Open(ctx, all.spills[bucket], w.key)
+	r, err := p.blobs.Open(ctx, all.spills[bucket], p.key)
 	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
 		return nil, nil, fmt.Errorf("%w: %w", errSpillLost, err)
 	}
@@ -106,9 +124,13 @@ type group struct {
 
 // bucketWork resolves one bucket after the other, using its memory again.
 type bucketWork struct {
-	*work
+	*plan
+	buckets *buckets
+	indexed bool    // the domain has index rows
+	dry     *dryRun // nil in the real run
+
 	bucket int
-	loaded extsort.Groups
+	loaded *rowGroups
 	groups []group // of the frames that are loaded, in the same order
 	// names are the full names that come to be from the parts of a group and of its match together, by group.
 	names map[uint32][]index.Key
@@ -160,13 +182,7 @@ func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) 
 
 // newBucketWork returns what resolves buckets one after the other.
 func (w *work) newBucketWork() *bucketWork {
-	b := &bucketWork{work: w}
-	b.loaded = extsort.Groups{
-		Key:   frameKey,
-		Check: func(frame []byte) error { _, _, err := parseFrame(frame); return err },
-		Merge: b.mergeFrames,
-	}
-	return b
+	return &bucketWork{plan: w.plan, buckets: w.buckets, indexed: w.indexed, dry: w.dry, loaded: w.newRowGroups()}
 }
 
 // load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
@@ -190,55 +206,9 @@ func (b *bucketWork) load(ctx context.Context) error {
 	return nil
 }
 
-// mergeFrames appends one frame that says what several of the same key say, the later rows replacing the earlier ones'.
-func (b *bucketWork) mergeFrames(dst []byte, n int, at func(i int) []byte) ([]byte, error) {
-	var out frame
-	var values []fold.Value
-	last, known := int64(0), 0
-	f, _, err := parseFrame(at(0))
-	if err != nil {
-		return dst, err
-	}
-	out.first, out.key = f.first, f.key
-	for i := range n {
-		f.eachRow(func(row int64) {
-			if known > 0 && known < maxFrameRows {
-				out.more = binary.AppendUvarint(out.more, uint64(row-last))
-			}
-			known++
-			last = row
-		})
-		out.rows += f.rows
-		var following frame
-		if i+1 < n {
-			if following, _, err = parseFrame(at(i + 1)); err != nil {
-				return dst, err
-			}
-		}
-		// A row that the next one repeats is replaced by it as a whole.
-		if f.rows > 1 || following.rows != 1 || !bytes.Equal(f.body, following.body) {
-			next, err := fold.DecodeValues(f.body, b.stamp(f.first))
-			if err != nil {
-				return dst, err
-			}
-			values = fold.MergeRows(values, next)
-		}
-		f = following
-	}
-	base := b.stamp(out.first)
-	for _, v := range values {
-		out.body = fold.AppendValue(out.body, v, base)
-	}
-	b.keysOf(out.key, values, &b.keys)
-	out.keys = b.keys.appendTo(nil)
-	return appendFrame(dst, &out), nil
-}
-
-func (w *work) stamp(row int64) fold.Stamp { return fold.Stamp{Time: w.job.Time, Row: row} }
-
 // contribution returns what a group says, in full.
 func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
-	c := &fold.Contribution{Expires: b.job.expires(), Stamp: b.stamp(f.first)}
+	c := &fold.Contribution{Expires: b.expires, Stamp: b.stamp(f.first)}
 	var err error
 	if b.values, err = fold.AppendValues(b.values[:0], f.body, c.Stamp); err != nil {
 		return nil, err
@@ -253,7 +223,7 @@ func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
 // part is contribution with its source.
 func (b *bucketWork) part(f *frame) (fold.Part, error) {
 	c, err := b.contribution(f)
-	return fold.Part{Source: string(profile.AppendImportSource(nil, b.job.Time, f.first)), Contribution: c}, err
+	return fold.Part{Source: string(profile.AppendImportSource(nil, b.time, f.first)), Contribution: c}, err
 }
 
 // candidate is a profile that the index names for a group.
@@ -307,7 +277,7 @@ func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
 			}
 		}
 	}
-	for hit, err := range b.Store.Probe(ctx, store.Index, b.task.Incarnation, probes) {
+	for hit, err := range b.store.Probe(ctx, store.Index, b.inc, probes) {
 		if err != nil {
 			return nil, fmt.Errorf("probe the index: %w", err)
 		}
@@ -340,9 +310,9 @@ func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
 			}
 		}
 	}
-	j := &judge{b: b, r: profile.NewReader(b.job.Time)}
+	j := &judge{b: b, r: profile.NewReader(b.time)}
 	open := -1
-	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, probes) {
+	for hit, err := range b.store.Probe(ctx, store.Profile, b.inc, probes) {
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -440,7 +410,7 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 		b.rows = append(b.rows, row.Value)
 	}
 	f := b.frame(g)
-	has, combine, known := index.Glance(b.rows, b.job.Time, b.m.index, f.key, f.body)
+	has, combine, known := index.Glance(b.rows, b.time, b.m.index, f.key, f.body)
 	if !known || combine {
 		return false, nil
 	}
@@ -461,7 +431,7 @@ func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) err
 	}
 	p := m.Profile()
 	f := b.frame(g)
-	if p == nil || !index.Has(p, b.m.index, string(f.key), b.rec.Keys) {
+	if p == nil || !index.Has(p, b.m.index, string(f.key), b.own) {
 		return nil
 	}
 	if g.matches++; g.matches > 1 {
@@ -481,7 +451,7 @@ func (b *bucketWork) verifyMerged(ctx context.Context) error {
 		for _, c := range all {
 			ids = append(ids, c.id())
 		}
-		people, err := b.Profiles.People(ctx, b.task.Incarnation, ids)
+		people, err := b.profiles.People(ctx, b.inc, ids)
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -505,7 +475,7 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 	}
 	p := person.Profile()
 	f := b.frame(g)
-	if p == nil || !index.Has(p, b.m.index, string(f.key), b.rec.Keys) {
+	if p == nil || !index.Has(p, b.m.index, string(f.key), b.own) {
 		return nil
 	}
 	main, known := b.persons[i]
@@ -520,7 +490,7 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 		}
 	})
 	own := profile.Alone(member).Profile()
-	holds := own != nil && index.Has(own, b.m.index, string(f.key), b.rec.Keys)
+	holds := own != nil && index.Has(own, b.m.index, string(f.key), b.own)
 	if !known {
 		if b.persons == nil {
 			b.persons = map[uint32]fold.ID{}
@@ -542,7 +512,7 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 // holdsItself says whether a main profile has the key of a frame without its members.
 func (b *bucketWork) holdsItself(person *fold.Member, f *frame) bool {
 	own := profile.Alone(person).Profile()
-	return own != nil && index.Has(own, b.m.index, string(f.key), b.rec.Keys)
+	return own != nil && index.Has(own, b.m.index, string(f.key), b.own)
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
@@ -556,7 +526,7 @@ func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, m
 		return err
 	}
 	var own, shown index.Set
-	own.AddContribution(part.Contribution, b.rec.Keys)
+	own.AddContribution(part.Contribution, b.own)
 	shown.AddFullName(profile.With(person, member.ID, part).Profile())
 	names := shown.Without(&own)
 	if names == nil {
@@ -572,11 +542,11 @@ func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, m
 // matchRest goes on behind the first maxHits index rows of a key.
 func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
 	g := &b.groups[i]
-	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
+	part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
 	previous, _, _ := index.ParseRowKey(b.last[i])
 	var ids []fold.ID
 	judge := func() error {
-		people, err := b.Profiles.People(ctx, b.task.Incarnation, ids)
+		people, err := b.profiles.People(ctx, b.inc, ids)
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -596,7 +566,7 @@ func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
 		ids = ids[:0]
 		return nil
 	}
-	for row, err := range b.Store.Scan(ctx, part, store.Range{Start: append(bytes.Clone(b.last[i]), 0)}) {
+	for row, err := range b.store.Scan(ctx, part, store.Range{Start: append(bytes.Clone(b.last[i]), 0)}) {
 		if err != nil {
 			return fmt.Errorf("follow a popular key: %w", err)
 		}

@@ -10,12 +10,13 @@ import (
 
 	"kith/domain"
 	"kith/internal/extsort"
+	"kith/job"
 	"kith/profile/fold"
 )
 
 // A bucket that is merged in steps, to bound its memory, has the groups of one that is merged at once.
 func TestLoadInSteps(t *testing.T) {
-	w := &work{m: &mapping{index: "_account"}, rec: &domain.Record{}, job: &Job{Time: 1}}
+	w := &work{Service: &Service{}, task: &job.Task{}, m: &mapping{index: "_account"}, rec: &domain.Record{}, job: &Job{Time: 1}}
 	w.prepare()
 	var data []byte
 	var keys keyList
@@ -78,7 +79,7 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 		data = append(data, 1, 'x')
 		ids = append(ids, id)
 	}
-	w := &work{job: &Job{Time: 1}}
+	p := &plan{time: 1}
 	for range 200 {
 		var pivots []fold.ID
 		for range rand.IntN(6) {
@@ -100,7 +101,7 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 				continue
 			}
 			r := runBlob{plainBlob{bytes.NewReader(data)}, 0}
-			c := &rowCursor{who: w.newWho(r, section{from, int64(len(data))}), body: true, lo: lo, hi: hi}
+			c := &rowCursor{who: p.newWho(r, section{from, int64(len(data))}), body: true, lo: lo, hi: hi}
 			for e, err := range extsort.Merge([]*rowCursor{c}) {
 				if err != nil {
 					t.Fatal(err)

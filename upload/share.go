@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kith/api"
@@ -41,26 +42,39 @@ type stage struct {
 // publisher makes the outcome of a part count.
 type publisher func(ctx context.Context, part *job.Part) error
 
+// sharer divides the parts of a stage among its own workers and other nodes.
+type sharer struct {
+	task  *job.Task
+	store store.Store
+	room  func(context.Context) error // waits for room on the disk
+	poll  time.Duration               // how soon it is looked whether other nodes have done their parts
+	done  *atomic.Int64               // parts that were published here
+}
+
+func (w *work) newSharer() *sharer {
+	return &sharer{task: w.task, store: w.Store, room: w.waitForRoom, poll: w.stopPollEvery(), done: &w.done}
+}
+
 // share does the parts of a stage, as far as no other node has them. It returns when all are done, by whomever; a helper returns
 // when none is left to claim.
-func (w *work) share(ctx context.Context, s stage, buckets []int) error {
-	if w.task.Helping() && len(buckets) > 1 { // nodes that begin at different places meet late
+func (sh *sharer) share(ctx context.Context, s stage, buckets []int) error {
+	if sh.task.Helping() && len(buckets) > 1 { // nodes that begin at different places meet late
 		at := rand.IntN(len(buckets))
 		buckets = slices.Concat(buckets[at:], buckets[:at])
 	}
 	for len(buckets) > 0 {
-		others, err := w.doParts(ctx, s, buckets)
-		if err != nil || w.task.Helping() || len(others) == 0 {
+		others, err := sh.doParts(ctx, s, buckets)
+		if err != nil || sh.task.Helping() || len(others) == 0 {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(w.stopPollEvery()):
+		case <-time.After(sh.poll):
 		}
 		buckets = buckets[:0]
 		for _, bucket := range others {
-			_, err := w.Store.Get(ctx, w.task.Partition(), s.row(bucket))
+			_, err := sh.store.Get(ctx, sh.task.Partition(), s.row(bucket))
 			if errors.Is(err, store.ErrNotFound) {
 				buckets = append(buckets, bucket)
 			} else if err != nil {
@@ -73,7 +87,7 @@ func (w *work) share(ctx context.Context, s stage, buckets []int) error {
 
 // doParts does the parts that this node can claim, and returns the others. What a part leaves is published behind the workers,
 // for that waits for the disk.
-func (w *work) doParts(ctx context.Context, s stage, buckets []int) (others []int, err error) {
+func (sh *sharer) doParts(ctx context.Context, s stage, buckets []int) (others []int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var mu sync.Mutex
@@ -82,7 +96,7 @@ func (w *work) doParts(ctx context.Context, s stage, buckets []int) (others []in
 	var workers, publishers sync.WaitGroup
 	ended := func(bucket int, err error) {
 		switch {
-		case errors.Is(err, job.ErrTaken), errors.Is(err, job.ErrLost) && w.task.Shared() && ctx.Err() == nil:
+		case errors.Is(err, job.ErrTaken), errors.Is(err, job.ErrLost) && sh.task.Shared() && ctx.Err() == nil:
 			mu.Lock()
 			others = append(others, bucket)
 			mu.Unlock()
@@ -97,7 +111,7 @@ func (w *work) doParts(ctx context.Context, s stage, buckets []int) (others []in
 				if ctx.Err() != nil {
 					continue
 				}
-				part, publish, err := w.doPart(ctx, s, bucket, do)
+				part, publish, err := sh.doPart(ctx, s, bucket, do)
 				if err != nil {
 					ended(bucket, err)
 					continue
@@ -107,7 +121,7 @@ func (w *work) doParts(ctx context.Context, s stage, buckets []int) (others []in
 					defer func() { <-slots }()
 					err := publish(ctx, part)
 					if err == nil {
-						w.done.Add(1)
+						sh.done.Add(1)
 					}
 					ended(bucket, err)
 				})
@@ -127,12 +141,12 @@ func (w *work) doParts(ctx context.Context, s stage, buckets []int) (others []in
 }
 
 // doPart claims a part and does it.
-func (w *work) doPart(ctx context.Context, s stage, bucket int, do func(context.Context, int) (publisher, error)) (*job.Part, publisher, error) {
-	if err := w.waitForRoom(ctx); err != nil {
+func (sh *sharer) doPart(ctx context.Context, s stage, bucket int, do func(context.Context, int) (publisher, error)) (*job.Part, publisher, error) {
+	if err := sh.room(ctx); err != nil {
 		return nil, nil, err
 	}
 	only := append(slices.Clone(s.only), store.Swap{Key: s.row(bucket), Op: store.Check})
-	part, partCtx, err := w.task.Claim(ctx, fmt.Sprintf("%s/%05d", s.name, bucket), only...)
+	part, partCtx, err := sh.task.Claim(ctx, fmt.Sprintf("%s/%05d", s.name, bucket), only...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -205,7 +205,7 @@ func (w *work) dropCreated(ctx context.Context, runs map[int]runResult) error {
 	if err != nil {
 		return err
 	}
-	rows, done, err := w.indexRuns(ctx, runs, true)
+	rows, done, err := w.indexRuns(ctx, runs, w.job.UndoTime)
 	defer done()
 	if err != nil {
 		return err
@@ -215,10 +215,10 @@ func (w *work) dropCreated(ctx context.Context, runs map[int]runResult) error {
 }
 
 // written streams the profiles and rows that runs have written, in order.
-func (w *work) written(all runBlobs, runs map[int]runResult) iter.Seq2[*rowCursor, error] {
+func (p *plan) written(all runBlobs, runs map[int]runResult) iter.Seq2[*rowCursor, error] {
 	var cursors []*rowCursor
 	for _, r := range all {
-		cursors = append(cursors, &rowCursor{who: w.newWho(r, runs[r.bucket].Who)})
+		cursors = append(cursors, &rowCursor{who: p.newWho(r, runs[r.bucket].Who)})
 	}
 	return extsort.Merge(cursors)
 }
@@ -264,14 +264,14 @@ func (w *work) deletions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.R
 const touchedChunk = 10_000
 
 // eachTouched calls do for the profiles that runs have written and want approves of, some at a time, ascending.
-func (w *work) eachTouched(ctx context.Context, runs map[int]runResult, want func(*rowCursor) bool, do func([]fold.ID) error) error {
-	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+func (p *plan) eachTouched(ctx context.Context, runs map[int]runResult, want func(*rowCursor) bool, do func([]fold.ID) error) error {
+	all, err := p.openAll(ctx, runs, func(r *runResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
 		return err
 	}
 	var ids []fold.ID
-	for c, err := range w.written(all, runs) {
+	for c, err := range p.written(all, runs) {
 		if err != nil {
 			return err
 		}

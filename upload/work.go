@@ -2,25 +2,18 @@ package upload
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"kith/api"
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
-	"kith/internal/extsort"
 	"kith/job"
-	"kith/objecttype"
 	"kith/profile"
-	"kith/profile/index"
 	"kith/store"
 	"kith/upload/table"
 )
@@ -40,27 +33,18 @@ type progress struct {
 // work is one run of a job's background work.
 type work struct {
 	*Service
-	task *job.Task
-	rec  *domain.Record
-	job  *Job
-	key  blob.Key
-	m    *mapping
-	file blob.Reader
+	*plan // for the stages; nil until prepare
+	task  *job.Task
+	rec   *domain.Record
+	job   *Job
+	key   blob.Key
+	m     *mapping
+	file  blob.Reader
 	// attempt sets the blobs of this run apart from those of other runs.
 	attempt string
-	// families are the names of the keys that rows can have, by number; family is the other way round.
-	families []string
-	family   map[string]int
-	// fillsNames says that the mapping fills a part of the person's name.
-	fillsNames bool
-	// keyed are the attributes that keys are made of.
-	keyed *index.Attrs
-	// seed is where the random bits of created ids come from.
-	seed uint64
-	// buckets hold what was read; scratch are all blobs that only this run knows, and spilled counts the times it spilled.
+	// buckets hold what was read; scratch are all blobs that only this run knows.
 	buckets *buckets
 	scratch []string
-	spilled int
 	// indexed says that the domain has index rows.
 	indexed bool
 	// took is how long the stages of this run took, for the log.
@@ -70,30 +54,8 @@ type work struct {
 	dry      *dryRun      // nil in the real run
 }
 
-// prepare derives what the stages need from the job's record and the domain's.
-func (w *work) prepare() {
-	w.families = families(w.m, w.rec.Keys)
-	w.family = map[string]int{}
-	for i, name := range w.families {
-		w.family[name] = i
-	}
-	w.keyed = index.NewAttrs(w.rec.Keys)
-	id := w.job.idBytes()
-	w.seed = xxh3.Hash(id[:])
-	w.fillsNames = slices.ContainsFunc(w.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
-}
-
-// partition divides the keys of a file into buckets, by ranges where there are bounds. The seed of the hash is the same whenever the
-// file is read, and not known to who has made the file.
-func (w *work) partition(n int, bounds [][]byte) *extsort.Partition {
-	if bounds != nil {
-		return extsort.ByRange(bounds)
-	}
-	return extsort.ByHash(n, binary.BigEndian.Uint64(w.Sealer.Subkey("buckets")))
-}
-
-// dir is where the blobs of the work are.
-func (w *work) dir() string { return blobDir(w.task.Incarnation, w.job.ID) }
+// prepare makes the plan for the stages, from the job's record and the domain's as they are now.
+func (w *work) prepare() { w.plan = w.newPlan() }
 
 // Run implements job.Handler: it takes the job from wherever it is to its end.
 func (s *Service) Run(ctx context.Context, t *job.Task) error {
