@@ -50,31 +50,10 @@ func (s *Service) Wrote(ctx context.Context, rec *domain.Record, jobID string, i
 		return nil, err
 	}
 	for bucket, run := range runs {
-		if rows, err = w.rowsOf(ctx, rows, bucket, &run, id); err != nil {
+		if rows, err = w.plan.RowsOf(ctx, rows, bucket, &run, id); err != nil {
 			return nil, err
 		}
 	}
 	slices.Sort(rows)
 	return rows, nil
-}
-
-// rowsOf appends the rows of a profile's entries in a run.
-func (p *plan) rowsOf(ctx context.Context, rows []int64, bucket int, run *runResult, id fold.ID) ([]int64, error) {
-	from, ok := enter(run.WhoMarks, &id, nil)
-	if !ok {
-		return rows, nil
-	}
-	r, err := p.blobs.Open(ctx, run.Run, p.key)
-	if err != nil {
-		return nil, fmt.Errorf("open a run: %w", err)
-	}
-	defer r.Close()
-	c := &rowCursor{who: p.newWho(runBlob{r, bucket}, section{from, run.Who.To}), lo: &id}
-	for {
-		found, err := c.Next()
-		if err != nil || !found || c.id != id {
-			return rows, err
-		}
-		rows = append(rows, c.row)
-	}
 }

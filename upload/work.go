@@ -15,6 +15,7 @@ import (
 	"kith/job"
 	"kith/profile"
 	"kith/store"
+	"kith/upload/stage"
 	"kith/upload/table"
 )
 
@@ -33,29 +34,24 @@ type progress struct {
 // work is one run of a job's background work.
 type work struct {
 	*Service
-	*plan // for the stages; nil until prepare
-	task  *job.Task
-	rec   *domain.Record
-	job   *Job
-	key   blob.Key
-	m     *mapping
-	file  blob.Reader
+	task *job.Task
+	rec  *domain.Record
+	job  *Job
+	key  blob.Key
+	m    *stage.Mapping
+	file blob.Reader
 	// attempt sets the blobs of this run apart from those of other runs.
 	attempt string
 	// buckets hold what was read; scratch are all blobs that only this run knows.
-	buckets *buckets
+	buckets *stage.Buckets
 	scratch []string
-	// indexed says that the domain has index rows.
-	indexed bool
+	plan    *stage.Plan // for the stages, since prepare
 	// took is how long the stages of this run took, for the log.
 	took     struct{ read, resolve, apply time.Duration }
 	progress *progress
 	done     atomic.Int64 // parts that were published
 	dry      *dryRun      // nil in the real run
 }
-
-// prepare makes the plan for the stages, from the job's record and the domain's as they are now.
-func (w *work) prepare() { w.plan = w.newPlan() }
 
 // Run implements job.Handler: it takes the job from wherever it is to its end.
 func (s *Service) Run(ctx context.Context, t *job.Task) error {
@@ -134,7 +130,7 @@ func (s *Service) newWork(ctx context.Context, t *job.Task) (*work, error) {
 	if w.key, err = s.clientToken(w.job); err != nil {
 		return nil, err
 	}
-	w.m, err = compile(w.job.Fields, w.job.UniqueKey)
+	w.m, err = stage.Compile(w.job.Fields, w.job.UniqueKey)
 	return w, err
 }
 
@@ -239,13 +235,13 @@ func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error
 			return err
 		}
 	case len(read.Spills) > 0:
-		w.buckets = &buckets{spills: read.Spills}
+		w.buckets = &stage.Buckets{Spills: read.Spills}
 		w.scratch = append(w.scratch, read.Spills...)
 	}
 	start := time.Now()
 	err = w.resolve(ctx, read, runs)
 	w.took.resolve = time.Since(start)
-	if errors.Is(err, errSpillLost) {
+	if errors.Is(err, stage.ErrSpillLost) {
 		w.Log.Warn("spilled rows are lost, the file is read again", "job", w.job.ID, "error", err)
 		if _, err := w.read(ctx, read); err != nil {
 			return err
@@ -301,7 +297,7 @@ func (s *Service) stopPollEvery() time.Duration {
 // begin gives the job its time, makes its unique attribute a key of the domain and indexes the profiles there are.
 func (w *work) begin(ctx context.Context) error {
 	if w.job.Time == 0 {
-		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.own)
+		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.Own())
 		if errors.Is(err, domain.ErrGone) {
 			return job.ErrLost
 		}
@@ -313,11 +309,11 @@ func (w *work) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.m.own == nil {
+	if w.m.Own() == nil {
 		return nil
 	}
 	for _, k := range w.rec.Keys {
-		if k.Name != w.m.own.Name || k.Ready {
+		if k.Name != w.m.Own().Name || k.Ready {
 			continue
 		}
 		if err := w.Profiles.IndexKeyOfAll(ctx, w.task.Incarnation, k, w.job.Time); err != nil {
@@ -357,7 +353,7 @@ func (w *work) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	c := sum(read, runs)
+	c := stage.Sum(read, runs)
 	rejects, kept, err := w.rejectAmbiguous(ctx, read, runs)
 	if err != nil {
 		return err
@@ -391,7 +387,7 @@ func (w *work) finish(ctx context.Context) error {
 }
 
 // conclude writes the final state. A stop that comes in between stays a stop.
-func (w *work) conclude(ctx context.Context, c Counters, rejects string, kept int64) error {
+func (w *work) conclude(ctx context.Context, c stage.Counters, rejects string, kept int64) error {
 	for {
 		err := w.update(ctx, func(j *Job) {
 			j.Counters, j.Final, j.AmbiguousRejects, j.KeptRejects = c, true, rejects, kept

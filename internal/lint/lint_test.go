@@ -69,6 +69,7 @@ var layers = [][]string{
 	{"profile/change"},
 	{"profile/write"},
 	{"profile"},
+	{"upload/stage"},
 	{"upload"},
 	{"server"},
 	{"node"},

@@ -1,22 +1,18 @@
-package upload
+package stage
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"kith/blob"
+	"kith/internal/extsort"
+	"kith/profile/fold"
+	"kith/upload/table"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"kith/blob"
-	"kith/internal/extsort"
-	"kith/profile/fold"
-	"kith/store"
-	"kith/upload/table"
 )
 
 // batch is a number of whole records, the unit of parallel reading.
@@ -43,58 +39,38 @@ type batchRecord struct {
 	fault    table.Fault
 }
 
-// buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
-type buckets struct {
-	memory [][]byte
-	spills []string
+// Buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
+type Buckets struct {
+	Memory [][]byte
+	Spills []string
 }
 
-// reader is the first stage: it reads a file into buckets.
-type reader struct {
-	*plan
-	Config
-	file     blob.Reader
-	shared   bool   // other nodes help to resolve
-	secret   uint64 // seed of the hash that divides keys
-	progress *progress
-	room     func(context.Context) error // waits for room on the disk
+// Reader is the first stage: it reads a file into buckets.
+type Reader struct {
+	*Plan
+	Reading
 }
 
-func (w *work) newReader() *reader {
-	return &reader{
-		plan: w.plan, Config: w.Config, file: w.file, shared: w.task.Shared(), secret: binary.BigEndian.Uint64(w.Sealer.Subkey("buckets")),
-		progress: w.progress, room: w.waitForRoom,
-	}
+// Reading is how a file is read. Zero values are replaced by the defaults in brackets.
+type Reading struct {
+	File        blob.Reader
+	StrictAWS   bool
+	BucketBytes int64                       // of the file per bucket [8 MiB; less where nodes share the work]
+	MemoryBytes int64                       // bytes of rows that are not spilled [32 MiB; 256 KiB where nodes share the work]
+	Workers     int                         // [number of cores]
+	BatchBytes  int                         // of the file per unit of parallel reading [256 KiB]
+	Shared      bool                        // other nodes help to resolve
+	Secret      uint64                      // seed of the hash that divides keys; the same whenever the file is read
+	Rows, Bytes *atomic.Int64               // what has been read
+	Room        func(context.Context) error // waits for room on the disk
 }
 
-// read fills w.buckets. It publishes what reading found, or returns what another run published before, which is prior, or nil when
-// there is none.
-func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error) {
-	start := time.Now()
-	defer func() { w.took.read = time.Since(start) }()
-	res, found, err := w.newReader().read(ctx, prior)
-	if found != nil {
-		w.buckets = found
-		w.scratch = append(w.scratch, found.spills...)
-	}
-	if err != nil || prior != nil || w.dry != nil {
-		return res, err
-	}
-	value, err := encode(res)
-	if err != nil {
-		return nil, err
-	}
-	if err := w.publish(ctx, store.Swap{Key: readKey, Value: value}); err != nil {
-		return nil, err
-	}
-	// Whoever published first decides, but what both read is the same.
-	published, _, err := w.published(ctx, w.task.Incarnation, w.job.ID)
-	return published, err
-}
+// NewReader returns what reads the file of the plan's job.
+func (p *Plan) NewReader(how Reading) *Reader { return &Reader{p, how} }
 
-// read reads the file into as many buckets as it needs. With a prior result of the same file the buckets are those of that, and
+// Read reads the file into as many buckets as it needs. With a prior result of the same file the buckets are those of that, and
 // rejects are left out.
-func (r *reader) read(ctx context.Context, prior *readResult) (*readResult, *buckets, error) {
+func (r *Reader) Read(ctx context.Context, prior *ReadResult) (*ReadResult, *Buckets, error) {
 	n, ranges := r.bucketCount(), true
 	for {
 		res, out, err := r.readInto(ctx, n, ranges, prior)
@@ -112,14 +88,14 @@ func (r *reader) read(ctx context.Context, prior *readResult) (*readResult, *buc
 		if prior != nil && res.Rows != prior.Rows {
 			return nil, nil, fmt.Errorf("the file has %d rows now and had %d", res.Rows, prior.Rows)
 		}
-		found := &buckets{memory: out.buckets.Memory()}
-		if found.spills, err = out.commit(); err != nil {
+		found := &Buckets{Memory: out.buckets.Memory()}
+		if found.Spills, err = out.commit(); err != nil {
 			return nil, nil, err
 		}
 		if prior != nil {
 			return prior, found, nil
 		}
-		res.Spills = found.spills
+		res.Spills = found.Spills
 		r.logRejects(out.rejects)
 		res.Rejects, err = out.rejects.commit()
 		return res, found, err
@@ -128,16 +104,16 @@ func (r *reader) read(ctx context.Context, prior *readResult) (*readResult, *buc
 
 // partition divides the keys of a file into buckets, by ranges where there are bounds. The seed of the hash is the same whenever the
 // file is read, and not known to who has made the file.
-func (r *reader) partition(n int, bounds [][]byte) *extsort.Partition {
+func (r *Reader) partition(n int, bounds [][]byte) *extsort.Partition {
 	if bounds != nil {
 		return extsort.ByRange(bounds)
 	}
-	return extsort.ByHash(n, r.secret)
+	return extsort.ByHash(n, r.Secret)
 }
 
 // readInto reads the file into n buckets, by ranges of keys if it can be sampled, or into those of a prior result.
-func (r *reader) readInto(ctx context.Context, n int, ranges bool, prior *readResult) (*readResult, *sinks, error) {
-	raw := &countingReader{r: r.file.Stream(0), n: &r.progress.bytes}
+func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadResult) (*ReadResult, *sinks, error) {
+	raw := &countingReader{r: r.File.Stream(0), n: r.Bytes}
 	raw.n.Store(0)
 	text, err := table.Open(ctx, raw, r.StrictAWS)
 	if err != nil {
@@ -172,8 +148,8 @@ func (r *reader) readInto(ctx context.Context, n int, ranges bool, prior *readRe
 		out.abort()
 		return nil, nil, err
 	}
-	return &readResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Format, Shared: r.shared,
+	return &ReadResult{
+		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Format, Shared: r.Shared,
 	}, out, nil
 }
 
@@ -200,30 +176,30 @@ const (
 	fairBuckets = 64
 )
 
-func (r *reader) bucketBytes() int64 {
+func (r *Reader) bucketBytes() int64 {
 	switch {
 	case r.BucketBytes > 0:
 		return r.BucketBytes
-	case r.shared:
-		return min(max(smallBucket, r.file.Size()/fairBuckets), largeBucket)
+	case r.Shared:
+		return min(max(smallBucket, r.File.Size()/fairBuckets), largeBucket)
 	}
 	return largeBucket
 }
 
 // memoryBytes is how much of what was read is kept in memory. What stays in a node's memory, others can't help with.
-func (r *reader) memoryBytes() int64 {
+func (r *Reader) memoryBytes() int64 {
 	switch {
 	case r.MemoryBytes > 0:
 		return r.MemoryBytes
-	case r.shared:
+	case r.Shared:
 		return smallBucket
 	}
 	return 32 << 20
 }
 
 // bucketCount guesses how many buckets the file needs.
-func (r *reader) bucketCount() int {
-	return int(min(max(1, (r.file.Size()+r.bucketBytes()-1)/r.bucketBytes()), fold.MaxBuckets))
+func (r *Reader) bucketCount() int {
+	return int(min(max(1, (r.File.Size()+r.bucketBytes()-1)/r.bucketBytes()), fold.MaxBuckets))
 }
 
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.
@@ -231,7 +207,7 @@ var errMoreBuckets = errors.New("the file needs more buckets")
 
 // readHeader reads the header line and binds the mapping to it. Its faults fail the job. The delimiter is the first one by
 // which every mapped column is found; when none is, the faults are told as for commas.
-func (r *reader) readHeader(sc *table.Scanner) (b *bound, err error) {
+func (r *Reader) readHeader(sc *table.Scanner) (b *bound, err error) {
 	delims := table.Delimiters
 	if r.StrictAWS {
 		delims = delims[:1]
@@ -247,7 +223,7 @@ func (r *reader) readHeader(sc *table.Scanner) (b *bound, err error) {
 }
 
 // pump reads all records: one goroutine cuts batches, several map them, and this one collects them in order.
-func (r *reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding string, out *sinks) (rows int64, err error) {
+func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding string, out *sinks) (rows int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -292,7 +268,7 @@ func (r *reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding
 			return 0, err
 		}
 		rows += int64(len(bt.recs))
-		r.progress.rows.Store(rows)
+		r.Rows.Store(rows)
 		select {
 		case free <- bt:
 		default:
@@ -302,7 +278,7 @@ func (r *reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding
 }
 
 // cut reads batches until the file ends.
-func (r *reader) cut(ctx context.Context, sc *table.Scanner, free <-chan *batch, todo, ordered chan<- *batch) error {
+func (r *Reader) cut(ctx context.Context, sc *table.Scanner, free <-chan *batch, todo, ordered chan<- *batch) error {
 	size := r.BatchBytes
 	if size == 0 {
 		size = batchBytes

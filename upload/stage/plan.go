@@ -1,13 +1,8 @@
-package upload
+package stage
 
 import (
 	"bytes"
 	"encoding/binary"
-	"log/slog"
-	"slices"
-
-	"github.com/zeebo/xxh3"
-
 	"kith/blob"
 	"kith/domain"
 	"kith/internal/extsort"
@@ -16,27 +11,30 @@ import (
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
+	"log/slog"
+	"slices"
+
+	"github.com/zeebo/xxh3"
 )
 
-// plan is what every stage needs to know of a job. Nothing of it changes while the stages run, and none of them knows more of the job's
+// Plan is what every stage needs to know of a job. Nothing of it changes while the stages run, and none of them knows more of the job's
 // record, its lease or its progress than it is given besides.
-type plan struct {
+type Plan struct {
 	store store.Store
 	blobs blob.Store
 	log   *slog.Logger
 	// profiles answers who the persons are that candidates belong to.
 	profiles *profile.Service
 
-	inc store.Incarnation
-	id  string // of the job
-	dir string // of its blobs
-	key blob.Key
-	// attempt sets the blobs of this run apart from those of other runs.
+	inc     store.Incarnation
+	id      string // of the job
+	dir     string // of its blobs
+	key     blob.Key
 	attempt string
 	time    int64 // of the job, microseconds
 	expires int64 // when its contributions do
 
-	m   *mapping
+	m   *Mapping
 	own []domain.Key // of the domain
 	// families are the names of the keys that rows can have, by number; family is the other way round.
 	families []string
@@ -49,32 +47,17 @@ type plan struct {
 	seed uint64
 }
 
-// newPlan derives what the stages need from the job's record and the domain's.
-func (w *work) newPlan() *plan {
-	id := w.job.idBytes()
-	p := &plan{
-		store: w.Store, blobs: w.Blobs, log: w.Log, profiles: w.Profiles, inc: w.task.Incarnation, id: w.job.ID, dir: blobDir(w.task.Incarnation, w.job.ID), key: w.key,
-		attempt: w.attempt, time: w.job.Time, expires: w.job.expires(), m: w.m, own: w.rec.Keys, families: families(w.m, w.rec.Keys),
-		family: map[string]int{}, keyed: index.NewAttrs(w.rec.Keys), seed: xxh3.Hash(id[:]),
-	}
-	for i, name := range p.families {
-		p.family[name] = i
-	}
-	p.fillsNames = slices.ContainsFunc(w.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
-	return p
-}
-
-func (p *plan) stamp(row int64) fold.Stamp { return fold.Stamp{Time: p.time, Row: row} }
+func (p *Plan) stamp(row int64) fold.Stamp { return fold.Stamp{Time: p.time, Row: row} }
 
 // rowGroups are rows, grouped by their unique key.
 type rowGroups struct {
-	*plan
+	*Plan
 	extsort.Groups
 	keys keyList
 }
 
-func (p *plan) newRowGroups() *rowGroups {
-	g := &rowGroups{plan: p}
+func (p *Plan) newRowGroups() *rowGroups {
+	g := &rowGroups{Plan: p}
 	g.Groups = extsort.Groups{
 		Key:   frameKey,
 		Check: func(frame []byte) error { _, _, err := parseFrame(frame); return err },
@@ -126,3 +109,40 @@ func (g *rowGroups) merge(dst []byte, n int, at func(i int) []byte) ([]byte, err
 	out.keys = g.keys.appendTo(nil)
 	return appendFrame(dst, &out), nil
 }
+
+// Facts are what a plan is made of.
+type Facts struct {
+	Store    store.Store
+	Blobs    blob.Store
+	Log      *slog.Logger
+	Profiles *profile.Service
+
+	Incarnation store.Incarnation
+	JobID       [16]byte
+	Job         string // its id, as text
+	Dir         string // of its blobs, with a slash at the end
+	Key         blob.Key
+	Attempt     string // sets the blobs of this run apart from those of other runs
+	Time        int64  // of the job, microseconds
+	Expires     int64  // when its contributions do
+
+	Mapping *Mapping
+	Keys    []domain.Key // of the domain
+}
+
+// NewPlan derives what the stages need to know.
+func NewPlan(f Facts) *Plan {
+	p := &Plan{
+		store: f.Store, blobs: f.Blobs, log: f.Log, profiles: f.Profiles, inc: f.Incarnation, id: f.Job, dir: f.Dir, key: f.Key, attempt: f.Attempt,
+		time: f.Time, expires: f.Expires, m: f.Mapping, own: f.Keys, families: families(f.Mapping, f.Keys), family: map[string]int{},
+		keyed: index.NewAttrs(f.Keys), seed: xxh3.Hash(f.JobID[:]),
+	}
+	for i, name := range p.families {
+		p.family[name] = i
+	}
+	p.fillsNames = slices.ContainsFunc(p.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
+	return p
+}
+
+// Families is how many kinds of keys the rows can have.
+func (p *Plan) Families() int { return len(p.families) }

@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/profile/fold"
 	"kith/profile/index"
 )
@@ -55,7 +54,7 @@ func FuzzRun(f *testing.F) {
 	f.Add([]byte("\x00\x03abc\x01\x05\x02\x01d\x02\x06"), false)
 	f.Add([]byte("\x01\x05\x03xyz\x02\x09\x00"), true)
 	f.Fuzz(func(t *testing.T, b []byte, rows bool) {
-		p := &plan{time: 1}
+		p := &Plan{time: 1}
 		r := runBlob{plainBlob{bytes.NewReader(b)}, 3}
 		n := 0
 		if rows {
@@ -87,7 +86,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	for label, target := range map[string]string{"f": "FirstName", "m": "MiddleName", "l": "LastName", "e": "EmailAddress", "p": "PhoneNumber", "h": "HomePhoneNumber", "t": "Attributes.tier", "id": "AccountNumber"} {
 		fields[label] = api.ObjectTypeField{Source: api.Ptr("_source." + label), Target: api.Ptr("_profile." + target)}
 	}
-	m, err := compile(fields, "id")
+	m, err := Compile(fields, "id")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -95,8 +94,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	w := &work{Service: &Service{}, task: &job.Task{}, m: m, rec: &domain.Record{Keys: own}, job: &Job{Time: 1}}
-	w.prepare()
+	p := NewPlan(Facts{Mapping: m, Keys: own, Time: 1})
 	f.Fuzz(func(t *testing.T, first, middle, last, mail, phone, tier string) {
 		row := []string{first, middle, last, mail, phone, phone, tier, "id1"}
 		for _, c := range row {
@@ -114,7 +112,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 			t.Fatal(err)
 		}
 		got, want := map[string]bool{}, map[string]bool{}
-		fr.eachKey(func(family int, value []byte) { got[w.families[family]+"="+string(value)] = true })
+		fr.eachKey(func(family int, value []byte) { got[p.families[family]+"="+string(value)] = true })
 		values, err := fold.DecodeValues(fr.body, fold.Stamp{})
 		if err != nil {
 			t.Fatal(err)

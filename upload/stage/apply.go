@@ -1,67 +1,31 @@
-package upload
+package stage
 
 import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"maps"
-	"runtime"
-	"slices"
-
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
+	"maps"
+	"runtime"
+	"slices"
 )
 
-// apply is the third stage: it writes all runs. A node alone merges them, so that what it writes is in the order of the keys over
-// the whole job; where nodes share the work, they write bucket by bucket. It may be repeated.
-func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
-	if !w.task.Shared() {
-		return w.write(ctx, runs)
-	}
-	done, err := w.applied(ctx, w.task.Incarnation, w.job.ID)
-	if err != nil {
-		return err
-	}
-	var missing []int
-	for _, bucket := range slices.Sorted(maps.Keys(runs)) {
-		if runs[bucket].Run != "" && !done[string(appliedKey(bucket))] {
-			missing = append(missing, bucket)
-		}
-	}
-	return w.newSharer().share(ctx, stage{
-		name: "apply", row: appliedKey, workers: 2,
-		worker: func() func(context.Context, int) (publisher, error) {
-			return func(ctx context.Context, bucket int) (publisher, error) {
-				err := w.write(ctx, map[int]runResult{bucket: runs[bucket]})
-				return func(ctx context.Context, part *job.Part) error {
-					err := part.Publish(ctx, store.Swap{Key: appliedKey(bucket)})
-					if errors.Is(err, store.ErrConflict) { // another node was faster
-						return nil
-					}
-					return err
-				}, err
-			}
-		},
-	}, missing)
-}
-
-// write merges runs, per key family, and writes them, index rows before the contributions they belong to.
-func (p *plan) write(ctx context.Context, runs map[int]runResult) error {
+// Write merges runs, per key family, and writes them, index rows before the contributions they belong to.
+func (p *Plan) Write(ctx context.Context, runs map[int]RunResult) error {
 	parts, done, err := p.indexRuns(ctx, runs, 0)
 	defer done()
 	if err != nil {
 		return err
 	}
-	rows, err := p.openAll(ctx, runs, func(r *runResult) string { return r.Rows })
+	rows, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Rows })
 	defer rows.close()
 	if err != nil {
 		return err
@@ -93,7 +57,7 @@ func (p *plan) write(ctx context.Context, runs map[int]runResult) error {
 
 // pivots returns ids that cut the rows of all runs into up to n parts of about the same size: one part alone would keep one core
 // busy when the others have nothing left to do.
-func (p *plan) pivots(runs map[int]runResult, n int) (pivots []fold.ID) {
+func (p *Plan) pivots(runs map[int]RunResult, n int) (pivots []fold.ID) {
 	var ids []fold.ID
 	for _, run := range runs {
 		for _, marks := range run.RowMarks {
@@ -128,32 +92,10 @@ func enter(marks []mark, lo, hi *fold.ID) (from int64, ok bool) {
 	return from, true
 }
 
-// restore makes the rows blobs of all runs again, from the uploaded file.
-func (w *work) restore(ctx context.Context, read *readResult, runs map[int]runResult) error {
-	var err error
-	if w.file, err = w.openFile(ctx, w.job, w.key); err != nil {
-		return err
-	}
-	defer w.file.Close()
-	if _, err := w.read(ctx, read); err != nil {
-		return err
-	}
-	b := w.newBucketWork()
-	for bucket, run := range runs {
-		if run.Rows == "" {
-			continue
-		}
-		if err := b.rebuild(ctx, bucket, &run); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. When goneAt is not 0 they are deletions with that time, of the profiles
 // that the job has created.
-func (p *plan) indexRuns(ctx context.Context, runs map[int]runResult, goneAt int64) (parts []store.Run, done func(), err error) {
-	all, err := p.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int64) (parts []store.Run, done func(), err error) {
+	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	if err != nil {
 		return nil, all.close, err
 	}
@@ -187,7 +129,7 @@ func (p *plan) indexRuns(ctx context.Context, runs map[int]runResult, goneAt int
 }
 
 // indexRows turns the entries of a family into rows of the store.
-func (p *plan) indexRows(name string, entries iter.Seq2[*indexCursor, error], goneAt int64) iter.Seq2[store.RunRow, error] {
+func (p *Plan) indexRows(name string, entries iter.Seq2[*indexCursor, error], goneAt int64) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
 		if goneAt != 0 {
@@ -218,7 +160,7 @@ func (p *plan) indexRows(name string, entries iter.Seq2[*indexCursor, error], go
 }
 
 // contributions turns the entries of row sections into rows of the store.
-func (p *plan) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
+func (p *Plan) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
 		head := fold.Contribution{Expires: p.expires}
@@ -254,7 +196,7 @@ func (all runBlobs) close() {
 }
 
 // openAll opens one of the blobs of each run that has it.
-func (p *plan) openAll(ctx context.Context, runs map[int]runResult, name func(*runResult) string) (all runBlobs, err error) {
+func (p *Plan) openAll(ctx context.Context, runs map[int]RunResult, name func(*RunResult) string) (all runBlobs, err error) {
 	for _, bucket := range slices.Sorted(maps.Keys(runs)) {
 		run := runs[bucket]
 		if name(&run) == "" {
@@ -271,7 +213,7 @@ func (p *plan) openAll(ctx context.Context, runs map[int]runResult, name func(*r
 
 // who reads the part that all entries share: a profile and a row.
 type who struct {
-	p      *plan
+	p      *Plan
 	bucket int
 	extsort.Window
 
@@ -280,7 +222,7 @@ type who struct {
 	row     int64
 }
 
-func (p *plan) newWho(r runBlob, s section) who {
+func (p *Plan) newWho(r runBlob, s section) who {
 	return who{p: p, bucket: r.bucket, Window: extsort.NewWindow(func() io.Reader { return io.LimitReader(r.Stream(s.From), s.To-s.From) })}
 }
 

@@ -1,18 +1,18 @@
-package upload
+package stage
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
-
 	"kith/blob"
 	"kith/internal/extsort"
+	"math"
+	"math/rand/v2"
 )
 
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.
 type sinks struct {
-	r       *reader
+	r       *Reader
 	part    *extsort.Partition
 	buckets *extsort.Buckets[blob.Writer]
 	name    string   // tells the spills apart from those of other readings
@@ -28,9 +28,9 @@ type sinks struct {
 	untilRoom int
 }
 
-func (r *reader) newSinks(p *extsort.Partition, quiet bool) *sinks {
+func (r *Reader) newSinks(p *extsort.Partition, quiet bool) *sinks {
 	s := &sinks{
-		r: r, part: p, name: randomName()[:8], most: math.MaxInt64, merger: r.newRowGroups(), merged: make([]int, p.Buckets()), rejects: r.newRejects("read", r.file.Size()), quiet: quiet,
+		r: r, part: p, name: fmt.Sprintf("%08x", rand.Uint32()), most: math.MaxInt64, merger: r.newRowGroups(), merged: make([]int, p.Buckets()), rejects: r.newRejects("read", r.File.Size()), quiet: quiet,
 	}
 	s.buckets = extsort.NewBuckets(p.Buckets(), r.memoryBytes(), s.createSpill)
 	return s
@@ -46,7 +46,7 @@ func (s *sinks) createSpill(bucket int) (blob.Writer, error) {
 // take takes in a batch.
 func (s *sinks) take(ctx context.Context, bt *batch) error {
 	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 && s.buckets.Spills() != nil {
-		if err := s.r.room(ctx); err != nil {
+		if err := s.r.Room(ctx); err != nil {
 			return err
 		}
 		s.untilRoom = roomEvery
@@ -120,7 +120,7 @@ func (s *sinks) skewed() bool {
 	return s.buckets.Largest() > skewFactor*max(s.buckets.Size()/int64(s.part.Buckets()), s.r.bucketBytes())
 }
 
-func (p *plan) newRejects(stage string, fileSize int64) *rejectWriter {
+func (p *Plan) newRejects(stage string, fileSize int64) *rejectWriter {
 	return &rejectWriter{most: keptBytes + 2*fileSize, mostOf: keptRejects, create: func() (blob.Writer, string, error) {
 		name := fmt.Sprintf("%srejects-%s-%s", p.dir, p.attempt, stage)
 		b, err := p.blobs.Create(context.Background(), name, p.key)
@@ -144,3 +144,6 @@ func (s *sinks) abort() {
 	}
 	s.rejects.abort()
 }
+
+// roomEvery is after how many bytes of a file the room on the disk is looked at.
+const roomEvery = 16 << 20

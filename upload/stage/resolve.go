@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -8,87 +8,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"runtime"
-	"slices"
-
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
+	"maps"
+	"slices"
 )
 
 // maxHits is how many index rows of a key are verified in sorted order with those of all other keys. A value that very many
 // profiles hold, or held, is followed further one by one, until two profiles confirm it.
 const maxHits = 64
 
-// errSpillLost says that a spilled bucket can't be read: spills are scratch, and a power failure may take them.
-var errSpillLost = errors.New("a spilled bucket is lost")
+// ErrSpillLost says that a spilled bucket can't be read: spills are scratch, and a power failure may take them.
+var ErrSpillLost = errors.New("a spilled bucket is lost")
 
-// resolve is the second stage: it publishes a run for every bucket that has none.
-func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runResult) error {
-	var err error
-	if w.indexed, err = w.anyIndexed(ctx); err != nil {
-		return err
-	}
-	var missing []int
-	for bucket := range read.Buckets {
-		if _, ok := runs[bucket]; !ok {
-			missing = append(missing, bucket)
-		}
-	}
-	return w.newSharer().share(ctx, stage{
-		name: "resolve", row: runKey, only: []store.Swap{w.unchanged()}, workers: min(runtime.NumCPU(), 4),
-		worker: func() func(context.Context, int) (publisher, error) {
-			b := w.newBucketWork()
-			return func(ctx context.Context, bucket int) (publisher, error) {
-				out, err := b.resolve(ctx, bucket)
-				if err != nil {
-					return nil, err
-				}
-				return func(ctx context.Context, part *job.Part) error {
-					err := w.publishRun(ctx, part, out)
-					if err == nil {
-						w.dropSpill(ctx, bucket)
-					}
-					return err
-				}, nil
-			}
-		},
-	}, missing)
-}
-
-// publishRun makes the outcome of a bucket durable and count.
-func (w *work) publishRun(ctx context.Context, part *job.Part, o *outcome) error {
-	defer o.abort()
-	value, err := encode(o.result)
-	if err == nil {
-		err = o.commit()
-	}
-	if err != nil {
-		part.GiveUp(ctx)
-		return err
-	}
-	if w.dry != nil {
-		w.dry.add(o.bucket, &o.result)
-		return nil
-	}
-	return w.explain(ctx, part.Publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value}, w.unchanged()))
-}
-
-// dropSpill deletes a spilled bucket that has been resolved: what is written next finds its memory warm. Other nodes may still read it.
-func (w *work) dropSpill(ctx context.Context, bucket int) {
-	if w.task.Shared() || w.buckets.spills == nil {
-		return
-	}
-	_ = w.Blobs.Delete(ctx, w.buckets.spills[bucket]) // the end of the job tries again
-}
-
-// anyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
-func (p *plan) anyIndexed(ctx context.Context) (bool, error) {
+// AnyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
+func (p *Plan) AnyIndexed(ctx context.Context) (bool, error) {
 	for _, err := range p.store.Sweep(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}) {
 		return err == nil, err
 	}
@@ -96,13 +34,13 @@ func (p *plan) anyIndexed(ctx context.Context) (bool, error) {
 }
 
 // openFrames returns what is in a bucket as a stream.
-func (p *plan) openFrames(ctx context.Context, all *buckets, bucket int) (io.Reader, func() error, error) {
-	if all.memory != nil {
-		return bytes.NewReader(all.memory[bucket]), func() error { return nil }, nil
+func (p *Plan) openFrames(ctx context.Context, all *Buckets, bucket int) (io.Reader, func() error, error) {
+	if all.Memory != nil {
+		return bytes.NewReader(all.Memory[bucket]), func() error { return nil }, nil
 	}
-	r, err := p.blobs.Open(ctx, all.spills[bucket], p.key)
+	r, err := p.blobs.Open(ctx, all.Spills[bucket], p.key)
 	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
-		return nil, nil, fmt.Errorf("%w: %w", errSpillLost, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrSpillLost, err)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a spilled bucket: %w", err)
@@ -122,12 +60,12 @@ type group struct {
 	covered bool    // index rows of the match stand for those of the group
 }
 
-// bucketWork resolves one bucket after the other, using its memory again.
-type bucketWork struct {
-	*plan
-	buckets *buckets
-	indexed bool    // the domain has index rows
-	dry     *dryRun // nil in the real run
+// Resolver resolves one bucket after the other, using its memory again.
+type Resolver struct {
+	*Plan
+	buckets *Buckets
+	indexed bool  // the domain has index rows
+	dry     Trial // nil in the real run
 
 	bucket int
 	loaded *rowGroups
@@ -151,7 +89,7 @@ type bucketWork struct {
 	out     []byte
 }
 
-func (b *bucketWork) frame(g *group) *frame {
+func (b *Resolver) frame(g *group) *frame {
 	f, _, err := parseFrame(b.loaded.Frame(g.at))
 	if err != nil {
 		panic(err) // load has parsed it
@@ -159,13 +97,19 @@ func (b *bucketWork) frame(g *group) *frame {
 	return &f
 }
 
-func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) {
+// NewResolver returns what resolves buckets one after the other. indexed says that the domain has index rows; dry is nil in the real run.
+func (p *Plan) NewResolver(from *Buckets, indexed bool, dry Trial) *Resolver {
+	return &Resolver{Plan: p, buckets: from, indexed: indexed, dry: dry, loaded: p.newRowGroups()}
+}
+
+// Resolve resolves a bucket.
+func (b *Resolver) Resolve(ctx context.Context, bucket int) (*Outcome, error) {
 	b.bucket = bucket
 	b.names, b.last, b.deep, b.merged, b.persons = nil, nil, 0, b.merged[:0], nil
 	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
-	if b.dry != nil && b.dry.joined != nil {
+	if b.dry != nil && b.dry.Joined() != nil {
 		if err := b.matchJoined(ctx); err != nil {
 			return nil, err
 		}
@@ -180,20 +124,15 @@ func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) 
 	return b.build(ctx)
 }
 
-// newBucketWork returns what resolves buckets one after the other.
-func (w *work) newBucketWork() *bucketWork {
-	return &bucketWork{plan: w.plan, buckets: w.buckets, indexed: w.indexed, dry: w.dry, loaded: w.newRowGroups()}
-}
-
 // load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
-func (b *bucketWork) load(ctx context.Context) error {
+func (b *Resolver) load(ctx context.Context) error {
 	r, done, err := b.openFrames(ctx, b.buckets, b.bucket)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = done() }()
 	if err := b.loaded.Load(ctx, r); errors.Is(err, blob.ErrSealed) {
-		return fmt.Errorf("%w: %w", errSpillLost, err)
+		return fmt.Errorf("%w: %w", ErrSpillLost, err)
 	} else if err != nil {
 		return err
 	}
@@ -207,7 +146,7 @@ func (b *bucketWork) load(ctx context.Context) error {
 }
 
 // contribution returns what a group says, in full.
-func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
+func (b *Resolver) contribution(f *frame) (*fold.Contribution, error) {
 	c := &fold.Contribution{Expires: b.expires, Stamp: b.stamp(f.first)}
 	var err error
 	if b.values, err = fold.AppendValues(b.values[:0], f.body, c.Stamp); err != nil {
@@ -221,7 +160,7 @@ func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
 }
 
 // part is contribution with its source.
-func (b *bucketWork) part(f *frame) (fold.Part, error) {
+func (b *Resolver) part(f *frame) (fold.Part, error) {
 	c, err := b.contribution(f)
 	return fold.Part{Source: string(profile.AppendImportSource(nil, b.time, f.first)), Contribution: c}, err
 }
@@ -241,7 +180,7 @@ func (c candidate) id() (id fold.ID) {
 // match finds the persons that have the groups' keys: it probes the index in sorted order, and verifies the hits against their
 // profiles, in sorted order too. Most profiles take part in no merge and hold contributions of imports only: a glance at their rows is
 // enough (index.Glance). Others are decoded, and those of merges are looked at last, with everything that belongs to them.
-func (b *bucketWork) match(ctx context.Context) error {
+func (b *Resolver) match(ctx context.Context) error {
 	all, err := b.hits(ctx)
 	if err != nil || len(all) == 0 {
 		return err
@@ -266,7 +205,7 @@ func (b *bucketWork) match(ctx context.Context) error {
 }
 
 // hits lists the profiles that the index names for the groups' keys.
-func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
+func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 	part := []byte(b.m.index + "\x01")
 	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
@@ -301,7 +240,7 @@ func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
 }
 
 // verifyAll judges candidates, which are sorted, by their rows.
-func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
+func (b *Resolver) verifyAll(ctx context.Context, all []candidate) error {
 	probes := func(yield func(store.Probe) bool) {
 		for _, c := range all {
 			id := c.id()
@@ -337,7 +276,7 @@ func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
 
 // judge gathers the rows of a candidate: as they are, as long as they are few contributions, else decoded.
 type judge struct {
-	b    *bucketWork
+	b    *Resolver
 	r    *profile.Reader
 	held []store.Row // the first n
 	n    int
@@ -397,7 +336,7 @@ func (j *judge) settle(c candidate) error {
 }
 
 // glance settles a candidate by its rows as they are, if that is enough.
-func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error) {
+func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) {
 	if b.dry != nil {
 		return false, nil
 	}
@@ -424,7 +363,7 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 }
 
 // verify notes a profile that takes part in no merge as a match of the group if it confirms the group's key.
-func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {
+func (b *Resolver) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
 		return nil
@@ -445,7 +384,7 @@ func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) err
 }
 
 // verifyMerged judges the candidates that take part in merges: they count as the persons they belong to.
-func (b *bucketWork) verifyMerged(ctx context.Context) error {
+func (b *Resolver) verifyMerged(ctx context.Context) error {
 	for all := range slices.Chunk(b.merged, maxHits) {
 		var ids []fold.ID
 		for _, c := range all {
@@ -468,7 +407,7 @@ func (b *bucketWork) verifyMerged(ctx context.Context) error {
 
 // verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
 // holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key.
-func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
+func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
 		return nil
@@ -510,14 +449,14 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 }
 
 // holdsItself says whether a main profile has the key of a frame without its members.
-func (b *bucketWork) holdsItself(person *fold.Member, f *frame) bool {
+func (b *Resolver) holdsItself(person *fold.Member, f *frame) bool {
 	own := profile.Alone(person).Profile()
 	return own != nil && index.Has(own, b.m.index, string(f.key), b.own)
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
 // contribution has not alone: they need index rows of their own.
-func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, member *fold.Member) error {
+func (b *Resolver) combineNames(i uint32, f *frame, p *fold.Profile, person, member *fold.Member) error {
 	if b.dry != nil || !b.fillsNames || !index.MayCombineNames(p.Values, f.body) {
 		return nil
 	}
@@ -540,7 +479,7 @@ func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, m
 }
 
 // matchRest goes on behind the first maxHits index rows of a key.
-func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
+func (b *Resolver) matchRest(ctx context.Context, i uint32) error {
 	g := &b.groups[i]
 	part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
 	previous, _, _ := index.ParseRowKey(b.last[i])

@@ -1,11 +1,10 @@
-package upload
+package stage
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"io"
-
 	"kith/internal/extsort"
 )
 
@@ -17,8 +16,8 @@ const (
 
 // sample looks at places all over the file and returns bounds for n buckets, or nil. It may take the middle of a quoted cell
 // for the start of a row: then the bounds are a little worse.
-func (r *reader) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
-	size := r.file.Size()
+func (r *Reader) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
+	size := r.File.Size()
 	if n < 2 || size < 2*samplePlaces*sampleBytes {
 		return nil, nil
 	}
@@ -30,7 +29,7 @@ func (r *reader) sample(ctx context.Context, m *mapper, n int) ([][]byte, error)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		k, err := r.file.ReadAt(buf, size/samplePlaces*i)
+		k, err := r.File.ReadAt(buf, size/samplePlaces*i)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}

@@ -1,8 +1,7 @@
-package upload
+package stage
 
 import (
 	"encoding/binary"
-
 	"kith/internal/extsort"
 )
 
