@@ -5,17 +5,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
 	"kith/api"
 	"kith/blob"
 	"kith/fault"
 	"kith/job"
 	"kith/store"
 	"kith/upload/stage"
-	"maps"
-	"runtime"
-	"slices"
-	"sync"
-	"time"
 )
 
 // prepare makes the plan for the stages, from the job's record and the domain's as they are now.

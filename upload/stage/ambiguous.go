@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
+
 	"kith/blob"
 	"kith/internal/extsort"
 	"kith/upload/table"
-	"strings"
 )
 
 // RejectAmbiguous writes the rows whose key several profiles have to a blob of rejects, and returns its name and how many there are

@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"runtime"
+	"slices"
+
 	"kith/blob"
 	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
-	"maps"
-	"runtime"
-	"slices"
 )
 
 // Write merges runs, per key family, and writes them, index rows before the contributions they belong to.

@@ -8,11 +8,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+
 	"kith/blob"
 	"kith/internal/extsort"
 	"kith/objecttype"
 	"kith/profile/fold"
-	"slices"
 )
 
 // A run is the immutable Outcome of a bucket, in two blobs. Integers are uvarints.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"encoding/binary"
+
 	"kith/internal/extsort"
 )
 

@@ -1,11 +1,12 @@
 package stage
 
 import (
+	"slices"
+
 	"kith/domain"
 	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
-	"slices"
 )
 
 // matchFamily is the family of the key that rows are matched by.

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
+	"unicode/utf8"
+
 	"kith/internal/extsort"
 	"kith/objecttype"
 	"kith/upload/table"
-	"strings"
-	"unicode/utf8"
 )
 
 // mapper turns records into frames.

@@ -3,14 +3,15 @@ package stage
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
 	"kith/objecttype"
 	"kith/profile/fold"
-	"maps"
-	"slices"
-	"strings"
 )
 
 // Quotas of a mapping.

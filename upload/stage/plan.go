@@ -3,6 +3,11 @@ package stage
 import (
 	"bytes"
 	"encoding/binary"
+	"log/slog"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+
 	"kith/blob"
 	"kith/domain"
 	"kith/internal/extsort"
@@ -11,10 +16,6 @@ import (
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
-	"log/slog"
-	"slices"
-
-	"github.com/zeebo/xxh3"
 )
 
 // Plan is what every stage needs to know of a job. Nothing of it changes while the stages run, and none of them knows more of the job's

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"kith/blob"
-	"kith/internal/extsort"
-	"kith/profile/fold"
-	"kith/upload/table"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"kith/blob"
+	"kith/internal/extsort"
+	"kith/profile/fold"
+	"kith/upload/table"
 )
 
 // batch is a number of whole records, the unit of parallel reading.

@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"kith/blob"
-	"kith/upload/table"
 	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"kith/blob"
+	"kith/upload/table"
 )
 
 // Reason codes of rejected rows besides those of a record's text (table.Fault). They are stable.

@@ -8,14 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+
 	"kith/blob"
 	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
-	"maps"
-	"slices"
 )
 
 // maxHits is how many index rows of a key are verified in sorted order with those of all other keys. A value that very many

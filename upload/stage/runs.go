@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+
 	"kith/profile/fold"
 )
 

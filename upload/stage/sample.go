@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+
 	"kith/internal/extsort"
 )
 

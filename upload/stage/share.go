@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"kith/job"
-	"kith/store"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"kith/job"
+	"kith/store"
 )
 
 // Stage is a stage of a job in parts, one per bucket.

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"kith/blob"
-	"kith/internal/extsort"
 	"math"
 	"math/rand/v2"
+
+	"kith/blob"
+	"kith/internal/extsort"
 )
 
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.

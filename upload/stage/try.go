@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
 	"kith/internal/extsort"
 	"kith/objecttype"
 	"kith/profile"

@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"iter"
+
 	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
