@@ -7,13 +7,16 @@ import (
 	"kith/domain"
 	"kith/job"
 	"kith/profile"
+	"kith/profile/change"
+	"kith/profile/index"
+	"kith/profile/write"
 	"kith/resource"
 	"kith/store"
 	"kith/upload"
 )
 
 // Families are the rows of the whole program, from the core nouns outwards. docs/rows.md is their table.
-var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, job.Families, upload.Families, []store.Family{
+var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, []store.Family{
 	{Name: "node", Table: store.Catalog, Partition: "nodes", Key: "{node's name}", Kind: store.WriteRows,
 		Value: "JSON: when it was last seen", Writers: "the node itself; whoever finds it gone"},
 })

@@ -4,22 +4,16 @@
 // GetUploadJobDetails, ListUploadJobRejects, ExportUploadJobRejects, DryRunUploadJob and UndoUploadJob. Behaviour: spec/core.md
 // section 1.
 //
-// An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable:
-//
-//	read     records are parsed, mapped and validated in parallel; each goes, with its index keys, to the bucket of its unique key,
-//	         bad ones to the rejects
-//	resolve  per bucket: rows of one key are merged in file order, the key index is probed, hits are verified against their
-//	         profiles, created / updated / rejected is decided, ids are minted; the outcome is an immutable sorted run (build.go)
-//	         Matches whose index rows stand for the new ones get none.
-//	apply    the runs are merged and written
+// An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable: read, resolve
+// and apply. Package upload/stage does them; this one has the job's record, its lease and its publications (work.go, stages.go).
 //
 // A dry run is the first two without publishing; an undo is the runs once more, as deletions.
 //
 // Rows, in the job's partition of table jobs (job.Partition), all Swap rows:
 //
 //	"state"     → Job          the record, its status, its counters once final
-//	"read"      → readResult   published once when the file has been read
-//	"run/<n>"   → runResult    published once per bucket
+//	"read"      → stage.ReadResult   published once when the file has been read
+//	"run/<n>"   → stage.RunResult    published once per bucket
 //	"lease"                    of package job
 //	"partial"   → Partial      what has arrived of a file that is uploaded in parts
 //	"dry"       → dryState     the last dry run

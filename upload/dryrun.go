@@ -2,10 +2,8 @@ package upload
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -14,12 +12,11 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
-	"kith/internal/extsort"
 	"kith/job"
 	"kith/objecttype"
-	"kith/profile"
 	"kith/profile/fold"
 	"kith/store"
+	"kith/upload/stage"
 	"kith/upload/table"
 )
 
@@ -40,7 +37,7 @@ type dryState struct {
 	CompletedAt int64  `json:",omitzero"`
 	Reason      string `json:",omitzero"`
 	Rows        int64
-	Counters    Counters
+	Counters    stage.Counters
 	Changes     []api.FieldChange `json:",omitzero"`
 	Header      []string          `json:",omitzero"`
 	Rejects     []string          `json:",omitzero"` // blobs
@@ -56,20 +53,21 @@ type dryRun struct {
 	buckets  int
 
 	mu      sync.Mutex
-	runs    map[int]runResult
+	runs    map[int]stage.RunResult
 	changes []api.FieldChange
 	// joined are the profiles that have a key that is not indexed yet, in buckets like the rows; nil when there is an index.
-	joined *buckets
+	joined *stage.Buckets
 }
 
-func (d *dryRun) wants() bool {
+// Wants implements stage.Trial.
+func (d *dryRun) Wants() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.changes) < maxChanges
 }
 
-// sample notes which fields of a profile would change.
-func (d *dryRun) sample(id fold.ID, before, after *fold.Profile) {
+// Sample implements stage.Trial: it notes which fields of a profile would change.
+func (d *dryRun) Sample(id fold.ID, before, after *fold.Profile) {
 	var found []api.FieldChange
 	note := func(a objecttype.Attr, old, value *string) {
 		field, text := a.Path(), id.String()
@@ -97,7 +95,10 @@ func (d *dryRun) sample(id fold.ID, before, after *fold.Profile) {
 	d.changes = append(d.changes, found[:min(len(found), maxChanges-len(d.changes))]...)
 }
 
-func (d *dryRun) add(bucket int, r *runResult) {
+// Joined implements stage.Trial.
+func (d *dryRun) Joined() *stage.Buckets { return d.joined }
+
+func (d *dryRun) add(bucket int, r *stage.RunResult) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.runs[bucket] = *r
@@ -220,7 +221,7 @@ func (s *Service) startDry(rec *domain.Record, j *Job, state *dryState) {
 	s.Background(func(ctx context.Context) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		d := &dryRun{cancel: cancel, progress: &progress{}, runs: map[int]runResult{}}
+		d := &dryRun{cancel: cancel, progress: &progress{}, runs: map[int]stage.RunResult{}}
 		s.dryRuns.Store(j.ID, d)
 		defer s.dryRuns.CompareAndDelete(j.ID, d)
 		var beat sync.WaitGroup
@@ -290,12 +291,12 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	if w.key, err = s.clientToken(j); err != nil {
 		return nil, err
 	}
-	if w.m, err = compile(j.Fields, j.UniqueKey); err != nil {
+	if w.m, err = stage.Compile(j.Fields, j.UniqueKey); err != nil {
 		return nil, err
 	}
-	unindexed := w.m.own != nil && !rec.Ready(w.m.own.Name)
+	unindexed := w.m.Own() != nil && !rec.Ready(w.m.Own().Name)
 	if unindexed {
-		w.rec.Keys = append(w.rec.Keys[:len(rec.Keys):len(rec.Keys)], *w.m.own)
+		w.rec.Keys = append(w.rec.Keys[:len(rec.Keys):len(rec.Keys)], *w.m.Own())
 	}
 	if w.file, err = s.openFile(ctx, j, w.key); err != nil {
 		return nil, err
@@ -310,9 +311,10 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	d.buckets = read.Buckets
 	d.mu.Unlock()
 	if unindexed {
-		if err := w.join(ctx, read); err != nil {
+		if d.joined, err = w.newReader().Join(ctx, read); err != nil {
 			return nil, err
 		}
+		w.scratch = append(w.scratch, d.joined.Spills...)
 	}
 	if err := w.resolve(ctx, read, nil); err != nil {
 		return nil, err
@@ -324,127 +326,13 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	if err != nil {
 		return nil, err
 	}
-	out := &dryState{Rows: read.Rows, Counters: sum(read, d.runs), Changes: d.changes, Header: read.Header, KeptRejects: read.KeptRejects + kept}
+	out := &dryState{Rows: read.Rows, Counters: stage.Sum(read, d.runs), Changes: d.changes, Header: read.Header, KeptRejects: read.KeptRejects + kept}
 	for _, name := range []string{read.Rejects, rejects} {
 		if name != "" {
 			out.Rejects = append(out.Rejects, name)
 		}
 	}
 	return out, nil
-}
-
-// join sweeps the profiles once for the key that rows are matched by, which has no index yet.
-func (w *work) join(ctx context.Context, read *readResult) error {
-	out := w.newSinks(w.partition(read.Buckets, read.Bounds), true)
-	out.merger = nil // these are no rows
-	defer out.abort()
-	bt := &batch{buckets: make([][]byte, read.Buckets)}
-	size := 0
-	flush := func() error {
-		err := out.take(ctx, bt)
-		for i := range bt.buckets {
-			bt.buckets[i] = bt.buckets[i][:0]
-		}
-		size = 0
-		return err
-	}
-	err := w.Profiles.EachWithKey(ctx, w.task.Incarnation, *w.m.own, w.job.Time, func(id fold.ID, value string) error {
-		key := objecttype.IndexBytes([]byte(value))
-		b := &bt.buckets[out.part.Bucket(key)]
-		*b = append(binary.AppendUvarint(*b, uint64(len(key))), key...)
-		*b = append(*b, id[:]...)
-		if size += len(key) + len(id); size > 1<<20 {
-			return flush()
-		}
-		return nil
-	})
-	if err == nil {
-		err = flush()
-	}
-	if err != nil {
-		return fmt.Errorf("look for profiles by a key without an index: %w", err)
-	}
-	joined := &buckets{memory: out.buckets.Memory()}
-	if joined.spills, err = out.commit(); err != nil {
-		return err
-	}
-	w.scratch = append(w.scratch, joined.spills...)
-	w.dry.joined = joined
-	return nil
-}
-
-// matchJoined finds the profiles of the groups among those that join has found.
-func (b *bucketWork) matchJoined(ctx context.Context) error {
-	byKey := make(map[string]uint32, len(b.groups))
-	for i := range b.groups {
-		byKey[string(frameKey(b.loaded.Frame(b.groups[i].at)))] = uint32(i)
-	}
-	r, done, err := b.openFrames(ctx, b.dry.joined, b.bucket)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = done() }()
-	in := extsort.NewWindow(func() io.Reader { return r })
-	for {
-		if more, err := in.More(); !more {
-			return err
-		}
-		n, err := in.Uvarint()
-		if err != nil {
-			return err
-		}
-		key, err := in.Bytes(n)
-		if err != nil {
-			return err
-		}
-		i, ok := byKey[string(key)]
-		id, err := in.Bytes(uint64(len(fold.ID{})))
-		if err != nil {
-			return err
-		}
-		if g := &b.groups[i]; ok && g.matches < 2 {
-			if g.matches++; g.matches == 1 {
-				copy(g.match[:], id)
-			}
-		}
-	}
-}
-
-// show adds to the sample what the groups that match would change.
-func (b *bucketWork) show(ctx context.Context) error {
-	for i := range b.groups {
-		g := &b.groups[i]
-		if g.matches != 1 || !b.dry.wants() {
-			continue
-		}
-		people, err := b.Profiles.People(ctx, b.task.Incarnation, []fold.ID{g.match})
-		if err != nil {
-			return err
-		}
-		person := people[g.match]
-		if person == nil {
-			continue
-		}
-		part, err := b.part(b.frame(g))
-		if err != nil {
-			return err
-		}
-		b.dry.sample(person.ID, person.Profile(), profile.With(person, g.match, part).Profile())
-	}
-	return nil
-}
-
-// try decides what would become of every group.
-func (b *bucketWork) try(ctx context.Context) (*outcome, error) {
-	if err := b.show(ctx); err != nil {
-		return nil, err
-	}
-	o := &outcome{w: b.work, bucket: b.bucket}
-	if err := b.decide(ctx, o); err != nil {
-		o.abort()
-		return nil, err
-	}
-	return o, nil
 }
 
 // dryRejects returns the blobs and the header of the rejects of a dry run that has ended.

@@ -10,6 +10,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
+	"kith/upload/stage"
 )
 
 // sentence says why work was given up, for who asked for it. What an error says itself is for the log.
@@ -53,7 +54,7 @@ func (s *Service) GiveUp(ctx context.Context, t *job.Task, cause error) error {
 			j.CompletedAt = s.Now().UnixMicro()
 			j.Reason = sentence(cause) + " Nothing was written."
 			if begun {
-				j.Counters, j.Incomplete = sum(read, runs), true
+				j.Counters, j.Incomplete = stage.Sum(read, runs), true
 				j.Reason = sentence(cause) + " " + incomplete
 			}
 		})

@@ -20,7 +20,7 @@ import (
 	"kith/internal/restjson"
 	"kith/job"
 	"kith/store"
-	"kith/upload/table"
+	"kith/upload/stage"
 )
 
 // Kind is the kind of background work of an upload job.
@@ -54,7 +54,7 @@ type Job struct {
 	Applying bool `json:",omitzero"`
 	// Final is set when the counters stand.
 	Final    bool `json:",omitzero"`
-	Counters Counters
+	Counters stage.Counters
 
 	// AmbiguousRejects is the blob of the rows that were rejected while resolving; it is written when the counters stand. KeptRejects
 	// is how many rejects there are in it and in that of the rows that were rejected while reading.
@@ -110,54 +110,6 @@ func (f *File) has(name string) bool { return f != nil && slices.Contains(f.blob
 
 // id tells the file apart from all others of the job.
 func (f *File) id() string { return f.blobs()[0] }
-
-// Counters are the three of the API.
-type Counters struct{ Created, Updated, Failed int64 }
-
-func (c Counters) plus(d Counters) Counters {
-	return Counters{c.Created + d.Created, c.Updated + d.Updated, c.Failed + d.Failed}
-}
-
-// readResult is what the read stage publishes.
-type readResult struct {
-	Rows    int64 // data records
-	Failed  int64
-	Rejects string `json:",omitzero"` // blob
-	// KeptRejects is how many of the failed rows are in Rejects: all, unless there were very many.
-	KeptRejects int64
-	Buckets     int
-	Bounds      [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
-	Spills      []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
-	// Shared says that nodes apply the buckets one by one.
-	Shared bool `json:",omitzero"`
-	Header []string
-	// Delimiter separates the cells; it was found by looking at the header.
-	Delimiter string
-	table.Format
-}
-
-func (r *readResult) delim() byte {
-	if r.Delimiter == "" {
-		return ','
-	}
-	return r.Delimiter[0]
-}
-
-// runResult is what resolving a bucket publishes.
-type runResult struct {
-	Counters
-	Run         string     `json:",omitzero"` // index blob
-	Who         section    `json:",omitzero"` // of the index blob
-	WhoMarks    []mark     `json:",omitzero"` // of that section
-	Families    []section  `json:",omitzero"` // of the index blob, by family
-	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied
-	RowSections [2]section `json:",omitzero"` // of the rows blob
-	RowMarks    [2][]mark  `json:",omitzero"` // of its sections
-	// Ambiguous is a blob of the numbers of rows whose key several profiles have: each as its distance to the one before.
-	Ambiguous string `json:",omitzero"`
-	// Deep counts the updated profiles that have many contributions.
-	Deep int64 `json:",omitzero"`
-}
 
 var stateKey, readKey = []byte("state"), []byte("read")
 
@@ -247,15 +199,15 @@ func (s *Service) change(ctx context.Context, rec *domain.Record, id string, cha
 }
 
 // published returns what the stages of a job have published.
-func (s *Service) published(ctx context.Context, inc store.Incarnation, id string) (*readResult, map[int]runResult, error) {
-	var read *readResult
-	runs := map[int]runResult{}
+func (s *Service) published(ctx context.Context, inc store.Incarnation, id string) (*stage.ReadResult, map[int]stage.RunResult, error) {
+	var read *stage.ReadResult
+	runs := map[int]stage.RunResult{}
 	for row, err := range s.Store.Scan(ctx, job.Partition(inc, id), store.Range{Start: readKey, End: store.After([]byte(runPrefix))}) {
 		if err != nil {
 			return nil, nil, err
 		}
 		if string(row.Key) == string(readKey) {
-			read = &readResult{}
+			read = &stage.ReadResult{}
 			if err := json.Unmarshal(row.Value, read); err != nil {
 				return nil, nil, err
 			}
@@ -265,7 +217,7 @@ func (s *Service) published(ctx context.Context, inc store.Incarnation, id strin
 		if err != nil {
 			return nil, nil, fmt.Errorf("run row: %w", err)
 		}
-		var run runResult
+		var run stage.RunResult
 		if err := json.Unmarshal(row.Value, &run); err != nil {
 			return nil, nil, err
 		}
@@ -275,22 +227,12 @@ func (s *Service) published(ctx context.Context, inc store.Incarnation, id strin
 }
 
 // counters returns the job's counters as they stand.
-func (s *Service) counters(ctx context.Context, inc store.Incarnation, j *Job) (Counters, error) {
+func (s *Service) counters(ctx context.Context, inc store.Incarnation, j *Job) (stage.Counters, error) {
 	if j.Final {
 		return j.Counters, nil
 	}
 	read, runs, err := s.published(ctx, inc, j.ID)
-	return sum(read, runs), err
-}
-
-func sum(read *readResult, runs map[int]runResult) (c Counters) {
-	if read != nil {
-		c.Failed = read.Failed
-	}
-	for _, run := range runs {
-		c = c.plus(run.Counters)
-	}
-	return c
+	return stage.Sum(read, runs), err
 }
 
 // clientToken opens the job's sealed token: the key of the file and of everything the job writes.

@@ -28,6 +28,7 @@ import (
 	"kith/profile/write"
 	"kith/sigv4"
 	"kith/store"
+	"kith/upload/stage"
 )
 
 // Service owns the upload jobs.
@@ -77,7 +78,7 @@ func (s *Service) CreateUploadJob(ctx context.Context, in *api.CreateUploadJobRe
 	if err != nil {
 		return nil, err
 	}
-	if _, err := compile(in.Fields, *in.UniqueKey); err != nil {
+	if _, err := stage.Compile(in.Fields, *in.UniqueKey); err != nil {
 		return nil, err
 	}
 	var random [48]byte
@@ -86,7 +87,7 @@ func (s *Service) CreateUploadJob(ctx context.Context, in *api.CreateUploadJobRe
 	id := hex.EncodeToString(random[:16])
 	j := &Job{
 		Domain: rec.Name, DisplayName: *in.DisplayName, Fields: in.Fields, UniqueKey: *in.UniqueKey,
-		DataExpiry: DefaultExpiry, CreatedAt: s.Now().UnixMicro(), Status: api.UploadJobStatusCreated,
+		DataExpiry: stage.DefaultExpiry, CreatedAt: s.Now().UnixMicro(), Status: api.UploadJobStatusCreated,
 		Token: s.Sealer.Seal("client token", id, random[16:]),
 	}
 	if in.DataExpiry != nil {
@@ -424,7 +425,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	if read != nil {
 		out.RowsRead, out.Header, out.KeptRejects = &read.Rows, read.Header, api.Ptr(max(read.KeptRejects, j.KeptRejects))
-		out.Encoding, out.Delimiter = &read.Encoding, api.Ptr(string(rune(read.delim())))
+		out.Encoding, out.Delimiter = &read.Encoding, api.Ptr(string(rune(read.Delim())))
 		out.LineEnd = &read.LineEnd
 		if read.Compression != "" {
 			out.Compression = &read.Compression
@@ -473,7 +474,7 @@ func guessWeights(shared bool) weights {
 }
 
 // stage names where a job is and guesses how much of it is done.
-func (j *Job) stage(read *readResult, runs, applied int) (string, int32) {
+func (j *Job) stage(read *stage.ReadResult, runs, applied int) (string, int32) {
 	of := guessWeights(read != nil && read.Shared)
 	switch {
 	case j.Status == api.UploadJobStatusCreated && j.File == nil:

@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"kith/api"
+	"kith/upload/stage"
 )
 
 // What a job shows of its progress never falls, and reaches 100 only at the end.
 func TestStageOnlyAdvances(t *testing.T) {
 	for _, shared := range []bool{false, true} {
-		read := &readResult{Buckets: 4, Shared: shared}
+		read := &stage.ReadResult{Buckets: 4, Shared: shared}
 		file := &File{Size: 1}
 		applying := func(applied int) func() (string, int32) {
 			return func() (string, int32) {
@@ -48,7 +49,7 @@ func TestStageOnlyAdvances(t *testing.T) {
 		t.Errorf("a job that was stopped before it was read is at %d %%", percent)
 	}
 	j := &Job{Status: api.UploadJobStatusInProgress, Time: 1, Applying: true}
-	if _, percent := j.stage(&readResult{Shared: true}, 64, 32); percent != 52 {
+	if _, percent := j.stage(&stage.ReadResult{Shared: true}, 64, 32); percent != 52 {
 		t.Errorf("half applied is %d %%, want 52", percent)
 	}
 }

@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
-	"kith/internal/extsort"
 	"kith/job"
-	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/store"
+	"kith/upload/stage"
 )
 
 // UndoKind is the kind of background work that takes an import back.
@@ -177,18 +175,18 @@ func (w *work) beginUndo(ctx context.Context) error {
 // What the job has created, and no later import has met, goes as the runs name it. Other profiles are read: what they still require
 // stays. A profile that was taken back before a crash names no rows any more; what rows of it are left are hints, which the sweep of
 // the index removes.
-func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
+func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	met, err := w.metLater(ctx, runs)
 	if err != nil {
 		return err
 	}
 	if !met {
-		if err := w.dropCreated(ctx, runs); err != nil {
+		if err := w.plan.DropCreated(ctx, runs, w.job.UndoTime, func(rows int64) { w.progress.rows.Add(rows) }); err != nil {
 			return err
 		}
 	}
 	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time)
-	return w.eachTouched(ctx, runs, func(c *rowCursor) bool { return met || c.counter == 0 }, func(ids []fold.ID) error {
+	return w.plan.EachTouched(ctx, runs, met, func(ids []fold.ID) error {
 		w.progress.rows.Add(int64(len(ids)))
 		return u.Take(ctx, ids)
 	})
@@ -196,105 +194,12 @@ func (w *work) undo(ctx context.Context, runs map[int]runResult) error {
 
 // metLater says whether anything may rely on index rows of profiles that the job has created: an import after it, or an attribute
 // that became a key after it, whose rows the runs do not name.
-func (w *work) metLater(ctx context.Context, runs map[int]runResult) (bool, error) {
+func (w *work) metLater(ctx context.Context, runs map[int]stage.RunResult) (bool, error) {
 	for _, run := range runs {
-		if run.Run != "" && len(run.Families) < len(w.families) {
+		if run.Run != "" && len(run.Families) < w.plan.Families() {
 			return true, nil
 		}
 	}
 	all, err := w.Feed.Imports(ctx, w.task.Incarnation)
 	return slices.ContainsFunc(all, func(im change.Import) bool { return im.Time > w.job.Time && im.UndoneAt == 0 }), err
-}
-
-// dropCreated deletes what runs name of the profiles that they created. It may be repeated.
-func (w *work) dropCreated(ctx context.Context, runs map[int]runResult) error {
-	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
-	defer all.close()
-	if err != nil {
-		return err
-	}
-	rows, done, err := w.indexRuns(ctx, runs, true)
-	defer done()
-	if err != nil {
-		return err
-	}
-	parts := append([]store.Run{{Table: store.Profile, Rows: w.deletions(created(w.written(all, runs)))}}, rows...)
-	return w.Store.WriteRun(ctx, parts...)
-}
-
-// written streams the profiles and rows that runs have written, in order.
-func (w *work) written(all runBlobs, runs map[int]runResult) iter.Seq2[*rowCursor, error] {
-	var cursors []*rowCursor
-	for _, r := range all {
-		cursors = append(cursors, &rowCursor{who: w.newWho(r, runs[r.bucket].Who)})
-	}
-	return extsort.Merge(cursors)
-}
-
-// created leaves of entries those of created profiles.
-func created[C interface{ isCreated() bool }](entries iter.Seq2[C, error]) iter.Seq2[C, error] {
-	return func(yield func(C, error) bool) {
-		for c, err := range entries {
-			if err == nil && !c.isCreated() {
-				continue
-			}
-			if !yield(c, err) {
-				return
-			}
-		}
-	}
-}
-
-// deletions turns the entries of "who" sections into deletions of contributions, and counts them.
-func (w *work) deletions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
-	return func(yield func(store.RunRow, error) bool) {
-		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time, Delete: true}}
-		var key []byte
-		n := int64(0)
-		for c, err := range entries {
-			if err != nil {
-				yield(row, err)
-				return
-			}
-			if n++; n%1024 == 0 {
-				w.progress.rows.Add(1024)
-			}
-			key = profile.AppendContributionKey(key[:0], w.job.Time, c.row)
-			row.Partition, row.Mutation.Key = c.id[:], key
-			if !yield(row, nil) {
-				return
-			}
-		}
-	}
-}
-
-// touchedChunk is how many profiles are looked at together.
-const touchedChunk = 10_000
-
-// eachTouched calls do for the profiles that runs have written and want approves of, some at a time, ascending.
-func (w *work) eachTouched(ctx context.Context, runs map[int]runResult, want func(*rowCursor) bool, do func([]fold.ID) error) error {
-	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
-	defer all.close()
-	if err != nil {
-		return err
-	}
-	var ids []fold.ID
-	for c, err := range w.written(all, runs) {
-		if err != nil {
-			return err
-		}
-		if !want(c) {
-			continue
-		}
-		if n := len(ids); n == 0 || ids[n-1] != c.id {
-			ids = append(ids, c.id)
-		}
-		if len(ids) == touchedChunk {
-			if err := do(ids); err != nil {
-				return err
-			}
-			ids = ids[:0]
-		}
-	}
-	return do(ids)
 }

@@ -2,29 +2,23 @@ package upload
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"kith/api"
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
-	"kith/internal/extsort"
 	"kith/job"
-	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/fold"
-	"kith/profile/index"
 	"kith/profile/write"
 	"kith/store"
+	"kith/upload/stage"
 	"kith/upload/table"
 )
 
@@ -47,56 +41,20 @@ type work struct {
 	rec  *domain.Record
 	job  *Job
 	key  blob.Key
-	m    *mapping
+	m    *stage.Mapping
 	file blob.Reader
 	// attempt sets the blobs of this run apart from those of other runs.
 	attempt string
-	// families are the names of the keys that rows can have, by number; family is the other way round.
-	families []string
-	family   map[string]int
-	// fillsNames says that the mapping fills a part of the person's name.
-	fillsNames bool
-	// keyed are the attributes that keys are made of.
-	keyed *index.Attrs
-	// seed is where the random bits of created ids come from.
-	seed uint64
-	// buckets hold what was read; scratch are all blobs that only this run knows, and spilled counts the times it spilled.
-	buckets *buckets
+	// buckets hold what was read; scratch are all blobs that only this run knows.
+	buckets *stage.Buckets
 	scratch []string
-	spilled int
-	// indexed says that the domain has index rows.
-	indexed bool
+	plan    *stage.Plan // for the stages, since prepare
 	// took is how long the stages of this run took, for the log.
 	took     struct{ read, resolve, apply time.Duration }
 	progress *progress
 	done     atomic.Int64 // parts that were published
 	dry      *dryRun      // nil in the real run
 }
-
-// prepare derives what the stages need from the job's record and the domain's.
-func (w *work) prepare() {
-	w.families = families(w.m, w.rec.Keys)
-	w.family = map[string]int{}
-	for i, name := range w.families {
-		w.family[name] = i
-	}
-	w.keyed = index.NewAttrs(w.rec.Keys)
-	id := w.job.idBytes()
-	w.seed = xxh3.Hash(id[:])
-	w.fillsNames = slices.ContainsFunc(w.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
-}
-
-// partition divides the keys of a file into buckets, by ranges where there are bounds. The seed of the hash is the same whenever the
-// file is read, and not known to who has made the file.
-func (w *work) partition(n int, bounds [][]byte) *extsort.Partition {
-	if bounds != nil {
-		return extsort.ByRange(bounds)
-	}
-	return extsort.ByHash(n, binary.BigEndian.Uint64(w.Sealer.Subkey("buckets")))
-}
-
-// dir is where the blobs of the work are.
-func (w *work) dir() string { return blobDir(w.task.Incarnation, w.job.ID) }
 
 // Run implements job.Handler: it takes the job from wherever it is to its end.
 func (s *Service) Run(ctx context.Context, t *job.Task) error {
@@ -175,7 +133,7 @@ func (s *Service) newWork(ctx context.Context, t *job.Task) (*work, error) {
 	if w.key, err = s.clientToken(w.job); err != nil {
 		return nil, err
 	}
-	w.m, err = compile(w.job.Fields, w.job.UniqueKey)
+	w.m, err = stage.Compile(w.job.Fields, w.job.UniqueKey)
 	return w, err
 }
 
@@ -280,13 +238,13 @@ func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error
 			return err
 		}
 	case len(read.Spills) > 0:
-		w.buckets = &buckets{spills: read.Spills}
+		w.buckets = &stage.Buckets{Spills: read.Spills}
 		w.scratch = append(w.scratch, read.Spills...)
 	}
 	start := time.Now()
 	err = w.resolve(ctx, read, runs)
 	w.took.resolve = time.Since(start)
-	if errors.Is(err, errSpillLost) {
+	if errors.Is(err, stage.ErrSpillLost) {
 		w.Log.Warn("spilled rows are lost, the file is read again", "job", w.job.ID, "error", err)
 		if _, err := w.read(ctx, read); err != nil {
 			return err
@@ -346,7 +304,7 @@ func (w *work) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.own)
+		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.Own())
 		if errors.Is(err, domain.ErrGone) {
 			return job.ErrLost
 		}
@@ -361,11 +319,11 @@ func (w *work) begin(ctx context.Context) error {
 	if err := w.waitForCaches(ctx); err != nil {
 		return err
 	}
-	if w.m.own == nil {
+	if w.m.Own() == nil {
 		return nil
 	}
 	for _, k := range w.rec.Keys {
-		if k.Name != w.m.own.Name || k.Ready {
+		if k.Name != w.m.Own().Name || k.Ready {
 			continue
 		}
 		if err := w.Profiles.IndexKeyOfAll(ctx, w.task.Incarnation, k, w.job.Time); err != nil {
@@ -404,8 +362,8 @@ func (w *work) reconcile(ctx context.Context) error {
 		return nil
 	}
 	merged, err := w.Writer.Reconcile(ctx, w.rec, write.Applied{
-		Since: w.job.FeedSince, KeyName: w.m.index,
-		Created: func(_ context.Context, id fold.ID) (bool, error) { return w.minted(id), nil },
+		Since: w.job.FeedSince, KeyName: w.m.Index(),
+		Created: func(_ context.Context, id fold.ID) (bool, error) { return w.plan.Minted(id), nil },
 		Merge: func(ctx context.Context, main, imported fold.ID) error {
 			return w.Profiles.MergeImported(ctx, w.rec, main, imported, "upload-job/"+w.job.ID)
 		},
@@ -450,7 +408,7 @@ func (w *work) finish(ctx context.Context) error {
 	if err := w.reconcile(ctx); err != nil {
 		return fmt.Errorf("reconcile with what was written meanwhile: %w", err)
 	}
-	c := sum(read, runs)
+	c := stage.Sum(read, runs)
 	rejects, kept, err := w.rejectAmbiguous(ctx, read, runs)
 	if err != nil {
 		return err
@@ -484,7 +442,7 @@ func (w *work) finish(ctx context.Context) error {
 }
 
 // conclude writes the final state. A stop that comes in between stays a stop.
-func (w *work) conclude(ctx context.Context, c Counters, rejects string, kept int64) error {
+func (w *work) conclude(ctx context.Context, c stage.Counters, rejects string, kept int64) error {
 	for {
 		err := w.update(ctx, func(j *Job) {
 			j.Counters, j.Final, j.AmbiguousRejects, j.KeptRejects = c, true, rejects, kept

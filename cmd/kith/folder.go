@@ -47,6 +47,9 @@ func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error
 	if err := finished(dir); err != nil {
 		return nil, err
 	}
+	if err := roomToStart(dir, freeBytes); err != nil {
+		return nil, err
+	}
 	f := &folder{dir: dir}
 	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log, AcceptDamage: acceptDamage})
 	if errors.Is(err, store.ErrLocked) {

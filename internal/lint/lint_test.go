@@ -70,6 +70,7 @@ var layers = [][]string{
 	{"profile/write"},
 	{"profile/write"},
 	{"profile"},
+	{"upload/stage"},
 	{"upload"},
 	{"server"},
 	{"node"},

@@ -240,5 +240,5 @@ func DropKeyspace(ctx context.Context, o Options) error {
 		return err
 	}
 	defer session.Close()
-	return session.Query("DROP KEYSPACE IF EXISTS " + o.Keyspace).ExecContext(ctx)
+	return tryFor(ctx, time.Minute, func() error { return session.Query("DROP KEYSPACE IF EXISTS " + o.Keyspace).ExecContext(ctx) }, passing)
 }

@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"kith/blob"
+	"kith/internal/extsort"
 	"kith/profile/fold"
-	"kith/store"
 	"kith/upload/table"
 )
 
@@ -40,20 +40,41 @@ type batchRecord struct {
 	fault    table.Fault
 }
 
-// buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
-type buckets struct {
-	memory [][]byte
-	spills []string
+// Buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
+type Buckets struct {
+	Memory [][]byte
+	Spills []string
 }
 
-// read is the first stage: it fills w.buckets. It publishes its result, or returns the one that another run published before,
-// which is prior, or nil when there is none.
-func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error) {
-	start := time.Now()
-	defer func() { w.took.read = time.Since(start) }()
-	n, ranges := w.bucketCount(), true
+// Reader is the first stage: it reads a file into buckets.
+type Reader struct {
+	*Plan
+	Reading
+}
+
+// Reading is how a file is read. Zero values are replaced by the defaults in brackets.
+type Reading struct {
+	File        blob.Reader
+	StrictAWS   bool
+	BucketBytes int64                       // of the file per bucket [8 MiB; less where nodes share the work]
+	MemoryBytes int64                       // bytes of rows that are not spilled [32 MiB; 256 KiB where nodes share the work]
+	Workers     int                         // [number of cores]
+	BatchBytes  int                         // of the file per unit of parallel reading [256 KiB]
+	Shared      bool                        // other nodes help to resolve
+	Secret      uint64                      // seed of the hash that divides keys; the same whenever the file is read
+	Rows, Bytes *atomic.Int64               // what has been read
+	Room        func(context.Context) error // waits for room on the disk
+}
+
+// NewReader returns what reads the file of the plan's job.
+func (p *Plan) NewReader(how Reading) *Reader { return &Reader{p, how} }
+
+// Read reads the file into as many buckets as it needs. With a prior result of the same file the buckets are those of that, and
+// rejects are left out.
+func (r *Reader) Read(ctx context.Context, prior *ReadResult) (*ReadResult, *Buckets, error) {
+	n, ranges := r.bucketCount(), true
 	for {
-		res, out, err := w.readInto(ctx, n, ranges, prior)
+		res, out, err := r.readInto(ctx, n, ranges, prior)
 		switch {
 		case errors.Is(err, errMoreBuckets):
 			n = min(8*n, fold.MaxBuckets)
@@ -61,60 +82,47 @@ func (w *work) read(ctx context.Context, prior *readResult) (*readResult, error)
 		case errors.Is(err, errSkewed):
 			ranges = false
 			continue
-		}
-		if err != nil {
-			return nil, err
+		case err != nil:
+			return nil, nil, err
 		}
 		defer out.abort()
+		if prior != nil && res.Rows != prior.Rows {
+			return nil, nil, fmt.Errorf("the file has %d rows now and had %d", res.Rows, prior.Rows)
+		}
+		found := &Buckets{Memory: out.buckets.Memory()}
+		if found.Spills, err = out.commit(); err != nil {
+			return nil, nil, err
+		}
 		if prior != nil {
-			if res.Rows != prior.Rows {
-				return nil, fmt.Errorf("the file has %d rows now and had %d", res.Rows, prior.Rows)
-			}
-			return prior, w.keep(out)
+			return prior, found, nil
 		}
-		w.logRejects(out.rejects)
-		if err := w.keep(out); err != nil {
-			return nil, err
-		}
-		res.Spills = w.buckets.spills
-		if res.Rejects, err = out.rejects.commit(); err != nil {
-			return nil, err
-		}
-		if w.dry != nil {
-			return res, nil
-		}
-		value, err := encode(res)
-		if err != nil {
-			return nil, err
-		}
-		if err := w.publish(ctx, store.Swap{Key: readKey, Value: value}); err != nil {
-			return nil, err
-		}
-		// Whoever published first decides, but what both read is the same.
-		published, _, err := w.published(ctx, w.task.Incarnation, w.job.ID)
-		return published, err
+		res.Spills = found.Spills
+		r.logRejects(out.rejects)
+		res.Rejects, err = out.rejects.commit()
+		return res, found, err
 	}
 }
 
-// keep makes what was read the buckets of this run.
-func (w *work) keep(out *sinks) (err error) {
-	w.buckets = &buckets{memory: out.buckets.Memory()}
-	w.buckets.spills, err = out.commit()
-	w.scratch = append(w.scratch, w.buckets.spills...)
-	return err
+// partition divides the keys of a file into buckets, by ranges where there are bounds. The seed of the hash is the same whenever the
+// file is read, and not known to who has made the file.
+func (r *Reader) partition(n int, bounds [][]byte) *extsort.Partition {
+	if bounds != nil {
+		return extsort.ByRange(bounds)
+	}
+	return extsort.ByHash(n, r.Secret)
 }
 
 // readInto reads the file into n buckets, by ranges of keys if it can be sampled, or into those of a prior result.
-func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResult) (*readResult, *sinks, error) {
-	raw := &countingReader{r: w.file.Stream(0), n: &w.progress.bytes}
+func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadResult) (*ReadResult, *sinks, error) {
+	raw := &countingReader{r: r.File.Stream(0), n: r.Bytes}
 	raw.n.Store(0)
-	text, err := table.Open(ctx, raw, w.StrictAWS)
+	text, err := table.Open(ctx, raw, r.StrictAWS)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer text.Close()
 	sc := table.NewScanner(text)
-	b, err := w.readHeader(sc)
+	b, err := r.readHeader(sc)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,18 +130,18 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 	if prior != nil {
 		n, bounds = prior.Buckets, prior.Bounds
 	} else if ranges && text.Compression == "" && text.Encoding == "UTF-8" {
-		if bounds, err = w.sample(ctx, w.newMapper(b, sc.Delimiter(), text.Encoding), n); err != nil {
+		if bounds, err = r.sample(ctx, r.newMapper(b, sc.Delimiter(), text.Encoding), n); err != nil {
 			return nil, nil, err
 		}
 		if bounds != nil {
 			n = len(bounds) + 1
 		}
 	}
-	out := w.newSinks(w.partition(n, bounds), prior != nil)
+	out := r.newSinks(r.partition(n, bounds), prior != nil)
 	if text.Compression != "" && n < fold.MaxBuckets {
-		out.most = 2 * int64(n) * w.bucketBytes() // how large the text is shows only now
+		out.most = 2 * int64(n) * r.bucketBytes() // how large the text is shows only now
 	}
-	rows, err := w.pump(ctx, sc, b, text.Encoding, out)
+	rows, err := r.pump(ctx, sc, b, text.Encoding, out)
 	if err == nil && prior == nil && bounds != nil && out.skewed() {
 		err = errSkewed
 	}
@@ -141,8 +149,8 @@ func (w *work) readInto(ctx context.Context, n int, ranges bool, prior *readResu
 		out.abort()
 		return nil, nil, err
 	}
-	return &readResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Format, Shared: w.task.Shared(),
+	return &ReadResult{
+		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Format, Shared: r.Shared,
 	}, out, nil
 }
 
@@ -169,30 +177,30 @@ const (
 	fairBuckets = 64
 )
 
-func (w *work) bucketBytes() int64 {
+func (r *Reader) bucketBytes() int64 {
 	switch {
-	case w.BucketBytes > 0:
-		return w.BucketBytes
-	case w.task.Shared():
-		return min(max(smallBucket, w.file.Size()/fairBuckets), largeBucket)
+	case r.BucketBytes > 0:
+		return r.BucketBytes
+	case r.Shared:
+		return min(max(smallBucket, r.File.Size()/fairBuckets), largeBucket)
 	}
 	return largeBucket
 }
 
 // memoryBytes is how much of what was read is kept in memory. What stays in a node's memory, others can't help with.
-func (w *work) memoryBytes() int64 {
+func (r *Reader) memoryBytes() int64 {
 	switch {
-	case w.MemoryBytes > 0:
-		return w.MemoryBytes
-	case w.task.Shared():
+	case r.MemoryBytes > 0:
+		return r.MemoryBytes
+	case r.Shared:
 		return smallBucket
 	}
 	return 32 << 20
 }
 
 // bucketCount guesses how many buckets the file needs.
-func (w *work) bucketCount() int {
-	return int(min(max(1, (w.file.Size()+w.bucketBytes()-1)/w.bucketBytes()), fold.MaxBuckets))
+func (r *Reader) bucketCount() int {
+	return int(min(max(1, (r.File.Size()+r.bucketBytes()-1)/r.bucketBytes()), fold.MaxBuckets))
 }
 
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.
@@ -200,13 +208,13 @@ var errMoreBuckets = errors.New("the file needs more buckets")
 
 // readHeader reads the header line and binds the mapping to it. Its faults fail the job. The delimiter is the first one by
 // which every mapped column is found; when none is, the faults are told as for commas.
-func (w *work) readHeader(sc *table.Scanner) (b *bound, err error) {
+func (r *Reader) readHeader(sc *table.Scanner) (b *bound, err error) {
 	delims := table.Delimiters
-	if w.StrictAWS {
+	if r.StrictAWS {
 		delims = delims[:1]
 	}
 	err = sc.Header(delims, func(names []string) error {
-		if b, err = w.m.bind(names, w.StrictAWS); err != nil {
+		if b, err = r.m.bind(names, r.StrictAWS); err != nil {
 			text := err.Error()
 			return &table.FileError{Code: "header-columns", Reason: strings.ToUpper(text[:1]) + text[1:] + "."}
 		}
@@ -216,13 +224,13 @@ func (w *work) readHeader(sc *table.Scanner) (b *bound, err error) {
 }
 
 // pump reads all records: one goroutine cuts batches, several map them, and this one collects them in order.
-func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding string, out *sinks) (rows int64, err error) {
+func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding string, out *sinks) (rows int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil)
 
-	workers := w.Workers
+	workers := r.Workers
 	if workers == 0 {
 		workers = runtime.NumCPU()
 	}
@@ -232,11 +240,11 @@ func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding s
 	wg.Go(func() {
 		defer close(todo)
 		defer close(ordered)
-		cutErr = w.cut(ctx, sc, free, todo, ordered)
+		cutErr = r.cut(ctx, sc, free, todo, ordered)
 	})
 	for range workers {
 		wg.Go(func() {
-			m := w.newMapper(b, sc.Delimiter(), encoding)
+			m := r.newMapper(b, sc.Delimiter(), encoding)
 			m.part, m.rejects = out.part, out.rejects
 			for bt := range todo {
 				m.run(bt)
@@ -261,7 +269,7 @@ func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding s
 			return 0, err
 		}
 		rows += int64(len(bt.recs))
-		w.progress.rows.Store(rows)
+		r.Rows.Store(rows)
 		select {
 		case free <- bt:
 		default:
@@ -271,8 +279,8 @@ func (w *work) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding s
 }
 
 // cut reads batches until the file ends.
-func (w *work) cut(ctx context.Context, sc *table.Scanner, free <-chan *batch, todo, ordered chan<- *batch) error {
-	size := w.BatchBytes
+func (r *Reader) cut(ctx context.Context, sc *table.Scanner, free <-chan *batch, todo, ordered chan<- *batch) error {
+	size := r.BatchBytes
 	if size == 0 {
 		size = batchBytes
 	}

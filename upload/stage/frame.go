@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"encoding/binary"
@@ -20,8 +20,8 @@ const (
 	DefaultExpiry = 14 // days
 )
 
-// mapping is a job's Fields and UniqueKey, compiled.
-type mapping struct {
+// Mapping is a job's Fields and UniqueKey, compiled.
+type Mapping struct {
 	fields []field // with a target, in the order of objecttype.Attr.Less
 	unique []field // the parts of the unique key
 	// index is the name of the key that rows are matched by.
@@ -44,15 +44,15 @@ type field struct {
 	prefix  []byte // of the encoded value
 }
 
-// compile checks a job's mapping. The error is a fault for the caller; it names labels, sources and targets.
-func compile(fields map[string]api.ObjectTypeField, uniqueKey string) (*mapping, error) {
+// Compile checks a job's mapping. The error is a fault for the caller; it names labels, sources and targets.
+func Compile(fields map[string]api.ObjectTypeField, uniqueKey string) (*Mapping, error) {
 	if len(fields) == 0 {
 		return nil, fault.BadRequestf("Fields must map at least one column.")
 	}
 	if len(fields) > MaxFields {
 		return nil, fault.BadRequestf("Fields maps %d columns; the limit is %d.", len(fields), MaxFields)
 	}
-	m := &mapping{}
+	m := &Mapping{}
 	byLabel := map[string]field{}
 	byAttr := map[objecttype.Attr]string{}
 	for _, label := range slices.Sorted(maps.Keys(fields)) {
@@ -153,7 +153,7 @@ func resolveUnique(byLabel map[string]field, fields map[string]api.ObjectTypeFie
 }
 
 // chooseIndex decides by which key rows are matched (spec/core.md 1.8).
-func (m *mapping) chooseIndex() {
+func (m *Mapping) chooseIndex() {
 	if len(m.unique) == 1 && m.unique[0].hasAttr {
 		if name, ct := objecttype.PredefinedKey(m.unique[0].attr); name != "" {
 			m.index, m.unique[0].ct = name, ct
@@ -181,7 +181,7 @@ func (m *mapping) chooseIndex() {
 
 // bound is a mapping bound to the columns of a file.
 type bound struct {
-	*mapping
+	*Mapping
 	columns map[string]int // source path → column
 	header  []string
 	fields  []boundField
@@ -200,8 +200,8 @@ type boundField struct {
 // bind finds the columns of a mapping in a header. Names match exactly after trimming, else by a unique hit without regard
 // to case. In strict mode only exact matches count, and names with dots are refused (spec/core.md 1.7). The error is the job's
 // reason; it names columns.
-func (m *mapping) bind(header []string, strict bool) (*bound, error) {
-	b := &bound{mapping: m, columns: map[string]int{}}
+func (m *Mapping) bind(header []string, strict bool) (*bound, error) {
+	b := &bound{Mapping: m, columns: map[string]int{}}
 	exact, folded := map[string]int{}, map[string][]int{}
 	for i, h := range header {
 		h = strings.TrimSpace(h)
@@ -252,3 +252,9 @@ func (b *bound) bindField(f field) boundField {
 	}
 	return bf
 }
+
+// Own is the definition of the key that rows are matched by when it is one of the domain's own, else nil.
+func (m *Mapping) Own() *domain.Key { return m.own }
+
+// Index returns the name of the key by which rows are matched.
+func (m *Mapping) Index() string { return m.index }

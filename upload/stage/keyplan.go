@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"slices"
@@ -14,7 +14,7 @@ const matchFamily = 0
 
 // families names the keys that rows of a job can have, by number: the one they are matched by, then the predefined ones and
 // the domain's own.
-func families(m *mapping, own []domain.Key) []string {
+func families(m *Mapping, own []domain.Key) []string {
 	names := []string{m.index}
 	add := func(name string) {
 		if !slices.Contains(names, name) {
@@ -52,7 +52,7 @@ type planKey struct {
 }
 
 func newKeyPlan(b *bound, own []domain.Key) *keyPlan {
-	names := families(b.mapping, own)
+	names := families(b.Mapping, own)
 	place := func(a objecttype.Attr) int {
 		return slices.IndexFunc(b.fields, func(f boundField) bool { return f.attr == a })
 	}
@@ -133,10 +133,10 @@ func (p *keyPlan) tuple(buf []byte, k planKey, vals [][]byte) ([]byte, bool) {
 }
 
 // keysOf collects the keys of values that are no single row, as index values.
-func (w *work) keysOf(key []byte, values []fold.Value, keys *keyList) {
+func (p *Plan) keysOf(key []byte, values []fold.Value, keys *keyList) {
 	keys.reset()
 	keys.add(matchFamily, key)
-	index.Keys(values, w.rec.Keys, func(name, value string) {
-		keys.add(w.family[name], objecttype.IndexBytes([]byte(value)))
+	index.Keys(values, p.own, func(name, value string) {
+		keys.add(p.family[name], objecttype.IndexBytes([]byte(value)))
 	})
 }

@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -8,27 +8,24 @@ import (
 	"slices"
 	"testing"
 
-	"kith/domain"
 	"kith/internal/extsort"
 	"kith/profile/fold"
 )
 
 // A bucket that is merged in steps, to bound its memory, has the groups of one that is merged at once.
 func TestLoadInSteps(t *testing.T) {
-	w := &work{m: &mapping{index: "_account"}, rec: &domain.Record{}, job: &Job{Time: 1}}
-	w.prepare()
+	p := NewPlan(Facts{Mapping: &Mapping{index: "_account"}, Time: 1})
 	var data []byte
 	var keys keyList
 	for row := range int64(150_000) {
 		key := fmt.Appendf(nil, "customer-%d", rand.IntN(500))
 		keys.reset()
 		keys.add(matchFamily, key)
-		body := fold.AppendValue(nil, fold.Value{Text: fmt.Sprint("v", row), Stamp: w.stamp(row)}, w.stamp(row))
+		body := fold.AppendValue(nil, fold.Value{Text: fmt.Sprint("v", row), Stamp: p.stamp(row)}, p.stamp(row))
 		data = appendFrame(data, &frame{rows: 1, first: row, key: key, keys: keys.appendTo(nil), body: body})
 	}
-	w.buckets = &buckets{memory: [][]byte{data}}
 	load := func(step int) (all []string) {
-		b := w.newBucketWork()
+		b := p.NewResolver(&Buckets{Memory: [][]byte{data}}, false, nil)
 		b.loaded.Step = step
 		if err := b.load(t.Context()); err != nil {
 			t.Fatal(err)
@@ -40,7 +37,7 @@ func TestLoadInSteps(t *testing.T) {
 			f := b.frame(&b.groups[i])
 			var rows []int64
 			f.eachRow(func(row int64) { rows = append(rows, row) })
-			values, err := fold.DecodeValues(f.body, w.stamp(f.first))
+			values, err := fold.DecodeValues(f.body, p.stamp(f.first))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +75,7 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 		data = append(data, 1, 'x')
 		ids = append(ids, id)
 	}
-	w := &work{job: &Job{Time: 1}}
+	p := &Plan{time: 1}
 	for range 200 {
 		var pivots []fold.ID
 		for range rand.IntN(6) {
@@ -100,7 +97,7 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 				continue
 			}
 			r := runBlob{plainBlob{bytes.NewReader(data)}, 0}
-			c := &rowCursor{who: w.newWho(r, section{from, int64(len(data))}), body: true, lo: lo, hi: hi}
+			c := &rowCursor{who: p.newWho(r, section{from, int64(len(data))}), body: true, lo: lo, hi: hi}
 			for e, err := range extsort.Merge([]*rowCursor{c}) {
 				if err != nil {
 					t.Fatal(err)

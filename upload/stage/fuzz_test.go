@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -54,17 +54,17 @@ func FuzzRun(f *testing.F) {
 	f.Add([]byte("\x00\x03abc\x01\x05\x02\x01d\x02\x06"), false)
 	f.Add([]byte("\x01\x05\x03xyz\x02\x09\x00"), true)
 	f.Fuzz(func(t *testing.T, b []byte, rows bool) {
-		w := &work{job: &Job{Time: 1}}
+		p := &Plan{time: 1}
 		r := runBlob{plainBlob{bytes.NewReader(b)}, 3}
 		n := 0
 		if rows {
-			for _, err := range extsort.Merge([]*rowCursor{{who: w.newWho(r, section{0, int64(len(b))}), body: true}}) {
+			for _, err := range extsort.Merge([]*rowCursor{{who: p.newWho(r, section{0, int64(len(b))}), body: true}}) {
 				if n++; err != nil || n > len(b) {
 					break
 				}
 			}
 		} else {
-			for _, err := range extsort.Merge([]*indexCursor{{who: w.newWho(r, section{0, int64(len(b))})}}) {
+			for _, err := range extsort.Merge([]*indexCursor{{who: p.newWho(r, section{0, int64(len(b))})}}) {
 				if n++; err != nil || n > len(b) {
 					break
 				}
@@ -86,7 +86,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	for label, target := range map[string]string{"f": "FirstName", "m": "MiddleName", "l": "LastName", "e": "EmailAddress", "p": "PhoneNumber", "h": "HomePhoneNumber", "t": "Attributes.tier", "id": "AccountNumber"} {
 		fields[label] = api.ObjectTypeField{Source: api.Ptr("_source." + label), Target: api.Ptr("_profile." + target)}
 	}
-	m, err := compile(fields, "id")
+	m, err := Compile(fields, "id")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -94,8 +94,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	w := &work{m: m, rec: &domain.Record{Keys: own}, job: &Job{Time: 1}}
-	w.prepare()
+	p := NewPlan(Facts{Mapping: m, Keys: own, Time: 1})
 	f.Fuzz(func(t *testing.T, first, middle, last, mail, phone, tier string) {
 		row := []string{first, middle, last, mail, phone, phone, tier, "id1"}
 		for _, c := range row {
@@ -113,7 +112,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 			t.Fatal(err)
 		}
 		got, want := map[string]bool{}, map[string]bool{}
-		fr.eachKey(func(family int, value []byte) { got[w.families[family]+"="+string(value)] = true })
+		fr.eachKey(func(family int, value []byte) { got[p.families[family]+"="+string(value)] = true })
 		values, err := fold.DecodeValues(fr.body, fold.Stamp{})
 		if err != nil {
 			t.Fatal(err)

@@ -1,10 +1,9 @@
-package upload
+package stage
 
 import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -14,59 +13,25 @@ import (
 
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
 )
 
-// apply is the third stage: it writes all runs. A node alone merges them, so that what it writes is in the order of the keys over
-// the whole job; where nodes share the work, they write bucket by bucket. It may be repeated.
-func (w *work) apply(ctx context.Context, runs map[int]runResult) error {
-	if !w.task.Shared() {
-		return w.write(ctx, runs)
-	}
-	done, err := w.applied(ctx, w.task.Incarnation, w.job.ID)
-	if err != nil {
-		return err
-	}
-	var missing []int
-	for _, bucket := range slices.Sorted(maps.Keys(runs)) {
-		if runs[bucket].Run != "" && !done[string(appliedKey(bucket))] {
-			missing = append(missing, bucket)
-		}
-	}
-	return w.share(ctx, stage{
-		name: "apply", row: appliedKey, workers: 2,
-		worker: func() func(context.Context, int) (publisher, error) {
-			return func(ctx context.Context, bucket int) (publisher, error) {
-				err := w.write(ctx, map[int]runResult{bucket: runs[bucket]})
-				return func(ctx context.Context, part *job.Part) error {
-					err := part.Publish(ctx, store.Swap{Key: appliedKey(bucket)})
-					if errors.Is(err, store.ErrConflict) { // another node was faster
-						return nil
-					}
-					return err
-				}, err
-			}
-		},
-	}, missing)
-}
-
-// write merges runs, per key family, and writes them, index rows before the contributions they belong to.
-func (w *work) write(ctx context.Context, runs map[int]runResult) error {
-	parts, done, err := w.indexRuns(ctx, runs, false)
+// Write merges runs, per key family, and writes them, index rows before the contributions they belong to.
+func (p *Plan) Write(ctx context.Context, runs map[int]RunResult) error {
+	parts, done, err := p.indexRuns(ctx, runs, 0)
 	defer done()
 	if err != nil {
 		return err
 	}
-	rows, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Rows })
+	rows, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Rows })
 	defer rows.close()
 	if err != nil {
 		return err
 	}
-	pivots := w.pivots(runs, 2*runtime.NumCPU())
+	pivots := p.pivots(runs, 2*runtime.NumCPU())
 	for i := range len(pivots) + 1 {
 		var lo, hi *fold.ID // of the part
 		if i > 0 {
@@ -80,20 +45,20 @@ func (w *work) write(ctx context.Context, runs map[int]runResult) error {
 			run := runs[r.bucket]
 			for k, s := range run.RowSections {
 				if from, ok := enter(run.RowMarks[k], lo, hi); ok {
-					cursors = append(cursors, &rowCursor{who: w.newWho(r, section{from, s.To}), body: true, lo: lo, hi: hi})
+					cursors = append(cursors, &rowCursor{who: p.newWho(r, section{from, s.To}), body: true, lo: lo, hi: hi})
 				}
 			}
 		}
 		if cursors != nil {
-			parts = append(parts, store.Run{Table: store.Profile, Rows: w.contributions(extsort.Merge(cursors))})
+			parts = append(parts, store.Run{Table: store.Profile, Rows: p.contributions(extsort.Merge(cursors))})
 		}
 	}
-	return w.Store.WriteRun(ctx, parts...)
+	return p.store.WriteRun(ctx, parts...)
 }
 
 // pivots returns ids that cut the rows of all runs into up to n parts of about the same size: one part alone would keep one core
 // busy when the others have nothing left to do.
-func (w *work) pivots(runs map[int]runResult, n int) (pivots []fold.ID) {
+func (p *Plan) pivots(runs map[int]RunResult, n int) (pivots []fold.ID) {
 	var ids []fold.ID
 	for _, run := range runs {
 		for _, marks := range run.RowMarks {
@@ -128,36 +93,14 @@ func enter(marks []mark, lo, hi *fold.ID) (from int64, ok bool) {
 	return from, true
 }
 
-// restore makes the rows blobs of all runs again, from the uploaded file.
-func (w *work) restore(ctx context.Context, read *readResult, runs map[int]runResult) error {
-	var err error
-	if w.file, err = w.openFile(ctx, w.job, w.key); err != nil {
-		return err
-	}
-	defer w.file.Close()
-	if _, err := w.read(ctx, read); err != nil {
-		return err
-	}
-	b := w.newBucketWork()
-	for bucket, run := range runs {
-		if run.Rows == "" {
-			continue
-		}
-		if err := b.rebuild(ctx, bucket, &run); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. gone makes them deletions, of the profiles
+// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. When goneAt is not 0 they are deletions with that time, of the profiles
 // that the job has created.
-func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool) (parts []store.Run, done func(), err error) {
-	all, err := w.openAll(ctx, runs, func(r *runResult) string { return r.Run })
+func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int64) (parts []store.Run, done func(), err error) {
+	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	if err != nil {
 		return nil, all.close, err
 	}
-	sizes := make([]int64, len(w.families))
+	sizes := make([]int64, len(p.families))
 	for _, r := range all {
 		for family, s := range runs[r.bucket].Families {
 			sizes[family] += s.To - s.From
@@ -174,24 +117,24 @@ func (w *work) indexRuns(ctx context.Context, runs map[int]runResult, gone bool)
 		var cursors []*indexCursor
 		for _, r := range all {
 			if sections := runs[r.bucket].Families; family < len(sections) {
-				cursors = append(cursors, &indexCursor{who: w.newWho(r, sections[family])})
+				cursors = append(cursors, &indexCursor{who: p.newWho(r, sections[family])})
 			}
 		}
 		entries := extsort.Merge(cursors)
-		if gone {
+		if goneAt != 0 {
 			entries = created(entries)
 		}
-		parts = append(parts, store.Run{Table: store.Index, Rows: w.indexRows(w.families[family], entries, gone)})
+		parts = append(parts, store.Run{Table: store.Index, Rows: p.indexRows(p.families[family], entries, goneAt)})
 	}
 	return parts, all.close, nil
 }
 
 // indexRows turns the entries of a family into rows of the store.
-func (w *work) indexRows(name string, entries iter.Seq2[*indexCursor, error], gone bool) iter.Seq2[store.RunRow, error] {
+func (p *Plan) indexRows(name string, entries iter.Seq2[*indexCursor, error], goneAt int64) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
-		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time, Delete: gone}}
-		if gone {
-			row.Mutation.Time = w.job.UndoTime
+		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
+		if goneAt != 0 {
+			row.Mutation.Time, row.Mutation.Delete = goneAt, true
 		}
 		part := []byte(name + "\x01")
 		prefix := len(part)
@@ -218,18 +161,18 @@ func (w *work) indexRows(name string, entries iter.Seq2[*indexCursor, error], go
 }
 
 // contributions turns the entries of row sections into rows of the store.
-func (w *work) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
+func (p *Plan) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
-		row := store.RunRow{Incarnation: w.task.Incarnation, Mutation: store.Mutation{Time: w.job.Time}}
-		head := fold.Contribution{Expires: w.job.expires()}
+		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
+		head := fold.Contribution{Expires: p.expires}
 		var key, value []byte
 		for c, err := range entries {
 			if err != nil {
 				yield(row, err)
 				return
 			}
-			head.Stamp = w.stamp(c.row)
-			key = profile.AppendContributionKey(key[:0], w.job.Time, c.row)
+			head.Stamp = p.stamp(c.row)
+			key = profile.AppendContributionKey(key[:0], p.time, c.row)
 			value = append(head.AppendStamped(value[:0]), c.tail...)
 			row.Partition, row.Mutation.Key, row.Mutation.Value = c.id[:], key, value
 			if !yield(row, nil) {
@@ -254,13 +197,13 @@ func (all runBlobs) close() {
 }
 
 // openAll opens one of the blobs of each run that has it.
-func (w *work) openAll(ctx context.Context, runs map[int]runResult, name func(*runResult) string) (all runBlobs, err error) {
+func (p *Plan) openAll(ctx context.Context, runs map[int]RunResult, name func(*RunResult) string) (all runBlobs, err error) {
 	for _, bucket := range slices.Sorted(maps.Keys(runs)) {
 		run := runs[bucket]
 		if name(&run) == "" {
 			continue
 		}
-		r, err := w.Blobs.Open(ctx, name(&run), w.key)
+		r, err := p.blobs.Open(ctx, name(&run), p.key)
 		if err != nil {
 			return all, fmt.Errorf("open a run: %w", err)
 		}
@@ -271,7 +214,7 @@ func (w *work) openAll(ctx context.Context, runs map[int]runResult, name func(*r
 
 // who reads the part that all entries share: a profile and a row.
 type who struct {
-	w      *work
+	p      *Plan
 	bucket int
 	extsort.Window
 
@@ -280,8 +223,8 @@ type who struct {
 	row     int64
 }
 
-func (w *work) newWho(r runBlob, s section) who {
-	return who{w: w, bucket: r.bucket, Window: extsort.NewWindow(func() io.Reader { return io.LimitReader(r.Stream(s.From), s.To-s.From) })}
+func (p *Plan) newWho(r runBlob, s section) who {
+	return who{p: p, bucket: r.bucket, Window: extsort.NewWindow(func() io.Reader { return io.LimitReader(r.Stream(s.From), s.To-s.From) })}
 }
 
 // isCreated says that the job has created the profile of the entry.
@@ -300,7 +243,7 @@ func (c *who) readWho() error {
 		}
 		copy(c.id[:], id)
 	} else {
-		c.id = c.w.mint(c.bucket, uint32(n))
+		c.id = c.p.mint(c.bucket, uint32(n))
 	}
 	c.counter = uint32(n)
 	row, err := c.Uvarint()

@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -37,12 +37,12 @@ type mapper struct {
 	line, row int64 // of the current record
 }
 
-func (w *work) newMapper(b *bound, delim byte, encoding string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, w.rec.Keys), delim: delim, strict: w.StrictAWS, decoded: encoding != "UTF-8", encoding: encoding}
+func (r *Reader) newMapper(b *bound, delim byte, encoding string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: delim, strict: r.StrictAWS, decoded: encoding != "UTF-8", encoding: encoding}
 }
 
 // refuse returns the reject of the current record.
-func (m *mapper) refuse(column, code, format string, args ...any) *reject {
+func (m *mapper) refuse(column, code, format string, args ...any) *Reject {
 	r := newReject(m.line, m.row, column, code, fmt.Sprintf(format, args...), m.cells)
 	return &r
 }
@@ -72,7 +72,7 @@ func (m *mapper) run(bt *batch) {
 }
 
 // record maps one record into its bucket, or returns why not.
-func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *reject {
+func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Reject {
 	m.line, m.row = rec.line, row
 	if rej := m.split(rec, text); rej != nil {
 		return rej
@@ -117,7 +117,7 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *rej
 }
 
 // split splits a record into m.cells, or returns why it is no sound row.
-func (m *mapper) split(rec batchRecord, text []byte) *reject {
+func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 	if rec.fault != "" {
 		m.cells = append(m.cells[:0], text)
 		r := newReject(rec.line, m.row, "", string(rec.fault), rec.fault.Sentence(), m.cells)
@@ -174,7 +174,7 @@ func (m *mapper) value(f *boundField) []byte {
 }
 
 // check refuses a value that the attribute can't hold, and puts enumerated values into their form.
-func (f *boundField) check(v *[]byte, m *mapper) *reject {
+func (f *boundField) check(v *[]byte, m *mapper) *Reject {
 	if len(*v) > f.limit {
 		if n := utf8.RuneCount(*v); n > f.limit {
 			return m.refuse(m.columnOf(f), reasonTooLong, "The value has %d characters; _profile.%s holds at most %d. Shorten it.", n, f.attr.Path(), f.limit)

@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bufio"
@@ -12,13 +12,11 @@ import (
 
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/objecttype"
 	"kith/profile/fold"
-	"kith/store"
 )
 
-// A run is the immutable outcome of a bucket, in two blobs. Integers are uvarints.
+// A run is the immutable Outcome of a bucket, in two blobs. Integers are uvarints.
 //
 // The index blob says what the job has written; undoing needs it. It has a section per key family, sorted by index value, then
 // profile and row:
@@ -77,47 +75,38 @@ func (c *column) add(value []byte, group uint32, g *group) {
 	c.values = append(c.values, value...)
 }
 
-// outcome is what resolving a bucket leaves: blobs to be committed and the result to be published.
-type outcome struct {
-	w       *work
-	bucket  int
-	result  runResult
+// Outcome is what resolving a bucket leaves: blobs to be committed and the result to be published.
+type Outcome struct {
+	p       *Plan
+	Bucket  int
+	Result  RunResult
 	writers []blob.Writer
 }
 
-// publish makes the blobs durable and the outcome count.
-func (o *outcome) publish(ctx context.Context, part *job.Part) error {
-	defer o.abort()
-	value, err := encode(o.result)
+// Commit makes the blobs durable.
+func (o *Outcome) Commit() error {
 	for _, b := range o.writers {
-		if err == nil {
-			_, err = b.Commit()
+		if _, err := b.Commit(); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		part.GiveUp(ctx)
-		return err
-	}
-	if o.w.dry != nil {
-		o.w.dry.add(o.bucket, &o.result)
-		return nil
-	}
-	return o.w.explain(ctx, part.Publish(ctx, store.Swap{Key: runKey(o.bucket), Value: value}, o.w.unchanged()))
+	return nil
 }
 
-func (o *outcome) abort() {
+// Abort gives up what was not committed.
+func (o *Outcome) Abort() {
 	for _, b := range o.writers {
 		b.Abort()
 	}
 }
 
-// create starts a blob of the outcome.
-func (o *outcome) create(ctx context.Context, what string) (*blobOut, error) {
-	return o.start(ctx, fmt.Sprintf("%s%s-%s-%05d", o.w.dir(), what, o.w.attempt, o.bucket), o.w.Blobs.Create)
+// create starts a blob of the Outcome.
+func (o *Outcome) create(ctx context.Context, what string) (*blobOut, error) {
+	return o.start(ctx, fmt.Sprintf("%s%s-%s-%05d", o.p.dir, what, o.p.attempt, o.Bucket), o.p.blobs.Create)
 }
 
-func (o *outcome) start(ctx context.Context, name string, create func(context.Context, string, blob.Key) (blob.Writer, error)) (*blobOut, error) {
-	b, err := create(ctx, name, o.w.key)
+func (o *Outcome) start(ctx context.Context, name string, create func(context.Context, string, blob.Key) (blob.Writer, error)) (*blobOut, error) {
+	b, err := create(ctx, name, o.p.key)
 	if err != nil {
 		return nil, err
 	}
@@ -141,28 +130,28 @@ func (o *blobOut) flush() error {
 }
 
 // build decides what becomes of every group and writes the run.
-func (b *bucketWork) build(ctx context.Context) (_ *outcome, err error) {
-	o := &outcome{w: b.work, bucket: b.bucket}
+func (b *Resolver) build(ctx context.Context) (_ *Outcome, err error) {
+	o := &Outcome{p: b.Plan, Bucket: b.bucket}
 	defer func() {
 		if err != nil {
-			o.abort()
+			o.Abort()
 		}
 	}()
 	if err := b.decide(ctx, o); err != nil {
 		return nil, err
 	}
-	if o.result.Created+o.result.Updated == 0 {
+	if o.Result.Created+o.Result.Updated == 0 {
 		return o, nil
 	}
-	o.result.Rows = fmt.Sprintf("%srows-%s-%05d", b.dir(), b.attempt, b.bucket)
+	o.Result.Rows = fmt.Sprintf("%srows-%s-%05d", b.dir, b.attempt, b.bucket)
 	if err := b.writeRows(ctx, o); err != nil {
 		return nil, err
 	}
 	return o, b.writeIndex(ctx, o)
 }
 
-// rebuild writes the rows blob of a published run again.
-func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) error {
+// Rebuild writes the rows blob of a published run again.
+func (b *Resolver) Rebuild(ctx context.Context, bucket int, run *RunResult) error {
 	b.bucket, b.names = bucket, nil
 	if err := b.load(ctx); err != nil {
 		return err
@@ -170,12 +159,12 @@ func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) er
 	if err := b.recall(ctx, run); err != nil {
 		return err
 	}
-	o := &outcome{w: b.work, bucket: bucket, result: *run}
-	defer o.abort()
+	o := &Outcome{p: b.Plan, Bucket: bucket, Result: *run}
+	defer o.Abort()
 	if err := b.writeRows(ctx, o); err != nil {
 		return err
 	}
-	if o.result.RowSections != run.RowSections {
+	if o.Result.RowSections != run.RowSections {
 		return fmt.Errorf("bucket %d can't be rebuilt: the file or the program has changed", bucket)
 	}
 	_, err := o.writers[0].Commit()
@@ -183,8 +172,8 @@ func (b *bucketWork) rebuild(ctx context.Context, bucket int, run *runResult) er
 }
 
 // recall reads from the index blob what was decided about the groups.
-func (b *bucketWork) recall(ctx context.Context, run *runResult) error {
-	r, err := b.Blobs.Open(ctx, run.Run, b.key)
+func (b *Resolver) recall(ctx context.Context, run *RunResult) error {
+	r, err := b.blobs.Open(ctx, run.Run, b.key)
 	if err != nil {
 		return fmt.Errorf("open a run: %w", err)
 	}
@@ -211,7 +200,7 @@ func (b *bucketWork) recall(ctx context.Context, run *runResult) error {
 }
 
 // decide counts, gives created profiles their counters, and writes down the rows of ambiguous groups.
-func (b *bucketWork) decide(ctx context.Context, o *outcome) error {
+func (b *Resolver) decide(ctx context.Context, o *Outcome) error {
 	var minted uint32
 	var ambiguous []int64
 	for i := range b.groups {
@@ -220,12 +209,12 @@ func (b *bucketWork) decide(ctx context.Context, o *outcome) error {
 		case 0:
 			minted++
 			g.counter = minted
-			o.result.Created++
-			o.result.Updated += g.rows - 1
+			o.Result.Created++
+			o.Result.Updated += g.rows - 1
 		case 1:
-			o.result.Updated += g.rows
+			o.Result.Updated += g.rows
 		default:
-			o.result.Failed += g.rows
+			o.Result.Failed += g.rows
 			b.frame(g).eachRow(func(row int64) { ambiguous = append(ambiguous, row) })
 			if len(ambiguous) > 2*keptRejects { // the others are only counted
 				slices.Sort(ambiguous)
@@ -233,7 +222,7 @@ func (b *bucketWork) decide(ctx context.Context, o *outcome) error {
 			}
 		}
 	}
-	o.result.Deep = b.deep
+	o.Result.Deep = b.deep
 	if ambiguous == nil {
 		return nil
 	}
@@ -252,12 +241,12 @@ func (b *bucketWork) decide(ctx context.Context, o *outcome) error {
 			}
 		}
 	}
-	o.result.Ambiguous = out.name
+	o.Result.Ambiguous = out.name
 	return errors.Join(out.flush(), out.w.Flush())
 }
 
 // order lists the groups that are written, by profile and row: those that were there, then the created ones.
-func (b *bucketWork) order() (matched, created []uint32) {
+func (b *Resolver) order() (matched, created []uint32) {
 	for i := range b.groups {
 		switch b.groups[i].matches {
 		case 0:
@@ -273,7 +262,7 @@ func (b *bucketWork) order() (matched, created []uint32) {
 }
 
 // appendWho appends the profile and the first row of a group.
-func (b *bucketWork) appendWho(dst []byte, counter, group uint32, row int64) []byte {
+func (b *Resolver) appendWho(dst []byte, counter, group uint32, row int64) []byte {
 	dst = binary.AppendUvarint(dst, uint64(counter))
 	if counter == 0 {
 		dst = append(dst, b.groups[group].match[:]...)
@@ -281,8 +270,8 @@ func (b *bucketWork) appendWho(dst []byte, counter, group uint32, row int64) []b
 	return binary.AppendUvarint(dst, uint64(row))
 }
 
-func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
-	out, err := o.start(ctx, o.result.Rows, b.Blobs.CreateScratch)
+func (b *Resolver) writeRows(ctx context.Context, o *Outcome) error {
+	out, err := o.start(ctx, o.Result.Rows, b.blobs.CreateScratch)
 	if err != nil {
 		return err
 	}
@@ -313,12 +302,12 @@ func (b *bucketWork) writeRows(ctx context.Context, o *outcome) error {
 		if err := out.flush(); err != nil {
 			return err
 		}
-		o.result.RowSections[s], o.result.RowMarks[s] = section{from, out.n}, marks
+		o.Result.RowSections[s], o.Result.RowMarks[s] = section{from, out.n}, marks
 	}
 	return out.w.Flush()
 }
 
-func (b *bucketWork) writeIndex(ctx context.Context, o *outcome) error {
+func (b *Resolver) writeIndex(ctx context.Context, o *Outcome) error {
 	out, err := o.create(ctx, "run")
 	if err != nil {
 		return err
@@ -328,7 +317,7 @@ func (b *bucketWork) writeIndex(ctx context.Context, o *outcome) error {
 	for _, groups := range [][]uint32{matched, created} {
 		for n, i := range groups {
 			if left--; n%markEvery == 0 || left == 0 {
-				o.result.WhoMarks = append(o.result.WhoMarks, mark{b.idOf(&indexRef{counter: b.groups[i].counter, group: i}), out.n + int64(len(out.buf))})
+				o.Result.WhoMarks = append(o.Result.WhoMarks, mark{b.idOf(&indexRef{counter: b.groups[i].counter, group: i}), out.n + int64(len(out.buf))})
 			}
 			out.buf = b.appendWho(out.buf, b.groups[i].counter, i, b.groups[i].first)
 		}
@@ -336,21 +325,21 @@ func (b *bucketWork) writeIndex(ctx context.Context, o *outcome) error {
 	if err := out.flush(); err != nil {
 		return err
 	}
-	o.result.Who = section{0, out.n}
+	o.Result.Who = section{0, out.n}
 	b.collectIndex()
 	for i := range b.columns {
 		from := out.n
 		if err := b.writeFamily(out, &b.columns[i]); err != nil {
 			return err
 		}
-		o.result.Families = append(o.result.Families, section{from, out.n})
+		o.Result.Families = append(o.Result.Families, section{from, out.n})
 	}
-	o.result.Run = out.name
+	o.Result.Run = out.name
 	return out.w.Flush()
 }
 
 // collectIndex sorts the index values of all groups into families.
-func (b *bucketWork) collectIndex() {
+func (b *Resolver) collectIndex() {
 	for len(b.columns) < len(b.family) {
 		b.columns = append(b.columns, column{})
 	}
@@ -371,7 +360,7 @@ func (b *bucketWork) collectIndex() {
 }
 
 // writeFamily sorts and writes the section of a family.
-func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
+func (b *Resolver) writeFamily(out *blobOut, c *column) error {
 	b.sorter.Key = c.value
 	b.sorter.Compare = func(x, y uint32) int {
 		if d := bytes.Compare(c.value(x), c.value(y)); d != 0 {
@@ -407,7 +396,7 @@ func (b *bucketWork) writeFamily(out *blobOut, c *column) error {
 }
 
 // idOf returns the id of the profile that holds an index value.
-func (b *bucketWork) idOf(r *indexRef) fold.ID {
+func (b *Resolver) idOf(r *indexRef) fold.ID {
 	if r.counter == 0 {
 		return b.groups[r.group].match
 	}
@@ -415,12 +404,12 @@ func (b *bucketWork) idOf(r *indexRef) fold.ID {
 }
 
 // mint returns the id of a created profile.
-func (w *work) mint(bucket int, counter uint32) fold.ID {
-	return fold.ImportID(w.job.Time, bucket, counter-1, w.seed)
+func (p *Plan) mint(bucket int, counter uint32) fold.ID {
+	return fold.ImportID(p.time, bucket, counter-1, p.seed)
 }
 
-// minted says whether the job may have minted an id.
-func (w *work) minted(id fold.ID) bool {
+// Minted says whether the job may have minted an id.
+func (p *Plan) Minted(id fold.ID) bool {
 	bucket, counter, ok := fold.ParseImportID(id)
-	return ok && w.mint(bucket, counter+1) == id
+	return ok && p.mint(bucket, counter+1) == id
 }

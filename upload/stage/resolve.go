@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"runtime"
 	"slices"
 
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -25,66 +23,25 @@ import (
 // profiles hold, or held, is followed further one by one, until two profiles confirm it.
 const maxHits = 64
 
-// errSpillLost says that a spilled bucket can't be read: spills are scratch, and a power failure may take them.
-var errSpillLost = errors.New("a spilled bucket is lost")
+// ErrSpillLost says that a spilled bucket can't be read: spills are scratch, and a power failure may take them.
+var ErrSpillLost = errors.New("a spilled bucket is lost")
 
-// resolve is the second stage: it publishes a run for every bucket that has none.
-func (w *work) resolve(ctx context.Context, read *readResult, runs map[int]runResult) error {
-	var err error
-	if w.indexed, err = w.anyIndexed(ctx); err != nil {
-		return err
-	}
-	var missing []int
-	for bucket := range read.Buckets {
-		if _, ok := runs[bucket]; !ok {
-			missing = append(missing, bucket)
-		}
-	}
-	return w.share(ctx, stage{
-		name: "resolve", row: runKey, only: []store.Swap{w.unchanged()}, workers: min(runtime.NumCPU(), 4),
-		worker: func() func(context.Context, int) (publisher, error) {
-			b := w.newBucketWork()
-			return func(ctx context.Context, bucket int) (publisher, error) {
-				out, err := b.resolve(ctx, bucket)
-				if err != nil {
-					return nil, err
-				}
-				return func(ctx context.Context, part *job.Part) error {
-					err := out.publish(ctx, part)
-					if err == nil {
-						w.dropSpill(ctx, bucket)
-					}
-					return err
-				}, nil
-			}
-		},
-	}, missing)
-}
-
-// dropSpill deletes a spilled bucket that has been resolved: what is written next finds its memory warm. Other nodes may still read it.
-func (w *work) dropSpill(ctx context.Context, bucket int) {
-	if w.task.Shared() || w.buckets.spills == nil {
-		return
-	}
-	_ = w.Blobs.Delete(ctx, w.buckets.spills[bucket]) // the end of the job tries again
-}
-
-// anyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
-func (w *work) anyIndexed(ctx context.Context) (bool, error) {
-	for _, err := range w.Store.Sweep(ctx, store.SweepRange{Table: store.Index, Incarnation: w.task.Incarnation}) {
+// AnyIndexed says whether the domain has any index row yet; without one nothing needs to be looked up.
+func (p *Plan) AnyIndexed(ctx context.Context) (bool, error) {
+	for _, err := range p.store.Sweep(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}) {
 		return err == nil, err
 	}
 	return false, nil
 }
 
 // openFrames returns what is in a bucket as a stream.
-func (w *work) openFrames(ctx context.Context, all *buckets, bucket int) (io.Reader, func() error, error) {
-	if all.memory != nil {
-		return bytes.NewReader(all.memory[bucket]), func() error { return nil }, nil
+func (p *Plan) openFrames(ctx context.Context, all *Buckets, bucket int) (io.Reader, func() error, error) {
+	if all.Memory != nil {
+		return bytes.NewReader(all.Memory[bucket]), func() error { return nil }, nil
 	}
-	r, err := w.Blobs.Open(ctx, all.spills[bucket], w.key)
+	r, err := p.blobs.Open(ctx, all.Spills[bucket], p.key)
 	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
-		return nil, nil, fmt.Errorf("%w: %w", errSpillLost, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrSpillLost, err)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a spilled bucket: %w", err)
@@ -104,11 +61,15 @@ type group struct {
 	covered bool    // index rows of the match stand for those of the group
 }
 
-// bucketWork resolves one bucket after the other, using its memory again.
-type bucketWork struct {
-	*work
+// Resolver resolves one bucket after the other, using its memory again.
+type Resolver struct {
+	*Plan
+	buckets *Buckets
+	indexed bool  // the domain has index rows
+	dry     Trial // nil in the real run
+
 	bucket int
-	loaded extsort.Groups
+	loaded *rowGroups
 	groups []group // of the frames that are loaded, in the same order
 	// names are the full names that come to be from the parts of a group and of its match together, by group.
 	names map[uint32][]index.Key
@@ -129,7 +90,7 @@ type bucketWork struct {
 	out     []byte
 }
 
-func (b *bucketWork) frame(g *group) *frame {
+func (b *Resolver) frame(g *group) *frame {
 	f, _, err := parseFrame(b.loaded.Frame(g.at))
 	if err != nil {
 		panic(err) // load has parsed it
@@ -137,13 +98,19 @@ func (b *bucketWork) frame(g *group) *frame {
 	return &f
 }
 
-func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) {
+// NewResolver returns what resolves buckets one after the other. indexed says that the domain has index rows; dry is nil in the real run.
+func (p *Plan) NewResolver(from *Buckets, indexed bool, dry Trial) *Resolver {
+	return &Resolver{Plan: p, buckets: from, indexed: indexed, dry: dry, loaded: p.newRowGroups()}
+}
+
+// Resolve resolves a bucket.
+func (b *Resolver) Resolve(ctx context.Context, bucket int) (*Outcome, error) {
 	b.bucket = bucket
 	b.names, b.last, b.deep, b.merged, b.persons = nil, nil, 0, b.merged[:0], nil
 	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
-	if b.dry != nil && b.dry.joined != nil {
+	if b.dry != nil && b.dry.Joined() != nil {
 		if err := b.matchJoined(ctx); err != nil {
 			return nil, err
 		}
@@ -158,26 +125,15 @@ func (b *bucketWork) resolve(ctx context.Context, bucket int) (*outcome, error) 
 	return b.build(ctx)
 }
 
-// newBucketWork returns what resolves buckets one after the other.
-func (w *work) newBucketWork() *bucketWork {
-	b := &bucketWork{work: w}
-	b.loaded = extsort.Groups{
-		Key:   frameKey,
-		Check: func(frame []byte) error { _, _, err := parseFrame(frame); return err },
-		Merge: b.mergeFrames,
-	}
-	return b
-}
-
 // load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
-func (b *bucketWork) load(ctx context.Context) error {
+func (b *Resolver) load(ctx context.Context) error {
 	r, done, err := b.openFrames(ctx, b.buckets, b.bucket)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = done() }()
 	if err := b.loaded.Load(ctx, r); errors.Is(err, blob.ErrSealed) {
-		return fmt.Errorf("%w: %w", errSpillLost, err)
+		return fmt.Errorf("%w: %w", ErrSpillLost, err)
 	} else if err != nil {
 		return err
 	}
@@ -190,55 +146,9 @@ func (b *bucketWork) load(ctx context.Context) error {
 	return nil
 }
 
-// mergeFrames appends one frame that says what several of the same key say, the later rows replacing the earlier ones'.
-func (b *bucketWork) mergeFrames(dst []byte, n int, at func(i int) []byte) ([]byte, error) {
-	var out frame
-	var values []fold.Value
-	last, known := int64(0), 0
-	f, _, err := parseFrame(at(0))
-	if err != nil {
-		return dst, err
-	}
-	out.first, out.key = f.first, f.key
-	for i := range n {
-		f.eachRow(func(row int64) {
-			if known > 0 && known < maxFrameRows {
-				out.more = binary.AppendUvarint(out.more, uint64(row-last))
-			}
-			known++
-			last = row
-		})
-		out.rows += f.rows
-		var following frame
-		if i+1 < n {
-			if following, _, err = parseFrame(at(i + 1)); err != nil {
-				return dst, err
-			}
-		}
-		// A row that the next one repeats is replaced by it as a whole.
-		if f.rows > 1 || following.rows != 1 || !bytes.Equal(f.body, following.body) {
-			next, err := fold.DecodeValues(f.body, b.stamp(f.first))
-			if err != nil {
-				return dst, err
-			}
-			values = fold.MergeRows(values, next)
-		}
-		f = following
-	}
-	base := b.stamp(out.first)
-	for _, v := range values {
-		out.body = fold.AppendValue(out.body, v, base)
-	}
-	b.keysOf(out.key, values, &b.keys)
-	out.keys = b.keys.appendTo(nil)
-	return appendFrame(dst, &out), nil
-}
-
-func (w *work) stamp(row int64) fold.Stamp { return fold.Stamp{Time: w.job.Time, Row: row} }
-
 // contribution returns what a group says, in full.
-func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
-	c := &fold.Contribution{Expires: b.job.expires(), Stamp: b.stamp(f.first)}
+func (b *Resolver) contribution(f *frame) (*fold.Contribution, error) {
+	c := &fold.Contribution{Expires: b.expires, Stamp: b.stamp(f.first)}
 	var err error
 	if b.values, err = fold.AppendValues(b.values[:0], f.body, c.Stamp); err != nil {
 		return nil, err
@@ -251,9 +161,9 @@ func (b *bucketWork) contribution(f *frame) (*fold.Contribution, error) {
 }
 
 // part is contribution with its source.
-func (b *bucketWork) part(f *frame) (fold.Part, error) {
+func (b *Resolver) part(f *frame) (fold.Part, error) {
 	c, err := b.contribution(f)
-	return fold.Part{Source: string(profile.AppendImportSource(nil, b.job.Time, f.first)), Contribution: c}, err
+	return fold.Part{Source: string(profile.AppendImportSource(nil, b.time, f.first)), Contribution: c}, err
 }
 
 // candidate is a profile that the index names for a group.
@@ -271,7 +181,7 @@ func (c candidate) id() (id fold.ID) {
 // match finds the persons that have the groups' keys: it probes the index in sorted order, and verifies the hits against their
 // profiles, in sorted order too. Most profiles take part in no merge and hold contributions of imports only: a glance at their rows is
 // enough (index.Glance). Others are decoded, and those of merges are looked at last, with everything that belongs to them.
-func (b *bucketWork) match(ctx context.Context) error {
+func (b *Resolver) match(ctx context.Context) error {
 	all, err := b.hits(ctx)
 	if err != nil || len(all) == 0 {
 		return err
@@ -296,7 +206,7 @@ func (b *bucketWork) match(ctx context.Context) error {
 }
 
 // hits lists the profiles that the index names for the groups' keys.
-func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
+func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 	part := []byte(b.m.index + "\x01")
 	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
@@ -307,7 +217,7 @@ func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
 			}
 		}
 	}
-	for hit, err := range b.Store.Probe(ctx, store.Index, b.task.Incarnation, probes) {
+	for hit, err := range b.store.Probe(ctx, store.Index, b.inc, probes) {
 		if err != nil {
 			return nil, fmt.Errorf("probe the index: %w", err)
 		}
@@ -331,7 +241,7 @@ func (b *bucketWork) hits(ctx context.Context) (all []candidate, err error) {
 }
 
 // verifyAll judges candidates, which are sorted, by their rows.
-func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
+func (b *Resolver) verifyAll(ctx context.Context, all []candidate) error {
 	probes := func(yield func(store.Probe) bool) {
 		for _, c := range all {
 			id := c.id()
@@ -340,9 +250,9 @@ func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
 			}
 		}
 	}
-	j := &judge{b: b, r: profile.NewReader(b.job.Time)}
+	j := &judge{b: b, r: profile.NewReader(b.time)}
 	open := -1
-	for hit, err := range b.Store.Probe(ctx, store.Profile, b.task.Incarnation, probes) {
+	for hit, err := range b.store.Probe(ctx, store.Profile, b.inc, probes) {
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -367,7 +277,7 @@ func (b *bucketWork) verifyAll(ctx context.Context, all []candidate) error {
 
 // judge gathers the rows of a candidate: as they are, as long as they are few contributions, else decoded.
 type judge struct {
-	b    *bucketWork
+	b    *Resolver
 	r    *profile.Reader
 	held []store.Row // the first n
 	n    int
@@ -427,7 +337,7 @@ func (j *judge) settle(c candidate) error {
 }
 
 // glance settles a candidate by its rows as they are, if that is enough.
-func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error) {
+func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) {
 	if b.dry != nil {
 		return false, nil
 	}
@@ -440,7 +350,7 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 		b.rows = append(b.rows, row.Value)
 	}
 	f := b.frame(g)
-	has, combine, known := index.Glance(b.rows, b.job.Time, b.m.index, f.key, f.body)
+	has, combine, known := index.Glance(b.rows, b.time, b.m.index, f.key, f.body)
 	if !known || combine {
 		return false, nil
 	}
@@ -454,7 +364,7 @@ func (b *bucketWork) glance(rows []store.Row, c candidate) (done bool, err error
 }
 
 // verify notes a profile that takes part in no merge as a match of the group if it confirms the group's key.
-func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {
+func (b *Resolver) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
 		return nil
@@ -475,13 +385,13 @@ func (b *bucketWork) verify(m *fold.Member, id fold.ID, i uint32, depth int) err
 }
 
 // verifyMerged judges the candidates that take part in merges: they count as the persons they belong to.
-func (b *bucketWork) verifyMerged(ctx context.Context) error {
+func (b *Resolver) verifyMerged(ctx context.Context) error {
 	for all := range slices.Chunk(b.merged, maxHits) {
 		var ids []fold.ID
 		for _, c := range all {
 			ids = append(ids, c.id())
 		}
-		people, err := b.Profiles.People(ctx, b.task.Incarnation, ids)
+		people, err := b.profiles.People(ctx, b.inc, ids)
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -498,7 +408,7 @@ func (b *bucketWork) verifyMerged(ctx context.Context) error {
 
 // verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
 // holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key.
-func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
+func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
 		return nil
@@ -539,12 +449,12 @@ func (b *bucketWork) verifyPerson(person *fold.Member, id fold.ID, i uint32) err
 }
 
 // confirms says whether a person, whose fold p is, has the key of a frame.
-func (b *bucketWork) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
-	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.rec.Keys, b.job.Time)
+func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
+	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.own, b.time)
 }
 
 // holdsItself says whether a profile has the key of a frame without those that were merged into it.
-func (b *bucketWork) holdsItself(m *fold.Member, f *frame) bool {
+func (b *Resolver) holdsItself(m *fold.Member, f *frame) bool {
 	own := profile.Alone(m)
 	p := own.Profile()
 	return p != nil && b.confirms(own, p, f)
@@ -552,7 +462,7 @@ func (b *bucketWork) holdsItself(m *fold.Member, f *frame) bool {
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
 // contribution has not alone: they need index rows of their own.
-func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, member *fold.Member) error {
+func (b *Resolver) combineNames(i uint32, f *frame, p *fold.Profile, person, member *fold.Member) error {
 	if b.dry != nil || !b.fillsNames || !index.MayCombineNames(p.Values, f.body) {
 		return nil
 	}
@@ -561,7 +471,7 @@ func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, m
 		return err
 	}
 	var own, shown index.Set
-	own.AddContribution(part.Contribution, b.rec.Keys)
+	own.AddContribution(part.Contribution, b.own)
 	shown.AddFullName(profile.With(person, member.ID, part).Profile())
 	names := shown.Without(&own)
 	if names == nil {
@@ -575,13 +485,13 @@ func (b *bucketWork) combineNames(i uint32, f *frame, p *fold.Profile, person, m
 }
 
 // matchRest goes on behind the first maxHits index rows of a key.
-func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
+func (b *Resolver) matchRest(ctx context.Context, i uint32) error {
 	g := &b.groups[i]
-	part := store.Partition{Table: store.Index, Incarnation: b.task.Incarnation, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
+	part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
 	previous, _, _ := index.ParseRowKey(b.last[i])
 	var ids []fold.ID
 	judge := func() error {
-		people, err := b.Profiles.People(ctx, b.task.Incarnation, ids)
+		people, err := b.profiles.People(ctx, b.inc, ids)
 		if err != nil {
 			return fmt.Errorf("verify matches: %w", err)
 		}
@@ -601,7 +511,7 @@ func (b *bucketWork) matchRest(ctx context.Context, i uint32) error {
 		ids = ids[:0]
 		return nil
 	}
-	for row, err := range b.Store.Scan(ctx, part, store.Range{Start: append(bytes.Clone(b.last[i]), 0)}) {
+	for row, err := range b.store.Scan(ctx, part, store.Range{Start: append(bytes.Clone(b.last[i]), 0)}) {
 		if err != nil {
 			return fmt.Errorf("follow a popular key: %w", err)
 		}

@@ -1,40 +1,38 @@
-package upload
+package stage
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
-	"kith/access"
 	"kith/api"
 	"kith/blob"
 	"kith/blob/disk"
-	"kith/domain"
 	"kith/internal/extsort"
-	"kith/job"
 	"kith/upload/table"
 )
 
-// testWork is a work that can read and load rows.
-func testWork(t testing.TB) *work {
+// testPlan is a plan that can read and group rows.
+func testPlan(t testing.TB) *Plan {
 	t.Helper()
 	blobs, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := compile(map[string]api.ObjectTypeField{"id": {Source: api.Ptr("_source.id"), Target: api.Ptr("_profile.AccountNumber")}}, "id")
+	m, err := Compile(map[string]api.ObjectTypeField{"id": {Source: api.Ptr("_source.id"), Target: api.Ptr("_profile.AccountNumber")}}, "id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := access.NewSealer(make([]byte, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &work{Service: &Service{Blobs: blobs, Sealer: sealer}, m: m, rec: &domain.Record{}, job: &Job{ID: "0a", Time: 1, File: &File{Size: 1}}, progress: &progress{}}
-	w.task = &job.Task{}
-	w.prepare()
-	return w
+	return NewPlan(Facts{Blobs: blobs, Mapping: m, Job: "0a", Dir: "1/0a/", Time: 1})
+}
+
+// testReader reads a file of one byte.
+func testReader(p *Plan, memory int64) *Reader {
+	return p.NewReader(Reading{File: plainBlob{bytes.NewReader(make([]byte, 1))}, MemoryBytes: memory, Rows: new(atomic.Int64), Bytes: new(atomic.Int64),
+		Room: func(ctx context.Context) error { return ctx.Err() }})
 }
 
 // frameOf is a row as the mapper leaves it.
@@ -47,14 +45,13 @@ func frameOf(dst []byte, row int64, key string) []byte {
 // A bucket of very many rows of few keys takes the memory of the keys, not of the rows: neither what is sorted nor what is known of a
 // key grows with them.
 func TestRowsOfAKeyTakeNoMemory(t *testing.T) {
-	w := testWork(t)
+	p := testPlan(t)
 	var data []byte
 	const rows = 3 * extsort.GroupFrames
 	for row := range int64(rows) {
 		data = frameOf(data, row, fmt.Sprint(row%3))
 	}
-	w.buckets = &buckets{memory: [][]byte{data}}
-	b := w.newBucketWork()
+	b := p.NewResolver(&Buckets{Memory: [][]byte{data}}, false, nil)
 	if err := b.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -79,9 +76,8 @@ func TestRowsOfAKeyTakeNoMemory(t *testing.T) {
 // Rows of few keys are merged before they would be spilled; rows of many keys are spilled, and what is merged resolves to the same.
 func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 	for _, keys := range []int64{3, 1 << 40} {
-		w := testWork(t)
-		w.MemoryBytes = 128 << 10
-		out := w.newSinks(extsort.ByHash(4, 1), false)
+		p := testPlan(t)
+		out := testReader(p, 128<<10).newSinks(extsort.ByHash(4, 1), false)
 		defer out.abort()
 		var all []byte
 		const rows = 30_000
@@ -105,8 +101,7 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 			continue
 		}
 		load := func(data ...[]byte) (found []string) {
-			w.buckets = &buckets{memory: data}
-			b := w.newBucketWork()
+			b := p.NewResolver(&Buckets{Memory: data}, false, nil)
 			for b.bucket = range data {
 				if err := b.load(t.Context()); err != nil {
 					t.Fatal(err)
@@ -132,10 +127,10 @@ func TestRepeatedKeysAreNotSpilled(t *testing.T) {
 
 // Batches are bounded in records as well: a record of a byte costs more than that.
 func TestBatchesAreBounded(t *testing.T) {
-	w := testWork(t)
+	p := testPlan(t)
 	text := strings.NewReader(strings.Repeat("1\n", 50_000))
 	todo, ordered := make(chan *batch, 100), make(chan *batch, 100)
-	if err := w.cut(t.Context(), table.NewScanner(text), nil, todo, ordered); err != nil {
+	if err := testReader(p, 0).cut(t.Context(), table.NewScanner(text), nil, todo, ordered); err != nil {
 		t.Fatal(err)
 	}
 	close(ordered)
@@ -151,13 +146,13 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 }
 
-func readAll(t *testing.T, w *work, name string) (all []reject) {
+func readAll(t *testing.T, p *Plan, name string) (all []Reject) {
 	t.Helper()
-	for r, err := range readRejects(t.Context(), w.Blobs, name, blob.Key{}, 0) {
+	for r, err := range ReadRejects(t.Context(), p.blobs, name, blob.Key{}, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, r.reject)
+		all = append(all, r.Reject)
 	}
 	return all
 }
@@ -169,8 +164,8 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 		"bytes":   func(w *rejectWriter) { w.most = 10_000 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := testWork(t)
-			out := w.newRejects("read")
+			p := testPlan(t)
+			out := p.newRejects("read", 1)
 			defer out.abort()
 			bound(out)
 			for row := int64(0); row < 5000; {
@@ -194,7 +189,7 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			kept := readAll(t, w, blob)
+			kept := readAll(t, p, blob)
 			if out.n != 5000 || out.codes[reasonCellCount] != 3000 || out.codes[reasonNUL] != 2000 {
 				t.Errorf("counted %d, %v", out.n, out.codes)
 			}
@@ -218,8 +213,8 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 
 // Whatever a rejected row holds, it can be read again.
 func TestRejectsCanBeReadAgain(t *testing.T) {
-	w := testWork(t)
-	out := w.newRejects("read")
+	p := testPlan(t)
+	out := p.newRejects("read", 1)
 	defer out.abort()
 	var list rejectList
 	for i, cells := range [][][]byte{
@@ -240,7 +235,7 @@ func TestRejectsCanBeReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := readAll(t, w, blob)
+	all := readAll(t, p, blob)
 	if len(all) != 4 {
 		t.Fatalf("%d of 4 rejects", len(all))
 	}

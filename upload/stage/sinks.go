@@ -1,10 +1,11 @@
-package upload
+package stage
 
 import (
 	"bytes"
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"kith/blob"
 	"kith/internal/extsort"
@@ -12,13 +13,14 @@ import (
 
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.
 type sinks struct {
-	w       *work
+	r       *Reader
 	part    *extsort.Partition
 	buckets *extsort.Buckets[blob.Writer]
+	name    string   // tells the spills apart from those of other readings
 	names   []string // of the spills
 	most    int64    // bytes of frames before there must be more buckets
 	// merger merges rows of equal keys while they are in memory; nil where they are no rows.
-	merger *bucketWork
+	merger *rowGroups
 	merged []int // how many bytes of memory were merged before, by bucket
 
 	rejects *rejectWriter
@@ -27,28 +29,25 @@ type sinks struct {
 	untilRoom int
 }
 
-func (w *work) newSinks(p *extsort.Partition, quiet bool) *sinks {
+func (r *Reader) newSinks(p *extsort.Partition, quiet bool) *sinks {
 	s := &sinks{
-		w: w, part: p, most: math.MaxInt64, merger: w.newBucketWork(), merged: make([]int, p.Buckets()), rejects: w.newRejects("read"), quiet: quiet,
+		r: r, part: p, name: fmt.Sprintf("%08x", rand.Uint32()), most: math.MaxInt64, merger: r.newRowGroups(), merged: make([]int, p.Buckets()), rejects: r.newRejects("read", r.File.Size()), quiet: quiet,
 	}
-	s.buckets = extsort.NewBuckets(p.Buckets(), w.memoryBytes(), s.createSpill)
+	s.buckets = extsort.NewBuckets(p.Buckets(), r.memoryBytes(), s.createSpill)
 	return s
 }
 
 // createSpill makes the blob that a bucket is spilled to.
 func (s *sinks) createSpill(bucket int) (blob.Writer, error) {
-	if bucket == 0 {
-		s.w.spilled++
-	}
-	name := fmt.Sprintf("%sspill-%s-%d-%05d", s.w.dir(), s.w.attempt, s.w.spilled, bucket)
+	name := fmt.Sprintf("%sspill-%s-%s-%05d", s.r.dir, s.r.attempt, s.name, bucket)
 	s.names = append(s.names, name)
-	return s.w.Blobs.CreateScratch(context.Background(), name, s.w.key)
+	return s.r.blobs.CreateScratch(context.Background(), name, s.r.key)
 }
 
 // take takes in a batch.
 func (s *sinks) take(ctx context.Context, bt *batch) error {
 	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 && s.buckets.Spills() != nil {
-		if err := s.w.waitForRoom(ctx); err != nil {
+		if err := s.r.Room(ctx); err != nil {
 			return err
 		}
 		s.untilRoom = roomEvery
@@ -83,11 +82,11 @@ func (s *sinks) merge(ctx context.Context) error {
 		if len(part) == s.merged[i] {
 			continue
 		}
-		if err := s.merger.loaded.Load(ctx, bytes.NewReader(part)); err != nil {
+		if err := s.merger.Load(ctx, bytes.NewReader(part)); err != nil {
 			return err
 		}
-		s.buckets.Replace(i, s.merger.loaded.Bytes())
-		s.merged[i] = len(s.merger.loaded.Bytes())
+		s.buckets.Replace(i, s.merger.Bytes())
+		s.merged[i] = len(s.merger.Bytes())
 	}
 	if s.buckets.Over(s.buckets.Limit / 2) {
 		s.merger = nil // it does not pay
@@ -119,13 +118,13 @@ func (s *sinks) repeats() bool {
 
 // skewed says whether a bucket has become much larger than it should be.
 func (s *sinks) skewed() bool {
-	return s.buckets.Largest() > skewFactor*max(s.buckets.Size()/int64(s.part.Buckets()), s.w.bucketBytes())
+	return s.buckets.Largest() > skewFactor*max(s.buckets.Size()/int64(s.part.Buckets()), s.r.bucketBytes())
 }
 
-func (w *work) newRejects(stage string) *rejectWriter {
-	return &rejectWriter{most: keptBytes + 2*w.job.File.Size, mostOf: keptRejects, create: func() (blob.Writer, string, error) {
-		name := fmt.Sprintf("%srejects-%s-%s", w.dir(), w.attempt, stage)
-		b, err := w.Blobs.Create(context.Background(), name, w.key)
+func (p *Plan) newRejects(stage string, fileSize int64) *rejectWriter {
+	return &rejectWriter{most: keptBytes + 2*fileSize, mostOf: keptRejects, create: func() (blob.Writer, string, error) {
+		name := fmt.Sprintf("%srejects-%s-%s", p.dir, p.attempt, stage)
+		b, err := p.blobs.Create(context.Background(), name, p.key)
 		return b, name, err
 	}}
 }
@@ -146,3 +145,6 @@ func (s *sinks) abort() {
 	}
 	s.rejects.abort()
 }
+
+// roomEvery is after how many bytes of a file the room on the disk is looked at.
+const roomEvery = 16 << 20

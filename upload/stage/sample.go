@@ -1,4 +1,4 @@
-package upload
+package stage
 
 import (
 	"bytes"
@@ -17,8 +17,8 @@ const (
 
 // sample looks at places all over the file and returns bounds for n buckets, or nil. It may take the middle of a quoted cell
 // for the start of a row: then the bounds are a little worse.
-func (w *work) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
-	size := w.file.Size()
+func (r *Reader) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
+	size := r.File.Size()
 	if n < 2 || size < 2*samplePlaces*sampleBytes {
 		return nil, nil
 	}
@@ -30,7 +30,7 @@ func (w *work) sample(ctx context.Context, m *mapper, n int) ([][]byte, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		k, err := w.file.ReadAt(buf, size/samplePlaces*i)
+		k, err := r.File.ReadAt(buf, size/samplePlaces*i)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}

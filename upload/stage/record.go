@@ -1,0 +1,64 @@
+package stage
+
+import "kith/upload/table"
+
+// Counters are the three of the API.
+type Counters struct{ Created, Updated, Failed int64 }
+
+// Plus adds counters.
+func (c Counters) Plus(d Counters) Counters {
+	return Counters{c.Created + d.Created, c.Updated + d.Updated, c.Failed + d.Failed}
+}
+
+// ReadResult is what the read stage publishes.
+type ReadResult struct {
+	Rows    int64 // data records
+	Failed  int64
+	Rejects string `json:",omitzero"` // blob
+	// KeptRejects is how many of the failed rows are in Rejects: all, unless there were very many.
+	KeptRejects int64
+	Buckets     int
+	Bounds      [][]byte `json:",omitzero"` // unique keys that bound the buckets; none when they are by hash
+	Spills      []string `json:",omitzero"` // scratch blobs by bucket; none when the rows were kept in memory
+	// Shared says that nodes apply the buckets one by one.
+	Shared bool `json:",omitzero"`
+	Header []string
+	// Delimiter separates the cells; it was found by looking at the header.
+	Delimiter string
+	table.Format
+}
+
+// Delim is what separates the cells of the file.
+func (r *ReadResult) Delim() byte {
+	if r.Delimiter == "" {
+		return ','
+	}
+	return r.Delimiter[0]
+}
+
+// RunResult is what resolving a bucket publishes.
+type RunResult struct {
+	Counters
+	Run         string     `json:",omitzero"` // index blob
+	Who         section    `json:",omitzero"` // of the index blob
+	WhoMarks    []mark     `json:",omitzero"` // of that section
+	Families    []section  `json:",omitzero"` // of the index blob, by family
+	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied
+	RowSections [2]section `json:",omitzero"` // of the rows blob
+	RowMarks    [2][]mark  `json:",omitzero"` // of its sections
+	// Ambiguous is a blob of the numbers of rows whose key several profiles have: each as its distance to the one before.
+	Ambiguous string `json:",omitzero"`
+	// Deep counts the updated profiles that have many contributions.
+	Deep int64 `json:",omitzero"`
+}
+
+// Sum adds up what the stages have published.
+func Sum(read *ReadResult, runs map[int]RunResult) (c Counters) {
+	if read != nil {
+		c.Failed = read.Failed
+	}
+	for _, run := range runs {
+		c = c.Plus(run.Counters)
+	}
+	return c
+}
