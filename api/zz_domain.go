@@ -59,6 +59,46 @@ func (x *AttributeTypesSelector) check(v *restjson.Violations, p *restjson.Path)
 	}
 }
 
+// BackgroundWork is the model's shape BackgroundWork.
+type BackgroundWork struct {
+	WorkId         *string        `json:"WorkId,omitzero"`
+	Kind           *string        `json:"Kind,omitzero"`
+	Lane           *string        `json:"Lane,omitzero"`
+	ArrivedAt      *restjson.Time `json:"ArrivedAt,omitzero"`
+	Node           *string        `json:"Node,omitzero"`
+	FailedAttempts *int32         `json:"FailedAttempts,omitzero"`
+	Cancelled      *bool          `json:"Cancelled,omitzero"`
+}
+
+// CancelBackgroundWorkRequest is the model's shape CancelBackgroundWorkRequest.
+type CancelBackgroundWorkRequest struct {
+	DomainName *string `json:"-"`
+	WorkId     *string `json:"-"`
+}
+
+func (x *CancelBackgroundWorkRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.WorkId == nil {
+		v.Required(p.Member("WorkId"))
+	}
+	if x.WorkId != nil {
+		p := p.Member("WorkId")
+		v.String(rule_kithName, p, *x.WorkId)
+	}
+}
+
+// CancelBackgroundWorkResponse is the model's shape CancelBackgroundWorkResponse.
+type CancelBackgroundWorkResponse struct {
+	WorkId *string `json:"WorkId,omitzero"`
+	Kind   *string `json:"Kind,omitzero"`
+}
+
 // CreateDomainLayoutRequest is the model's shape CreateDomainLayoutRequest.
 type CreateDomainLayoutRequest struct {
 	DomainName           *string           `json:"-"`
@@ -538,6 +578,26 @@ const (
 )
 
 var rule_LayoutType = &restjson.StringRule{Enum: []string{"PROFILE_EXPLORER"}}
+
+// ListBackgroundWorkRequest is the model's shape ListBackgroundWorkRequest.
+type ListBackgroundWorkRequest struct {
+	DomainName *string `json:"-"`
+}
+
+func (x *ListBackgroundWorkRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+}
+
+// ListBackgroundWorkResponse is the model's shape ListBackgroundWorkResponse.
+type ListBackgroundWorkResponse struct {
+	Items []BackgroundWork `json:"Items,omitzero"`
+}
 
 // ListDomainItem is the model's shape ListDomainItem.
 type ListDomainItem struct {
@@ -1078,6 +1138,15 @@ var rule_sensitiveString1To2000000 = &restjson.StringRule{Min: 1, Max: 2000000, 
 
 var rule_sqsQueueUrl = &restjson.StringRule{Min: 0, Max: 255}
 
+// BindRequest reads the path and query members of CancelBackgroundWork.
+func (x *CancelBackgroundWorkRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("WorkId", &x.WorkId)
+}
+
+// Validate checks the model's constraints.
+func (x *CancelBackgroundWorkRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
 // BindRequest reads the path and query members of CreateDomain.
 func (x *CreateDomainRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -1146,6 +1215,14 @@ func (x *GetDomainObjectTypeRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *GetDomainObjectTypeRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of ListBackgroundWork.
+func (x *ListBackgroundWorkRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *ListBackgroundWorkRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of ListDomainLayouts.
 func (x *ListDomainLayoutsRequest) BindRequest(b *restjson.Binder) {

@@ -419,6 +419,8 @@ var rule_fieldName = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.New
 
 var rule_kithMaxResults = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(500)}
 
+var rule_kithName = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.NewPattern(`^[a-zA-Z0-9_-]+$`)}
+
 var rule_kithToken = &restjson.StringRule{Min: 1, Max: 1024}
 
 var rule_maxSize100 = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(100)}

@@ -510,8 +510,6 @@ const (
 	UploadJobStatusStopped            UploadJobStatus = "STOPPED"
 )
 
-var rule_kithName = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.NewPattern(`^[a-zA-Z0-9_-]+$`)}
-
 // BindRequest reads the path and query members of CreateUploadJob.
 func (x *CreateUploadJobRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)

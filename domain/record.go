@@ -18,6 +18,7 @@ import (
 	"kith/internal/cache"
 	"kith/internal/restjson"
 	"kith/resource"
+	"kith/job"
 	"kith/store"
 )
 
@@ -89,6 +90,8 @@ type Service struct {
 	Stats func(ctx context.Context, inc store.Incarnation) (*api.DomainStats, error)
 	// OnDelete is told when a domain is gone, so that work in it stops at once.
 	OnDelete func(store.Incarnation)
+	// CancelWork cancels background work, on this node at once; nil leaves it to the next heartbeat.
+	CancelWork func(ctx context.Context, inc store.Incarnation, id string) (job.Work, bool, error)
 	// OnUpdate is told when a domain may have new background work.
 	OnUpdate func()
 

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,4 +193,38 @@ func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string
 func Waiting(ctx context.Context, s store.Store, inc store.Incarnation) (int, error) {
 	q, _, err := readQueue(ctx, s, inc)
 	return len(q.Items), err
+}
+
+// Status is queued work as an operator sees it.
+type Status struct {
+	Work
+	Owner     string // the node that had it last; "": it waits or rests
+	Failed    int    // attempts since it got on last, deaths of processes included
+	Cancelled bool
+}
+
+// List returns the work of a domain that waits or runs, in the order of its arrival.
+func List(ctx context.Context, s store.Store, inc store.Incarnation) ([]Status, error) {
+	q, _, err := readQueue(ctx, s, inc)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(q.Items, func(a, b item) int { return cmp.Compare(a.Arrived, b.Arrived) })
+	var all []Status
+	for _, it := range q.Items {
+		st := Status{Work: it.Work, Cancelled: it.Cancelled}
+		if it.Taker != "" {
+			l, _, err := readLease(ctx, s, Partition(inc, it.ID), leaseKey)
+			if err != nil {
+				return nil, err
+			}
+			a, _, err := readAttempts(ctx, s, Partition(inc, it.ID))
+			if err != nil {
+				return nil, err
+			}
+			st.Owner, st.Failed = l.Owner, a.Failed+len(a.strike(it.Taker).Open)
+		}
+		all = append(all, st)
+	}
+	return all, nil
 }

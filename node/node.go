@@ -98,6 +98,7 @@ func Start(c Config) (*Node, error) {
 	}
 	n.Profiles.Imports = n.Uploads
 	n.Domains.Stats = n.Profiles.Stats
+	n.Domains.CancelWork = n.runner.Cancel
 	n.Domains.OnDelete = func(inc store.Incarnation) {
 		n.runner.Abort(inc)
 		n.Profiles.Forget(inc)

@@ -35,6 +35,8 @@ func (s *Server) bind() handlers {
 	on(h, "GetDomainObjectType", s.Domains.GetDomainObjectType)
 	on(h, "ListDomainObjectTypes", s.Domains.ListDomainObjectTypes)
 	on(h, "DeleteDomainObjectType", s.Domains.DeleteDomainObjectType)
+	on(h, "ListBackgroundWork", s.Domains.ListBackgroundWork)
+	on(h, "CancelBackgroundWork", s.Domains.CancelBackgroundWork)
 
 	on(h, "CreateUploadJob", s.Uploads.CreateUploadJob)
 	on(h, "GetUploadJobPath", s.Uploads.GetUploadJobPath)

@@ -142,17 +142,29 @@ replaced come back; what was written later stays. It may be repeated, and goes o
 
 func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer) error {
 	bar := newBar(100, "Undoing", info, false)
+	asked := false
 	return poll(ctx, func() (bool, error) {
-		var state api.UndoUploadJobResponse
-		if err := c.call(ctx, http.MethodPost, jobPath(domain, id)+"/undo", nil, struct{}{}, &state); err != nil {
+		if !asked { // asked again it would go on with an undo that has failed
+			var state api.UndoUploadJobResponse
+			if err := c.call(ctx, http.MethodPost, jobPath(domain, id)+"/undo", nil, struct{}{}, &state); err != nil {
+				return false, err
+			}
+			asked = true
+		}
+		var state api.GetUploadJobDetailsResponse
+		if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &state); err != nil {
 			return false, err
 		}
 		_ = bar.Set(int(api.Val(state.UndoPercentComplete)))
-		if api.Val(state.UndoStatus) != api.UndoStatusUndone {
-			return false, nil
+		switch api.Val(state.UndoStatus) {
+		case api.UndoStatusUndone:
+			endBar(bar, info)
+			fmt.Fprintf(out, "UNDONE: what upload job %s had brought is gone; what was there before is back.\n", id)
+			return true, nil
+		case api.UndoStatusFailed:
+			endBar(bar, info)
+			return true, &exitErr{exitFailed, fmt.Errorf("the undo of upload job %s failed: %s", id, api.Val(state.UndoReason))}
 		}
-		endBar(bar, info)
-		fmt.Fprintf(out, "UNDONE: what upload job %s had brought is gone; what was there before is back.\n", id)
-		return true, nil
+		return false, nil
 	}, "the undo itself goes on while a server runs on its data folder")
 }

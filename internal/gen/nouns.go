@@ -6,6 +6,7 @@ var nouns = map[string][]string{
 		"CreateDomain", "GetDomain", "UpdateDomain", "DeleteDomain", "ListDomains",
 		"TagResource", "UntagResource", "ListTagsForResource",
 		"PutDomainObjectType", "GetDomainObjectType", "DeleteDomainObjectType", "ListDomainObjectTypes",
+		"ListBackgroundWork", "CancelBackgroundWork",
 		"CreateDomainLayout", "GetDomainLayout", "UpdateDomainLayout", "DeleteDomainLayout", "ListDomainLayouts",
 	},
 	"objecttype": {
