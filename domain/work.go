@@ -62,3 +62,17 @@ func (s *Service) CancelBackgroundWork(ctx context.Context, in *api.CancelBackgr
 	}
 	return &api.CancelBackgroundWorkResponse{WorkId: &w.ID, Kind: &w.Kind}, nil
 }
+
+// OfIncarnation returns the living domain of an incarnation, or nil.
+func (s *Service) OfIncarnation(ctx context.Context, inc store.Incarnation) (*Record, error) {
+	all, err := s.Live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range all {
+		if rec.Incarnation == inc {
+			return rec, nil
+		}
+	}
+	return nil, nil
+}

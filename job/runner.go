@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kith/internal/calm"
 	"kith/store"
 )
 
@@ -57,7 +58,7 @@ type Runner struct {
 	life    string // names this process in takings
 	takings atomic.Int64
 	watch   watcher
-	calm    calm
+	calm    calm.Log
 	stats   stats
 	wake    chan struct{}
 	mu      sync.Mutex
@@ -109,7 +110,7 @@ func (r *Runner) init() {
 		var b [6]byte
 		_, _ = rand.Read(b[:])
 		r.life = hex.EncodeToString(b[:])
-		r.watch.clock, r.calm.clock = r.Clock, r.Clock
+		r.watch.clock, r.calm.Clock = r.Clock, r.Clock
 		r.wake = make(chan struct{}, 1)
 		r.running = map[lane]*running{}
 		r.stand.init(r.Side)
@@ -169,13 +170,13 @@ func (r *Runner) Run(ctx context.Context) {
 		wait := r.Poll
 		if err := r.look(ctx); err == nil {
 			failures = 0
-			r.calm.well(r.Log, "looking")
+			r.calm.Well(r.Log, "looking")
 		} else if ctx.Err() == nil {
 			// Twice as long every time, up to 32 times, and never all nodes at once.
 			wait = r.Poll << min(failures, 5)
 			wait += mrand.N(wait)
 			failures++
-			r.calm.failing(r.Log, "looking", "looking for background work failed; it goes on", "error", err)
+			r.calm.Failing(r.Log, "looking", "looking for background work failed; it goes on", "error", err)
 		}
 		if !r.sleep(ctx, wait) {
 			return
@@ -197,9 +198,9 @@ func (r *Runner) sleep(ctx context.Context, wait time.Duration) bool {
 			return true
 		case <-r.stand.signal:
 			if err := r.stirred(ctx); err != nil && ctx.Err() == nil {
-				r.calm.failing(r.Log, "standing", "starting standing work failed; it goes on", "error", err)
+				r.calm.Failing(r.Log, "standing", "starting standing work failed; it goes on", "error", err)
 			} else {
-				r.calm.well(r.Log, "standing")
+				r.calm.Well(r.Log, "standing")
 			}
 		}
 	}
@@ -424,10 +425,10 @@ func (r *Runner) help(ctx context.Context, d Domain, t *Task) {
 	err := r.guard(ctx, d, t)
 	key := "help/" + t.Partition().Key
 	if err == nil || ctx.Err() != nil || errors.Is(err, ErrLost) {
-		r.calm.well(r.Log, key)
+		r.calm.Well(r.Log, key)
 		return
 	}
-	r.calm.failing(r.Log, key, "helping with background work failed; it is tried again", "kind", t.Kind, "work", t.ID, "error", err)
+	r.calm.Failing(r.Log, key, "helping with background work failed; it is tried again", "kind", t.Kind, "work", t.ID, "error", err)
 	select {
 	case <-ctx.Done():
 	case <-time.After(5 * r.Backoff):

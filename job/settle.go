@@ -29,7 +29,7 @@ func (r *Runner) settle(ctx context.Context, t *Task, err error) {
 	key := t.Partition().Key
 	switch {
 	case err == nil:
-		r.calm.well(r.Log, key)
+		r.calm.Well(r.Log, key)
 		r.check(ctx, t, "ending background work failed; it will be run again", r.finish(ctx, t))
 	case errors.Is(err, errOver):
 		r.giveUp(ctx, t, t.over)
@@ -40,7 +40,7 @@ func (r *Runner) settle(ctx context.Context, t *Task, err error) {
 	case errors.Is(err, context.Canceled):
 		r.putOff(ctx, t, 0, func(a attempts) attempts { return a })
 	case r.passing(err):
-		r.calm.failing(r.Log, key, "background work met an engine that is not available; it is tried again", "kind", t.Kind, "work", t.ID, "error", err)
+		r.calm.Failing(r.Log, key, "background work met an engine that is not available; it is tried again", "kind", t.Kind, "work", t.ID, "error", err)
 		wait := min(r.Backoff<<min(t.attempts.Away, 10), awayBackoff)
 		r.putOff(ctx, t, wait/2+rand.N(wait), func(a attempts) attempts { a.Away++; return a })
 	default:
@@ -55,7 +55,7 @@ func (r *Runner) check(ctx context.Context, t *Task, msg string, err error) {
 	if errors.Is(err, ErrLost) {
 		r.lost(ctx, t)
 	} else if err != nil {
-		r.calm.failing(r.Log, "settling/"+t.Partition().Key, msg, "kind", t.Kind, "work", t.ID, "error", err)
+		r.calm.Failing(r.Log, "settling/"+t.Partition().Key, msg, "kind", t.Kind, "work", t.ID, "error", err)
 	}
 }
 
@@ -67,10 +67,10 @@ func (r *Runner) failed(ctx context.Context, t *Task, cause error) {
 	}
 	a = a.strike(t.taker).failed(causeOf(cause))
 	r.stats.failed(t.Kind)
-	calm, longest := t.standing || r.Undertakers[t.Kind], maxBackoff
-	if calm {
+	quiet, longest := t.standing || r.Undertakers[t.Kind], maxBackoff
+	if quiet {
 		longest = calmBackoff
-		r.calm.failing(r.Log, t.Partition().Key, "background work failed; it is tried again", "kind", t.Kind, "work", t.ID, "attempt", a.Failed, "error", cause)
+		r.calm.Failing(r.Log, t.Partition().Key, "background work failed; it is tried again", "kind", t.Kind, "work", t.ID, "attempt", a.Failed, "error", cause)
 	} else {
 		r.Log.Error("background work failed", "kind", t.Kind, "work", t.ID, "attempt", a.Failed, "error", cause)
 		if a.over() != nil {
@@ -113,7 +113,7 @@ func (r *Runner) giveUp(ctx context.Context, t *Task, cause error) {
 	}
 	r.Log.Error("background work was given up", "kind", t.Kind, "work", t.ID, "cause", cause)
 	r.stats.gaveUp(t.Kind)
-	r.calm.forget(t.Partition().Key)
+	r.calm.Forget(t.Partition().Key)
 	r.check(ctx, t, "ending background work failed; it will be given up again", r.finish(ctx, t))
 }
 

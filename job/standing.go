@@ -25,6 +25,8 @@ import (
 type Standing struct {
 	Name  string
 	Every time.Duration // at least this often, with jitter; 0 is a minute
+	// AtStart says that it is run soon after a node has started, too.
+	AtStart bool
 	// Idle says that there is nothing to do in a domain, by a few reads, without a lease. Nil: there may always be.
 	Idle func(ctx context.Context, inc store.Incarnation) (bool, error)
 	// Pause is how much time is left between two runs of a domain, so that much that wakes it is one run.
@@ -128,7 +130,10 @@ func (r *Runner) visit(ctx context.Context, k standKey, s *Standing) error {
 	r.stand.mu.Lock()
 	st := r.stand.state(k)
 	now := r.Clock()
-	st.last = now
+	if st.last == 0 && s.AtStart && len(st.woken) == 0 {
+		st.woken <- struct{}{}
+	}
+	st.last = max(now, 1)
 	skip := st.cancel != nil || len(st.woken) == 0 && now < st.due
 	r.stand.mu.Unlock()
 	if skip {
@@ -291,6 +296,6 @@ func (r *Runner) settleStanding(ctx context.Context, t *Task, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	r.calm.well(r.Log, t.Partition().Key)
+	r.calm.Well(r.Log, t.Partition().Key)
 	r.putOff(ctx, t, 0, func(a attempts) attempts { return attempts{Progress: a.Progress, Ended: r.Now().UnixMicro()} })
 }

@@ -39,6 +39,6 @@ func (r *Runner) Stats() (out Stats) {
 	r.stats.change(func(s *Stats) {
 		out = Stats{Running: maps.Clone(s.Running), Failed: maps.Clone(s.Failed), GaveUp: maps.Clone(s.GaveUp)}
 	})
-	out.Troubles = r.calm.count()
+	out.Troubles = r.calm.Count()
 	return out
 }

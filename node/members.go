@@ -36,8 +36,9 @@ func (n *Node) keepMember(ctx context.Context) {
 		live, err := n.sign(ctx, value)
 		if err == nil {
 			n.Server.ShareLimits(live)
+			n.calm.Well(n.Log, "signing")
 		} else if ctx.Err() == nil {
-			n.Log.Warn("this node's sign of life could not be written; rate limits stay as they are", "error", err)
+			n.calm.Failing(n.Log, "signing", "this node's sign of life could not be written; rate limits stay as they are", "error", err)
 		}
 		select {
 		case <-ctx.Done():

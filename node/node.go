@@ -15,6 +15,7 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
+	"kith/internal/calm"
 	"kith/job"
 	"kith/profile"
 	"kith/server"
@@ -31,6 +32,8 @@ type Config struct {
 	Now    func() time.Time
 	Log    *slog.Logger
 
+	// Died is what this node's last process died of, as far as that is known to have been its own doing (job.Runner.Died).
+	Died string
 	// Shared says that other nodes work on the same data.
 	Shared bool
 	// Tidy removes what processes that died left behind; nil has nothing to do. It is called once an hour.
@@ -60,10 +63,10 @@ type Node struct {
 	Profiles *profile.Service
 	Uploads  *upload.Service
 
-	runner     *job.Runner
-	background context.Context // ends with the node
-	cancel     context.CancelFunc
-	wg         sync.WaitGroup
+	runner *job.Runner
+	cancel context.CancelFunc // ends the background loops
+	calm   calm.Log
+	wg     sync.WaitGroup
 }
 
 // Start wires the services and starts the background loops. It does not listen; Handler answers requests.
@@ -80,7 +83,7 @@ func Start(c Config) (*Node, error) {
 	}
 	n := &Node{Config: c}
 	ctx, cancel := context.WithCancel(context.Background())
-	n.background, n.cancel = ctx, cancel
+	n.cancel = cancel
 	if n.runner = c.Job; n.runner == nil {
 		n.runner = &job.Runner{}
 	}
@@ -117,8 +120,9 @@ func Start(c Config) (*Node, error) {
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
 		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain, Wait: undertakerWait(c.Shared)},
 	}
-	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(n.background) }) }
+	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(ctx) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
+	n.runner.Standing, n.runner.Died = n.standing(), c.Died
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
@@ -130,10 +134,13 @@ func Start(c Config) (*Node, error) {
 	}
 	sc.Admin = &server.Admin{Backup: backup}
 	n.Server = server.New(sc)
+	n.Server.Registry().MustRegister(workMetrics{n.runner})
 	n.Handler = n.Server
 
 	n.wg.Go(func() { n.runner.Run(ctx) })
-	n.wg.Go(func() { n.maintain(ctx) })
+	if c.Tidy != nil {
+		n.wg.Go(func() { n.keepTidy(ctx) })
+	}
 	if c.Shared {
 		n.wg.Go(func() { n.keepMember(ctx) })
 	}
@@ -169,8 +176,8 @@ func (n *Node) Stop() {
 	n.wg.Wait()
 }
 
-// maintain looks after retention now and then, and queues the removal of expired data once a day.
-func (n *Node) maintain(ctx context.Context) {
+// standing is the work that every domain has at all times.
+func (n *Node) standing() []job.Standing {
 	every, sweepEvery := n.CleanUpEvery, n.SweepEvery
 	if every == 0 {
 		every = 10 * time.Minute
@@ -178,37 +185,50 @@ func (n *Node) maintain(ctx context.Context) {
 	if sweepEvery == 0 {
 		sweepEvery = 24 * time.Hour
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	var swept, tidied time.Time
-	sweeps := 0
-	for {
-		if n.Tidy != nil && n.Now().Sub(tidied) >= time.Hour {
-			if err := n.Tidy(ctx); err != nil && ctx.Err() == nil {
-				n.Log.Error("removing what died processes left failed; it is tried again", "error", err)
+	return []job.Standing{
+		{Name: "retention", Every: every, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
+			rec, err := n.Domains.OfIncarnation(ctx, t.Incarnation)
+			if rec == nil || err != nil {
+				return 0, err
 			}
-			tidied = n.Now()
-		}
-		if err := n.CleanUp(ctx); err != nil && ctx.Err() == nil {
-			n.Log.Error("clean-up failed; it is tried again", "error", err)
+			return 0, n.Uploads.CleanUp(ctx, rec)
+		}},
+		{Name: "daily", Every: sweepEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
+			rec, err := n.Domains.OfIncarnation(ctx, t.Incarnation)
+			if rec == nil || err != nil || n.Now().Sub(time.UnixMicro(rec.CreatedAt)) < sweepEvery {
+				return 0, err
+			}
+			return 0, n.queueSweeps(ctx, rec)
+		}},
+		{Name: "index", Every: indexSweepEvery * sweepEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
+			rec, err := n.Domains.OfIncarnation(ctx, t.Incarnation)
+			if rec == nil || err != nil || n.Now().Sub(time.UnixMicro(rec.CreatedAt)) < indexSweepEvery*sweepEvery {
+				return 0, err
+			}
+			err = n.Profiles.QueueIndexSweep(ctx, rec)
+			n.runner.Wake()
+			return 0, err
+		}},
+	}
+}
+
+// tidyEvery is how often what processes that died left behind is removed.
+const tidyEvery = time.Hour
+
+// keepTidy removes what processes that died left behind on this machine.
+func (n *Node) keepTidy(ctx context.Context) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		if err := n.Tidy(ctx); err == nil {
+			n.calm.Well(n.Log, "tidying")
+		} else if ctx.Err() == nil {
+			n.calm.Failing(n.Log, "tidying", "what died processes left could not be removed; it is tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if n.Now().Sub(swept) < sweepEvery {
-			continue
-		}
-		if err := n.QueueSweeps(ctx); err != nil && ctx.Err() == nil {
-			n.Log.Error("queuing the removal of expired data failed", "error", err)
-			continue
-		}
-		swept = n.Now()
-		if sweeps++; sweeps%indexSweepEvery == 0 {
-			if err := n.queueIndexSweeps(ctx); err != nil && ctx.Err() == nil {
-				n.Log.Error("queuing a sweep of the index failed", "error", err)
-			}
 		}
 	}
 }
@@ -227,21 +247,6 @@ func (n *Node) CleanUp(ctx context.Context) error {
 	return nil
 }
 
-// queueIndexSweeps queues the removal of index rows that nothing requires in all domains.
-func (n *Node) queueIndexSweeps(ctx context.Context) error {
-	live, err := n.Domains.Live(ctx)
-	if err != nil {
-		return err
-	}
-	for _, rec := range live {
-		if err := n.Profiles.QueueIndexSweep(ctx, rec); err != nil {
-			return err
-		}
-	}
-	n.runner.Wake()
-	return nil
-}
-
 // indexSweepEvery is how many sweeps pass between two of the index, which reads all of it.
 const indexSweepEvery = 7
 
@@ -252,11 +257,18 @@ func (n *Node) QueueSweeps(ctx context.Context) error {
 		return err
 	}
 	for _, rec := range live {
-		for _, kind := range []string{profile.SweepKind, profile.CompactKind} {
-			w := job.Work{Kind: kind, ID: kind, Incarnation: rec.Incarnation, Arrived: n.Now().UnixMicro()}
-			if err := job.Enqueue(ctx, n.Store, w); err != nil {
-				return err
-			}
+		if err := n.queueSweeps(ctx, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) queueSweeps(ctx context.Context, rec *domain.Record) error {
+	for _, kind := range []string{profile.SweepKind, profile.CompactKind} {
+		w := job.Work{Kind: kind, ID: kind, Incarnation: rec.Incarnation, Arrived: n.Now().UnixMicro()}
+		if err := job.Enqueue(ctx, n.Store, w); err != nil {
+			return err
 		}
 	}
 	n.runner.Wake()

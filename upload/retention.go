@@ -22,16 +22,20 @@ const orphanAge = 24 * time.Hour
 // CleanUp does what time and crashes make necessary in a domain: it queues started jobs that are not queued, deletes files of jobs
 // that nobody starts, files and rejects of jobs whose retention has ended, and blobs and rows that nothing needs.
 func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
+	var failed error // one job's trouble must not keep the others'
 	for row, err := range s.Store.Scan(ctx, listPartition(rec.Incarnation), store.Range{}) {
 		if err != nil {
 			return err
 		}
 		id := string(row.Key[8:])
 		if err := s.cleanUpJob(ctx, rec, id); err != nil && !errors.Is(err, fault.NotFound) {
-			return fmt.Errorf("clean up upload job %s: %w", id, err)
+			if ctx.Err() != nil {
+				return err
+			}
+			failed = errors.Join(failed, fmt.Errorf("clean up upload job %s: %w", id, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string) error {

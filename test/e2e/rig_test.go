@@ -42,6 +42,8 @@ type rig struct {
 	log    *strings.Builder
 	logMu  sync.Mutex
 	shared bool // other nodes work on the same engines
+	// leaseFor is how long their leases are.
+	leaseFor time.Duration
 	*node.Node
 }
 
@@ -120,14 +122,11 @@ func (r *rig) start() {
 	r.Node = r.startNode("node-1", r.store)
 }
 
-// leaseFor is how long the leases of nodes are that share their work.
-const leaseFor = 200 * time.Millisecond
-
 func (r *rig) startNode(owner string, st store.Store) *node.Node {
 	r.t.Helper()
 	runner := &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond}
 	if r.shared {
-		runner.LeaseFor = leaseFor
+		runner.LeaseFor = r.leaseFor
 	}
 	n, err := node.Start(node.Config{
 		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,

@@ -190,20 +190,84 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 	}
 }
 
-// newCrew is a node with others beside it, on engines that answer as slowly as over a network. With freezing, each of the nodes stops
-// now and then, for longer than its leases last, and then goes on with what it was doing.
-func newCrew(t *testing.T, nodes int, config upload.Config, freezing bool) *rig {
+// meeting holds up the first calls of each kind until two nodes have made one, so that nodes share work however fast one of them is.
+type meeting struct {
+	mu    sync.Mutex
+	nodes map[faulty.Op]map[int]bool
+	open  map[faulty.Op]chan struct{}
+}
+
+// newMeeting holds up calls of some kinds, until end is called at the latest.
+func newMeeting(ops ...faulty.Op) *meeting {
+	m := &meeting{nodes: map[faulty.Op]map[int]bool{}, open: map[faulty.Op]chan struct{}{}}
+	for _, op := range ops {
+		m.nodes[op], m.open[op] = map[int]bool{}, make(chan struct{})
+	}
+	return m
+}
+
+func (m *meeting) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for op := range m.open {
+		m.release(op)
+	}
+}
+
+func (m *meeting) release(op faulty.Op) {
+	select {
+	case <-m.open[op]:
+	default:
+		close(m.open[op])
+	}
+}
+
+// call returns when the call may go on.
+func (m *meeting) call(op faulty.Op, node int) {
+	if m.open[op] == nil {
+		return
+	}
+	m.mu.Lock()
+	m.nodes[op][node] = true
+	if len(m.nodes[op]) > 1 {
+		m.release(op)
+	}
+	m.mu.Unlock()
+	<-m.open[op]
+}
+
+// crewOptions say how the nodes of a crew work together.
+type crewOptions struct {
+	// freezing stops each of the nodes now and then, for longer than its leases last; then it goes on with what it was doing. The
+	// first to be stopped is one that has a lease, until another has taken it.
+	freezing bool
+	// meeting makes at least two nodes resolve, and apply.
+	meeting bool
+}
+
+// newCrew is a node with others beside it, on engines that answer as slowly as over a network. Only where nodes are to be frozen are
+// leases short: elsewhere none may be lost, however busy the machine is.
+func newCrew(t *testing.T, nodes int, config upload.Config, o crewOptions) *rig {
 	blobs, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	engine := mem.New()
+	m := newMeeting()
+	if o.meeting {
+		m = newMeeting(faulty.Probe, faulty.WriteRun)
+	}
+	frozen := make(chan struct{})
 	var cables []*cable
-	far := func() store.Store {
+	far := func(node int) store.Store {
 		c, st := newCable(), &faulty.Store{Store: engine}
 		st.Before(func(op faulty.Op, _ store.Partition) error {
 			if op == faulty.Probe || op == faulty.WriteRun {
 				time.Sleep(time.Millisecond)
+				m.call(op, node)
+				if o.meeting && o.freezing && op == faulty.WriteRun {
+					<-frozen
+				}
 			}
 			c.wait(false, nil)
 			return nil
@@ -215,28 +279,68 @@ func newCrew(t *testing.T, nodes int, config upload.Config, freezing bool) *rig 
 		cables = append(cables, c)
 		return st
 	}
-	r := &rig{t: t, store: far(), blobs: blobs, clock: &clock{}, config: config, log: &strings.Builder{}, shared: true}
+	r := &rig{t: t, store: far(0), blobs: blobs, clock: &clock{}, config: config, log: &strings.Builder{}, shared: true, leaseFor: time.Minute}
+	if o.freezing {
+		r.leaseFor = 200 * time.Millisecond
+	}
 	r.start()
 	t.Cleanup(func() { r.Stop() })
 	for i := 1; i < nodes; i++ {
-		t.Cleanup(r.startNode(fmt.Sprintf("node-%d", i+1), far()).Stop)
+		t.Cleanup(r.startNode(fmt.Sprintf("node-%d", i+1), far(i)).Stop)
 	}
-	if freezing {
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for _, c := range cables {
-			wg.Go(func() {
-				for ctx.Err() == nil {
-					time.Sleep(time.Duration(rand.IntN(int(leaseFor / 2))))
-					c.cut(rand.IntN(2) == 0)
-					time.Sleep(time.Duration(rand.IntN(int(3 * leaseFor))))
-					c.mend()
-				}
-			})
-		}
-		t.Cleanup(func() { cancel(); wg.Wait() })
+	t.Cleanup(m.end) // before the nodes end
+	if o.freezing {
+		freezeNodes(t, engine, cables, r.leaseFor, frozen)
+	} else {
+		close(frozen)
 	}
 	return r
+}
+
+// freezeNodes stops nodes now and then until the test ends.
+func freezeNodes(t *testing.T, engine store.Store, cables []*cable, leaseFor time.Duration, frozen chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	owner := func() string {
+		for row, err := range engine.Sweep(ctx, store.SweepRange{Table: store.Jobs}) {
+			if err != nil || row.Partition.Key != "queue" {
+				continue
+			}
+			all, err := job.List(ctx, engine, row.Partition.Incarnation)
+			if err == nil && len(all) > 0 {
+				return all[0].Owner
+			}
+		}
+		return ""
+	}
+	wg.Go(func() {
+		defer close(frozen)
+		var had string
+		for ; had == "" && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+			had = owner()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		c := cables[had[len("node-")]-'1']
+		c.cut(false)
+		for now := had; (now == had || now == "") && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+			now = owner()
+		}
+		c.mend()
+	})
+	for _, c := range cables {
+		wg.Go(func() {
+			<-frozen
+			for ctx.Err() == nil {
+				time.Sleep(time.Duration(rand.IntN(int(leaseFor / 2))))
+				c.cut(rand.IntN(2) == 0)
+				time.Sleep(time.Duration(rand.IntN(int(3 * leaseFor))))
+				c.mend()
+			}
+		})
+	}
+	t.Cleanup(func() { cancel(); wg.Wait() })
 }
 
 type handler func(ctx context.Context, t *job.Task) error
@@ -351,7 +455,7 @@ func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
 func TestSharedNodesStopTogether(t *testing.T) {
 	file := sampleFile(t, 3000, 1)
 	for range 4 {
-		r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond}, true)
+		r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond}, crewOptions{freezing: true})
 		r.domain("d")
 		id := r.uploaded("d", sampleSpec, strings.NewReader(file))
 		if err := r.startJob("d", id); err != nil {
@@ -377,7 +481,7 @@ func TestSharedNodesStopTogether(t *testing.T) {
 			t.Logf("the job was faster: %v", err)
 		}
 		j, published := r.wait("d", id), runs()
-		time.Sleep(4 * leaseFor) // frozen nodes go on
+		time.Sleep(4 * r.leaseFor) // frozen nodes go on
 		if n := runs(); n != published {
 			t.Errorf("%d runs, and %d when the job had ended", n, published)
 		}
