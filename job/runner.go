@@ -235,6 +235,9 @@ func (r *Runner) look(ctx context.Context) error {
 			failed = errors.Join(failed, r.lookStanding(ctx, d.Incarnation))
 		}
 	}
+	r.stand.mu.Lock()
+	defer r.stand.mu.Unlock()
+	r.stand.started = r.stand.started || failed == nil
 	return failed
 }
 
@@ -383,6 +386,7 @@ func (r *Runner) start(ctx context.Context, d Domain, t *Task) {
 	r.mu.Lock()
 	r.running[at] = &running{t.Work, cancel, t.Helping()}
 	r.mu.Unlock()
+
 	r.stats.begin(t.Kind)
 	r.wg.Go(func() {
 		defer func() {

@@ -25,7 +25,7 @@ import (
 type Standing struct {
 	Name  string
 	Every time.Duration // at least this often, with jitter; 0 is a minute
-	// AtStart says that it is run soon after a node has started, too.
+	// AtStart says that it is also run soon after a node has started, in the domains there are then.
 	AtStart bool
 	// Idle says that there is nothing to do in a domain, by a few reads, without a lease. Nil: there may always be.
 	Idle func(ctx context.Context, inc store.Incarnation) (bool, error)
@@ -33,7 +33,7 @@ type Standing struct {
 	Pause time.Duration
 	// Run does what there is to do. again is how soon it wants to be called again if nothing wakes it before; it keeps the lease
 	// till then if that is no longer than a lease lasts. 0: it is woken, or Every. An error puts it off, twice as long every
-	// time up to ten minutes; it is never given up. The task's context ends when the lease is lost or the node stops.
+	// time up to ten minutes; it is never given up. ErrGone says that there is no such domain any more. The task's context ends when the lease is lost or the node stops.
 	Run func(ctx context.Context, t *Task) (again time.Duration, err error)
 }
 
@@ -45,6 +45,8 @@ type stand struct {
 	// stirred are those that were woken and do not run; signal holds an element while there are some.
 	stirred []standKey
 	signal  chan struct{}
+	// started says that all domains have been looked at once.
+	started bool
 }
 
 type standKey struct {
@@ -130,7 +132,7 @@ func (r *Runner) visit(ctx context.Context, k standKey, s *Standing) error {
 	r.stand.mu.Lock()
 	st := r.stand.state(k)
 	now := r.Clock()
-	if st.last == 0 && s.AtStart && len(st.woken) == 0 {
+	if st.last == 0 && s.AtStart && !r.stand.started && len(st.woken) == 0 {
 		st.woken <- struct{}{}
 	}
 	st.last = max(now, 1)
@@ -290,6 +292,12 @@ func (r *Runner) callStanding(ctx context.Context, s *Standing, t *Task) (again 
 
 // settleStanding gives the lease back, with a pause after a failure.
 func (r *Runner) settleStanding(ctx context.Context, t *Task, err error) {
+	if errors.Is(err, ErrGone) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		r.check(ctx, t, "removing the lease of a domain that is gone failed", r.drop(ctx, t))
+		return
+	}
 	if err != nil {
 		r.settle(ctx, t, err)
 		return

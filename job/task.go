@@ -12,6 +12,8 @@ import (
 var (
 	// ErrLost says that the lease was lost: another owner runs the work, or its domain is gone. The handler must stop.
 	ErrLost = errors.New("lease lost")
+	// ErrGone is returned by standing work whose domain was deleted: its rows go.
+	ErrGone = errors.New("the domain is gone")
 	// ErrCancelled says that an operator has cancelled the work.
 	ErrCancelled = errors.New("cancelled by an operator")
 )

@@ -187,22 +187,22 @@ func (n *Node) standing() []job.Standing {
 	}
 	return []job.Standing{
 		{Name: "retention", Every: every, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
-			rec, err := n.Domains.OfIncarnation(ctx, t.Incarnation)
-			if rec == nil || err != nil {
+			rec, err := n.living(ctx, t.Incarnation)
+			if err != nil {
 				return 0, err
 			}
 			return 0, n.Uploads.CleanUp(ctx, rec)
 		}},
 		{Name: "daily", Every: sweepEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
-			rec, err := n.Domains.OfIncarnation(ctx, t.Incarnation)
-			if rec == nil || err != nil || n.Now().Sub(time.UnixMicro(rec.CreatedAt)) < sweepEvery {
+			rec, err := n.living(ctx, t.Incarnation)
+			if err != nil || n.Now().Sub(time.UnixMicro(rec.CreatedAt)) < sweepEvery {
 				return 0, err
 			}
 			return 0, n.queueSweeps(ctx, rec)
 		}},
 		{Name: "index", Every: indexSweepEvery * sweepEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
-			rec, err := n.Domains.OfIncarnation(ctx, t.Incarnation)
-			if rec == nil || err != nil || n.Now().Sub(time.UnixMicro(rec.CreatedAt)) < indexSweepEvery*sweepEvery {
+			rec, err := n.living(ctx, t.Incarnation)
+			if err != nil || n.Now().Sub(time.UnixMicro(rec.CreatedAt)) < indexSweepEvery*sweepEvery {
 				return 0, err
 			}
 			err = n.Profiles.QueueIndexSweep(ctx, rec)
@@ -210,6 +210,15 @@ func (n *Node) standing() []job.Standing {
 			return 0, err
 		}},
 	}
+}
+
+// living returns the domain of standing work, or job.ErrGone.
+func (n *Node) living(ctx context.Context, inc store.Incarnation) (*domain.Record, error) {
+	rec, err := n.Domains.OfIncarnation(ctx, inc)
+	if rec == nil && err == nil {
+		err = job.ErrGone
+	}
+	return rec, err
 }
 
 // tidyEvery is how often what processes that died left behind is removed.

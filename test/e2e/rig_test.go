@@ -122,6 +122,8 @@ func (r *rig) start() {
 	r.Node = r.startNode("node-1", r.store)
 }
 
+const never = 10 * 365 * 24 * time.Hour
+
 func (r *rig) startNode(owner string, st store.Store) *node.Node {
 	r.t.Helper()
 	runner := &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond}
@@ -131,6 +133,7 @@ func (r *rig) startNode(owner string, st store.Store) *node.Node {
 	n, err := node.Start(node.Config{
 		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)).With("node", owner), Job: runner, Shared: r.shared,
+		SweepEvery: never, CleanUpEvery: never, // whatever a test adds to the clock: it sweeps itself
 	})
 	if err != nil {
 		r.t.Fatal(err)
