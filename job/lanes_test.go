@@ -113,7 +113,7 @@ func TestStanding(t *testing.T) {
 	var mu sync.Mutex
 	runs := map[store.Incarnation]int{}
 	now := map[store.Incarnation]int{}
-	s := job.Standing{Name: "s", Every: time.Hour, Run: func(ctx context.Context, task *job.Task) (time.Duration, error) {
+	s := job.Standing{Name: "s", Every: time.Hour, AtStart: true, Run: func(ctx context.Context, task *job.Task) (time.Duration, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		now[task.Incarnation]++

@@ -24,7 +24,7 @@ import (
 // claimed (Task.Claim).
 type Standing struct {
 	Name  string
-	Every time.Duration // at least this often, with jitter; 0 is a minute
+	Every time.Duration // at least this often, with jitter, counted from the domain's creation on; 0 is a minute
 	// AtStart says that it is also run soon after a node has started, in the domains there are then.
 	AtStart bool
 	// Idle says that there is nothing to do in a domain, by a few reads, without a lease. Nil: there may always be.
@@ -210,6 +210,13 @@ func (r *Runner) tryStanding(ctx context.Context, inc store.Incarnation, s *Stan
 	}
 	if not != "" {
 		later(min(s.every(), r.Poll)) // what woke it must not be lost: it stays woken
+		return nil
+	}
+	if t.attempts.Ended == 0 && !woken && s.Idle == nil { // a new domain: Every counts from here
+		settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		r.putOff(settleCtx, t, 0, func(a attempts) attempts { return attempts{Progress: a.Progress, Ended: r.Now().UnixMicro()} })
+		later(s.every())
 		return nil
 	}
 	r.startStanding(ctx, s, st, t)

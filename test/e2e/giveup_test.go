@@ -84,8 +84,8 @@ func TestUndoOfDamagedRunEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if queued, err := job.Waiting(ctx, r.store, r.incarnation("d")); err != nil || queued != 0 {
-		t.Fatalf("%d pieces of work wait, %v", queued, err)
+	if queued, err := job.Queued(ctx, r.store, r.incarnation("d"), *a.JobId); err != nil || queued {
+		t.Fatalf("the undo is queued again: %t, %v", queued, err)
 	}
 	flip(t, dir, "run-")
 	r.undone("d", *a.JobId)
