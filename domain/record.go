@@ -17,8 +17,8 @@ import (
 	"kith/fault"
 	"kith/internal/cache"
 	"kith/internal/restjson"
-	"kith/resource"
 	"kith/job"
+	"kith/resource"
 	"kith/store"
 )
 
