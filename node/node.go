@@ -97,7 +97,8 @@ func Start(c Config) (*Node, error) {
 	}
 	n.dropDevKeys(ctx)
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
-	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared}
+	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared,
+		OnChange: func(inc store.Incarnation) { n.runner.WakeStanding(inc, change.Completer) }}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
 	n.Uploads = &upload.Service{
@@ -216,7 +217,7 @@ func (n *Node) standing() []job.Standing {
 			n.runner.Wake()
 			return 0, err
 		}},
-		{Name: change.Completer, Every: completeEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
+		{Name: change.Completer, Every: completeEvery, Pause: change.Window, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			more, err := completer.Run(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap})
 			if more {
 				return change.Window, err
@@ -226,7 +227,7 @@ func (n *Node) standing() []job.Standing {
 	}
 }
 
-// completeEvery is how often the feed of a domain is looked at that nobody has written to.
+// completeEvery is how often the feed of a domain is looked at that no node says it has written to.
 const completeEvery = 10 * time.Minute
 
 // living returns the domain of standing work, or job.ErrGone.

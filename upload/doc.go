@@ -29,6 +29,7 @@
 //  1. "read" and "run/<n>" are published by one Swap that checks the lease and that "state" is IN_PROGRESS. The first
 //     publisher wins. Counters are sums over what is published.
 //  2. Nothing is written to profiles before all runs are published or the job is stopped. Once applying has begun it is
-//     repeated until it succeeds.
+//     repeated until it succeeds or is given up (giveup.go): the job is FAILED then and says that it is half done, and an undo takes back
+//     what was written.
 //  3. Memory is bounded by the distinct keys of a bucket, never by the file.
 package upload

@@ -17,6 +17,8 @@ type Feed struct {
 	Now   func() time.Time
 	// Alone says that no other node writes to the store: there is no clock to compare with.
 	Alone bool
+	// OnChange is told when a row has been put, so that the completer comes; nil: nobody is.
+	OnChange func(store.Incarnation)
 
 	clocks clocks
 }
@@ -42,6 +44,9 @@ func (f *Feed) Announce(ctx context.Context, inc store.Incarnation, r, earlier *
 	}
 	if r.At <= s.At {
 		return s.At, ErrSealed
+	}
+	if f.OnChange != nil {
+		f.OnChange(inc)
 	}
 	if earlier != nil {
 		return 0, f.Withdraw(ctx, inc, earlier)
