@@ -68,7 +68,6 @@ var layers = [][]string{
 	{"profile/index"},
 	{"profile/change"},
 	{"profile/write"},
-	{"profile/write"},
 	{"profile"},
 	{"upload/stage"},
 	{"upload"},
