@@ -2,6 +2,7 @@
 package lint
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -132,4 +133,27 @@ func TestNoForeignNames(t *testing.T) {
 	if err == nil {
 		t.Errorf("a registry's host is named:\n%s", out)
 	}
+}
+
+// maxFunction is how many lines a function may have: what is longer has a step that wants a name.
+const maxFunction = 80
+
+func TestFunctionsAreShort(t *testing.T) {
+	goFiles(t, func(_, path string) {
+		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.Base(path), "zz_") {
+			return
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1; n > maxFunction {
+					t.Errorf("%s: %s has %d lines, %d are enough", path, fn.Name.Name, n, maxFunction)
+				}
+			}
+		}
+	})
 }

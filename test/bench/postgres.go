@@ -61,25 +61,9 @@ func (b *bench) postgres(path string) (times [2]float64, err error) {
 		return times, err
 	}
 	defer os.RemoveAll(dir)
-	as := func(name string, args ...string) *exec.Cmd {
-		if os.Geteuid() != 0 {
-			return exec.Command(name, args...)
-		}
-		return exec.Command("setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", name}, args...)...)
-	}
-	if os.Geteuid() == 0 { // the server refuses to run as root
-		u, err := user.Lookup("postgres")
-		if err != nil {
-			return times, fmt.Errorf("%w: %w", errNoPeer, err)
-		}
-		for d := dir; strings.HasPrefix(d, b.dir); d = filepath.Dir(d) {
-			if err := os.Chmod(d, 0o755); err != nil {
-				return times, err
-			}
-		}
-		if out, err := exec.Command("chown", u.Uid+":"+u.Gid, dir).CombinedOutput(); err != nil {
-			return times, fmt.Errorf("%w: %s", err, out)
-		}
+	as, err := b.asPostgres(dir)
+	if err != nil {
+		return times, err
 	}
 	data := filepath.Join(dir, "data")
 	if out, err := as(filepath.Join(bin, "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C").CombinedOutput(); err != nil {
@@ -138,6 +122,28 @@ func (b *bench) postgres(path string) (times [2]float64, err error) {
 	}
 	fmt.Fprintf(os.Stderr, "  PostgreSQL %.1f s new, %.1f s again (%s)\n", times[0], times[1], strings.Join(settings[:len(settings)-2], ", "))
 	return times, nil
+}
+
+// asPostgres returns how commands are made that run as the user of PostgreSQL's server, which refuses to be root. The user may use dir.
+func (b *bench) asPostgres(dir string) (func(name string, args ...string) *exec.Cmd, error) {
+	if os.Geteuid() != 0 {
+		return exec.Command, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoPeer, err)
+	}
+	for d := dir; strings.HasPrefix(d, b.dir); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if out, err := exec.Command("chown", u.Uid+":"+u.Gid, dir).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return func(name string, args ...string) *exec.Cmd {
+		return exec.Command("setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", name}, args...)...)
+	}, nil
 }
 
 // someEmails returns e-mail addresses of the first rows of a sample.
