@@ -210,7 +210,7 @@ type GetUploadJobDetailsResponse struct {
 	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
 	UndoReason          *string        `json:"UndoReason,omitzero"`
 	MergedRecords       *int64         `json:"MergedRecords,omitzero"`
-	FoldedAt            *restjson.Time `json:"FoldedAt,omitzero"`
+	CompactedAt         *restjson.Time `json:"CompactedAt,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.

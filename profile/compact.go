@@ -13,7 +13,7 @@ import (
 )
 
 // CompactKind is the kind of background work that compacts old imports.
-const CompactKind = "fold"
+const CompactKind = "compact"
 
 const (
 	// DeepAt is how many contributions of a profile make compaction worth the work.

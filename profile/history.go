@@ -23,8 +23,8 @@ import (
 // A profile's history is derived from what there is: its contributions, its state, and the record of imports that were
 // undone. Nothing is written for it, so an import costs nothing more, and it reaches back as far as these are kept.
 
-// deed is one record of a profile's history.
-type deed struct {
+// historyRecord is one record of a profile's history.
+type historyRecord struct {
 	id     string
 	at     int64
 	row    int64
@@ -37,18 +37,18 @@ type deed struct {
 // profileType is the object type of records about profiles themselves.
 const profileType = "_profile"
 
-// deeds of those who are no callers.
+// Who performed the records of no caller.
 const (
 	byUpload    = "upload-job/" // and the job's id
 	byUndo      = "/undo"       // behind it
 	byCompacted = "upload-job"  // of several jobs, which have been compacted
 )
 
-func newDeed(at, row int64, action api.ActionType, by, source string, shown bool) deed {
+func newRecord(at, row int64, action api.ActionType, by, source string, shown bool) historyRecord {
 	h := sha256.New()
 	_ = binary.Write(h, binary.BigEndian, []int64{at, row})
 	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%s", action, by, source)
-	return deed{hex.EncodeToString(h.Sum(nil)[:16]), at, row, action, by, shown}
+	return historyRecord{hex.EncodeToString(h.Sum(nil)[:16]), at, row, action, by, shown}
 }
 
 // caller names who sent a request.
@@ -62,8 +62,8 @@ func caller(ctx context.Context) string {
 
 // past is all that is known of a profile's past.
 type past struct {
-	*stored        // visible or expired, with its members
-	deeds   []deed // newest first
+	*stored                 // visible or expired, with its members
+	records []historyRecord // newest first
 }
 
 // remember gathers the past of a profile. It is fault.NotFound when there is none.
@@ -95,16 +95,16 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 		}
 		p.noteUndo(j, rows)
 	}
-	if p.deeds == nil {
+	if p.records == nil {
 		return nil, fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
 	}
-	slices.SortFunc(p.deeds, func(a, b deed) int {
+	slices.SortFunc(p.records, func(a, b historyRecord) int {
 		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.row, a.row), strings.Compare(a.id, b.id))
 	})
 	return p, nil
 }
 
-func (p *past) note(d deed) { p.deeds = append(p.deeds, d) }
+func (p *past) note(d historyRecord) { p.records = append(p.records, d) }
 
 // noteImports notes the contributions that are there.
 func (p *past) noteImports(imports []change.Import) {
@@ -114,7 +114,7 @@ func (p *past) noteImports(imports []change.Import) {
 		if i := slices.IndexFunc(imports, func(j change.Import) bool { return isImport && j.Time == at }); i >= 0 {
 			by = byUpload + imports[i].Job
 		}
-		p.note(newDeed(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.Source, true))
+		p.note(newRecord(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.Source, true))
 	}
 }
 
@@ -124,13 +124,13 @@ func (p *past) noteState() {
 		return
 	}
 	for _, m := range p.State.Merges {
-		p.note(newDeed(m.At, 0, api.ActionTypeMerged, m.By, string(m.ID[:]), true))
+		p.note(newRecord(m.At, 0, api.ActionTypeMerged, m.By, string(m.ID[:]), true))
 	}
 	if into := p.State.Into; into != nil {
-		p.note(newDeed(into.At, 0, api.ActionTypeDeletedByMerge, into.By, string(into.Merge[:]), false))
+		p.note(newRecord(into.At, 0, api.ActionTypeDeletedByMerge, into.By, string(into.Merge[:]), false))
 	}
 	if d := p.State.Deleted; d != nil {
-		p.note(newDeed(d.At, 0, api.ActionTypeDeletedByCustomer, d.By, "", false))
+		p.note(newRecord(d.At, 0, api.ActionTypeDeletedByCustomer, d.By, "", false))
 	}
 }
 
@@ -141,13 +141,13 @@ func (p *past) noteUndo(j change.Import, rows []int64) {
 	}
 	for _, row := range rows {
 		source := string(AppendImportSource(nil, j.Time, row))
-		p.note(newDeed(j.Time, row, api.ActionTypeIngested, byUpload+j.Job, source, false))
+		p.note(newRecord(j.Time, row, api.ActionTypeIngested, byUpload+j.Job, source, false))
 	}
 	action := api.ActionTypeUpdated
 	if p.asOf(j.UndoneAt, 0) == nil {
 		action = api.ActionTypeDeletedByCustomer
 	}
-	p.note(newDeed(j.UndoneAt, 0, action, byUpload+j.Job+byUndo, "", action == api.ActionTypeUpdated))
+	p.note(newRecord(j.UndoneAt, 0, action, byUpload+j.Job+byUndo, "", action == api.ActionTypeUpdated))
 }
 
 // asOf returns the profile as it was when a row of a time had been written, as far as what it was made of is still there; row 0 is
@@ -200,20 +200,20 @@ func (s *Service) ListProfileHistoryRecords(ctx context.Context, in *api.ListPro
 	if err != nil {
 		return nil, err
 	}
-	deeds := p.deeds
+	records := p.records
 	if in.NextToken != nil {
-		i := slices.IndexFunc(deeds, func(d deed) bool { return d.id == *in.NextToken })
+		i := slices.IndexFunc(records, func(d historyRecord) bool { return d.id == *in.NextToken })
 		if i < 0 {
 			return nil, fault.BadRequestf("NextToken is not valid any more: the history has changed. List it from the start.")
 		}
-		deeds = deeds[i+1:]
+		records = records[i+1:]
 	}
 	limit := defaultHistoryPage
 	if in.MaxResults != nil {
 		limit = int(*in.MaxResults)
 	}
 	out := &api.ListProfileHistoryRecordsResponse{ProfileHistoryRecords: []api.ProfileHistoryRecord{}}
-	for _, d := range deeds {
+	for _, d := range records {
 		if in.ActionType != nil && d.action != *in.ActionType || in.PerformedBy != nil && d.by != *in.PerformedBy ||
 			in.ObjectTypeName != nil && *in.ObjectTypeName != profileType {
 			continue
@@ -233,11 +233,11 @@ func (s *Service) GetProfileHistoryRecord(ctx context.Context, in *api.GetProfil
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(p.deeds, func(d deed) bool { return d.id == *in.Id })
+	i := slices.IndexFunc(p.records, func(d historyRecord) bool { return d.id == *in.Id })
 	if i < 0 {
 		return nil, fault.NotFoundf("Profile %s has no history record %s.", *in.ProfileId, *in.Id)
 	}
-	d := p.deeds[i]
+	d := p.records[i]
 	r := d.wire()
 	out := &api.GetProfileHistoryRecordResponse{Id: r.Id, ObjectTypeName: r.ObjectTypeName, CreatedAt: r.CreatedAt, ActionType: r.ActionType, PerformedBy: r.PerformedBy}
 	if then := p.asOf(d.at, d.row); d.shown && then != nil {
@@ -259,7 +259,7 @@ func (s *Service) pastOf(ctx context.Context, name, text string) (*past, error) 
 	return s.remember(ctx, rec, id)
 }
 
-func (d deed) wire() api.ProfileHistoryRecord {
+func (d historyRecord) wire() api.ProfileHistoryRecord {
 	r := api.ProfileHistoryRecord{Id: &d.id, ObjectTypeName: api.Ptr(profileType), CreatedAt: restjson.At(time.UnixMicro(d.at).UTC()), ActionType: &d.action}
 	if d.by != "" {
 		r.PerformedBy = &d.by

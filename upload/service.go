@@ -441,7 +441,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 			out.UndoReason = &j.UndoReason
 		}
 	}
-	out.FoldedAt = wireTime(j.CompactedAt)
+	out.CompactedAt = wireTime(j.CompactedAt)
 	applied := 0
 	if read != nil && read.Shared && !j.Final {
 		done, err := s.applied(ctx, rec.Incarnation, j.ID)

@@ -22,14 +22,14 @@ type Profile struct {
 // PrivatePrefix begins the names of keys that only upload jobs fill and match: a unique key without a Target.
 const PrivatePrefix = "upload:"
 
-// folding folds values that come in the order of their attributes from several lists. Its memory may be used again.
-type folding struct {
+// leftFold replays values that come in the order of their attributes from several lists. Its memory may be used again.
+type leftFold struct {
 	rest   [][]Value
 	rivals []Value
 }
 
 // fold appends the winners of several lists, each in the order of objecttype.Attr.Less. It works attribute by attribute.
-func (f *folding) fold(dst []Value) []Value {
+func (f *leftFold) fold(dst []Value) []Value {
 	for {
 		var next *objecttype.Attr
 		for _, values := range f.rest {

@@ -44,7 +44,7 @@ type Memory struct {
 	p        Profile
 	values   []Value // slabs are cut from it
 	branches [][]Value
-	f        folding
+	f        leftFold
 }
 
 // take returns an empty slice with room for n values.

@@ -98,7 +98,7 @@ type Scanner struct {
 	raw    bool    // a blank, or values of one attribute that only the fold can tell apart
 	keys   []Key
 	head   Head
-	f      folding
+	f      leftFold
 	folded []Value
 }
 

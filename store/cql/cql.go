@@ -13,7 +13,7 @@
 //
 // # Tombstones
 //
-// Undo, folding and expiry delete rows one by one, and the end of a piece of work its lease; compaction purges the tombstones
+// Undo, compaction of imports and expiry delete rows one by one, and the end of a piece of work its lease; compaction purges the tombstones
 // after gc_grace_seconds, ten days. No partition that is read again and again has rows that come and go: the turn of a domain,
 // which every node looks at once a second, is one row that is rewritten.
 package cql

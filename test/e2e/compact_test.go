@@ -48,7 +48,7 @@ func (r *rig) idle() {
 	r.t.Fatalf("background work did not end\n%s", r.logText())
 }
 
-// sweep removes what has expired, folds what is old, and waits for the end of it.
+// sweep removes what has expired, compacts what is old, and waits for the end of it.
 func (r *rig) sweep() {
 	r.t.Helper()
 	if err := r.QueueSweeps(ctx); err != nil {
@@ -87,9 +87,9 @@ func (r *rig) live() []*domain.Record {
 	return live
 }
 
-// Many imports of the same customers keep profiles small: old imports are folded, nothing that can be seen changes, the newest
-// imports can be undone and the folded ones say why not.
-func TestFoldingOfManyImports(t *testing.T) {
+// Many imports of the same customers keep profiles small: old imports are compacted, nothing that can be seen changes, the newest
+// imports can be undone and the compacted ones say why not.
+func TestCompactionOfManyImports(t *testing.T) {
 	onEngines(t, func(t *testing.T, st store.Store) {
 		const imports = 40
 		r := newRig(t, st, upload.Config{BucketBytes: 2 << 10, MemoryBytes: 1})
@@ -141,12 +141,12 @@ func TestFoldingOfManyImports(t *testing.T) {
 		if _, err := r.undo("d", ids[0]); err == nil || !strings.Contains(err.Error(), "compacted") {
 			t.Fatalf("%v", err)
 		}
-		if r.details("d", ids[0]).FoldedAt == nil {
-			t.Fatal("the details do not say that the job is folded")
+		if r.details("d", ids[0]).CompactedAt == nil {
+			t.Fatal("the details do not say that the job is compacted")
 		}
 		for _, id := range ids[imports-8:] {
-			if r.details("d", id).FoldedAt != nil {
-				t.Fatal("one of the newest imports is folded")
+			if r.details("d", id).CompactedAt != nil {
+				t.Fatal("one of the newest imports is compacted")
 			}
 		}
 		r.undone("d", ids[imports-1])
@@ -169,10 +169,10 @@ func TestFoldingOfManyImports(t *testing.T) {
 	})
 }
 
-// A newer value that expires first gives way to the older one, folded or not.
-func TestFoldingKeepsWhatOutlives(t *testing.T) {
+// A newer value that expires first gives way to the older one, compacted or not.
+func TestCompactionKeepsWhatOutlives(t *testing.T) {
 	r := newRig(t, newPebble(t), upload.Config{})
-	for _, domain := range []string{"plain", "folded"} {
+	for _, domain := range []string{"plain", "compacted"} {
 		r.domain(domain)
 		s := func(days int32) spec {
 			return spec{key: "id", expiry: days, fields: []string{"id:id:AccountNumber", "m:mail:EmailAddress:EMAIL_ADDRESS", "f:first:FirstName", "l:last:LastName"}}
@@ -183,10 +183,10 @@ func TestFoldingKeepsWhatOutlives(t *testing.T) {
 	}
 	check := func(mail, name string) {
 		t.Helper()
-		if a, b := r.dump("plain"), r.dump("folded"); !slices.Equal(a, b) {
-			t.Fatalf("%v and folded %v", a, b)
+		if a, b := r.dump("plain"), r.dump("compacted"); !slices.Equal(a, b) {
+			t.Fatalf("%v and compacted %v", a, b)
 		}
-		for _, domain := range []string{"plain", "folded"} {
+		for _, domain := range []string{"plain", "compacted"} {
 			if got := r.search(domain, "_email", mail); len(got) != 1 {
 				t.Fatalf("%s: nobody has %s: %v", domain, mail, r.dump(domain))
 			}
@@ -197,11 +197,11 @@ func TestFoldingKeepsWhatOutlives(t *testing.T) {
 	}
 	check("short@x.com", "anna new")
 	r.clock.add(40 * 24 * time.Hour)
-	rec, err := r.Domains.Lookup(ctx, "folded")
+	rec, err := r.Domains.Lookup(ctx, "compacted")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.foldNow(rec.Incarnation)
+	r.compactNow(rec.Incarnation)
 	if got := r.deepest(); got != 3 { // that of the other domain
 		t.Fatal(got)
 	}

@@ -106,7 +106,7 @@ func TestCompactionLeavesKeys(t *testing.T) {
 			r.sweep()
 		}
 		if r.rows(store.Profile) != 2 {
-			t.Fatal("nothing was folded")
+			t.Fatal("nothing was compacted")
 		}
 		r.everyKeyFinds("d")
 		r.undone("d", last)
@@ -120,7 +120,7 @@ func TestCompactionLeavesKeys(t *testing.T) {
 	})
 }
 
-// Whatever is imported, undone, folded, merged, expired and deleted: every profile is found by every key it shows, and in the end no
+// Whatever is imported, undone, compacted, merged, expired and deleted: every profile is found by every key it shows, and in the end no
 // index row is left.
 func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 	onAllEngines(t, func(t *testing.T, st store.Store) {
@@ -149,7 +149,7 @@ func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 					jobs = append(jobs, *r.run(domain, s, b.String()).JobId)
 				case n < 15 && len(jobs) > 0:
 					i := rnd.IntN(len(jobs))
-					if d := r.details(domain, jobs[i]); d.FoldedAt == nil && d.RejectsDeletedAt == nil {
+					if d := r.details(domain, jobs[i]); d.CompactedAt == nil && d.RejectsDeletedAt == nil {
 						r.undone(domain, jobs[i])
 					}
 					jobs = slices.Delete(jobs, i, i+1)

@@ -337,19 +337,19 @@ func TestMergesAndUndosInAnyOrder(t *testing.T) {
 			if g := all(got); g != seen {
 				t.Fatalf("seed %d: %+v\ngot\n%s\nwant\n%s", seed, steps, g, seen)
 			}
-			// Nothing changes when what is old is folded and swept.
+			// Nothing changes when what is old is compacted and swept.
 			before := r.rows(store.Profile)
 			r.clock.add(31 * 24 * time.Hour)
 			for range 2 {
 				r.sweep()
 				for _, domain := range []string{got, want} {
 					if g := all(domain); g != seen {
-						t.Fatalf("seed %d, folded: %s\n%s\nwant\n%s", seed, domain, g, seen)
+						t.Fatalf("seed %d, compacted: %s\n%s\nwant\n%s", seed, domain, g, seen)
 					}
 				}
 			}
 			if after := r.rows(store.Profile); after >= before {
-				t.Fatalf("seed %d: %d rows of profiles were %d before they were folded", seed, after, before)
+				t.Fatalf("seed %d: %d rows of profiles were %d before they were compacted", seed, after, before)
 			}
 			// All of it goes with the profiles.
 			for c := range customers {
@@ -516,7 +516,7 @@ func TestMergeMeetsOthers(t *testing.T) {
 		_, err := r.Profiles.DeleteProfile(ctx, &api.DeleteProfileRequest{DomainName: api.Ptr("d"), ProfileId: &id})
 		return err
 	}
-	t.Run("a deletion before the tie", func(t *testing.T) {
+	t.Run("a deletion before the merge link", func(t *testing.T) {
 		var ids []string
 		var r *rig
 		r, ids = setup(t, profileSwap, func(r *rig) {

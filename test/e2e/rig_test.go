@@ -359,8 +359,8 @@ func seeds(t *testing.T, n uint64) uint64 {
 	return n
 }
 
-// foldNow folds the old imports of a domain.
-func (r *rig) foldNow(inc store.Incarnation) {
+// compactNow compacts the old imports of a domain.
+func (r *rig) compactNow(inc store.Incarnation) {
 	r.t.Helper()
 	err := job.Enqueue(ctx, r.store, job.Work{Kind: profile.CompactKind, ID: profile.CompactKind, Incarnation: inc, Arrived: r.clock.now().UnixMicro()})
 	if err != nil {

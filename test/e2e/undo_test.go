@@ -297,7 +297,7 @@ func TestDryRunIsOfTheFileThereIs(t *testing.T) {
 	}
 }
 
-// Import, undo, folding and sweep that wait for one domain take turns: what they leave is what they leave one after another.
+// Import, undo, compaction and sweep that wait for one domain take turns: what they leave is what they leave one after another.
 func TestWorkOfADomainTakesTurns(t *testing.T) {
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 16 << 10, MemoryBytes: 1})
