@@ -58,10 +58,12 @@ const MaxWaiting = 10_000
 // heads returns the work that has its lane or is next in it: the one that was taken, else the first that arrived.
 func (q *queue) heads() []item {
 	var heads []item
+	at := map[Lane]int{} // there may be as many lanes as there is work
 	for _, it := range q.Items {
-		i := slices.IndexFunc(heads, func(h item) bool { return h.Lane == it.Lane })
+		i, ok := at[it.Lane]
 		switch {
-		case i < 0:
+		case !ok:
+			at[it.Lane] = len(heads)
 			heads = append(heads, it)
 		case heads[i].Taker == "" && (it.Taker != "" || it.Arrived < heads[i].Arrived):
 			heads[i] = it
@@ -185,8 +187,17 @@ func Cancel(ctx context.Context, s store.Store, inc store.Incarnation, id string
 
 // Queued says whether a piece of work waits or runs.
 func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string) (bool, error) {
+	_, ok, err := Find(ctx, s, inc, id)
+	return ok, err
+}
+
+// Find returns a piece of work that waits or runs. False: no such work is queued.
+func Find(ctx context.Context, s store.Store, inc store.Incarnation, id string) (Work, bool, error) {
 	q, _, err := readQueue(ctx, s, inc)
-	return q.find(id) != nil, err
+	if it := q.find(id); it != nil && err == nil {
+		return it.Work, true, nil
+	}
+	return Work{}, false, err
 }
 
 // Waiting returns how much work of a domain waits or runs.

@@ -121,12 +121,12 @@ func Start(c Config) (*Node, error) {
 	n.runner.Handlers = map[string]job.Handler{
 		upload.Kind:            n.Uploads,
 		upload.UndoKind:        upload.Undoer{Service: n.Uploads},
+		upload.DryKind:         upload.DryRunner{Service: n.Uploads},
 		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
 		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
 		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain, Wait: undertakerWait(c.Shared)},
 	}
-	n.Uploads.Background = func(run func(context.Context)) { n.wg.Go(func() { run(ctx) }) }
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
 	n.runner.Standing, n.runner.Died = n.standing(), c.Died
 

@@ -7,7 +7,7 @@
 // An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable: read, resolve
 // and apply. Package upload/stage does them; this one has the job's record, its lease and its publications (work.go, stages.go).
 //
-// A dry run is the first two without publishing; an undo is the runs once more, as deletions.
+// A dry run is the first two without publishing, in a lane of its own; an undo is the runs once more, as deletions.
 //
 // Rows, in the job's partition of table jobs (job.Partition), all Swap rows:
 //
@@ -16,7 +16,10 @@
 //	"run/<n>"   → stage.RunResult    published once per bucket
 //	"lease"                    of package job
 //	"partial"   → Partial      what has arrived of a file that is uploaded in parts
-//	"dry"       → dryState     the last dry run
+//
+// In that of its dry run, which is work of its own (dryrun.go):
+//
+//	"dry"       → dryState     the last one's result
 //
 // and in partition "upload-jobs" of the domain, a Write row per job, newest first: inverted creation time + job id.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,18 +24,24 @@ import (
 // maxChanges is how many field changes a dry run shows.
 const maxChanges = 100
 
-// dryLease is how long a dry run is believed to be running without a sign of life.
-const dryLease = 15 * time.Second
+// DryKind is the kind of background work of a dry run.
+const DryKind = "dry-run"
+
+// dryPrefix and a job's id are the id of its dry run, which has a lane of its own.
+const dryPrefix = "dry-"
+
+func dryPartition(inc store.Incarnation, id string) store.Partition {
+	return job.Partition(inc, dryPrefix+id)
+}
 
 var dryKey = []byte("dry")
 
-// dryState is the row of a dry run in the job's partition: while it runs, and then its result.
+// dryState is the row of a dry run that has ended, in the partition of its work.
 type dryState struct {
-	File        string // blob of the file that is tried
+	File        string // names the file that was tried
 	Status      api.DryRunStatus
-	Expires     int64 `json:",omitzero"` // of the lease while it runs
 	StartedAt   int64
-	CompletedAt int64  `json:",omitzero"`
+	CompletedAt int64
 	Reason      string `json:",omitzero"`
 	Rows        int64
 	Counters    stage.Counters
@@ -121,46 +128,47 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now().UnixMicro()
-	if state == nil || state.File != j.File.id() || state.Status == api.DryRunStatusRunning && state.Expires < now {
-		fresh := &dryState{File: j.File.id(), Status: api.DryRunStatusRunning, StartedAt: now, Expires: now + dryLease.Microseconds()}
-		if state != nil {
-			fresh.version = state.version
-		}
-		err := s.saveDry(ctx, rec, j.ID, fresh)
-		if err == nil {
-			s.startDry(rec, j, fresh)
-			state = fresh
-		} else if !errors.Is(err, store.ErrConflict) {
-			return nil, err
-		} else if state, err = s.loadDry(ctx, rec, j); err != nil || state == nil {
-			return nil, errors.Join(err, fault.BadRequestf("Upload job %s is being changed; ask again.", j.ID))
-		}
+	if state == nil || state.File != j.File.id() {
+		return s.runDry(ctx, rec, j)
 	}
 	out := &api.DryRunUploadJobResponse{
 		JobId: &j.ID, Status: &state.Status, StartedAt: wireTime(state.StartedAt), CompletedAt: wireTime(state.CompletedAt),
+		Stage: api.Ptr("finished"), PercentComplete: api.Ptr(int32(100)),
 	}
 	if state.Reason != "" {
 		out.Reason = &state.Reason
 	}
-	percent, stage := int32(100), "finished"
-	switch state.Status {
-	case api.DryRunStatusRunning:
-		stage, percent = s.dryProgress(j)
-	case api.DryRunStatusSucceeded:
+	if state.Status == api.DryRunStatusSucceeded {
 		c := state.Counters
 		out.RowsRead, out.WouldCreate, out.WouldUpdate, out.WouldFail = &state.Rows, &c.Created, &c.Updated, &c.Failed
 		out.Changes, out.KeptRejects = state.Changes, &state.KeptRejects
 	}
-	out.Stage, out.PercentComplete = &stage, &percent
 	return out, nil
+}
+
+// runDry queues a dry run that has no result, if it is not queued, and tells how far it is. One that has ended meanwhile ends at once.
+func (s *Service) runDry(ctx context.Context, rec *domain.Record, j *Job) (*api.DryRunUploadJobResponse, error) {
+	w, queued, err := job.Find(ctx, s.Store, rec.Incarnation, dryPrefix+j.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !queued {
+		w = job.Work{Kind: DryKind, ID: dryPrefix + j.ID, Lane: job.Lane(dryPrefix + j.ID), Incarnation: rec.Incarnation, Arrived: s.Now().UnixMicro()}
+		if err := s.queue(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	stage, percent := s.dryProgress(j)
+	return &api.DryRunUploadJobResponse{
+		JobId: &j.ID, Status: api.Ptr(api.DryRunStatusRunning), StartedAt: wireTime(w.Arrived), Stage: &stage, PercentComplete: &percent,
+	}, nil
 }
 
 // dryProgress tells how far a dry run on this node is.
 func (s *Service) dryProgress(j *Job) (stage string, percent int32) {
 	v, ok := s.dryRuns.Load(j.ID)
 	if !ok {
-		return "running on another node", 0
+		return "waiting, or running on another node", 0
 	}
 	d := v.(*dryRun)
 	d.mu.Lock()
@@ -171,8 +179,9 @@ func (s *Service) dryProgress(j *Job) (stage string, percent int32) {
 	return "resolving", int32(50 + 50*len(d.runs)/d.buckets)
 }
 
+// loadDry returns the result of a job's last dry run, or nil.
 func (s *Service) loadDry(ctx context.Context, rec *domain.Record, j *Job) (*dryState, error) {
-	row, err := s.Store.Get(ctx, job.Partition(rec.Incarnation, j.ID), dryKey)
+	row, err := s.Store.Get(ctx, dryPartition(rec.Incarnation, j.ID), dryKey)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -183,22 +192,11 @@ func (s *Service) loadDry(ctx context.Context, rec *domain.Record, j *Job) (*dry
 	return state, json.Unmarshal(row.Value, state)
 }
 
-func (s *Service) saveDry(ctx context.Context, rec *domain.Record, id string, state *dryState) error {
-	value, err := encode(state)
-	if err != nil {
-		return err
-	}
-	v, err := s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{{Key: dryKey, Value: value, Expect: state.version}})
-	if err == nil {
-		state.version = v
-	}
-	return err
-}
-
 // errDryEnded ends a dry run whose job got another file or was started.
 var errDryEnded = errors.New("the job has moved on")
 
-// endDry ends the dry run of a job and forgets its result. What can't be deleted now is by the next clean-up.
+// endDry ends the dry run of a job and forgets its result. Another node that runs it notices by itself (watchDry); what can't be
+// deleted now is by the next clean-up.
 func (s *Service) endDry(ctx context.Context, rec *domain.Record, id string) {
 	if v, ok := s.dryRuns.Load(id); ok {
 		v.(*dryRun).cancel(errDryEnded)
@@ -207,7 +205,7 @@ func (s *Service) endDry(ctx context.Context, rec *domain.Record, id string) {
 	if err != nil || state == nil {
 		return
 	}
-	_, err = s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{{Key: dryKey, Op: store.Delete, Expect: state.version}})
+	_, err = s.Store.Swap(ctx, dryPartition(rec.Incarnation, id), []store.Swap{{Key: dryKey, Op: store.Delete, Expect: state.version}})
 	if err != nil {
 		return
 	}
@@ -216,47 +214,103 @@ func (s *Service) endDry(ctx context.Context, rec *domain.Record, id string) {
 	}
 }
 
-// startDry runs a dry run in the background.
-func (s *Service) startDry(rec *domain.Record, j *Job, state *dryState) {
-	s.Background(func(ctx context.Context) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		d := &dryRun{cancel: cancel, progress: &progress{}, runs: map[int]stage.RunResult{}}
-		s.dryRuns.Store(j.ID, d)
-		defer s.dryRuns.CompareAndDelete(j.ID, d)
-		var beat sync.WaitGroup
-		beatCtx, done := context.WithCancel(ctx)
-		var mu sync.Mutex // of state
-		beat.Go(func() { s.keepDry(beatCtx, cancel, rec, j, state, &mu) })
-		result, err := s.tryJob(ctx, d, rec, j)
-		done()
-		beat.Wait()
-		if cause := context.Cause(ctx); cause != nil && err != nil {
-			err = cause
-		}
-		var bad *table.FileError
-		switch {
-		case err == nil:
-			state.Status = api.DryRunStatusSucceeded
-			state.Rows, state.Counters, state.Changes, state.Header, state.Rejects, state.KeptRejects = result.Rows, result.Counters, result.Changes, result.Header, result.Rejects, result.KeptRejects
-		case errors.As(err, &bad):
-			state.Status, state.Reason = api.DryRunStatusFailed, bad.Reason
-		case errors.Is(err, errDryEnded), ctx.Err() != nil:
-			return // nobody waits for it; without a sign of life the next question starts another
-		default:
-			s.Log.Error("a dry run failed", "job", j.ID, "error", err)
-			state.Status, state.Reason = api.DryRunStatusFailed, "The server could not complete the dry run; its log says why."
-		}
-		state.Expires, state.CompletedAt = 0, s.Now().UnixMicro()
-		if err := s.saveDry(context.WithoutCancel(ctx), rec, j.ID, state); err != nil && !errors.Is(err, store.ErrConflict) {
-			s.Log.Error("the result of a dry run could not be kept", "job", j.ID, "error", err)
-		}
+// DryRunner runs dry runs, any number side by side and beside imports. A run writes only its result; one that was cut off begins anew.
+type DryRunner struct{ Service *Service }
+
+// Run implements job.Handler.
+func (r DryRunner) Run(ctx context.Context, t *job.Task) error {
+	s, id := r.Service, strings.TrimPrefix(t.ID, dryPrefix)
+	runCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	d := &dryRun{cancel: cancel, progress: &progress{}, runs: map[int]stage.RunResult{}}
+	s.dryRuns.Store(id, d) // before the job is read: who changes it from now on cancels this
+	defer s.dryRuns.CompareAndDelete(id, d)
+	j, err := s.tried(ctx, t)
+	if j == nil || err != nil {
+		return err
+	}
+	rec, err := s.record(ctx, t.Incarnation, j.Domain)
+	if err != nil {
+		return err
+	}
+	prior, err := s.loadDry(ctx, rec, j)
+	if err != nil || prior != nil && prior.File == j.File.id() {
+		return err
+	}
+	result, err := s.tryWatched(runCtx, d, rec, j)
+	if cause := context.Cause(runCtx); cause != nil && err != nil {
+		err = cause
+	}
+	var bad *table.FileError
+	switch {
+	case err == nil:
+		result.Status = api.DryRunStatusSucceeded
+	case errors.As(err, &bad):
+		result = &dryState{Status: api.DryRunStatusFailed, Reason: bad.Reason}
+	case errors.Is(err, errDryEnded):
+		return nil // the next question starts another
+	case isFull(err): // tried again when there may be room
+		return fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
+	default:
+		return err
+	}
+	return s.publishDry(ctx, t, j, result)
+}
+
+// GiveUp implements job.Handler.
+func (r DryRunner) GiveUp(ctx context.Context, t *job.Task, cause error) error {
+	j, err := r.Service.tried(ctx, t)
+	if j == nil || err != nil {
+		return err
+	}
+	return r.Service.publishDry(ctx, t, j, &dryState{
+		Status: api.DryRunStatusFailed, Reason: sentence(cause) + " Nothing was written. Upload the file again for another dry run.",
 	})
 }
 
-// keepDry gives signs of life and ends the dry run when the job has moved on.
-func (s *Service) keepDry(ctx context.Context, cancel context.CancelCauseFunc, rec *domain.Record, j *Job, state *dryState, mu *sync.Mutex) {
-	tick := time.NewTicker(dryLease / 3)
+// tried returns the job of a dry run, or nil if it is not one to be tried any more.
+func (s *Service) tried(ctx context.Context, t *job.Task) (*Job, error) {
+	j, err := s.load(ctx, &domain.Record{Incarnation: t.Incarnation}, strings.TrimPrefix(t.ID, dryPrefix))
+	if errors.Is(err, fault.NotFound) || err == nil && (j.Status != api.UploadJobStatusCreated || j.File == nil) {
+		return nil, nil
+	}
+	return j, err
+}
+
+// publishDry keeps the result of a dry run of the file that j names. The job may have another one now: then nobody takes it for that one's.
+func (s *Service) publishDry(ctx context.Context, t *job.Task, j *Job, state *dryState) error {
+	prior, err := s.loadDry(ctx, &domain.Record{Incarnation: t.Incarnation}, j)
+	if err != nil {
+		return err
+	}
+	if prior != nil {
+		state.version = prior.version
+	}
+	state.File, state.StartedAt, state.CompletedAt = j.File.id(), t.Arrived, s.Now().UnixMicro()
+	value, err := encode(state)
+	if err != nil {
+		return err
+	}
+	_, err = t.Swap(ctx, store.Swap{Key: dryKey, Value: value, Expect: state.version})
+	if errors.Is(err, store.ErrConflict) { // the job has moved on
+		return nil
+	}
+	return err
+}
+
+// tryWatched is tryJob, ended when the job has moved on or its domain is gone.
+func (s *Service) tryWatched(ctx context.Context, d *dryRun, rec *domain.Record, j *Job) (*dryState, error) {
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	watchCtx, done := context.WithCancel(ctx)
+	defer done()
+	watcher.Go(func() { s.watchDry(watchCtx, d.cancel, rec, j) })
+	return s.tryJob(ctx, d, rec, j)
+}
+
+// watchDry cancels a dry run when another node has moved the job on.
+func (s *Service) watchDry(ctx context.Context, cancel context.CancelCauseFunc, rec *domain.Record, j *Job) {
+	tick := time.NewTicker(s.stopPollEvery())
 	defer tick.Stop()
 	for {
 		select {
@@ -269,18 +323,10 @@ func (s *Service) keepDry(ctx context.Context, cancel context.CancelCauseFunc, r
 			cancel(errDryEnded)
 			return
 		}
-		mu.Lock()
-		state.Expires = s.Now().UnixMicro() + dryLease.Microseconds()
-		err = s.saveDry(ctx, rec, j.ID, state)
-		mu.Unlock()
-		if errors.Is(err, store.ErrConflict) {
-			cancel(errDryEnded)
-			return
-		}
 	}
 }
 
-// tryJob reads and resolves a job against the store as it is, without the domain's turn.
+// tryJob reads and resolves a job against the store as it is, without the domain's turn, on this node alone.
 func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *Job) (*dryState, error) {
 	copied, domainCopy := *j, *rec
 	copied.Time = s.Now().UnixMicro()

@@ -16,6 +16,6 @@ var Families = []store.Family{
 		Value: "empty", Writers: "whoever applies the bucket"},
 	{Name: "resumable upload", Table: store.Jobs, Partition: "work/{job id}", Key: "partial", Kind: store.SwapRows,
 		Value: "JSON: length, parts that have arrived", Writers: "the client's requests"},
-	{Name: "dry run", Table: store.Jobs, Partition: "work/{job id}", Key: "dry", Kind: store.SwapRows,
-		Value: "JSON: state and outcome", Writers: "the dry run"},
+	{Name: "dry run", Table: store.Jobs, Partition: "work/" + dryPrefix + "{job id}", Key: "dry", Kind: store.SwapRows,
+		Value: "JSON: the file that was tried, outcome", Writers: "the node that has the dry run's lease; who ends it"},
 }

@@ -143,6 +143,7 @@ func (s *Service) dropEnded(ctx context.Context, rec *domain.Record, j *Job) (*J
 	if err := s.dropPartial(ctx, rec, j); err != nil && !errors.Is(err, ErrOffset) {
 		return nil, err
 	}
+	s.endDry(ctx, rec, j.ID) // one that ended while the job was started has left its result
 	useless := []string{appliedPrefix, job.PartPrefix}
 	if j.RejectsDeletedAt != 0 {
 		useless = append(useless, runPrefix)

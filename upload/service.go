@@ -47,8 +47,6 @@ type Service struct {
 	Room Room
 	// Wake is told when a job waits for its turn.
 	Wake func()
-	// Background runs a function until it returns or the node stops.
-	Background func(func(ctx context.Context))
 
 	Config
 
@@ -307,7 +305,7 @@ func (s *Service) StopUploadJob(ctx context.Context, in *api.StopUploadJobReques
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.change(ctx, rec, *in.JobId, func(j *Job) error {
+	j, err := s.change(ctx, rec, *in.JobId, func(j *Job) error {
 		switch j.Status {
 		case api.UploadJobStatusStopped:
 			return nil
@@ -323,7 +321,10 @@ func (s *Service) StopUploadJob(ctx context.Context, in *api.StopUploadJobReques
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := s.progress.Load(*in.JobId); ok {
+	if j.StartedAt == 0 {
+		s.endDry(ctx, rec, j.ID)
+	}
+	if p, ok := s.progress.Load(j.ID); ok {
 		p.(*progress).stop()
 	}
 	return &api.StopUploadJobResponse{}, nil

@@ -49,7 +49,7 @@ func workCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "work", Short: "List the background work that runs or waits", Args: cobra.NoArgs,
 		Long: `List the background work of a domain that runs or waits, in the order of its arrival: imports, undos, the removal of what has
-expired, the compaction of old imports. Work of one lane runs one piece at a time; the lane "turn" is that of imports.`,
+expired, the compaction of old imports, dry runs. Work of one lane runs one piece at a time; the lane "turn" is that of imports.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := connect(cmd)
 			if err != nil {
