@@ -29,6 +29,7 @@ type engines struct {
 	blobs  blob.Store
 	master []byte
 	owner  string // this node's name in leases
+	died   string // what this node's last process died of, if it left word; a node that keeps no name can't know
 	// shared says that other nodes work on the same data.
 	shared bool
 	// where is how messages call it.

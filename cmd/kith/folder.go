@@ -30,11 +30,13 @@ import (
 //	node-id      this node's name in leases
 //	store/       the embedded database
 //	blob/        uploaded files, runs, rejects
+//	crash.txt    while this process runs: what it dies of, if it dies by itself (crash.go)
 //	local.json   while a server runs: its address, and a key for commands of the same user
 type folder struct {
 	dir    string
 	master []byte
 	owner  string
+	died   string // what the last process died of, if it left word
 	store  *pebble.Store
 	blobs  *gatedBlobs
 }
@@ -82,6 +84,7 @@ func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	f.died = watchDeath(dir, log)
 	return f, nil
 }
 
@@ -104,12 +107,12 @@ func (f *folder) masterKey() ([]byte, error) {
 }
 
 func (f *folder) close() error {
-	return errors.Join(f.blobs.Close(), f.store.Close())
+	return errors.Join(f.blobs.Close(), unwatchDeath(f.dir), f.store.Close())
 }
 
 func (f *folder) engines() *engines {
 	return &engines{
-		store: f.store, blobs: f.blobs, master: f.master, owner: f.owner, where: "data folder " + f.dir,
+		store: f.store, blobs: f.blobs, master: f.master, owner: f.owner, died: f.died, where: "data folder " + f.dir,
 		backup: f.backup, room: f.room, close: f.close, damaged: func() bool { return len(f.store.Damage()) > 0 },
 		metrics: []prometheus.Collector{
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compactions_running", Help: "Compactions of the embedded store that run now."},

@@ -128,7 +128,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		p.local.Certificate = cert.Certificate[0]
 	}
 	p.node, err = node.Start(node.Config{
-		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Log: log,
+		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
 		Shared: p.engines.shared, Backup: p.engines.backup, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
