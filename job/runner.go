@@ -346,7 +346,10 @@ func (r *Runner) take(ctx context.Context, t *Task, mayRun bool, decide func(att
 		return "", err
 	}
 	since := r.Clock()
-	h, err := take(ctx, r.Store, p, leaseKey, version, r.lease(), op)
+	// A node that stops meanwhile must know whether it has the lease, to give it back: else nobody has it for as long as it lasts.
+	takeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	h, err := take(takeCtx, r.Store, p, leaseKey, version, r.lease(), op)
 	if errors.Is(err, store.ErrConflict) {
 		return resting, nil
 	}

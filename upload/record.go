@@ -67,6 +67,8 @@ type Job struct {
 	// FeedSince is up to where the feed was settled before the job's first read of the index, AppliedAt when everything it writes was
 	// there, and Merged how many profiles that it created were merged with such as objects created meanwhile.
 	FeedSince int64 `json:",omitzero"`
+	// Known says that every node knows of the job's time and key.
+	Known     bool  `json:",omitzero"`
 	AppliedAt int64 `json:",omitzero"`
 	Merged    int64 `json:",omitzero"`
 

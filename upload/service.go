@@ -68,6 +68,7 @@ type Config struct {
 	StrictAWS     bool          // read files and judge them as AWS does
 	RoomPollEvery time.Duration // how soon it is noticed that a full disk has room again [1 s]
 	StopPollEvery time.Duration // how soon a stop by another node is noticed [500 ms]
+	CacheWait     time.Duration // how long other nodes may not know of a changed domain [domain.MaxStaleness]
 }
 
 // CreateUploadJob validates the mapping and creates a job.

@@ -344,15 +344,19 @@ func (w *work) begin(ctx context.Context) error {
 // waitForCaches waits until every node knows the domain's record with the job's time and key: a write of a node that does not could
 // get a time before the job's, although the job does not see it.
 func (w *work) waitForCaches(ctx context.Context) error {
-	if !w.task.Shared() {
+	if !w.task.Shared() || w.job.Known {
 		return nil
+	}
+	wait := w.CacheWait
+	if wait == 0 {
+		wait = domain.MaxStaleness
 	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(domain.MaxStaleness):
-		return nil
+	case <-time.After(wait):
 	}
+	return w.update(ctx, func(j *Job) { j.Known = true })
 }
 
 // reconcile announces an import that has been applied, when the profiles it created and those that objects created meanwhile for the same

@@ -48,10 +48,8 @@ func (c *Sealer) Run(ctx context.Context, inc store.Incarnation, place Place) (m
 	if err := c.publish(ctx, place, s); err != nil {
 		return false, err
 	}
-	if from == 0 {
-		if from, err = c.Feed.first(ctx, inc, s.At); err != nil {
-			return false, err
-		}
+	if from, err = c.Feed.skip(ctx, inc, from, s.At); err != nil {
+		return false, err
 	}
 	for from < s.At {
 		to := min(s.At, (from/minute+spanMinutes)*minute)

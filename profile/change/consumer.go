@@ -71,8 +71,8 @@ func (c *Consumer) Run(ctx context.Context, inc store.Incarnation, place Place) 
 	if err != nil {
 		return err
 	}
-	if at == 0 && s.Floor == 0 && s.Settled != 0 {
-		if at, err = c.Feed.first(ctx, inc, s.Settled); err != nil {
+	if at >= s.Floor-1 {
+		if at, err = c.Feed.skip(ctx, inc, at, s.Settled); err != nil {
 			return err
 		}
 	}

@@ -85,12 +85,10 @@ const spanMinutes = 64
 // time. So the rows of a profile come in order.
 func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		if from == 0 {
-			var err error
-			if from, err = f.first(ctx, inc, to); err != nil {
-				yield(Row{}, err)
-				return
-			}
+		from, err := f.skip(ctx, inc, from, to)
+		if err != nil {
+			yield(Row{}, err)
+			return
 		}
 		for start := from + 1; start <= to; {
 			end := min(to, (start/minute+spanMinutes)*minute-1)
@@ -111,19 +109,27 @@ func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) 
 	}
 }
 
-// first returns a time before all rows up to another time, for a domain whose feed was never settled. Engines sweep in their own order, so all rows are looked at: once in the life of
-// a domain, when it is young.
-func (f *Feed) first(ctx context.Context, inc store.Incarnation, to int64) (from int64, err error) {
-	from = to
+// longSilence is from when on it costs less to look at all rows of a feed than at every minute.
+const longSilence = 24 * 60 * minute
+
+// skip returns a time from which on to look for rows with from < At ≤ to: from itself, or, for a domain whose feed was never settled or
+// not for long, a time before the first of them. Engines sweep in their own order, so all rows are looked at.
+func (f *Feed) skip(ctx context.Context, inc store.Incarnation, from, to int64) (int64, error) {
+	if to-from <= longSilence {
+		return from, nil
+	}
+	first := to
 	for row, err := range f.Store.Sweep(ctx, store.SweepRange{Table: store.Change, Incarnation: inc}) {
 		if err != nil {
 			return 0, fmt.Errorf("look for the first row of the feed: %w", err)
 		}
 		if len(row.Partition.Key) == partLen && len(row.Row.Key) == rowKeyLen {
-			from = min(from, int64(binary.BigEndian.Uint64(row.Row.Key))-1)
+			if at := int64(binary.BigEndian.Uint64(row.Row.Key)); at > from {
+				first = min(first, at-1)
+			}
 		}
 	}
-	return from, nil
+	return first, nil
 }
 
 // probes asks for the rows of every shard of the minutes from a time to another, both included.

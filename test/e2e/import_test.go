@@ -204,7 +204,7 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 	}
 	for _, chaos := range []string{"calm", "restarts", "frozen"} {
 		t.Run("nodes/"+chaos, func(t *testing.T) {
-			r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond},
+			r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond, CacheWait: 20 * time.Millisecond},
 				crewOptions{freezing: chaos == "frozen", meeting: true})
 			if got := importOn(t, r, chaos == "restarts"); got != want {
 				t.Fatalf("got  %+v\nwant %+v", got, want)

@@ -455,7 +455,7 @@ func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
 func TestSharedNodesStopTogether(t *testing.T) {
 	file := sampleFile(t, 3000, 1)
 	for range 4 {
-		r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond}, crewOptions{freezing: true})
+		r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond, CacheWait: 20 * time.Millisecond}, crewOptions{freezing: true})
 		r.domain("d")
 		id := r.uploaded("d", sampleSpec, strings.NewReader(file))
 		if err := r.startJob("d", id); err != nil {
