@@ -342,17 +342,50 @@ func (w *work) begin(ctx context.Context) error {
 }
 
 // waitForCaches waits until every node knows the domain's record with the job's time and key: a write of a node that does not could
-// get a time before the job's, although the job does not see it.
+// get a time before the job's, although the job does not see it. It counts from when this node first saw that time, so that work
+// which is taken over again and again does not wait again and again.
 func (w *work) waitForCaches(ctx context.Context) error {
 	if !w.task.Shared() {
 		return nil
 	}
+	left := domain.MaxStaleness - time.Since(w.timed.since(w.task.Incarnation, w.job.ID))
+	if left <= 0 {
+		return ctx.Err()
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(domain.MaxStaleness):
+	case <-time.After(left):
 		return nil
 	}
+}
+
+// timed notes when this node first saw that the job which has the turn of a domain has its time.
+type timed struct {
+	mu  sync.Mutex
+	all map[store.Incarnation]sighting
+}
+
+type sighting struct {
+	job string
+	at  time.Time
+}
+
+// maxTimed is how many domains are remembered; a forgotten one costs a wait.
+const maxTimed = 1000
+
+// since returns when a job was first seen to have its time: now, if it was not.
+func (t *timed) since(inc store.Incarnation, id string) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s, ok := t.all[inc]; ok && s.job == id {
+		return s.at
+	}
+	if t.all == nil || len(t.all) >= maxTimed {
+		t.all = map[store.Incarnation]sighting{}
+	}
+	t.all[inc] = sighting{id, time.Now()}
+	return t.all[inc].at
 }
 
 // reconcile announces an import that has been applied, when the profiles it created and those that objects created meanwhile for the same
