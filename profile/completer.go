@@ -33,7 +33,7 @@ func (c *Completer) Settle(ctx context.Context, inc store.Incarnation, rows []ch
 		case row.Kind == change.Write && row.Action == write.Deleted:
 			var state stateRow
 			if state, err = c.stateOf(ctx, inc, row.ID); err == nil && state.links != nil && state.links.Deleted != nil {
-				err = c.bury(ctx, rec, row.ID)
+				err = c.erase(ctx, rec, row.ID)
 			}
 		}
 		if err != nil && !errors.Is(err, errBusy) {

@@ -9,7 +9,7 @@ var Families = []store.Family{
 	{Name: "contribution", Table: store.Profile, Partition: "{profile id:16}", Key: contributionPrefix + "{source}", Kind: store.WriteRows,
 		Value: "version, expiry, stamp, values (fold.Contribution)", Writers: "whoever has the domain's turn"},
 	{Name: "head", Table: store.Profile, Partition: "{profile id:16}", Key: "h", Kind: store.SwapRows,
-		Value: "version, time, expiry, values, objects (fold.Head)", Writers: "API writes; the completer, to fence them"},
+		Value: "version, time, expiry, values, objects (fold.Head)", Writers: "API writes; the completer, to fence them; DeleteProfile removes it"},
 	{Name: "index row", Table: store.Index, Partition: "{key name}\x01{value}", Key: "{profile id:16}{class:1}", Kind: store.WriteRows,
 		Value: "empty", Writers: "class i: whoever has the domain's turn; class a: API writes, merges, the completer"},
 	{Name: "merge", Table: store.Jobs, Partition: mergesPrefix + "{hour, hexadecimal:8}", Key: "{time:8}{random:4}", Kind: store.SwapRows,

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"slices"
 	"strings"
@@ -25,14 +26,14 @@ import (
 // It spans several partitions, and happens by one Swap of its record:
 //
 //	MERGE                                       UNMERGE
-//	1. the record is inserted, open             1. the record becomes ending; the merge still holds
-//	2. each profile, lowest id first, gets its  2. each link is marked as ending
-//	   link, marked as making
+//	1. the record is inserted, open             1. the main profile's link is marked as ending
+//	2. each profile, lowest id first, gets its  2. the record becomes ending, then each other link is
+//	   link, marked as making                      marked as ending; the merge still holds
 //	3. the record becomes done, with the time   3. the record becomes undone
 //	   of the merge
 //	4. the links are closed                     4. the links are removed
 //
-// Between 2 and 4 only the record says whether a link holds: readers ask it (holds). A writer that meets an open link does not wait for
+// While a link is open only the record says whether a link holds: readers ask it (holds). A writer that meets an open link does not wait for
 // whoever left it there: it rolls the merge forward from the record (settle), from any step, and any number of them may do so at once.
 // So a process that dies or freezes at any point delays nobody. What makes that safe:
 //
@@ -41,6 +42,9 @@ import (
 //     chosen, later than everything in them.
 //   - Links are placed in the order of ids, and a link of another merge that stands in the way is settled first. So of two merges
 //     that share profiles the one with the lowest of them goes first, and no two wait for each other.
+//   - An unmerge begins at the state row of the main profile, where a deletion has its tombstone: of the two one meets the other. A deleted
+//     person's members get tombstones from the main profile down, before anything of them is removed (erase): so an unmerge frees all
+//     members of a merge, whole, or none.
 //   - Step 2 of an unmerge changes every state row, even one whose link is open already. So a helper that read "done" long ago, and
 //     would now close a link, meets a conflict.
 //   - A record never goes back, except from done to ending. A helper that is late places at worst an open link of a merge that does
@@ -180,9 +184,6 @@ func (s *Service) Merge(ctx context.Context, rec *domain.Record, want mergeRecor
 	if err := s.swapMerge(ctx, rec.Incarnation, &want, func(*mergeRecord) {}); err != nil {
 		return err
 	}
-	if err := s.indexMerged(ctx, rec, &want, mains); err != nil {
-		return err // whoever meets the merge ends it
-	}
 	state, err := s.settle(ctx, rec, want.id)
 	if err == nil && state != mergeDone {
 		return errBusy
@@ -202,17 +203,10 @@ func (s *Service) Unmerge(ctx context.Context, rec *domain.Record, id fold.Merge
 			return fault.NotFoundf("There is no such merge in domain %s.", rec.Name)
 		}
 		if m.State == mergeDone {
-			main, err := s.stateOf(ctx, rec.Incarnation, m.Main)
-			if err != nil {
-				return err
-			}
-			if main.links == nil || main.links.Deleted != nil {
-				return fault.BadRequestf("Profile %s was deleted; its merges can't be taken back.", m.Main)
-			}
 			if err := s.announceMerge(ctx, rec, m.Main, id); err != nil {
 				return err
 			}
-			if err := s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State = mergeEnding }); err != nil {
+			if err := s.beginUnmerge(ctx, rec, m); err != nil {
 				return err
 			}
 		}
@@ -222,6 +216,33 @@ func (s *Service) Unmerge(ctx context.Context, rec *domain.Record, id fold.Merge
 		}
 		return err
 	})
+}
+
+// beginUnmerge marks the main profile's link of a merge as ending. From then on whoever meets it takes the merge back.
+func (s *Service) beginUnmerge(ctx context.Context, rec *domain.Record, m *mergeRecord) error {
+	gone := fault.BadRequestf("Profile %s was deleted; its merges can't be taken back.", m.Main)
+	for id := m.Main; ; {
+		row, err := s.stateOf(ctx, rec.Incarnation, id)
+		switch {
+		case err != nil:
+			return err
+		case row.links != nil && row.links.Deleted != nil:
+			return gone
+		case row.links == nil || row.links.Into == nil:
+			return s.swapState(ctx, rec.Incarnation, m.Main, func(st *fold.State) (bool, error) {
+				if st.Deleted != nil {
+					return false, gone
+				}
+				open, ok := st.Linked(m.id)
+				if !ok || open == fold.Ending {
+					return false, nil
+				}
+				st.Reopen(m.id)
+				return true, nil
+			})
+		}
+		id = row.links.Into.Main
+	}
 }
 
 // announceMerge has others told of a merge, and has it taken to its end if that is not done here.
@@ -241,29 +262,67 @@ func (s *Service) MergeImported(ctx context.Context, rec *domain.Record, main, i
 	return err
 }
 
-// indexMerged puts index rows for what a merge shows and none of its profiles has shown alone: a full name of parts of several. A merge
-// that does not happen leaves them as hints.
-func (s *Service) indexMerged(ctx context.Context, rec *domain.Record, m *mergeRecord, mains map[ID]*stored) error {
-	main := *mains[m.Main]
+// indexMerged puts index rows for what a merge will show and none of its profiles has shown alone: a full name of parts of several. A
+// merge that does not happen leaves them as hints.
+func (s *Service) indexMerged(ctx context.Context, rec *domain.Record, m *mergeRecord, ids []ID, at int64) error {
+	now := s.Now().UnixMicro()
+	all, err := s.readAll(ctx, rec.Incarnation, ids, now)
+	if err == nil {
+		err = s.withMembers(ctx, rec.Incarnation, all, now)
+	}
+	if err != nil {
+		return err
+	}
+	main := fold.Member{ID: m.Main}
+	if p := all[m.Main]; p != nil {
+		main = p.Member
+	}
 	state := &fold.State{}
 	if main.State != nil {
 		state = main.State.Clone()
 	}
-	state.Merges = append(state.Merges, fold.Merge{ID: m.id, At: fold.EndOfTime, From: m.From, Fields: m.Fields})
+	state.Merges = append(state.Merges, fold.Merge{ID: m.id, At: at, From: m.From, Fields: m.Fields})
 	main.State = state
-	of := map[ID]*fold.Member{}
-	for id, p := range main.Of {
-		of[id] = p
+	of := maps.Clone(main.Of)
+	if of == nil {
+		of = map[ID]*fold.Member{}
 	}
 	for _, id := range m.From {
-		of[id] = &mains[id].Member
+		if p := all[id]; p != nil {
+			of[id] = &p.Member
+		}
 	}
 	main.Of = of
-	at := s.Now().UnixMicro()
-	for _, p := range mains {
+	return s.putFullNames(ctx, rec, at, &main)
+}
+
+// indexUnmerged puts index rows for the full names that profiles show when a merge has been taken back: those that became members by it,
+// and the person that they leave. What was written since the merge may have combined with what each of them has alone.
+func (s *Service) indexUnmerged(ctx context.Context, rec *domain.Record, m *mergeRecord) error {
+	all, err := s.readPeople(ctx, rec.Incarnation, append([]ID{m.Main}, m.From...), s.Now().UnixMicro())
+	if err != nil {
+		return err
+	}
+	at := fold.WriteTime(s.Now().UnixMicro(), 0, rec.LastJobTime)
+	for _, p := range all {
 		at = fold.WriteTime(at, p.Newest(), 0)
 	}
-	return s.putFullNames(ctx, rec, &main.Member, at)
+	for _, p := range all {
+		if p.State != nil {
+			p.State.Unlink(m.id)
+		}
+	}
+	var shown []*fold.Member
+	for _, id := range append([]ID{m.Main}, m.From...) {
+		p := all[id]
+		for p != nil && p.State != nil && p.State.Into != nil {
+			p = all[p.State.Into.Main]
+		}
+		if p != nil {
+			shown = append(shown, &p.Member)
+		}
+	}
+	return s.putFullNames(ctx, rec, at, shown...)
 }
 
 // stateRow is a profile's state row: nil links when there is none.

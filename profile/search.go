@@ -252,7 +252,7 @@ func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, e
 			switch {
 			case n == "":
 			case p.name == objecttype.KeyProfileID:
-				if of, ok := fold.ParseID(n); ok && slices.Contains(before, of) && of == person.ID {
+				if of, ok := fold.ParseID(n); ok && slices.Contains(before, of) { // a candidate, though it may not confirm the id
 					return true, nil
 				}
 			default:

@@ -114,13 +114,20 @@ func (s *Service) settle(ctx context.Context, rec *domain.Record, id fold.MergeI
 		case mergeEnding:
 			err = s.end(ctx, rec, m)
 		case mergeDone:
-			return m.State, s.eachState(ctx, rec, m, func(_ ID, st *fold.State) (bool, error) {
-				if open, ok := st.Linked(id); !ok || open != fold.Making {
+			unmerging := false
+			err = s.eachState(ctx, rec, m, func(id ID, st *fold.State) (bool, error) {
+				open, ok := st.Linked(m.id)
+				unmerging = unmerging || id == m.Main && open == fold.Ending
+				if !ok || open != fold.Making {
 					return false, nil
 				}
-				st.Close(id, m.At)
+				st.Close(m.id, m.At)
 				return true, nil
 			})
+			if err != nil || !unmerging {
+				return m.State, err
+			}
+			err = s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State = mergeEnding })
 		default:
 			return m.State, s.eachState(ctx, rec, m, func(_ ID, st *fold.State) (bool, error) {
 				_, ok := st.Linked(id)
@@ -165,6 +172,9 @@ func (s *Service) make(ctx context.Context, rec *domain.Record, m *mergeRecord) 
 	// All profiles stand still now: the merge is later than everything in them.
 	at, err := s.newest(ctx, rec, ids)
 	if err != nil {
+		return err
+	}
+	if err := s.indexMerged(ctx, rec, m, ids, at); err != nil {
 		return err
 	}
 	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.At = mergeDone, at })
@@ -230,6 +240,9 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 		st.Reopen(m.id)
 		return true, nil
 	})
+	if err == nil {
+		err = s.indexUnmerged(ctx, rec, m)
+	}
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 		switch {
 		case p.links != nil && p.links.Deleted != nil:
 			if len(p.Parts) > 0 || p.Head != nil || p.expired > 0 {
-				return s.bury(ctx, rec, id)
+				return s.erase(ctx, rec, id)
 			}
 			return nil
 		case p.links != nil && len(p.links.OpenMerges()) > 0:

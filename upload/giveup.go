@@ -10,6 +10,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
+	"kith/profile/change"
 	"kith/upload/stage"
 )
 
@@ -49,12 +50,19 @@ func (s *Service) GiveUp(ctx context.Context, t *job.Task, cause error) error {
 			return err
 		}
 		begun := len(runs) > 0 && (w.job.Applying || w.job.Status == api.UploadJobStatusStopped)
+		applied := s.Now().UnixMicro()
+		if begun && w.job.Time != 0 { // what is there counts: an undo of an earlier import must know that this one may have met its profiles
+			im := change.Import{Time: w.job.Time, Job: w.job.ID, AppliedAt: applied}
+			if err := s.Feed.NoteImport(ctx, t.Incarnation, im); err != nil {
+				return fmt.Errorf("announce an import that was given up: %w", err)
+			}
+		}
 		err = w.update(ctx, func(j *Job) {
 			j.Status, j.StatusReason, j.Final = api.UploadJobStatusFailed, api.StatusReasonInternalFailure, true
 			j.CompletedAt = s.Now().UnixMicro()
 			j.Reason = sentence(cause) + " Nothing was written."
 			if begun {
-				j.Counters, j.Incomplete = stage.Sum(read, runs), true
+				j.Counters, j.Incomplete, j.AppliedAt = stage.Sum(read, runs), true, applied
 				j.Reason = sentence(cause) + " " + incomplete
 			}
 		})

@@ -342,7 +342,8 @@ func (w *work) begin(ctx context.Context) error {
 }
 
 // waitForCaches waits until every node knows the domain's record with the job's time and key: a write of a node that does not could
-// get a time before the job's, although the job does not see it.
+// get a time before the job's, although the job does not see it. It is noted when it is done, so that work which is taken over again and again does not
+// wait again and again.
 func (w *work) waitForCaches(ctx context.Context) error {
 	if !w.task.Shared() || w.job.Known {
 		return nil

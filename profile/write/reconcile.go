@@ -141,7 +141,7 @@ func (w *Writer) stop(ctx context.Context, rec *domain.Record, id fold.ID) (aliv
 	}
 }
 
-// byReconciling is who buries a profile that was never there.
+// byReconciling is who gives a tombstone to a profile that was never there.
 const byReconciling = "upload-job"
 
 // share says whether two profiles are of different persons that both have a key.

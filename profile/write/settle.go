@@ -86,7 +86,7 @@ func (s *Settler) settle(ctx context.Context, rec *domain.Record, id fold.ID, al
 	return s.complete(ctx, rec, r, h, all)
 }
 
-// complete does what writes that were cut off left undone. Deletions carry the time of the head, so they harm nobody who swaps it later.
+// complete does what writes that were cut off left undone, and puts the index rows of the domain's own keys. Deletions carry the time of the head, so they harm nobody who swaps it later.
 func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *fold.Head, all []*change.Row) error {
 	inc, id := rec.Incarnation, r.member.ID
 	shown := r.member.Profile()
@@ -97,6 +97,13 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 	wants := index.RequiredByAPI(h, shown, rec.Keys)
 	if shown == nil { // an expired head requires its rows until it is swept, but what its full name was is not known any more
 		wants.KeepNames()
+	}
+	// A write may have gone by a record of the domain that lacked a key, and the job that made it one may have seen the profile before it.
+	for _, part := range wants.Partitions() {
+		name := index.ParsePartitionKey(part).Name
+		if !r.deleted() && slices.ContainsFunc(rec.Keys, func(k domain.Key) bool { return k.Name == name }) {
+			writes = append(writes, indexRow(inc, part, id, h.Time, false))
+		}
 	}
 	listed := map[string]bool{}
 	for _, o := range h.Objects {

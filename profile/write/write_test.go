@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"kith/domain"
 	"kith/fault"
 	"kith/objecttype"
 	"kith/profile/fold"
@@ -203,4 +204,21 @@ func (d *doubtful) Commit(ctx context.Context, g store.Group) (uint64, error) {
 	}
 	d.then()
 	return 0, store.ErrUnknown
+}
+
+// A write that goes by a record of the domain from before an attribute became a key puts no index row for it, and the job that made it
+// one may have passed the profile before: the completer puts the row.
+func TestKeyOfTheDomainMeetsAWrite(t *testing.T) {
+	engines(t, func(t *testing.T, w *world) {
+		node := w.writer(0)
+		node.Lookup = func(context.Context, string) (*domain.Record, error) {
+			old := *w.record()
+			old.Keys = nil
+			return &old, nil
+		}
+		r, err := node.Create(t.Context(), name, "", set(Created, custom("a", "1"), custom("b", "2")))
+		must(t, r, err)
+		w.complete()
+		w.exact("settled")
+	})
 }

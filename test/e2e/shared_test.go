@@ -261,8 +261,8 @@ func newCrew(t *testing.T, nodes int, config upload.Config, o crewOptions) *rig 
 	var cables []*cable
 	far := func(node int) store.Store {
 		c, st := newCable(), &faulty.Store{Store: engine}
-		st.Before(func(op faulty.Op, _ store.Partition) error {
-			if op == faulty.Probe || op == faulty.WriteRun {
+		st.Before(func(op faulty.Op, p store.Partition) error {
+			if (op == faulty.Probe || op == faulty.WriteRun) && p.Table != store.Change { // the feed has readers of its own
 				time.Sleep(time.Millisecond)
 				m.call(op, node)
 				if o.meeting && o.freezing && op == faulty.WriteRun {
