@@ -100,11 +100,7 @@ func Start(c Config) (*Node, error) {
 	}
 	n.dropDevKeys(ctx)
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
-	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared,
-		OnChange: func(inc store.Incarnation) {
-			n.runner.WakeStanding(inc, change.Completer)
-			n.countSoon(inc)
-		}}
+	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
 	n.Uploads = &upload.Service{
@@ -231,6 +227,12 @@ func (n *Node) standing() []job.Standing {
 			return 0, err
 		}},
 	}
+}
+
+// changed is told of all changes in a domain.
+func (n *Node) changed(inc store.Incarnation) {
+	n.runner.WakeStanding(inc, change.Completer)
+	n.countSoon(inc)
 }
 
 // countSoon has the profiles of a domain that has changed counted, once for all changes of a while.
