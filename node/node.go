@@ -53,6 +53,8 @@ type Config struct {
 	CleanUpEvery time.Duration
 	// SweepEvery is how often expired data is removed; 0 is a day.
 	SweepEvery time.Duration
+	// CountAfter is how long after a change the profiles of a domain are counted; 0 is 5 seconds.
+	CountAfter time.Duration
 }
 
 // Node is a running Kith. Make it with Start.
@@ -70,6 +72,7 @@ type Node struct {
 	cancel context.CancelFunc // ends the background loops
 	calm   calm.Log
 	wg     sync.WaitGroup
+	counts sync.Map // incarnations whose profiles will be counted soon
 }
 
 // Start wires the services and starts the background loops. It does not listen; Handler answers requests.
@@ -97,8 +100,7 @@ func Start(c Config) (*Node, error) {
 	}
 	n.dropDevKeys(ctx)
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
-	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared,
-		OnChange: func(inc store.Incarnation) { n.runner.WakeStanding(inc, change.Completer) }}
+	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
 	n.Uploads = &upload.Service{
@@ -110,7 +112,6 @@ func Start(c Config) (*Node, error) {
 	n.Domains.CancelWork = n.runner.Cancel
 	n.Domains.OnDelete = func(inc store.Incarnation) {
 		n.runner.Abort(inc)
-		n.Profiles.Forget(inc)
 		n.runner.Wake()
 	}
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner, n.runner.Shared = c.Store, c.Now, c.Log, c.Owner, c.Shared
@@ -217,6 +218,7 @@ func (n *Node) standing() []job.Standing {
 			n.runner.Wake()
 			return 0, err
 		}},
+		{Name: profile.Statistics, Every: countEvery, AtStart: true, Run: n.Profiles.CountProfiles},
 		{Name: change.Completer, Every: completeEvery, Pause: change.Window, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			more, err := completer.Run(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap})
 			if more {
@@ -226,6 +228,33 @@ func (n *Node) standing() []job.Standing {
 		}},
 	}
 }
+
+// changed is told of all changes in a domain.
+func (n *Node) changed(inc store.Incarnation) {
+	n.runner.WakeStanding(inc, change.Completer)
+	n.countSoon(inc)
+}
+
+// countSoon has the profiles of a domain that has changed counted, once for all changes of a while.
+func (n *Node) countSoon(inc store.Incarnation) {
+	if _, waits := n.counts.Load(inc); waits {
+		return
+	}
+	if _, waits := n.counts.LoadOrStore(inc, true); waits {
+		return
+	}
+	after := n.CountAfter
+	if after == 0 {
+		after = 5 * time.Second
+	}
+	time.AfterFunc(after, func() { // after Stop it wakes nobody
+		n.counts.Delete(inc)
+		n.runner.WakeStanding(inc, profile.Statistics)
+	})
+}
+
+// countEvery is how often the profiles of a domain are counted that nobody says has changed: some expire.
+const countEvery = time.Hour
 
 // completeEvery is how often the feed of a domain is looked at that no node says it has written to.
 const completeEvery = 10 * time.Minute

@@ -14,4 +14,6 @@ var Families = []store.Family{
 		Value: "empty", Writers: "class i: whoever has the domain's turn; class a: API writes, merges, the completer"},
 	{Name: "merge", Table: store.Jobs, Partition: mergesPrefix + "{hour, hexadecimal:8}", Key: "{time:8}{random:4}", Kind: store.SwapRows,
 		Value: "JSON: how it stands, profiles, choices of fields", Writers: "MergeProfiles; whoever settles it"},
+	{Name: "statistics", Table: store.Jobs, Partition: "standing/" + Statistics, Key: "profiles", Kind: store.SwapRows,
+		Value: "JSON: how many profiles, when and how long they were counted", Writers: "the node that counts"},
 }

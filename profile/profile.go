@@ -24,8 +24,6 @@ type Service struct {
 	Feed *change.Feed
 	// Runs tells what imports wrote.
 	Runs change.Runs
-
-	stats statsCache
 }
 
 // BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.

@@ -2,78 +2,125 @@ package profile
 
 import (
 	"context"
-	"runtime"
-	"sync"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"kith/api"
+	"kith/job"
 	"kith/profile/fold"
 	"kith/store"
 )
 
-// maxStatsAge is how old the statistics of a domain may be.
-const maxStatsAge = time.Minute
+// Statistics is the standing work that counts the profiles of a domain.
+const Statistics = "statistics"
 
-type statsCache struct {
-	mu  sync.Mutex
-	all map[store.Incarnation]*domainStats
+const (
+	// freshProfiles and freshRows are how much of a domain is looked at to answer a question: who has less is counted each time.
+	freshProfiles = 1000
+	freshRows     = 50_000
+	// countShare is how many times as long as a count takes its figure stands, at most maxPause: counting takes a twentieth of one
+	// core at most, however much is written.
+	countShare = 20
+	maxPause   = 30 * time.Minute
+)
+
+var countKey = []byte("profiles")
+
+// count is the row of the statistics.
+type count struct {
+	Profiles int64
+	At       int64 // when it was begun, by the time of day
+	Took     int64 // microseconds
 }
 
-type domainStats struct {
-	mu       sync.Mutex
-	profiles int64
-	at       time.Time
-	cost     time.Duration
-}
+// errEnough ends a pass that has seen as much as it was to see.
+var errEnough = errors.New("enough was seen")
 
-// Stats counts the visible profiles of a domain. A count is used again for a hundred times the time it took to make, a
-// minute at most, so that small domains are always fresh and large ones are not swept all the time.
+// Stats counts the visible profiles of a small domain, and returns the kept figure of a large one (CountProfiles).
 func (s *Service) Stats(ctx context.Context, inc store.Incarnation) (*api.DomainStats, error) {
-	s.stats.mu.Lock()
-	if s.stats.all == nil {
-		s.stats.all = map[store.Incarnation]*domainStats{}
+	n, err := s.countUpTo(ctx, inc)
+	if errors.Is(err, errEnough) {
+		var kept count
+		kept, _, err = s.kept(ctx, inc)
+		n = max(n, kept.Profiles)
 	}
-	d := s.stats.all[inc]
-	if d == nil {
-		d = &domainStats{}
-		s.stats.all[inc] = d
-	}
-	s.stats.mu.Unlock()
-
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if now := s.Now(); d.at.IsZero() || now.Sub(d.at) > min(maxStatsAge, 100*d.cost) || now.Before(d.at) {
-		n, err := s.count(ctx, inc)
-		if err != nil {
-			return nil, err
-		}
-		d.profiles, d.at, d.cost = n, now, s.Now().Sub(now)
+	if err != nil {
+		return nil, fmt.Errorf("statistics: %w", err)
 	}
 	zero := int64(0)
-	return &api.DomainStats{ProfileCount: api.Ptr(d.profiles), MeteringProfileCount: api.Ptr(d.profiles), ObjectCount: &zero, TotalSize: &zero}, nil
+	return &api.DomainStats{ProfileCount: &n, MeteringProfileCount: &n, ObjectCount: &zero, TotalSize: &zero}, nil
 }
 
-// Forget drops the statistics of a deleted domain.
-func (s *Service) Forget(inc store.Incarnation) {
-	s.stats.mu.Lock()
-	defer s.stats.mu.Unlock()
-	delete(s.stats.all, inc)
-}
-
-// count counts the visible profiles of a domain by a pass that looks at none of their attributes.
-func (s *Service) count(ctx context.Context, inc store.Incarnation) (int64, error) {
-	p := Pass{Incarnation: inc, Now: s.Now().UnixMicro(), Attrs: fold.NewAttrSet(), Workers: runtime.GOMAXPROCS(0)}
-	counts := make([]struct {
-		n int64
-		_ [56]byte // a cache line each
-	}, p.Workers)
-	err := s.Each(ctx, p, func(worker int, _ *fold.Profile) error {
-		counts[worker].n++
+// countUpTo counts the profiles of a domain, or returns errEnough with how many it has met.
+func (s *Service) countUpTo(ctx context.Context, inc store.Incarnation) (n int64, err error) {
+	few := *s
+	few.Store = &bounded{Store: s.Store}
+	err = few.Each(ctx, Pass{Incarnation: inc, Now: s.Now().UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1}, func(int, *fold.Profile) error {
+		if n++; n >= freshProfiles {
+			return errEnough
+		}
 		return nil
 	})
-	var n int64
-	for i := range counts {
-		n += counts[i].n
-	}
 	return n, err
+}
+
+// bounded is a store that gives out freshRows rows of sweeps and then errEnough.
+type bounded struct {
+	store.Store
+	rows atomic.Int64
+}
+
+// Sweep implements store.Store.
+func (b *bounded) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.SweepRow, error] {
+	return func(yield func(store.SweepRow, error) bool) {
+		for row, err := range b.Store.Sweep(ctx, r) {
+			if err == nil && b.rows.Add(1) > freshRows {
+				err = errEnough
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *Service) kept(ctx context.Context, inc store.Incarnation) (c count, version uint64, err error) {
+	row, err := s.Store.Get(ctx, job.StandingPartition(inc, Statistics), countKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return c, 0, nil
+	}
+	if err != nil {
+		return c, 0, err
+	}
+	return c, row.Version, json.Unmarshal(row.Value, &c)
+}
+
+// CountProfiles is the standing work: it counts the visible profiles of a domain, looking at none of their attributes, and keeps the
+// figure, unless that was done so lately that it would take too much of the machine to do it again; then it says when to come back.
+func (s *Service) CountProfiles(ctx context.Context, t *job.Task) (again time.Duration, err error) {
+	last, version, err := s.kept(ctx, t.Incarnation)
+	if err != nil {
+		return 0, err
+	}
+	now := s.Now()
+	stands := min(countShare*time.Duration(last.Took)*time.Microsecond, maxPause)
+	if age := now.Sub(time.UnixMicro(last.At)); age >= 0 && age < stands {
+		return stands - age, nil
+	}
+	next, start := count{At: now.UnixMicro()}, time.Now()
+	pass := Pass{Incarnation: t.Incarnation, Now: now.UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1} // requests and imports come first
+	if err := s.Each(ctx, pass, func(int, *fold.Profile) error { next.Profiles++; return nil }); err != nil {
+		return 0, fmt.Errorf("count profiles: %w", err)
+	}
+	next.Took = time.Since(start).Microseconds()
+	value, err := json.Marshal(next)
+	if err == nil {
+		_, err = t.Swap(ctx, store.Swap{Key: countKey, Value: value, Expect: version})
+	}
+	return 0, err
 }

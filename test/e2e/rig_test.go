@@ -2,6 +2,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -44,6 +45,8 @@ type rig struct {
 	shared bool // other nodes work on the same engines
 	// leaseFor is how long their leases are.
 	leaseFor time.Duration
+	// countAfter is node.Config.CountAfter; 0 is never.
+	countAfter time.Duration
 	*node.Node
 }
 
@@ -133,7 +136,7 @@ func (r *rig) startNode(owner string, st store.Store) *node.Node {
 	n, err := node.Start(node.Config{
 		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)).With("node", owner), Job: runner, Shared: r.shared,
-		SweepEvery: never, CleanUpEvery: never, // whatever a test adds to the clock: it sweeps itself
+		SweepEvery: never, CleanUpEvery: never, CountAfter: cmp.Or(r.countAfter, never), // whatever a test adds to the clock: it sweeps itself
 	})
 	if err != nil {
 		r.t.Fatal(err)
