@@ -6,7 +6,7 @@
 //	queued     Enqueue puts a piece of work into a lane of its domain. A lane runs one piece at a time, in order of arrival; lanes
 //	           run side by side. The lane Turn is for what writes the rows of imports; work that needs no order (a dry run, an
 //	           export, a scan) has a lane of its own, named by itself. A Handler runs a kind of work.
-//	standing   Standing is there for every living domain at all times: consumers of feeds, retention. It is woken, or run now
+//	standing   Standing is there for every living domain at all times: consumers of feeds, retention, statistics. It is woken, or run now
 //	           and then, by one node at a time.
 //	parts      Work of either shape is cut into parts (Task.Claim) that any node does; a Helper is a Handler whose work the
 //	           nodes without the lease join.
