@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +76,7 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 	now := s.Now().UnixMicro()
 	w := s.newRewrite(rec, at)
 	r := NewReader(now)
+	var named []ID // whose full names may come from several sources
 	settle := func(id ID) error {
 		p := &r.p
 		switch {
@@ -87,19 +90,77 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 				return err
 			}
 		}
-		if p.expired == 0 {
+		if p.links != nil && len(p.links.Merges) > 0 || p.Head != nil && index.FillsNames(p.Head.Values) {
+			named = append(named, id)
+		}
+		if p.expired > 0 {
+			if err := w.expire(ctx, id, now); err != nil {
+				return err
+			}
+		}
+		if len(named) < namesChunk {
 			return nil
 		}
-		return w.expire(ctx, id, now)
+		err := s.mendNames(ctx, rec, named)
+		named = named[:0]
+		return err
 	}
 	err := eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), r, settle)
 	if err == nil {
 		err = w.flush(ctx)
 	}
+	if err == nil {
+		err = s.mendNames(ctx, rec, named)
+	}
 	if err != nil {
 		return err
 	}
 	return s.sweepMerges(ctx, rec, now)
+}
+
+// namesChunk is how many persons have their full names mended together.
+const namesChunk = 500
+
+// mendNames puts the index rows of full names that persons show and that are missing: what an undo or an expiry leaves of several sources
+// may combine to a name that no writer has seen.
+func (s *Service) mendNames(ctx context.Context, rec *domain.Record, ids []ID) error {
+	people, err := s.people(ctx, rec.Incarnation, ids)
+	if err != nil {
+		return err
+	}
+	var rows []store.RunRow
+	for _, p := range people {
+		var keys index.Set
+		keys.AddFullName(p.Profile())
+		for _, k := range keys.Keys() {
+			rows = append(rows, index.Row(rec.Incarnation, k, p.ID, index.ByAPI, fold.WriteTime(s.Now().UnixMicro(), p.Newest(), 0), false))
+		}
+	}
+	slices.SortFunc(rows, func(a, b store.RunRow) int {
+		return cmp.Or(bytes.Compare(a.Partition, b.Partition), bytes.Compare(a.Mutation.Key, b.Mutation.Key))
+	})
+	probes := func(yield func(store.Probe) bool) {
+		for _, row := range rows { // of either class
+			id := row.Mutation.Key[:len(ID{})]
+			if !yield(store.Probe{Partition: string(row.Partition), Range: store.Range{Start: id, End: store.After(id), Limit: 1}}) {
+				return
+			}
+		}
+	}
+	there := make([]bool, len(rows))
+	for hit, err := range s.Store.Probe(ctx, store.Index, rec.Incarnation, probes) {
+		if err != nil {
+			return fmt.Errorf("read the index: %w", err)
+		}
+		there[hit.Index] = true
+	}
+	var missing []store.RunRow
+	for i, row := range rows {
+		if !there[i] {
+			missing = append(missing, row)
+		}
+	}
+	return s.Store.WriteRun(ctx, store.Run{Table: store.Index, Rows: store.SortRows(missing)})
 }
 
 // sweepMerges ends merges that nobody has finished, and removes the records of those that have not held for long.
@@ -184,6 +245,13 @@ func (w *rewrite) note(before, after *fold.Member, rows []store.RunRow) {
 	}
 	for _, k := range excess {
 		w.excess = append(w.excess, index.Row(w.rec.Incarnation, k, before.ID, index.ByImport, w.at, true))
+	}
+	if after.Head != nil && len(after.Parts) == 0 { // what imports had masked shows now, and no row of class ByImport stands for it
+		var names index.Set
+		names.AddFullName(after.Profile())
+		for _, k := range names.Keys() {
+			w.missing = append(w.missing, index.Row(w.rec.Incarnation, k, before.ID, index.ByAPI, max(w.at, after.Newest()+1), false))
+		}
 	}
 	w.contributions = append(w.contributions, rows...)
 }

@@ -49,6 +49,11 @@ func FullNames(values []fold.Value, emit func(string)) {
 	}
 }
 
+// FillsNames says whether values have a part of a full name.
+func FillsNames(values []fold.Value) bool {
+	return slices.ContainsFunc(values, func(v fold.Value) bool { return slices.Contains(nameAttrs[:], v.Attr) })
+}
+
 var nameAttrs = [...]objecttype.Attr{{ID: objecttype.FirstName}, {ID: objecttype.MiddleName}, {ID: objecttype.LastName}}
 
 // partsOf returns the attributes of a key.
