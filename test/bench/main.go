@@ -1,5 +1,5 @@
-// Command bench measures imports through the public API on the embedded engines against PostgreSQL doing the same, in one run on
-// one machine, and prints one table with ratios. See docs/performance.md for what it measured last.
+// Command bench measures imports through the public API on the embedded engines against PostgreSQL doing the same, requests against a
+// bare handler, and profiles without HTTP, in one run on one machine, and prints one table with ratios. See docs/performance.md for what it measured last.
 package main
 
 import (
@@ -25,7 +25,8 @@ func main() {
 	flag.IntVar(&b.big, "big", 10_000_000, "rows of the large file; 0 leaves it out")
 	flag.Int64Var(&b.put, "put", 2<<30, "bytes of the upload that is compared with dd; 0 leaves it out")
 	flag.StringVar(&b.dir, "dir", "", "folder for all files (default: a temporary one)")
-	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put, requests (default: all)")
+	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put, requests, ground (default: all)")
+	flag.IntVar(&b.groundRows, "ground", 1_000_000, "rows that the part ground imports, undoes and passes over")
 	asBare := flag.Bool("bare", false, "be the handler that requests are compared with; the program starts itself so")
 	flag.Parse()
 	if *asBare {
@@ -38,6 +39,7 @@ func main() {
 
 type bench struct {
 	rows, rounds, big int
+	groundRows        int
 	put               int64
 	dir, kith, only   string
 	table             []row
@@ -68,7 +70,7 @@ func (b *bench) run() error {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}} {
+	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}, {"ground", b.ground}} {
 		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), part.name) {
 			continue
 		}
