@@ -41,20 +41,29 @@ type spill struct {
 	runs   []*spilled
 }
 
-// spillRef is a record in memory, with the first half of what it is sorted by.
-type spillRef struct {
-	prefix [2]uint64 // of the key
-	record []byte
+// prefix is the first half of a record's key.
+type prefix [2]uint64
+
+// prefixOf returns that of a record.
+func prefixOf(r []byte) prefix {
+	return prefix{binary.BigEndian.Uint64(r[4:]), binary.BigEndian.Uint64(r[12:])}
 }
 
-func (a *spillRef) compare(b *spillRef) int {
-	if a.prefix[0] != b.prefix[0] {
-		return cmp.Compare(a.prefix[0], b.prefix[0])
+// compare returns how two records compare, by their prefixes and, if these are the same, by their whole keys.
+func (a prefix) compare(b prefix, ofA, ofB []byte) int {
+	if a[0] != b[0] {
+		return cmp.Compare(a[0], b[0])
 	}
-	if a.prefix[1] != b.prefix[1] {
-		return cmp.Compare(a.prefix[1], b.prefix[1])
+	if a[1] != b[1] {
+		return cmp.Compare(a[1], b[1])
 	}
-	return bytes.Compare(a.record[4:4+recordKeySize], b.record[4:4+recordKeySize])
+	return bytes.Compare(ofA[4:4+recordKeySize], ofB[4:4+recordKeySize])
+}
+
+// spillRef is a record in memory. There is no pointer in it: the collector need not look at hundreds of thousands of them.
+type spillRef struct {
+	prefix
+	block, at uint32
 }
 
 // spillBlock is the size of a block.
@@ -82,7 +91,7 @@ func (s *spill) add(main, own ID, value func(dst []byte) []byte) error {
 	}
 	start := len(s.blocks[n])
 	s.blocks[n] = append(s.blocks[n], r...)
-	s.refs = append(s.refs, refOf(s.blocks[n][start:]))
+	s.refs = append(s.refs, spillRef{prefixOf(r), uint32(n), uint32(start)})
 	if s.size += len(r); s.size < s.memory {
 		return nil
 	}
@@ -95,8 +104,51 @@ func record(b []byte) (key, value []byte, n int) {
 	return b[4 : 4+recordKeySize], b[4+recordKeySize : n], n
 }
 
-// sort sorts what is in memory.
-func (s *spill) sort() { slices.SortFunc(s.refs, func(a, b spillRef) int { return a.compare(&b) }) }
+// record returns the record that a ref is of.
+func (s *spill) record(r *spillRef) []byte {
+	b := s.blocks[r.block][r.at:]
+	return b[:4+binary.BigEndian.Uint32(b)]
+}
+
+// sort sorts what is in memory. It is a radix sort on the bytes of the prefixes, from the last to the first, that passes over those which
+// all have in common; what agrees in them is compared, which is what belongs to one person.
+func (s *spill) sort() {
+	from, to := s.refs, make([]spillRef, len(s.refs))
+	for word := 1; word >= 0 && len(from) > 1; word-- {
+		var counts [8][256]int
+		for i := range from {
+			for d := range 8 {
+				counts[d][byte(from[i].prefix[word]>>(8*d))]++
+			}
+		}
+		for d := range 8 {
+			c := &counts[d]
+			if c[byte(from[0].prefix[word]>>(8*d))] == len(from) {
+				continue
+			}
+			sum := 0
+			for i, n := range c {
+				c[i] = sum
+				sum += n
+			}
+			for i := range from {
+				b := byte(from[i].prefix[word] >> (8 * d))
+				to[c[b]] = from[i]
+				c[b]++
+			}
+			from, to = to, from
+		}
+	}
+	s.refs = from
+	for i := 0; i < len(from); {
+		j := i + 1
+		for j < len(from) && from[j].prefix == from[i].prefix {
+			j++
+		}
+		slices.SortFunc(from[i:j], func(a, b spillRef) int { return a.compare(b.prefix, s.record(&a), s.record(&b)) })
+		i = j
+	}
+}
 
 // flush writes what is in memory to a file.
 func (s *spill) flush() (err error) {
@@ -118,14 +170,15 @@ func (s *spill) flush() (err error) {
 		return err
 	}
 	size, shard := int64(0), 0
-	for _, ref := range s.refs {
-		for ; shard < int(ref.record[4]); shard++ {
+	for i := range s.refs {
+		r := s.record(&s.refs[i])
+		for ; shard < int(r[4]); shard++ {
 			run.shards[shard+1] = size
 		}
-		if _, err := w.Write(ref.record); err != nil {
+		if _, err := w.Write(r); err != nil {
 			return fmt.Errorf("spill persons of merges: %w", err)
 		}
-		size += int64(len(ref.record))
+		size += int64(len(r))
 	}
 	for ; shard < shards; shard++ {
 		run.shards[shard+1] = size
@@ -154,7 +207,8 @@ func (s *spill) close() {
 // source is a sorted sequence of records.
 type source struct {
 	next func() (record []byte, err error) // behind its length; nil at the end; good until the next call
-	head spillRef
+	head []byte
+	prefix
 }
 
 // advance moves to the next record. It returns false at the end.
@@ -166,25 +220,20 @@ func (s *source) advance() (bool, error) {
 	if r == nil {
 		return false, nil
 	}
-	s.head = refOf(r)
+	s.head, s.prefix = r, prefixOf(r)
 	return true, nil
-}
-
-// refOf returns the ref of a record.
-func refOf(r []byte) spillRef {
-	return spillRef{[2]uint64{binary.BigEndian.Uint64(r[4:]), binary.BigEndian.Uint64(r[12:])}, r}
 }
 
 // sources returns where the records of a shard are. sort must have been called.
 func (s *spill) sources(shard int) (all []*source) {
 	find := func(shard int) int {
-		n, _ := slices.BinarySearchFunc(s.refs, shard, func(r spillRef, shard int) int { return int(r.record[4]) - shard })
+		n, _ := slices.BinarySearchFunc(s.refs, shard, func(r spillRef, shard int) int { return int(r.prefix[0]>>56) - shard })
 		return n
 	}
 	if refs := s.refs[find(shard):find(shard+1)]; len(refs) > 0 {
 		all = append(all, &source{next: func() (r []byte, err error) {
 			if len(refs) > 0 {
-				r, refs = refs[0].record, refs[1:]
+				r, refs = s.record(&refs[0]), refs[1:]
 			}
 			return r, nil
 		}})
@@ -218,7 +267,7 @@ func (s *spill) sources(shard int) (all []*source) {
 // source.next returns it.
 func persons(spills []*spill, shard int, do func(main ID, records []byte) error) error {
 	var heap []*source // by their heads, the lowest first
-	less := func(a, b *source) bool { return a.head.compare(&b.head) < 0 }
+	less := func(a, b *source) bool { return a.compare(b.prefix, a.head, b.head) < 0 }
 	down := func(i int) {
 		for {
 			child := 2*i + 1
@@ -247,7 +296,7 @@ func persons(spills []*spill, shard int, do func(main ID, records []byte) error)
 	var group []byte
 	var main ID
 	for len(heap) > 0 {
-		head := heap[0].head.record
+		head := heap[0].head
 		if of := ID(head[5:]); of != main || len(group) == 0 {
 			if len(group) > 0 {
 				if err := do(main, group); err != nil {

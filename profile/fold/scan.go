@@ -192,6 +192,7 @@ func (s *Scanner) Profile() *Profile {
 type Person struct {
 	now   int64
 	want  *AttrSet
+	last  uint16
 	mem   Memory
 	pool  []*pooled
 	used  int
@@ -210,7 +211,8 @@ type pooled struct {
 // NewPerson returns a Person of what is visible at a time, in microseconds, of some attributes and those that merges decide about
 // together with them.
 func NewPerson(now int64, want *AttrSet) *Person {
-	return &Person{now: now, want: want.WithFields(), by: map[ID]*Member{}}
+	want = want.WithFields()
+	return &Person{now: now, want: want, last: want.last(), by: map[ID]*Member{}}
 }
 
 // Reset begins with another person.
@@ -254,7 +256,7 @@ func (p *Person) AddContribution(b []byte) error {
 		}
 	} else {
 		*c = Contribution{Expires: cursor.Expires, Stamp: cursor.Base, Values: c.Values[:0]}
-		for cursor.Next() {
+		for cursor.Next() && cursor.ID <= p.last {
 			if p.want.Has(cursor.ID, cursor.Custom) && (cursor.Until == 0 || cursor.Until > p.now) {
 				c.Values = append(c.Values, Value{Attr: cursor.Attr(), Text: cursor.Text, Kind: Import, Blank: cursor.Blank, Stamp: cursor.Stamp, Expires: cursor.Until})
 			}

@@ -155,6 +155,9 @@ func (s *State) decode(text string) error {
 	s.Merges = s.Merges[:0]
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		m := Merge{ID: d.merge(), Open: d.pending(), At: d.time(), By: d.text()}
+		if n := len(s.Merges); n < cap(s.Merges) {
+			m.From = s.Merges[:n+1][n].From[:0]
+		}
 		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 			m.From = append(m.From, d.id())
 		}

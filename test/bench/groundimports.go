@@ -74,7 +74,7 @@ func (g *ground) undoOf(domain, file, later string) (spent, error) {
 	if err != nil {
 		return spent{}, err
 	}
-	time.Sleep(time.Second) // tables that the import has brought in are compacted
+	g.idle()
 	return spend(func() error {
 		if _, err := g.Uploads.UndoUploadJob(g.ctx, &api.UndoUploadJobRequest{DomainName: &domain, JobId: &id}); err != nil {
 			return err
@@ -86,6 +86,15 @@ func (g *ground) undoOf(domain, file, later string) (spent, error) {
 			return api.Val(d.UndoStatus) == api.UndoStatusUndone, nil
 		})
 	})
+}
+
+// idle waits until no compaction has been running for a second: none of what is measured next.
+func (g *ground) idle() {
+	for since := time.Now(); time.Since(since) < time.Second; time.Sleep(20 * time.Millisecond) {
+		if running, _ := g.store.Pending(); running > 0 {
+			since = time.Now()
+		}
+	}
 }
 
 // until waits until a job's details are as wanted.
@@ -211,6 +220,7 @@ func (g *ground) passes(domain string) error {
 			}
 			persons, what, must = len(ids)-len(ids)/5, what+", a fifth merged into others", "half of that"
 		}
+		g.idle()
 		s, err := g.pass(rec.Incarnation, persons)
 		if err != nil {
 			return err
