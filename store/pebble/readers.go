@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"kith/store"
 )
 
 const (
-	// maxIdleReaders bounds the iterators that wait for the next call.
+	// maxIdleReaders bounds the iterators of a table that wait for the next call.
 	maxIdleReaders = 16
 	// idleReaderTime is how long they wait: an open iterator keeps old tables on the disk and old memtables in memory.
 	idleReaderTime = time.Second
 )
 
-// readers hands out iterators, and takes them back for the next call: making one costs as much as what a lookup does with it.
+// readers hands out iterators, and takes them back for the next call of the same table: making one costs as much as what a lookup does with
+// it, and one that stands in another file has to open that.
 //
 // An iterator sees the store as it was when it was made, so it is used again only if nothing has changed since. A change is visible some
 // time between the two calls of changing and its result. Whoever asks for an iterator reads active first: if it is 0, every change that is
@@ -27,14 +30,18 @@ type readers struct {
 	changes atomic.Uint64 // changes that ended
 
 	mu     sync.Mutex
-	idle   []reader
+	idle   [numTables][]reader
 	timer  *time.Timer
 	closed bool
 }
 
+// numTables is one more than the highest number of a table.
+const numTables = store.Body + 1
+
 // reader is an iterator with the count of changes before it was made.
 type reader struct {
 	*pebble.Iterator
+	table   store.Table
 	changes uint64
 }
 
@@ -47,27 +54,28 @@ func (p *readers) changing() (done func()) {
 	}
 }
 
-// get returns an iterator over a range of keys. It goes back by put.
-func (p *readers) get(lower, upper []byte) (reader, error) {
+// get returns an iterator over a range of a table's keys. It goes back by put.
+func (p *readers) get(t store.Table, lower, upper []byte) (reader, error) {
 	quiet := p.active.Load() == 0
 	now := p.changes.Load()
 	if quiet {
-		if r, ok := p.take(now); ok {
+		if r, ok := p.take(t, now); ok {
 			r.SetBounds(lower, upper)
 			return r, nil
 		}
 	}
 	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	return reader{it, now}, err
+	return reader{it, t, now}, err
 }
 
-// take returns an idle iterator of a count of changes, and closes those of others.
-func (p *readers) take(changes uint64) (reader, bool) {
+// take returns an idle iterator of a table and a count of changes, and closes those of other counts.
+func (p *readers) take(t store.Table, changes uint64) (reader, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.idle) > 0 {
-		r := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
+	idle := &p.idle[t]
+	for n := len(*idle); n > 0; n-- {
+		r := (*idle)[n-1]
+		*idle = (*idle)[:n-1]
 		if r.changes == changes {
 			return r, true
 		}
@@ -84,11 +92,12 @@ func (p *readers) put(r reader) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.idle) == maxIdleReaders {
+	idle := &p.idle[r.table]
+	if p.closed || len(*idle) == maxIdleReaders {
 		_ = r.Close()
 		return
 	}
-	if p.idle = append(p.idle, r); p.timer == nil {
+	if *idle = append(*idle, r); p.timer == nil {
 		p.timer = time.AfterFunc(idleReaderTime, p.drop)
 	}
 }
@@ -97,10 +106,13 @@ func (p *readers) put(r reader) {
 func (p *readers) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, r := range p.idle {
-		_ = r.Close()
+	for t, idle := range p.idle {
+		for _, r := range idle {
+			_ = r.Close()
+		}
+		p.idle[t] = nil
 	}
-	p.idle, p.timer = nil, nil
+	p.timer = nil
 }
 
 // close drops the idle iterators, and all that come back later.

@@ -105,7 +105,11 @@ func TestReadersAreKeptForAWhile(t *testing.T) {
 	idle := func() int {
 		s.readers.mu.Lock()
 		defer s.readers.mu.Unlock()
-		return len(s.readers.idle)
+		n := 0
+		for _, idle := range s.readers.idle {
+			n += len(idle)
+		}
+		return n
 	}
 	for i := range 3 * maxIdleReaders {
 		p := store.Partition{Table: store.Profile, Incarnation: 1, Key: fmt.Sprint(i)}

@@ -224,7 +224,7 @@ func (w *runWriter) closeTable() {
 func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
 	o := &pebble.Options{Merger: merger}
 	o.EnsureDefaults()
-	o.Levels[0].BlockSize = blockSize
+	o.Levels[0].BlockSize, o.Levels[0].IndexBlockSize = blockSize, indexBlockSize
 	o.Levels[0].Compression = compression
 	return o.MakeWriterOptions(0, format)
 }
