@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"kith/profile/fold"
@@ -48,15 +49,8 @@ func compareIDs(a, b ID) int { return bytes.Compare(a[:], b[:]) }
 // EachOf reads the rows in a range of profiles whose ids ascend, by one Probe: row is called for every row, settle when all rows of a
 // profile have been. Profiles without such rows are left out.
 func EachOf(ctx context.Context, st store.Store, inc store.Incarnation, ids []ID, in store.Range, row func(ID, store.Row) error, settle func(ID) error) error {
-	probes := func(yield func(store.Probe) bool) {
-		for _, id := range ids {
-			if !yield(store.Probe{Partition: string(id[:]), Range: in}) {
-				return
-			}
-		}
-	}
 	open := -1
-	for hit, err := range st.Probe(ctx, store.Profile, inc, probes) {
+	for hit, err := range st.Probe(ctx, store.Profile, inc, probesOf(ids, in)) {
 		if err != nil {
 			return err
 		}
@@ -151,6 +145,62 @@ func (s *Service) people(ctx context.Context, inc store.Incarnation, ids []ID) (
 		}
 	}
 	return out, nil
+}
+
+// peopleOf is people for ids that ascend, in their order; nil stands for a profile that leads to nobody.
+func (s *Service) peopleOf(ctx context.Context, inc store.Incarnation, ids []ID) ([]*stored, error) {
+	found, plain, err := s.readPlain(ctx, inc, ids)
+	if plain || err != nil {
+		return found, err
+	}
+	people, err := s.people(ctx, inc, ids)
+	for i, id := range ids {
+		found[i] = people[id]
+	}
+	return found, err
+}
+
+// readPlain reads profiles whose ids ascend by one Probe, for people who were never merged, which are most. plain is false when one of them has
+// a state, and then only people can tell.
+func (s *Service) readPlain(ctx context.Context, inc store.Incarnation, ids []ID) (found []*stored, plain bool, err error) {
+	found, plain = make([]*stored, len(ids)), true
+	r := NewReader(s.Now().UnixMicro())
+	open := -1
+	keep := func() {
+		if open < 0 {
+			return
+		}
+		plain = plain && r.Alone()
+		if p := r.take(); p.Visible() {
+			found[open] = p
+		}
+	}
+	for hit, err := range s.Store.Probe(ctx, store.Profile, inc, probesOf(ids, store.Range{})) {
+		if err == nil && hit.Index != open {
+			keep()
+			open = hit.Index
+			r.Reset(ids[open])
+		}
+		if err == nil {
+			err = r.Add(hit.Row)
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("read profiles: %w", err)
+		}
+	}
+	keep()
+	return found, plain, nil
+}
+
+// probesOf asks for a range of the rows of profiles.
+func probesOf(ids []ID, in store.Range) iter.Seq[store.Probe] {
+	return func(yield func(store.Probe) bool) {
+		for _, id := range ids {
+			if !yield(store.Probe{Partition: string(id[:]), Range: in}) {
+				return
+			}
+		}
+	}
 }
 
 // readPeople reads profiles, the main profiles above them, and all members below.

@@ -61,7 +61,14 @@ func (s *Service) BatchGetProfile(ctx context.Context, in *api.BatchGetProfileRe
 
 // wire returns the profile in the API's form. Unset attributes are omitted.
 func wire(p *fold.Profile) *api.Profile {
-	out := &api.Profile{ProfileId: api.Ptr(p.ID.String())}
+	out := &api.Profile{}
+	fill(out, p)
+	return out
+}
+
+// fill is wire into an item of an answer.
+func fill(out *api.Profile, p *fold.Profile) {
+	out.ProfileId = api.Ptr(p.ID.String())
 	for i := range p.Values {
 		v := &p.Values[i]
 		if base, part := v.Attr.AddressPart(); base != 0 {
@@ -86,7 +93,6 @@ func wire(p *fold.Profile) *api.Profile {
 			}
 		}
 	}
-	return out
 }
 
 func scalar(p *api.Profile, id uint16) **string {

@@ -81,16 +81,16 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 		if err != nil {
 			return nil, err
 		}
-		people, err := q.s.people(ctx, q.rec.Incarnation, ids)
+		people, err := q.s.peopleOf(ctx, q.rec.Incarnation, ids)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range ids {
-			item, err := q.item(ctx, people[id], id, wanted)
+		for i, id := range ids {
+			p, found, err := q.item(ctx, people[i], id, wanted)
 			if err != nil {
 				return nil, err
 			}
-			if item == nil {
+			if p == nil {
 				last = id
 				continue
 			}
@@ -98,31 +98,31 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 				out.NextToken = api.Ptr(token(q.driver, last))
 				return out, nil
 			}
-			out.Items = append(out.Items, *item)
+			out.Items = append(out.Items, api.Profile{FoundByItems: found})
+			fill(&out.Items[len(out.Items)-1], p)
 			last = id
 		}
 	}
 	return out, nil
 }
 
-// item returns the person that a candidate leads to, or nil when it is none of the answer's or was answered at a smaller id.
-func (q *search) item(ctx context.Context, person *stored, id ID, wanted int) (*api.Profile, error) {
+// item returns the person that a candidate leads to and what it was found by, or nil when it is none of the answer's or was answered at a
+// smaller id.
+func (q *search) item(ctx context.Context, person *stored, id ID, wanted int) (*fold.Profile, []api.FoundByKeyValue, error) {
 	if person == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	p := person.Profile()
 	found := q.foundBy(person, p)
 	if len(found) < wanted {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if len(person.Of) > 0 || person.ID != id {
 		if before, err := q.hitsBefore(ctx, person, id); before || err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	item := wire(p)
-	item.FoundByItems = found
-	return item, nil
+	return p, found, nil
 }
 
 // A token is the driver and the last id that was looked at.
@@ -187,8 +187,12 @@ func (q *search) driving() []pair {
 
 // candidates streams the ids that the index names, ascending, each once, behind after.
 func (q *search) candidates(ctx context.Context, after *ID) iter.Seq2[ID, error] {
+	driving := q.driving()
+	if len(driving) == 1 && len(driving[0].normalized) == 1 && driving[0].normalized[0] != "" {
+		return q.s.holders(ctx, q.rec.Incarnation, driving[0].name, driving[0].normalized[0], after)
+	}
 	var streams []iter.Seq2[ID, error]
-	for _, p := range q.driving() {
+	for _, p := range driving {
 		streams = append(streams, q.holders(ctx, p, after)...)
 	}
 	return union(streams)
@@ -307,7 +311,7 @@ func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, norm
 // chunks gathers a stream into slices, the first of up to first ids, later ones of up to most.
 func chunks(ids iter.Seq2[ID, error], first, most int) iter.Seq2[[]ID, error] {
 	return func(yield func([]ID, error) bool) {
-		chunk, size := make([]ID, 0, first), first
+		chunk, size := make([]ID, 0, min(first, 4)), first // most values have one holder
 		for id, err := range ids {
 			if err != nil {
 				yield(nil, err)

@@ -27,6 +27,8 @@ type connection struct {
 	busy  atomic.Int32 // authenticated requests in progress; several on HTTP/2
 	known atomic.Bool  // had one
 	since atomic.Int64 // when it was accepted, or the last one ended; nanoseconds
+	// writeUntil is the deadline of writes that is set on it, in nanoseconds. Setting one costs more than looking.
+	writeUntil atomic.Int64
 }
 
 type connectionKey struct{}
@@ -120,9 +122,15 @@ func closeNow(conn net.Conn) {
 	_ = conn.Close()
 }
 
+// connectionOf returns what is known of a request's connection, or nil.
+func connectionOf(r *http.Request) *connection {
+	e, _ := r.Context().Value(connectionKey{}).(*connection)
+	return e
+}
+
 // working notes on the request's connection that an authenticated request is in progress, until done is called.
 func working(r *http.Request) (done func()) {
-	e, _ := r.Context().Value(connectionKey{}).(*connection)
+	e := connectionOf(r)
 	if e == nil {
 		return func() {}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +22,14 @@ type metrics struct {
 	uploaded prometheus.Counter
 	nodes    prometheus.Gauge
 	handler  http.Handler
+
+	mu    sync.RWMutex
+	known map[outcome]resolved
 }
 
 func newMetrics() *metrics {
 	m := &metrics{
+		known:    map[outcome]resolved{},
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kith_requests_total", Help: "Requests by operation and HTTP status."}, []string{"operation", "status"}),
 		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kith_request_seconds", Help: "Time to answer, by operation.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"operation"}),
@@ -37,9 +42,31 @@ func newMetrics() *metrics {
 	return m
 }
 
+// outcome is an operation with a status, for the metrics of a request.
+type outcome struct {
+	op     string
+	status int
+}
+
+// resolved are the metrics of an outcome, looked up once: there are few.
+type resolved struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+}
+
 func (m *metrics) observe(op string, status int, took time.Duration) {
-	m.requests.WithLabelValues(op, strconv.Itoa(status)).Inc()
-	m.seconds.WithLabelValues(op).Observe(took.Seconds())
+	of := outcome{op, status}
+	m.mu.RLock()
+	r, ok := m.known[of]
+	m.mu.RUnlock()
+	if !ok {
+		r = resolved{m.requests.WithLabelValues(op, strconv.Itoa(status)), m.seconds.WithLabelValues(op)}
+		m.mu.Lock()
+		m.known[of] = r
+		m.mu.Unlock()
+	}
+	r.requests.Inc()
+	r.seconds.Observe(took.Seconds())
 }
 
 // Registry is where other parts of the program register their metrics.

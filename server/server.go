@@ -6,13 +6,14 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"mime"
 	"net"
 	"net/http"
@@ -132,12 +133,20 @@ func (s *Server) secret(ctx context.Context, id string) (string, error) {
 	return key.Secret, err
 }
 
+// newRequestID returns a random UUID. It names a request in the log and is no secret.
 func newRequestID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:])
+	binary.NativeEndian.PutUint64(b[:], rand.Uint64())
+	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	text := make([]byte, 0, 36)
+	for i := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, b[i:i+1])
+	}
+	return string(text)
 }
 
 // ServeHTTP answers a request. A panic becomes a 500 whose text is in the log only.
@@ -146,6 +155,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	start := time.Now()
 	sw := &statusWriter{ResponseWriter: w}
+	if r.ProtoMajor == 1 { // on HTTP/2 each answer has a deadline of its own
+		sw.conn = connectionOf(r)
+	}
 	name := "unknown"
 	defer func() {
 		if p := recover(); p != nil {
@@ -316,16 +328,30 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
+// answers are buffers for answers, used again: a *[]byte each.
+var answers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// maxKept is the largest buffer that is kept.
+const maxKept = 64 << 10
+
+// jsonType is shared by the headers of all answers; nobody changes a value in place.
+var jsonType = []string{"application/json"}
+
 func write(w http.ResponseWriter, op api.Operation, out any) error {
-	b, err := restjson.Encode(out)
+	buf := answers.Get().(*[]byte)
+	defer answers.Put(buf)
+	b, err := restjson.Append((*buf)[:0], out)
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
+	}
+	if cap(b) <= maxKept {
+		*buf = b
 	}
 	status := op.Status
 	if so, ok := out.(restjson.StatusOutput); ok && so.HTTPStatus() != 0 {
 		status = so.HTTPStatus()
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header()["Content-Type"] = jsonType
 	w.WriteHeader(status)
 	_, _ = w.Write(b)
 	return nil
@@ -335,15 +361,28 @@ func write(w http.ResponseWriter, op api.Operation, out any) error {
 type statusWriter struct {
 	http.ResponseWriter
 	status int
+	conn   *connection // whose deadline is that of the answer; nil: not known
 }
 
 // WriteHeader gives the answer its time, too: who does not read it must not keep it here.
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
-		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(streamStep))
+		w.giveTime()
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// giveTime gives the answer streamStep, or what the connection has left of it if that is more than half.
+func (w *statusWriter) giveTime() {
+	now := time.Now()
+	if w.conn != nil && w.conn.writeUntil.Load()-now.UnixNano() > int64(streamStep/2) {
+		return
+	}
+	until := now.Add(streamStep)
+	if http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until) == nil && w.conn != nil {
+		w.conn.writeUntil.Store(until.UnixNano())
+	}
 }
 
 func (w *statusWriter) Write(b []byte) (int, error) {

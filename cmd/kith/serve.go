@@ -86,6 +86,7 @@ func startProgram(ctx context.Context, c *Config, out io.Writer) (*program, erro
 	// An import keeps every core busy for long. With processors to spare the scheduler hears of a request at once, and the system
 	// lets it run; otherwise requests wait for the import's goroutines, ten milliseconds at a time.
 	runtime.GOMAXPROCS(2*runtime.NumCPU() + 2)
+	leaveRoom()
 	level := slog.LevelInfo
 	if c.quiet {
 		level = slog.LevelWarn

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -177,10 +178,16 @@ func Decode(r *http.Request, body []byte, in Input) error {
 
 // Encode returns the JSON body of out. Bytes of a text that are not UTF-8 become U+FFFD: whatever a text holds, there is an answer.
 func Encode(out any) ([]byte, error) {
+	return Append(nil, out)
+}
+
+// Append is Encode behind what is in dst.
+func Append(dst []byte, out any) ([]byte, error) {
 	if a, ok := out.(JSONAppender); ok {
-		return a.AppendJSON(make([]byte, 0, 1024)), nil
+		return a.AppendJSON(slices.Grow(dst, 1024)), nil
 	}
-	return json.Marshal(out, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	b, err := json.Marshal(out, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	return append(dst, b...), err
 }
 
 // describe says where a JSON body is wrong without quoting values.

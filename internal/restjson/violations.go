@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,12 +215,48 @@ func NewPattern(text string) *Pattern {
 			rest := regexp.MustCompile(`^[a-zA-Z+-=._:/]+$`)
 			return func(s string) bool { return !strings.HasPrefix(s, "aws:") && rest.MatchString(s) }
 		}
+		if class, ok := plainClass(text); ok {
+			return class
+		}
 		if strings.HasPrefix(text, "^") && !strings.HasSuffix(text, "$") {
 			return regexp.MustCompile(text).MatchString
 		}
 		return regexp.MustCompile(`\A(?:` + text + `)\z`).MatchString
 	})
 	return p
+}
+
+// plainClass returns the test of a pattern that is one class of ASCII characters, once or more: most names have such a one, and every request has
+// a name.
+func plainClass(text string) (match func(string) bool, ok bool) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, false
+	}
+	tree = tree.Simplify()
+	if tree.Op == syntax.OpConcat && len(tree.Sub) == 3 && tree.Sub[0].Op == syntax.OpBeginText && tree.Sub[2].Op == syntax.OpEndText {
+		tree = tree.Sub[1]
+	}
+	if tree.Op != syntax.OpPlus || tree.Sub[0].Op != syntax.OpCharClass {
+		return nil, false
+	}
+	var in [utf8.RuneSelf]bool
+	for class := tree.Sub[0].Rune; len(class) > 0; class = class[2:] {
+		if class[1] >= utf8.RuneSelf {
+			return nil, false
+		}
+		for c := class[0]; c <= class[1]; c++ {
+			in[c] = true
+		}
+	}
+	return func(s string) bool {
+		for i := range len(s) {
+			if s[i] >= utf8.RuneSelf || !in[s[i]] {
+				return false
+			}
+		}
+		return s != ""
+	}, true
 }
 
 // Match reports whether s satisfies the pattern.

@@ -227,13 +227,13 @@ func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.R
 
 // span returns the encoded bounds of a range of a partition, and the length of what all its keys begin with.
 func span(p store.Partition, r store.Range) (lower, upper []byte, prefix int) {
-	room := 2*len(p.Key) + 16 // for zeros in it, and what stands before and behind it
-	lower = store.AppendPartition(make([]byte, 0, room+len(r.Start)), p)
+	room := 2*len(p.Key) + 16                           // for zeros in it, and what stands before and behind it
+	buf := make([]byte, 2*room+len(r.Start)+len(r.End)) // both bounds lie in it
+	lower = store.AppendPartition(buf[:0:room+len(r.Start)], p)
 	prefix = len(lower)
-	if r.End != nil {
-		upper = append(append(make([]byte, 0, prefix+len(r.End)), lower...), r.End...)
-	} else {
-		upper = store.After(lower)
+	upper = append(append(buf[cap(lower):cap(lower)], lower...), r.End...)
+	if r.End == nil {
+		upper[prefix-1]++ // a partition's prefix ends in 1
 	}
 	return append(lower, r.Start...), upper, prefix
 }
@@ -275,14 +275,15 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 // Probe implements store.Store with one iterator that only moves forward.
 func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation, probes iter.Seq[store.Probe]) iter.Seq2[store.Hit, error] {
 	return func(yield func(store.Hit, error) bool) {
-		lower := store.AppendIncarnation(nil, t, inc)
+		buf := store.AppendIncarnation(make([]byte, 0, 4*64), t, inc) // for the bounds too, and three keys
+		lower, buf := buf[:len(buf):64], buf[64:256]
 		it, err := s.readers.get(t, lower, store.After(lower))
 		if err != nil {
 			yield(store.Hit{}, convert(err))
 			return
 		}
 		defer s.readers.put(it)
-		var at, last, floor []byte
+		at, last, floor := buf[:0:64], buf[64:64:128], buf[128:128:192]
 		i := 0
 		for pr := range probes {
 			if err := ctx.Err(); err != nil {
@@ -299,7 +300,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 			}
 			last = append(last[:0], at...)
 			// The iterator may stand at or behind what is looked for already: nothing lies between floor and its key.
-			if floor == nil || bytes.Compare(at, floor) <= 0 || it.Valid() && bytes.Compare(it.Key(), at) < 0 {
+			if i == 0 || bytes.Compare(at, floor) <= 0 || it.Valid() && bytes.Compare(it.Key(), at) < 0 {
 				it.SeekGE(at)
 				floor = append(floor[:0], at...)
 			}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// garbageRoom is how many bytes of garbage there may be, at least, before it is collected. A server at rest has little in use; collecting when
+// that has doubled would cost requests more than the answers do.
+const garbageRoom = 192 << 20
+
+// goodPercent is the GC percent that leaves garbageRoom beside what is in use; with much in use it is Go's own.
+func goodPercent(inUse uint64) int {
+	return int(max(100, min(garbageRoom*100/max(inUse, 1), math.MaxInt16)))
+}
+
+// leaveRoom has the collector leave garbageRoom, by judging anew after each collection what is in use. An operator's own GOGC or GOMEMLIMIT goes
+// before it.
+func leaveRoom() {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	now := 100
+	adapt := func() {
+		used := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		metrics.Read(used)
+		if used[0].Value.Kind() != metrics.KindUint64 {
+			return
+		}
+		if p := goodPercent(used[0].Value.Uint64()); 8*max(p-now, now-p) > now || p == 100 && now != p { // setting it stops all goroutines for a moment
+			now = p
+			debug.SetGCPercent(p)
+		}
+	}
+	afterEach(adapt)
+}
+
+// afterEach calls do after each collection, in the runtime's goroutine for cleanups.
+func afterEach(do func()) {
+	type sentinel struct{ _ *int } // an object with a pointer is freed on its own
+	runtime.AddCleanup(&sentinel{}, func(do func()) {
+		do()
+		afterEach(do)
+	}, do)
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// However much is in use, there is room for garbage, and never less than Go leaves by itself.
+func TestGoodPercent(t *testing.T) {
+	for _, c := range []struct {
+		inUse uint64
+		want  int
+	}{
+		{0, 32767},
+		{1 << 10, 32767},
+		{64 << 20, 300},
+		{garbageRoom, 100},
+		{4 << 30, 100},
+	} {
+		if got := goodPercent(c.inUse); got != c.want {
+			t.Errorf("%d bytes in use: %d, want %d", c.inUse, got, c.want)
+		}
+	}
+}
+
+func TestAfterEachCollection(t *testing.T) {
+	met := make(chan struct{}, 16)
+	afterEach(func() {
+		select {
+		case met <- struct{}{}:
+		default:
+		}
+	})
+	for range 3 {
+		runtime.GC()
+		select {
+		case <-met:
+		case <-time.After(time.Minute):
+			t.Fatal("nobody was told of a collection")
+		}
+	}
+}
