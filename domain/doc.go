@@ -2,8 +2,8 @@
 //
 // Operations: CreateDomain, GetDomain, UpdateDomain, DeleteDomain, ListDomains, TagResource, UntagResource,
 // ListTagsForResource; CreateDomainLayout, GetDomainLayout, ListDomainLayouts, UpdateDomainLayout, DeleteDomainLayout;
-// PutDomainObjectType, GetDomainObjectType, ListDomainObjectTypes, DeleteDomainObjectType. Behaviour: spec/core.md sections 2, 4.9 and 6.6,
-// spec/advanced.md sections 6 and 10.2.
+// PutDomainObjectType, GetDomainObjectType, ListDomainObjectTypes, DeleteDomainObjectType. Behaviour: docs/spec/core.md sections 2, 4.9 and 6.6,
+// docs/spec/advanced.md sections 6 and 10.2.
 //
 // Layouts and domain object types are plain resources (package resource), of the kinds "layouts" and "domain-object-types".
 //

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The predefined keys that standard-profile attributes fill (spec/core.md 3.8).
+// The predefined keys that standard-profile attributes fill (docs/spec/core.md 3.8).
 const (
 	KeyPhone     = "_phone"
 	KeyEmail     = "_email"

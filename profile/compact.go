@@ -90,7 +90,7 @@ func (c *compaction) compact(ctx context.Context, w *rewrite, p *stored) error {
 	for i, part := range p.Parts {
 		times[part.Source] = p.times[i]
 	}
-	after := Alone(&p.Member)
+	after := p.Member.Alone()
 	after.Parts = slices.DeleteFunc(slices.Clone(p.Parts), func(part fold.Part) bool { return slices.Contains(old, part.Source) })
 	var rows []store.RunRow
 	var parts []fold.Part
@@ -117,7 +117,7 @@ func (c *compaction) compact(ctx context.Context, w *rewrite, p *stored) error {
 		return nil
 	}
 	// The reader's memory is used again before the rows are written: index keys are taken now, and the new contribution is encoded.
-	return w.replace(ctx, Alone(&p.Member), after, rows)
+	return w.replace(ctx, p.Member.Alone(), after, rows)
 }
 
 // old lists the sources of contributions that may be compacted.

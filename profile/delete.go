@@ -175,7 +175,7 @@ func (s *Service) tombstone(ctx context.Context, rec *domain.Record, id ID, merg
 // clear removes everything of one dead profile but its state and the ids, times and actions of its history. Index rows go before what
 // they are made from, so that a cut leaves what names them. names are full names of its person.
 func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored, names []index.Key) error {
-	alone := Alone(&p.Member).Profile()
+	alone := p.Member.Alone().Profile()
 	var keys index.Set
 	keys.RequiredByImports(&p.Member, alone, rec.Keys)
 	keys.AddFullName(alone)
@@ -201,13 +201,6 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored, name
 		contributions = append(contributions, contributionRow(rec.Incarnation, p.ID, part.Source, store.Mutation{Delete: true, Time: p.times[i]}))
 	}
 	return s.Store.WriteRun(ctx, store.Run{Table: store.Profile, Rows: store.SortRows(contributions)})
-}
-
-// Alone returns a member without those that were merged into it.
-func Alone(m *fold.Member) *fold.Member {
-	a := *m
-	a.State, a.Of = nil, nil
-	return &a
 }
 
 // putFullNames puts the index rows of the full names that persons show, with a time.

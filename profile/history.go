@@ -194,7 +194,7 @@ func memberAsOf(m *fold.Member, at, row int64) *fold.Member {
 const defaultHistoryPage = 20
 
 // ListProfileHistoryRecords lists what happened to a profile, newest first; also to one that is gone. The filters are exact. Behaviour:
-// spec/core.md 5.6.
+// docs/spec/core.md 5.6.
 func (s *Service) ListProfileHistoryRecords(ctx context.Context, in *api.ListProfileHistoryRecordsRequest) (*api.ListProfileHistoryRecordsResponse, error) {
 	p, err := s.pastOf(ctx, *in.DomainName, *in.ProfileId)
 	if err != nil {

@@ -90,7 +90,7 @@ func (s *Service) judge(ctx context.Context, rec *domain.Record, at int64, chunk
 	required := map[ID]map[string]bool{}
 	for id, p := range all {
 		var keys index.Set
-		m := Alone(&p.Member)
+		m := p.Member.Alone()
 		keys.RequiredByImports(m, m.Profile(), rec.Keys)
 		keys.AddFullName(m.Profile())
 		if person := people[id]; person != nil {

@@ -64,7 +64,7 @@ var errBusy = errors.New("another change of a profile is under way")
 
 // MergeProfiles makes profiles members of a main one; they exist no more by themselves. A field that several have keeps the main
 // profile's value, else that of the first in the request, unless the caller names the profile whose value to take. Behaviour:
-// spec/core.md 5.5.
+// docs/spec/core.md 5.5.
 func (s *Service) MergeProfiles(ctx context.Context, in *api.MergeProfilesRequest) (*api.MergeProfilesResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {

@@ -41,7 +41,7 @@ type search struct {
 }
 
 // SearchProfiles finds profiles by exact values of keys, in the order of their ids. AND wants all pairs, OR any of them; the
-// values within a pair are alternatives in both. Behaviour: spec/core.md 5.2.
+// values within a pair are alternatives in both. Behaviour: docs/spec/core.md 5.2.
 func (s *Service) SearchProfiles(ctx context.Context, in *api.SearchProfilesRequest) (*api.SearchProfilesResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {

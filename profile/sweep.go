@@ -278,7 +278,7 @@ func (w *rewrite) expire(ctx context.Context, id ID, now int64) error {
 		return err
 	}
 	p := all[id]
-	before, after := Alone(&p.Member), Alone(&p.Member)
+	before, after := p.Member.Alone(), p.Member.Alone()
 	after.Parts = nil
 	var rows []store.RunRow
 	for i, part := range p.Parts {
@@ -326,8 +326,17 @@ func eachProfile(rows iter.Seq2[store.SweepRow, error], r *Reader, settle func(I
 func (s *Service) EachWithKey(ctx context.Context, inc store.Incarnation, key domain.Key, now int64, do func(ID, string) error) error {
 	return s.eachMain(ctx, inc, now, func(p *stored) error {
 		var keys index.Set
-		for _, k := range index.OwnKeys(p.Profile(), []domain.Key{key}) {
-			keys.Add(k)
+		add := func(shown *fold.Profile) {
+			if shown == nil {
+				return
+			}
+			for _, k := range index.OwnKeys(shown, []domain.Key{key}) {
+				keys.Add(k)
+			}
+		}
+		add(p.Profile())
+		if len(p.Of) > 0 { // what members show alone are keys, too (index.Confirms)
+			p.Walk(func(of *fold.Member) { add(of.Alone().Profile()) })
 		}
 		for _, k := range keys.Keys() {
 			if err := do(p.ID, k.Value); err != nil {

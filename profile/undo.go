@@ -102,7 +102,7 @@ func (u *Undo) profile(w *rewrite, id ID, rows []store.Row) error {
 			return err
 		}
 	}
-	before, after := Alone(r.Member()), Alone(r.Member())
+	before, after := r.Member().Alone(), r.Member().Alone()
 	after.Parts = slices.DeleteFunc(slices.Clone(before.Parts), func(part fold.Part) bool {
 		at, ok := ImportTime(part.Source)
 		return ok && at == u.jobTime

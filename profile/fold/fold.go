@@ -73,7 +73,7 @@ func contest(rivals []Value) Value {
 	return winner
 }
 
-// replaces says whether a value written later replaces the present one (spec/core.md 4.5, and for imports 1.8: an operator
+// replaces says whether a value written later replaces the present one (docs/spec/core.md 4.5, and for imports 1.8: an operator
 // ran it on purpose, so it replaces manual and unprioritised values, but it protects nothing afterwards).
 func replaces(in, cur Value) bool {
 	switch in.Kind {

@@ -105,6 +105,13 @@ func (p *Profile) gather(m *Member) {
 	m.eachMember(func(of *Member) { p.gather(of) })
 }
 
+// Alone returns m without the profiles that were merged into it.
+func (m *Member) Alone() *Member {
+	a := *m
+	a.State, a.Of = nil, nil
+	return &a
+}
+
 // eachMember calls do for the members directly below m, in the order of their merges.
 func (m *Member) eachMember(do func(*Member)) {
 	if m.State == nil {
@@ -165,7 +172,7 @@ func (m *Member) appendBetween(dst []Value, after, until int64) []Value {
 // state is the present value of each attribute while a fold is on its way, in the order of attributes. Blanks are values.
 type state []Value
 
-// replay folds a person as of a time. Each merge comes in at its time and adds what the others had then (spec/core.md 5.5); what they
+// replay folds a person as of a time. Each merge comes in at its time and adds what the others had then (docs/spec/core.md 5.5); what they
 // get later is replayed in the order of the main profile.
 func (mem *Memory) replay(m *Member, until int64) state {
 	values := m.appendBetween(mem.take(m.count()), 0, until)

@@ -54,7 +54,7 @@ func (m *Member) mergeAt(at int64, fields map[string]ID, of ...*Member) *Member 
 	return m
 }
 
-// TestFold is the table of spec/core.md 4.5, and what imports do beside it.
+// TestFold is the table of docs/spec/core.md 4.5, and what imports do beside it.
 func TestFold(t *testing.T) {
 	for name, c := range map[string]struct {
 		values []Value
@@ -94,7 +94,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// TestFoldOfMerges is spec/core.md 5.5, and that a merge stands at its time among what is written.
+// TestFoldOfMerges is docs/spec/core.md 5.5, and that a merge stands at its time among what is written.
 func TestFoldOfMerges(t *testing.T) {
 	main, other, third, fourth := ID{1}, ID{2}, ID{3}, ID{4}
 	chosen := func(id ID) map[string]ID { return map[string]ID{"FirstName": id} }

@@ -8,14 +8,24 @@ import (
 	"kith/profile/fold"
 )
 
-// Confirms says whether a person has a key, given by its index value, by what it shows or by what its objects and hands say. It
-// confirms the hints of the index; p is the fold of m.
+// Confirms says whether a person has a key, given by its index value: by what it shows, by what a member of it would show alone, or by
+// what objects and hands say. It confirms the hints of the index; p is the fold of m.
+//
+// What a member shows alone is a key of its person: else a value that lost to another member's could be found by nothing, and an import
+// that goes by it would make a second profile.
 func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, now int64) bool {
 	if p == nil {
 		return false
 	}
 	found := Has(p, k.Name, objecttype.IndexValue(k.Value), own)
-	m.Walk(func(of *fold.Member) { found = found || of.Head != nil && of.Head.Carries(k, now) })
+	merged := m.State != nil && len(m.State.Merges) > 0
+	m.Walk(func(of *fold.Member) {
+		found = found || of.Head != nil && of.Head.Carries(k, now)
+		if !found && merged {
+			alone := of.Alone().Profile()
+			found = alone != nil && Has(alone, k.Name, objecttype.IndexValue(k.Value), own)
+		}
+	})
 	return found
 }
 

@@ -16,7 +16,7 @@ import (
 // ErrNoProfile says that an object's keys find no profile, and that it must not make one.
 var ErrNoProfile = errors.New("the keys of the object find no profile, and its type does not create any")
 
-// Put finds the profile of an object by its keys, or makes one, and puts the object there. Behaviour: spec/core.md 4.2 and 4.3.
+// Put finds the profile of an object by its keys, or makes one, and puts the object there. Behaviour: docs/spec/core.md 4.2 and 4.3.
 func (w *Writer) Put(ctx context.Context, domainName, by string, o *Object) (Result, error) {
 	c := &ingestion{call: w.newCall(domainName, by), object: o, new: w.NewID(), adopted: map[string]fold.ID{}, dead: map[[16]byte]bool{}}
 	return c.run(ctx, c.attempt)

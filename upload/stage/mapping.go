@@ -152,7 +152,7 @@ func resolveUnique(byLabel map[string]field, fields map[string]api.ObjectTypeFie
 	return parts, nil
 }
 
-// chooseIndex decides by which key rows are matched (spec/core.md 1.8).
+// chooseIndex decides by which key rows are matched (docs/spec/core.md 1.8).
 func (m *Mapping) chooseIndex() {
 	if len(m.unique) == 1 && m.unique[0].hasAttr {
 		if name, ct := objecttype.PredefinedKey(m.unique[0].attr); name != "" {
@@ -198,7 +198,7 @@ type boundField struct {
 }
 
 // bind finds the columns of a mapping in a header. Names match exactly after trimming, else by a unique hit without regard
-// to case. In strict mode only exact matches count, and names with dots are refused (spec/core.md 1.7). The error is the job's
+// to case. In strict mode only exact matches count, and names with dots are refused (docs/spec/core.md 1.7). The error is the job's
 // reason; it names columns.
 func (m *Mapping) bind(header []string, strict bool) (*bound, error) {
 	b := &bound{Mapping: m, columns: map[string]int{}}

@@ -455,7 +455,7 @@ func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
 
 // holdsItself says whether a profile has the key of a frame without those that were merged into it.
 func (b *Resolver) holdsItself(m *fold.Member, f *frame) bool {
-	own := profile.Alone(m)
+	own := m.Alone()
 	p := own.Profile()
 	return p != nil && b.confirms(own, p, f)
 }
