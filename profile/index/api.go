@@ -18,7 +18,7 @@ func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, now int6
 		return false
 	}
 	found := Has(p, k.Name, objecttype.IndexValue(k.Value), own)
-	merged := m.State != nil && len(m.State.Merges) > 0
+	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != objecttype.KeyFullName // which is that of the fold
 	m.Walk(func(of *fold.Member) {
 		found = found || of.Head != nil && of.Head.Carries(k, now)
 		if !found && merged {
