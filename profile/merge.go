@@ -90,7 +90,7 @@ func (s *Service) MergeProfiles(ctx context.Context, in *api.MergeProfilesReques
 			return nil, fault.BadRequestf("FieldSourceProfileIds names profile %s for %s, which is not one of the profiles of this merge.", id, strings.TrimPrefix(field, "Attributes."))
 		}
 	}
-	if err := patiently(ctx, func() error { return s.Merge(ctx, rec, want) }); err != nil {
+	if err := patiently(ctx, func() error { return s.merge(ctx, rec, want) }); err != nil {
 		return nil, err
 	}
 	return &api.MergeProfilesResponse{Message: api.Ptr("OK")}, nil
@@ -140,8 +140,8 @@ func fieldSources(in *api.FieldSourceProfileIds) map[string]ID {
 	return out
 }
 
-// Merge makes a merge. errBusy: nothing has happened, because another merge or deletion was faster.
-func (s *Service) Merge(ctx context.Context, rec *domain.Record, want mergeRecord) error {
+// merge makes a merge. errBusy: nothing has happened, because another merge or deletion was faster.
+func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecord) error {
 	all := append([]ID{want.Main}, want.From...)
 	for _, id := range all {
 		if err := s.SettleLinks(ctx, rec, id); err != nil {
@@ -255,7 +255,7 @@ func (s *Service) announceMerge(ctx context.Context, rec *domain.Record, main ID
 // MergeImported merges a profile that an import made into one that an object made for the same key meanwhile. If one of them is gone
 // it does nothing.
 func (s *Service) MergeImported(ctx context.Context, rec *domain.Record, main, imported ID, by string) error {
-	err := patiently(ctx, func() error { return s.Merge(ctx, rec, mergeRecord{Main: main, From: []ID{imported}, By: by}) })
+	err := patiently(ctx, func() error { return s.merge(ctx, rec, mergeRecord{Main: main, From: []ID{imported}, By: by}) })
 	if errors.Is(err, fault.BadRequest) {
 		return nil
 	}

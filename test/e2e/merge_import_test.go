@@ -202,3 +202,35 @@ func TestMergesAtAnyMomentOfImports(t *testing.T) {
 
 // rnd2 returns a source of its own for one call.
 func rnd2(seed uint64, call int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(call))) }
+
+// A person is read level by level. A merge that is taken back between two reads shows its member alone, not in a person without it.
+func TestPersonsAreReadWhole(t *testing.T) {
+	st := &faulty.Store{Store: newPebble(t)}
+	r := newRig(t, st, upload.Config{})
+	r.domain("d")
+	r.run("d", mergeSpec, "id,first,last,mail,phone,city,street,tier,party\n1,Ann,,,,,,,\n2,Bob,,,,,,,\n")
+	f := &family{r: r, domain: "d", ids: []string{r.id("d", "1"), r.id("d", "2")}}
+	r.merge("d", "1", "2")
+	merge := f.lastMerge(0)
+	probes := 0
+	st.Before(func(op faulty.Op, p store.Partition) error {
+		if op != faulty.Probe || p.Table != store.Profile {
+			return nil
+		}
+		if probes++; probes == 2 { // the first one read the member
+			if err := r.Profiles.Unmerge(ctx, f.record(), merge); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	member, _ := fold.ParseID(f.ids[1])
+	people, err := r.Profiles.People(ctx, f.record().Incarnation, []fold.ID{member})
+	st.Before(nil)
+	if err != nil || probes < 2 {
+		t.Fatalf("%d probes, %v", probes, err)
+	}
+	if p := people[member]; p == nil || p.ID != member || len(p.Parts) != 1 {
+		t.Fatalf("the member leads to %+v", p)
+	}
+}
