@@ -10,11 +10,11 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/profile/write"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -187,7 +187,7 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored, name
 	var full []index.Key
 	for _, k := range keys.Keys() {
 		rows = append(rows, index.Row(rec.Incarnation, k, p.ID, index.ByImport, now, true))
-		if k.Name == objecttype.KeyFullName {
+		if k.Name == schema.KeyFullName {
 			full = append(full, k)
 		}
 	}

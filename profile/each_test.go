@@ -18,8 +18,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/go-json-experiment/json"
 
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 	"kith/store"
 	"kith/store/mem"
 	"kith/store/pebble"
@@ -37,9 +37,9 @@ type town struct {
 
 const townInc = 7
 
-var townAttrs = []objecttype.Attr{
-	{ID: objecttype.FirstName}, {ID: objecttype.LastName}, {ID: objecttype.EmailAddress},
-	{ID: objecttype.BillingAddress + 1}, {ID: objecttype.BillingAddress + 4}, {Custom: "tier"}, {Custom: "visits"},
+var townAttrs = []schema.Attr{
+	{ID: schema.FirstName}, {ID: schema.LastName}, {ID: schema.EmailAddress},
+	{ID: schema.BillingAddress + 1}, {ID: schema.BillingAddress + 4}, {Custom: "tier"}, {Custom: "visits"},
 }
 
 func newTown(t testing.TB, st store.Store, seed uint64, profiles int) *town {
@@ -407,7 +407,7 @@ func BenchmarkEach(b *testing.B) {
 			}
 			defer st.Close()
 			s := fillForBench(b, st, profiles, merged)
-			p := Pass{Incarnation: townInc, Now: 1000, Attrs: fold.NewAttrSet(objecttype.Attr{ID: objecttype.LastName}, objecttype.Attr{ID: objecttype.BillingAddress + 4})}
+			p := Pass{Incarnation: townInc, Now: 1000, Attrs: fold.NewAttrSet(schema.Attr{ID: schema.LastName}, schema.Attr{ID: schema.BillingAddress + 4})}
 			b.ReportAllocs()
 			cpu := cpuTime(b)
 			for b.Loop() {
@@ -486,10 +486,10 @@ func fillForBench(b *testing.B, st store.Store, profiles int, merged bool) *Serv
 // benchContribution is what an import says of a customer.
 func benchContribution(n int, stamp fold.Stamp) *fold.Contribution {
 	c := &fold.Contribution{Stamp: stamp, Expires: 1_900_000_000_000_000}
-	for attr, text := range map[uint16]string{objecttype.AccountNumber: "AC-%07d", objecttype.FirstName: "Maria%d", objecttype.LastName: "Fernandez%d",
-		objecttype.PhoneNumber: "+1206555%07d", objecttype.EmailAddress: "maria.%d@example.com", objecttype.BillingAddress: "%d Main Street",
-		objecttype.BillingAddress + 4: "Seattle%d", objecttype.BillingAddress + 8: "US%d"} {
-		c.Values = append(c.Values, fold.Value{Attr: objecttype.Attr{ID: attr}, Text: fmt.Sprintf(text, n), Kind: fold.Import, Stamp: stamp})
+	for attr, text := range map[uint16]string{schema.AccountNumber: "AC-%07d", schema.FirstName: "Maria%d", schema.LastName: "Fernandez%d",
+		schema.PhoneNumber: "+1206555%07d", schema.EmailAddress: "maria.%d@example.com", schema.BillingAddress: "%d Main Street",
+		schema.BillingAddress + 4: "Seattle%d", schema.BillingAddress + 8: "US%d"} {
+		c.Values = append(c.Values, fold.Value{Attr: schema.Attr{ID: attr}, Text: fmt.Sprintf(text, n), Kind: fold.Import, Stamp: stamp})
 	}
 	slices.SortFunc(c.Values, func(a, b fold.Value) int { return a.Attr.Compare(b.Attr) })
 	return c
@@ -507,7 +507,7 @@ func BenchmarkLoadOfThousand(b *testing.B) {
 		at := 1_700_000_000_000_000 + n*1_000_000
 		var values []fold.Value
 		for a := range uint16(20) {
-			values = append(values, fold.Value{Attr: objecttype.Attr{ID: objecttype.Address + a}, Text: fmt.Sprint("value ", n), Kind: fold.Object,
+			values = append(values, fold.Value{Attr: schema.Attr{ID: schema.Address + a}, Text: fmt.Sprint("value ", n), Kind: fold.Object,
 				Stamp: fold.Stamp{Time: at}, Expires: fold.ExpiryOf(at, 365*24*time.Hour)})
 		}
 		h.Write(values, fold.Barriers{Now: at})

@@ -7,8 +7,8 @@ import (
 
 	"kith/domain"
 	"kith/job"
-	"kith/objecttype"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -61,7 +61,7 @@ func (s IndexSweeper) GiveUp(context.Context, *job.Task, error) error { return n
 const nameAge = time.Minute
 
 func (s IndexSweeper) isOldName(row store.SweepRow) bool {
-	return strings.HasPrefix(row.Partition.Key, objecttype.KeyFullName+"\x01") && row.Row.Time < s.Now().Add(-nameAge).UnixMicro()
+	return strings.HasPrefix(row.Partition.Key, schema.KeyFullName+"\x01") && row.Row.Time < s.Now().Add(-nameAge).UnixMicro()
 }
 
 // hint is an index row.

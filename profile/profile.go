@@ -9,9 +9,9 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/change"
 	"kith/profile/fold"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -81,11 +81,11 @@ func fill(out *api.Profile, p *fold.Profile) {
 				out.Attributes = map[string]string{}
 			}
 			out.Attributes[v.Attr.Custom] = v.Text
-		case objecttype.PartyType:
+		case schema.PartyType:
 			out.PartyType = api.Ptr(api.PartyType(v.Text))
-		case objecttype.Gender:
+		case schema.Gender:
 			out.Gender = api.Ptr(api.Gender(v.Text))
-		case objecttype.ProfileType:
+		case schema.ProfileType:
 			out.ProfileType = api.Ptr(api.ProfileType(v.Text))
 		default:
 			if dst := scalar(out, v.Attr.ID); dst != nil {
@@ -97,37 +97,37 @@ func fill(out *api.Profile, p *fold.Profile) {
 
 func scalar(p *api.Profile, id uint16) **string {
 	switch id {
-	case objecttype.AccountNumber:
+	case schema.AccountNumber:
 		return &p.AccountNumber
-	case objecttype.AdditionalInformation:
+	case schema.AdditionalInformation:
 		return &p.AdditionalInformation
-	case objecttype.BusinessName:
+	case schema.BusinessName:
 		return &p.BusinessName
-	case objecttype.FirstName:
+	case schema.FirstName:
 		return &p.FirstName
-	case objecttype.MiddleName:
+	case schema.MiddleName:
 		return &p.MiddleName
-	case objecttype.LastName:
+	case schema.LastName:
 		return &p.LastName
-	case objecttype.BirthDate:
+	case schema.BirthDate:
 		return &p.BirthDate
-	case objecttype.PhoneNumber:
+	case schema.PhoneNumber:
 		return &p.PhoneNumber
-	case objecttype.MobilePhoneNumber:
+	case schema.MobilePhoneNumber:
 		return &p.MobilePhoneNumber
-	case objecttype.HomePhoneNumber:
+	case schema.HomePhoneNumber:
 		return &p.HomePhoneNumber
-	case objecttype.BusinessPhoneNumber:
+	case schema.BusinessPhoneNumber:
 		return &p.BusinessPhoneNumber
-	case objecttype.EmailAddress:
+	case schema.EmailAddress:
 		return &p.EmailAddress
-	case objecttype.PersonalEmailAddress:
+	case schema.PersonalEmailAddress:
 		return &p.PersonalEmailAddress
-	case objecttype.BusinessEmailAddress:
+	case schema.BusinessEmailAddress:
 		return &p.BusinessEmailAddress
-	case objecttype.PartyTypeString:
+	case schema.PartyTypeString:
 		return &p.PartyTypeString
-	case objecttype.GenderString:
+	case schema.GenderString:
 		return &p.GenderString
 	}
 	return nil
@@ -136,11 +136,11 @@ func scalar(p *api.Profile, id uint16) **string {
 func addressPart(p *api.Profile, base uint16, part int) **string {
 	var block **api.Address
 	switch base {
-	case objecttype.Address:
+	case schema.Address:
 		block = &p.Address
-	case objecttype.ShippingAddress:
+	case schema.ShippingAddress:
 		block = &p.ShippingAddress
-	case objecttype.MailingAddress:
+	case schema.MailingAddress:
 		block = &p.MailingAddress
 	default:
 		block = &p.BillingAddress

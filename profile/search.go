@@ -11,9 +11,9 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -154,7 +154,7 @@ func searchPairs(in *api.SearchProfilesRequest) ([]pair, error) {
 func newPair(name string, values []string) pair {
 	p := pair{name: name, values: values}
 	for _, v := range values {
-		p.normalized = append(p.normalized, objecttype.Normalize(objecttype.KeyContentType(name), v))
+		p.normalized = append(p.normalized, schema.Normalize(schema.KeyContentType(name), v))
 	}
 	return p
 }
@@ -255,7 +255,7 @@ func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, e
 		for _, n := range p.normalized {
 			switch {
 			case n == "":
-			case p.name == objecttype.KeyProfileID:
+			case p.name == schema.KeyProfileID:
 				if of, ok := fold.ParseID(n); ok && slices.Contains(before, of) { // a candidate, though it may not confirm the id
 					return true, nil
 				}
@@ -283,7 +283,7 @@ func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, e
 // holders streams the profiles that hold a key value, by the index alone.
 func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID) iter.Seq2[ID, error] {
 	return func(yield func(ID, error) bool) {
-		if name == objecttype.KeyProfileID {
+		if name == schema.KeyProfileID {
 			if id, ok := fold.ParseID(normalized); ok && (after == nil || compareIDs(id, *after) > 0) {
 				yield(id, nil)
 			}

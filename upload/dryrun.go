@@ -14,8 +14,8 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 	"kith/store"
 	"kith/upload/stage"
 	"kith/upload/table"
@@ -76,11 +76,11 @@ func (d *dryRun) Wants() bool {
 // Sample implements stage.Trial: it notes which fields of a profile would change.
 func (d *dryRun) Sample(id fold.ID, before, after *fold.Profile) {
 	var found []api.FieldChange
-	note := func(a objecttype.Attr, old, value *string) {
+	note := func(a schema.Attr, old, value *string) {
 		field, text := a.Path(), id.String()
 		found = append(found, api.FieldChange{ProfileId: &text, Field: &field, OldValue: old, NewValue: value})
 	}
-	was := map[objecttype.Attr]string{}
+	was := map[schema.Attr]string{}
 	for _, v := range before.Values {
 		was[v.Attr] = v.Text
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // suggestion is one column of a file with where it goes.
@@ -12,7 +12,7 @@ type suggestion struct {
 	Column      string
 	Label       string // key in Fields
 	Target      string // below _profile; "" leaves the column out
-	ContentType objecttype.ContentType
+	ContentType schema.ContentType
 }
 
 // synonyms are the header names people use, without case and punctuation, for attributes of the standard profile.
@@ -107,19 +107,19 @@ func label(column string, i int, taken map[string]bool) string {
 	return l
 }
 
-func contentType(target string) objecttype.ContentType {
-	a, ok := objecttype.ParsePath(target)
+func contentType(target string) schema.ContentType {
+	a, ok := schema.ParsePath(target)
 	if !ok {
-		return objecttype.String
+		return schema.String
 	}
-	if name, ct := objecttype.PredefinedKey(a); name != "" {
+	if name, ct := schema.PredefinedKey(a); name != "" {
 		return ct
 	}
 	switch a.ID {
-	case objecttype.FirstName, objecttype.MiddleName, objecttype.LastName:
-		return objecttype.Name
+	case schema.FirstName, schema.MiddleName, schema.LastName:
+		return schema.Name
 	}
-	return objecttype.String
+	return schema.String
 }
 
 // override applies a --map COLUMN=TARGET. TARGET is a path with or without _profile., or "-" to leave the column out.
@@ -131,7 +131,7 @@ func override(all []suggestion, text string) error {
 	target = strings.TrimPrefix(target, "_profile.")
 	if target == "-" {
 		target = ""
-	} else if _, err := objecttype.ParseTarget("_profile." + target); err != nil {
+	} else if _, err := schema.ParseTarget("_profile." + target); err != nil {
 		return fmt.Errorf("--map %s: %w", text, err)
 	}
 	i := columnIndex(all, column)

@@ -60,11 +60,10 @@ func TestEveryPackageHasAComment(t *testing.T) {
 
 // layers are the packages from bottom to top. A package may import those of lower layers, and those its own line names.
 var layers = [][]string{
-	{"fault", "internal/cache", "internal/restjson", "upload/table"},
+	{"fault", "schema", "internal/cache", "internal/restjson", "upload/table"},
 	{"api", "store", "blob", "sigv4"},
 	{"access", "job", "resource"},
 	{"domain"},
-	{"objecttype"},
 	{"profile/fold"},
 	{"profile/index"},
 	{"profile/change"},

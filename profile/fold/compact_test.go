@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 const second = int64(time.Second / time.Microsecond)
@@ -139,7 +139,7 @@ func (h *history) run(events int) error {
 	return nil
 }
 
-var compactAttrs = []objecttype.Attr{first, {ID: objecttype.BillingAddress + 1}, {ID: objecttype.BillingAddress + 2}}
+var compactAttrs = []schema.Attr{first, {ID: schema.BillingAddress + 1}, {ID: schema.BillingAddress + 2}}
 
 // values returns values of some attributes, in order.
 func (h *history) values(kind Kind, stamp Stamp, expires int64) (values []Value) {

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // Kind is what sort of source a value comes from; it decides which values it may replace.
@@ -27,7 +27,7 @@ type Stamp struct {
 
 // Value is what one source says about one attribute.
 type Value struct {
-	Attr  objecttype.Attr
+	Attr  schema.Attr
 	Text  string
 	Kind  Kind
 	Blank bool // a blank set by hand: it masks older values
@@ -40,7 +40,7 @@ type Value struct {
 // Key is a key of a profile: its name and the normalised value.
 type Key struct{ Name, Value string }
 
-// Contribution is what one import says about one profile. Values are in the order of objecttype.Attr.Less.
+// Contribution is what one import says about one profile. Values are in the order of schema.Attr.Less.
 type Contribution struct {
 	Expires int64 // microseconds; invisible from then on
 	Stamp   Stamp // of the values that have no stamp of their own

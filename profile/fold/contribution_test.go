@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 func someContribution() *Contribution {
@@ -15,7 +15,7 @@ func someContribution() *Contribution {
 		Expires: 1800000000000000, Stamp: base, Private: []Key{{"upload:x", "v"}},
 		Values: []Value{
 			{Attr: first, Kind: Import, Text: "Zoë", Stamp: base},
-			{Attr: objecttype.Attr{ID: objecttype.BillingAddress + 9}, Kind: Import, Text: "1", Stamp: Stamp{Time: 5, Row: 2, Priority: 3, SourceTime: 4}},
+			{Attr: schema.Attr{ID: schema.BillingAddress + 9}, Kind: Import, Text: "1", Stamp: Stamp{Time: 5, Row: 2, Priority: 3, SourceTime: 4}},
 			{Attr: tier, Kind: Import, Blank: true, Stamp: base},
 		},
 	}
@@ -107,8 +107,8 @@ func FuzzDecodeContribution(f *testing.F) {
 }
 
 func TestMergeRows(t *testing.T) {
-	v := func(a objecttype.Attr, s string) Value { return Value{Attr: a, Text: s} }
-	last := objecttype.Attr{ID: objecttype.LastName}
+	v := func(a schema.Attr, s string) Value { return Value{Attr: a, Text: s} }
+	last := schema.Attr{ID: schema.LastName}
 	got := MergeRows([]Value{v(first, "a"), v(tier, "x")}, []Value{v(last, "l"), v(tier, "y")})
 	if want := []Value{v(first, "a"), v(last, "l"), v(tier, "y")}; !slices.Equal(got, want) {
 		t.Fatalf("%+v", got)

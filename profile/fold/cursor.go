@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // Cursor reads an encoded contribution value by value, without allocating: matching an import looks at most contributions of a domain
@@ -87,7 +87,7 @@ func (c *Cursor) Next() bool {
 }
 
 // Attr returns the attribute of the present value.
-func (c *Cursor) Attr() objecttype.Attr { return objecttype.Attr{ID: c.ID, Custom: c.Custom} }
+func (c *Cursor) Attr() schema.Attr { return schema.Attr{ID: c.ID, Custom: c.Custom} }
 
 // unsafeText returns the bytes as a string without copying them; they must not change while it is used.
 func unsafeText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"slices"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // Profile is the fold of a person: what callers see.
 type Profile struct {
 	ID     ID
-	Values []Value // the winners, in the order of objecttype.Attr.Less, no blanks
+	Values []Value // the winners, in the order of schema.Attr.Less, no blanks
 	// Branches are the values that the profiles of its merges had then, its own too: what was a key of one of them is a key of it.
 	Branches [][]Value
 	// Private are the keys that no attribute holds.
@@ -28,10 +28,10 @@ type leftFold struct {
 	rivals []Value
 }
 
-// fold appends the winners of several lists, each in the order of objecttype.Attr.Less. It works attribute by attribute.
+// fold appends the winners of several lists, each in the order of schema.Attr.Less. It works attribute by attribute.
 func (f *leftFold) fold(dst []Value) []Value {
 	for {
-		var next *objecttype.Attr
+		var next *schema.Attr
 		for _, values := range f.rest {
 			if len(values) > 0 && (next == nil || values[0].Attr.Less(*next)) {
 				next = &values[0].Attr
@@ -103,9 +103,9 @@ func (s Stamp) sourceTime() int64 {
 }
 
 // Get returns the value of an attribute, or "".
-func (p *Profile) Get(a objecttype.Attr) string { return find(p.Values, a) }
+func (p *Profile) Get(a schema.Attr) string { return find(p.Values, a) }
 
-func find(values []Value, a objecttype.Attr) string {
+func find(values []Value, a schema.Attr) string {
 	for i := range values {
 		if values[i].Attr == a {
 			return values[i].Text

@@ -1,8 +1,8 @@
 package fold
 
-import "kith/objecttype"
+import "kith/schema"
 
 var (
-	first = objecttype.Attr{ID: objecttype.FirstName}
-	tier  = objecttype.Attr{Custom: "tier"}
+	first = schema.Attr{ID: schema.FirstName}
+	tier  = schema.Attr{Custom: "tier"}
 )

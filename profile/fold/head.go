@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // Head is everything that API writes say about a profile, compacted into one row.
@@ -22,7 +22,7 @@ type Head struct {
 	Time int64 // microseconds
 	// Expires is when the last thing that the head says expires; 0: it says nothing, and only keeps the time (a fence).
 	Expires int64
-	// Values are in the order of objecttype.Attr.Less, then of time. Each has its kind (Manual or Object), stamp and expiry; rows, which
+	// Values are in the order of schema.Attr.Less, then of time. Each has its kind (Manual or Object), stamp and expiry; rows, which
 	// are of imports, are 0.
 	Values []Value
 	// Keys were added by hand; they last as long as the head. A Value is normalised.
@@ -75,10 +75,10 @@ func HashObject(uniqueKey string) (h [16]byte) {
 	return h
 }
 
-// KeyHash returns what an ObjectRef has of a key. The value is the normalised one or its objecttype.IndexValue: both give the same.
+// KeyHash returns what an ObjectRef has of a key. The value is the normalised one or its schema.IndexValue: both give the same.
 func KeyHash(k Key) uint64 {
 	var buf [192]byte
-	sum := sha256.Sum256(append(append(append(buf[:0], k.Name...), 1), objecttype.IndexValue(k.Value)...))
+	sum := sha256.Sum256(append(append(append(buf[:0], k.Name...), 1), schema.IndexValue(k.Value)...))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
@@ -118,14 +118,14 @@ func (h *Head) DropObject(typeName string, incarnation uint64, hash [16]byte) (o
 	return old, true
 }
 
-// Carries says whether a key, whose value is normalised or its objecttype.IndexValue, was added by hand, or an object that has not
+// Carries says whether a key, whose value is normalised or its schema.IndexValue, was added by hand, or an object that has not
 // expired carries it.
 func (h *Head) Carries(k Key, now int64) bool {
 	if h.Expires <= now {
 		return false
 	}
 	for _, own := range h.Keys {
-		if own.Name == k.Name && (own.Value == k.Value || objecttype.IndexValue(own.Value) == objecttype.IndexValue(k.Value)) {
+		if own.Name == k.Name && (own.Value == k.Value || schema.IndexValue(own.Value) == schema.IndexValue(k.Value)) {
 			return true
 		}
 	}
@@ -393,7 +393,7 @@ func appendHeadValues(dst []Value, d *decoder, now int64) []Value {
 			d.fail()
 			return dst
 		}
-		v := Value{Attr: objecttype.Attr{ID: uint16(head >> 2)}, Kind: Manual, Blank: head&flagBlank != 0}
+		v := Value{Attr: schema.Attr{ID: uint16(head >> 2)}, Kind: Manual, Blank: head&flagBlank != 0}
 		if head&flagObject != 0 {
 			v.Kind = Object
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // someHead returns a head with objects of two types, and values of which some expire at 50.
@@ -134,7 +134,7 @@ func TestHeadCarries(t *testing.T) {
 // A key may be asked for by its index value: that is all that a hint has.
 func TestHeadCarriesLongKeys(t *testing.T) {
 	long := Key{"k", string(make([]byte, 5000))}
-	short := Key{"k", objecttype.IndexValue(long.Value)}
+	short := Key{"k", schema.IndexValue(long.Value)}
 	byHand, byObject := &Head{Expires: 9, Keys: []Key{long}}, &Head{Expires: 9}
 	byObject.PutObject(ObjectRef{Expires: 9, Keys: []uint64{KeyHash(long)}})
 	for _, h := range []*Head{byHand, byObject} {

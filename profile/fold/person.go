@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // Part is a contribution with where it comes from.
@@ -246,7 +246,7 @@ func (mem *Memory) play(s state, values []Value, after, until int64) state {
 }
 
 // get returns the value of an attribute, or nil.
-func (s state) get(a objecttype.Attr) *Value {
+func (s state) get(a schema.Attr) *Value {
 	for i := range s {
 		if s[i].Attr == a {
 			return &s[i]
@@ -279,7 +279,7 @@ func (mem *Memory) combine(g *Merge, main ID, holders []state) state {
 	all := append(mem.take(n), holders[0]...)
 	for _, h := range holders[1:] {
 		for i := range h {
-			if at, ok := slices.BinarySearchFunc(all, h[i].Attr, func(v Value, a objecttype.Attr) int { return v.Attr.Compare(a) }); !ok {
+			if at, ok := slices.BinarySearchFunc(all, h[i].Attr, func(v Value, a schema.Attr) int { return v.Attr.Compare(a) }); !ok {
 				all = slices.Insert(all, at, Value{Attr: h[i].Attr})
 			}
 		}
@@ -298,7 +298,7 @@ func (mem *Memory) combine(g *Merge, main ID, holders []state) state {
 }
 
 // decide returns the number of the holder that an attribute is taken from, and whether the caller chose it.
-func (g *Merge) decide(main ID, a objecttype.Attr, holders []state) (from int, chosen bool) {
+func (g *Merge) decide(main ID, a schema.Attr, holders []state) (from int, chosen bool) {
 	if len(g.Fields) > 0 {
 		if id, ok := g.Fields[FieldName(a)]; ok {
 			if id == main {
@@ -320,22 +320,22 @@ func (g *Merge) decide(main ID, a objecttype.Attr, holders []state) (from int, c
 
 // fieldOf returns the attribute that stands for what a merge decides about together: addresses are taken as whole blocks, and the free
 // forms of the party type and the gender go with them.
-func fieldOf(a objecttype.Attr) objecttype.Attr {
+func fieldOf(a schema.Attr) schema.Attr {
 	if base, _ := a.AddressPart(); base != 0 {
 		a.ID = base
 		return a
 	}
 	switch a.ID {
-	case objecttype.PartyTypeString:
-		a.ID = objecttype.PartyType
-	case objecttype.GenderString:
-		a.ID = objecttype.Gender
+	case schema.PartyTypeString:
+		a.ID = schema.PartyType
+	case schema.GenderString:
+		a.ID = schema.Gender
 	}
 	return a
 }
 
 // FieldName returns the field of FieldSourceProfileIds that decides about an attribute.
-func FieldName(a objecttype.Attr) string {
+func FieldName(a schema.Attr) string {
 	a = fieldOf(a)
 	if base, _ := a.AddressPart(); base != 0 {
 		block, _, _ := strings.Cut(a.Path(), ".")

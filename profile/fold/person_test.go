@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 func say(kind Kind, time int64, text string, change ...func(*Value)) Value {
@@ -136,8 +136,8 @@ func TestFoldOfMerges(t *testing.T) {
 
 // An address is taken as a block, and what was a key of one of the profiles of a merge stays one.
 func TestMergesTakeBlocks(t *testing.T) {
-	at := func(a objecttype.Attr, text string) Value { return say(Import, 1, text, func(v *Value) { v.Attr = a }) }
-	city, state := objecttype.Attr{ID: objecttype.BillingAddress + 4}, objecttype.Attr{ID: objecttype.BillingAddress + 6}
+	at := func(a schema.Attr, text string) Value { return say(Import, 1, text, func(v *Value) { v.Attr = a }) }
+	city, state := schema.Attr{ID: schema.BillingAddress + 4}, schema.Attr{ID: schema.BillingAddress + 6}
 	m := member(ID{1}, at(city, "Rome")).mergeAt(10, nil, member(ID{2}, at(city, "Bonn"), at(state, "NRW"), at(tier, "gold")))
 	p := m.Profile()
 	if p.Get(city) != "Rome" || p.Get(state) != "" || p.Get(tier) != "gold" {
@@ -329,16 +329,16 @@ func TestBelieve(t *testing.T) {
 }
 
 func TestFieldName(t *testing.T) {
-	for attr, want := range map[objecttype.Attr]string{
-		{ID: objecttype.GenderString}: "Gender", {ID: objecttype.PartyTypeString}: "PartyType", {ID: objecttype.Gender}: "Gender",
-		{ID: objecttype.BillingAddress + 4}: "BillingAddress", {ID: objecttype.Address}: "Address", {Custom: "a.b"}: "Attributes.a.b",
+	for attr, want := range map[schema.Attr]string{
+		{ID: schema.GenderString}: "Gender", {ID: schema.PartyTypeString}: "PartyType", {ID: schema.Gender}: "Gender",
+		{ID: schema.BillingAddress + 4}: "BillingAddress", {ID: schema.Address}: "Address", {Custom: "a.b"}: "Attributes.a.b",
 	} {
 		if got := FieldName(attr); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	all := NewAttrSet(objecttype.Attr{ID: objecttype.BillingAddress + 4}, objecttype.Attr{ID: objecttype.GenderString}, tier).WithFields()
-	for attr, want := range map[objecttype.Attr]bool{{ID: objecttype.BillingAddress}: true, {ID: objecttype.Gender}: true, tier: true, first: false, {ID: objecttype.Address + 4}: false} {
+	all := NewAttrSet(schema.Attr{ID: schema.BillingAddress + 4}, schema.Attr{ID: schema.GenderString}, tier).WithFields()
+	for attr, want := range map[schema.Attr]bool{{ID: schema.BillingAddress}: true, {ID: schema.Gender}: true, tier: true, first: false, {ID: schema.Address + 4}: false} {
 		if all.Has(attr.ID, attr.Custom) != want {
 			t.Errorf("%s", attr.Path())
 		}

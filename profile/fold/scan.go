@@ -4,7 +4,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"kith/objecttype"
+	"kith/schema"
 )
 
 // AttrSet is a set of attributes. A nil set has all of them.
@@ -14,7 +14,7 @@ type AttrSet struct {
 }
 
 // NewAttrSet returns a set of some attributes.
-func NewAttrSet(attrs ...objecttype.Attr) *AttrSet {
+func NewAttrSet(attrs ...schema.Attr) *AttrSet {
 	s := &AttrSet{}
 	for _, a := range attrs {
 		s.Add(a)
@@ -23,7 +23,7 @@ func NewAttrSet(attrs ...objecttype.Attr) *AttrSet {
 }
 
 // Add adds an attribute.
-func (s *AttrSet) Add(a objecttype.Attr) {
+func (s *AttrSet) Add(a schema.Attr) {
 	switch {
 	case a.ID != 0:
 		s.ids[a.ID/64] |= 1 << (a.ID % 64)
@@ -64,20 +64,20 @@ func (s *AttrSet) WithFields() *AttrSet {
 		return nil
 	}
 	out := &AttrSet{ids: s.ids, custom: s.custom}
-	fields := map[objecttype.Attr]bool{}
-	each := func(do func(objecttype.Attr)) {
+	fields := map[schema.Attr]bool{}
+	each := func(do func(schema.Attr)) {
 		for id := range uint16(64 * len(s.ids)) {
-			if a := (objecttype.Attr{ID: id}); id > 0 && a.Path() != "" {
+			if a := (schema.Attr{ID: id}); id > 0 && a.Path() != "" {
 				do(a)
 			}
 		}
 	}
-	each(func(a objecttype.Attr) {
+	each(func(a schema.Attr) {
 		if s.Has(a.ID, "") {
 			fields[fieldOf(a)] = true
 		}
 	})
-	each(func(a objecttype.Attr) {
+	each(func(a schema.Attr) {
 		if fields[fieldOf(a)] {
 			out.Add(a)
 		}

@@ -4,8 +4,8 @@ import (
 	"strings"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // Confirms says whether a person has a key, given by its index value: by what it shows, by what a member of it would show alone, or by
@@ -17,13 +17,13 @@ func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, now int6
 	if p == nil {
 		return false
 	}
-	found := Has(p, k.Name, objecttype.IndexValue(k.Value), own)
-	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != objecttype.KeyFullName // which is that of the fold
+	found := Has(p, k.Name, schema.IndexValue(k.Value), own)
+	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != schema.KeyFullName // which is that of the fold
 	m.Walk(func(of *fold.Member) {
 		found = found || of.Head != nil && of.Head.Carries(k, now)
 		if !found && merged {
 			alone := of.Alone().Profile()
-			found = alone != nil && Has(alone, k.Name, objecttype.IndexValue(k.Value), own)
+			found = alone != nil && Has(alone, k.Name, schema.IndexValue(k.Value), own)
 		}
 	})
 	return found
@@ -48,10 +48,10 @@ func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Require
 	named := false
 	for i := range h.Values {
 		v := &h.Values[i]
-		if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
-			r.add(Key{Name: name, Value: objecttype.Normalize(ct, v.Text)})
+		if name, ct := schema.PredefinedKey(v.Attr); name != "" {
+			r.add(Key{Name: name, Value: schema.Normalize(ct, v.Text)})
 		}
-		named = named || v.Attr.ID >= objecttype.FirstName && v.Attr.ID <= objecttype.LastName
+		named = named || v.Attr.ID >= schema.FirstName && v.Attr.ID <= schema.LastName
 	}
 	for _, k := range own {
 		r.combinations(k, nil)
@@ -60,7 +60,7 @@ func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Require
 		r.add(k)
 	}
 	if named && shown != nil {
-		FullNames(shown.Values, func(full string) { r.add(Key{Name: objecttype.KeyFullName, Value: full}) })
+		FullNames(shown.Values, func(full string) { r.add(Key{Name: schema.KeyFullName, Value: full}) })
 	}
 	return r
 }
@@ -79,17 +79,17 @@ func (r *Required) add(k Key) {
 // rarely more than one value of an attribute.
 func (r *Required) combinations(k domain.Key, tuple []string) {
 	if len(tuple) == len(k.Parts) {
-		r.add(Key{Name: k.Name, Value: strings.Join(tuple, objecttype.TupleSep)})
+		r.add(Key{Name: k.Name, Value: strings.Join(tuple, schema.TupleSep)})
 		return
 	}
 	part := k.Parts[len(tuple)]
-	a, ok := objecttype.ParsePath(part.Attribute)
+	a, ok := schema.ParsePath(part.Attribute)
 	if !ok {
 		return
 	}
 	for i := range r.head.Values {
 		if v := &r.head.Values[i]; v.Attr == a {
-			if n := objecttype.Normalize(objecttype.ContentType(part.ContentType), v.Text); n != "" {
+			if n := schema.Normalize(schema.ContentType(part.ContentType), v.Text); n != "" {
 				r.combinations(k, append(tuple[:len(tuple):len(tuple)], n))
 			}
 		}
@@ -101,7 +101,7 @@ func (r *Required) Partitions() []string { return r.parts }
 
 // Has says whether a row in an index partition is required.
 func (r *Required) Has(part string) bool {
-	if r.has[part] || r.names && strings.HasPrefix(part, objecttype.KeyFullName+"\x01") {
+	if r.has[part] || r.names && strings.HasPrefix(part, schema.KeyFullName+"\x01") {
 		return true
 	}
 	if r.head == nil || len(r.head.Objects) == 0 {

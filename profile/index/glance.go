@@ -6,18 +6,18 @@ import (
 	"slices"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // nameParts returns the parts of a person's name that values have, a bit each; ok is false when only a fold can tell what one is worth.
 func nameParts(c fold.Cursor) (parts uint8, ok bool) {
-	for c.Next() && c.ID != 0 && c.ID <= objecttype.LastName { // numbers ascend, custom attributes come last
+	for c.Next() && c.ID != 0 && c.ID <= schema.LastName { // numbers ascend, custom attributes come last
 		if c.Blank || c.Stamp.Priority != 0 {
 			return 0, false
 		}
-		if c.ID >= objecttype.FirstName && c.Text != "" {
-			parts |= 1 << (c.ID - objecttype.FirstName)
+		if c.ID >= schema.FirstName && c.Text != "" {
+			parts |= 1 << (c.ID - schema.FirstName)
 		}
 	}
 	return parts, c.Err() == nil
@@ -28,7 +28,7 @@ func nameParts(c fold.Cursor) (parts uint8, ok bool) {
 // that neither has alone. known is false when only the fold can tell. Most profiles have contributions of imports only, each of another
 // job, and matching them is half of an import of known customers.
 func Glance(contributions [][]byte, now int64, name string, indexValue, add []byte) (has, combine, known bool) {
-	if name != objecttype.KeyAccount && name != objecttype.KeyEmail && name != objecttype.KeyPhone {
+	if name != schema.KeyAccount && name != schema.KeyEmail && name != schema.KeyPhone {
 		return false, false, false
 	}
 	added, ok := nameParts(fold.OpenValues(add, fold.Stamp{}))
@@ -77,7 +77,7 @@ func (d *decidedAttrs) yields(c fold.Cursor, name string, indexValue []byte) (ha
 		if c.Blank || c.Stamp != c.Base {
 			return false, false
 		}
-		key, ct := objecttype.PredefinedKey(objecttype.Attr{ID: c.ID})
+		key, ct := schema.PredefinedKey(schema.Attr{ID: c.ID})
 		if key != name || c.Text == "" || slices.Contains(d.ids[:d.n], c.ID) {
 			continue
 		}
@@ -87,8 +87,8 @@ func (d *decidedAttrs) yields(c fold.Cursor, name string, indexValue []byte) (ha
 		d.ids[d.n] = c.ID
 		d.n++
 		var buf [128]byte
-		norm := objecttype.AppendNormalized(buf[:0], ct, []byte(c.Text))
-		if len(norm) > 0 && bytes.Equal(objecttype.IndexBytes(norm), indexValue) {
+		norm := schema.AppendNormalized(buf[:0], ct, []byte(c.Text))
+		if len(norm) > 0 && bytes.Equal(schema.IndexBytes(norm), indexValue) {
 			return true, true
 		}
 	}
@@ -102,8 +102,8 @@ func MayCombineNames(have []fold.Value, add []byte) bool {
 		return false
 	}
 	for i := range have {
-		if id := have[i].Attr.ID; id >= objecttype.FirstName && id <= objecttype.LastName {
-			if !ok || added&(1<<(id-objecttype.FirstName)) == 0 || have[i].Stamp.Priority > 0 {
+		if id := have[i].Attr.ID; id >= schema.FirstName && id <= schema.LastName {
+			if !ok || added&(1<<(id-schema.FirstName)) == 0 || have[i].Stamp.Priority > 0 {
 				return true
 			}
 		}
@@ -121,8 +121,8 @@ type Attrs struct {
 func NewAttrs(own []domain.Key) *Attrs {
 	k := &Attrs{custom: map[string]bool{}}
 	for id := range uint16(64 * len(k.ids)) {
-		if name, _ := objecttype.PredefinedKey(objecttype.Attr{ID: id}); name != "" {
-			k.add(objecttype.Attr{ID: id})
+		if name, _ := schema.PredefinedKey(schema.Attr{ID: id}); name != "" {
+			k.add(schema.Attr{ID: id})
 		}
 	}
 	for _, key := range own {
@@ -133,7 +133,7 @@ func NewAttrs(own []domain.Key) *Attrs {
 	return k
 }
 
-func (k *Attrs) add(a objecttype.Attr) {
+func (k *Attrs) add(a schema.Attr) {
 	if a.ID == 0 {
 		k.custom[a.Custom] = true
 	} else {
@@ -160,8 +160,8 @@ func (k *Attrs) Covers(contribution, values []byte) bool {
 	}
 	var names, wanted [len(nameAttrs)]string
 	note := func(to *[len(nameAttrs)]string, c *fold.Cursor) {
-		if c.ID >= objecttype.FirstName && c.ID <= objecttype.LastName {
-			to[c.ID-objecttype.FirstName] = c.Text
+		if c.ID >= schema.FirstName && c.ID <= schema.LastName {
+			to[c.ID-schema.FirstName] = c.Text
 		}
 	}
 	want := fold.OpenValues(values, fold.Stamp{})

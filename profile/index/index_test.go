@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // ownKeys are keys of a domain: of one attribute, of two, and of one that is custom.
@@ -20,17 +20,17 @@ var ownKeys = []domain.Key{
 }
 
 var some = []struct {
-	attr  objecttype.Attr
+	attr  schema.Attr
 	texts []string
 }{
-	{objecttype.Attr{ID: objecttype.AccountNumber}, []string{"A1", "a1", "B2"}},
-	{objecttype.Attr{ID: objecttype.FirstName}, []string{"Ann", "anna"}},
-	{objecttype.Attr{ID: objecttype.MiddleName}, []string{"Q"}},
-	{objecttype.Attr{ID: objecttype.LastName}, []string{"Lee", "LEE", "Ray"}},
-	{objecttype.Attr{ID: objecttype.PhoneNumber}, []string{"+1 206 555 0100", "206-555-0101"}},
-	{objecttype.Attr{ID: objecttype.MobilePhoneNumber}, []string{"206 555 0100", "x"}},
-	{objecttype.Attr{ID: objecttype.EmailAddress}, []string{"a@X.com", "b@x.com"}},
-	{objecttype.Attr{Custom: "loyalty"}, []string{"gold", "Gold ", strings.Repeat("long", 200)}},
+	{schema.Attr{ID: schema.AccountNumber}, []string{"A1", "a1", "B2"}},
+	{schema.Attr{ID: schema.FirstName}, []string{"Ann", "anna"}},
+	{schema.Attr{ID: schema.MiddleName}, []string{"Q"}},
+	{schema.Attr{ID: schema.LastName}, []string{"Lee", "LEE", "Ray"}},
+	{schema.Attr{ID: schema.PhoneNumber}, []string{"+1 206 555 0100", "206-555-0101"}},
+	{schema.Attr{ID: schema.MobilePhoneNumber}, []string{"206 555 0100", "x"}},
+	{schema.Attr{ID: schema.EmailAddress}, []string{"a@X.com", "b@x.com"}},
+	{schema.Attr{Custom: "loyalty"}, []string{"gold", "Gold ", strings.Repeat("long", 200)}},
 }
 
 // values returns some values in order.
@@ -50,10 +50,10 @@ func keysOf(vs []fold.Value) (keys []Key) {
 
 func TestKeys(t *testing.T) {
 	v := func(id uint16, custom, text string) fold.Value {
-		return fold.Value{Attr: objecttype.Attr{ID: id, Custom: custom}, Text: text}
+		return fold.Value{Attr: schema.Attr{ID: id, Custom: custom}, Text: text}
 	}
-	got := keysOf([]fold.Value{v(objecttype.FirstName, "", "Ann"), v(objecttype.LastName, "", "Lee"), v(objecttype.EmailAddress, "", "A@x.com"), v(0, "loyalty", "gold")})
-	for _, want := range []Key{{Name: objecttype.KeyEmail, Value: objecttype.Normalize("EMAIL_ADDRESS", "A@x.com")}, {Name: "loyalty", Value: "gold"}} {
+	got := keysOf([]fold.Value{v(schema.FirstName, "", "Ann"), v(schema.LastName, "", "Lee"), v(schema.EmailAddress, "", "A@x.com"), v(0, "loyalty", "gold")})
+	for _, want := range []Key{{Name: schema.KeyEmail, Value: schema.Normalize("EMAIL_ADDRESS", "A@x.com")}, {Name: "loyalty", Value: "gold"}} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%v is missing in %v", want, got)
 		}
@@ -62,7 +62,7 @@ func TestKeys(t *testing.T) {
 	for _, k := range got {
 		names[k.Name]++
 	}
-	if names[objecttype.KeyFullName] == 0 || names["who"] != 1 || names["broken"] != 0 {
+	if names[schema.KeyFullName] == 0 || names["who"] != 1 || names["broken"] != 0 {
 		t.Errorf("%v", got)
 	}
 	if got := keysOf([]fold.Value{v(0, "loyalty", "gold")}); !slices.Equal(got, []Key{{Name: "loyalty", Value: "gold"}}) {
@@ -79,11 +79,11 @@ func TestHasIsWhatKeysYield(t *testing.T) {
 		yielded := append(append(keysOf(p.Values), keysOf(p.Branches[0])...), p.Private...)
 		asked := append(slices.Clone(yielded), keysOf(values(rng, fold.Import, fold.Stamp{}, 0))...)
 		for _, k := range append(asked, Key{Name: "upload:x", Value: "2"}, Key{Name: "none", Value: "1"}) {
-			if got, want := Has(p, k.Name, objecttype.IndexValue(k.Value), ownKeys), slices.Contains(yielded, k); got != want {
+			if got, want := Has(p, k.Name, schema.IndexValue(k.Value), ownKeys), slices.Contains(yielded, k); got != want {
 				t.Fatalf("%v: %t, want %t\n%+v", k, got, want, p)
 			}
 		}
-		if !Has(p, objecttype.KeyProfileID, p.ID.String(), nil) || Has(p, objecttype.KeyProfileID, fold.ID{}.String(), nil) {
+		if !Has(p, schema.KeyProfileID, p.ID.String(), nil) || Has(p, schema.KeyProfileID, fold.ID{}.String(), nil) {
 			t.Fatal("a profile is found by its id")
 		}
 		for _, k := range OwnKeys(p, ownKeys) {
@@ -132,7 +132,7 @@ func TestRowKeys(t *testing.T) {
 		t.Error("a short key was accepted")
 	}
 	k := Key{Name: "k", Value: strings.Repeat("x", 5000)}
-	if got := ParsePartitionKey(PartitionKey(k)); got.Name != "k" || got.Value != objecttype.IndexValue(k.Value) {
+	if got := ParsePartitionKey(PartitionKey(k)); got.Name != "k" || got.Value != schema.IndexValue(k.Value) {
 		t.Errorf("%v", got)
 	}
 	if r := Row(3, k, id, ByImport, 7, true); r.Incarnation != 3 || string(r.Partition) != PartitionKey(k) || !r.Mutation.Delete || r.Mutation.Time != 7 {
@@ -184,8 +184,8 @@ func TestRequiredByImportsCoversWhatIsShown(t *testing.T) {
 			}
 		}
 		for _, k := range m.Profile().Values {
-			if name, ct := objecttype.PredefinedKey(k.Attr); name != "" {
-				if n := objecttype.Normalize(ct, k.Text); n != "" && !required.Has(Key{Name: name, Value: n}) {
+			if name, ct := schema.PredefinedKey(k.Attr); name != "" {
+				if n := schema.Normalize(ct, k.Text); n != "" && !required.Has(Key{Name: name, Value: n}) {
 					t.Fatalf("no row for %v", k)
 				}
 			}
@@ -220,7 +220,7 @@ func TestRequiredByAPI(t *testing.T) {
 			p := m.Profile()
 			keys := append(keysOf(p.Values), h.Keys...)
 			for _, k := range keys {
-				if k.Name != objecttype.KeyFullName && !required.Has(PartitionKey(k)) || !Confirms(m, p, k, ownKeys, now) {
+				if k.Name != schema.KeyFullName && !required.Has(PartitionKey(k)) || !Confirms(m, p, k, ownKeys, now) {
 					t.Fatalf("at %d: %v of %+v", now, k, h.Values)
 				}
 			}
@@ -314,12 +314,12 @@ func TestGlanceAgainstTheFold(t *testing.T) {
 			combines = MayCombineNames(p.Values, add)
 		}
 		for _, k := range append(keysOf(values(rng, fold.Import, fold.Stamp{}, 0)), Key{Name: "loyalty", Value: "gold"}) {
-			has, combine, ok := Glance(rows, now, k.Name, objecttype.IndexBytes([]byte(k.Value)), add)
+			has, combine, ok := Glance(rows, now, k.Name, schema.IndexBytes([]byte(k.Value)), add)
 			if !ok {
 				continue
 			}
 			known++
-			if want := p != nil && Has(p, k.Name, objecttype.IndexValue(k.Value), nil); has != want {
+			if want := p != nil && Has(p, k.Name, schema.IndexValue(k.Value), nil); has != want {
 				t.Fatalf("%v: %t, the fold has %t", k, has, want)
 			}
 			if has && combines && !combine {
@@ -334,9 +334,9 @@ func TestGlanceAgainstTheFold(t *testing.T) {
 
 func TestMayCombineNames(t *testing.T) {
 	v := func(id uint16, s string, priority int64) fold.Value {
-		return fold.Value{Attr: objecttype.Attr{ID: id}, Text: s, Stamp: fold.Stamp{Priority: priority}}
+		return fold.Value{Attr: schema.Attr{ID: id}, Text: s, Stamp: fold.Stamp{Priority: priority}}
 	}
-	ann, lee, q := v(objecttype.FirstName, "Ann", 0), v(objecttype.LastName, "Lee", 0), v(objecttype.MiddleName, "Q", 0)
+	ann, lee, q := v(schema.FirstName, "Ann", 0), v(schema.LastName, "Lee", 0), v(schema.MiddleName, "Q", 0)
 	for name, c := range map[string]struct {
 		have, add []fold.Value
 		want      bool
@@ -346,7 +346,7 @@ func TestMayCombineNames(t *testing.T) {
 		"none brought":        {[]fold.Value{ann, lee}, nil, false},
 		"one of two":          {[]fold.Value{ann}, []fold.Value{lee}, true},
 		"middle stays":        {[]fold.Value{ann, q, lee}, []fold.Value{ann, lee}, true},
-		"a priority may stay": {[]fold.Value{v(objecttype.FirstName, "Anna", 1), lee}, []fold.Value{ann, lee}, true},
+		"a priority may stay": {[]fold.Value{v(schema.FirstName, "Anna", 1), lee}, []fold.Value{ann, lee}, true},
 	} {
 		if got := MayCombineNames(c.have, encoded(c.add, fold.Stamp{})); got != c.want {
 			t.Errorf("%s: %t", name, got)

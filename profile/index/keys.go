@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // Key is a key of a profile: its name and the normalised value.
@@ -17,13 +17,13 @@ type Key = fold.Key
 func Keys(values []fold.Value, own []domain.Key, emit func(name, value string)) {
 	for i := range values {
 		v := &values[i]
-		if name, ct := objecttype.PredefinedKey(v.Attr); name != "" {
-			if n := objecttype.Normalize(ct, v.Text); n != "" {
+		if name, ct := schema.PredefinedKey(v.Attr); name != "" {
+			if n := schema.Normalize(ct, v.Text); n != "" {
 				emit(name, n)
 			}
 		}
 	}
-	FullNames(values, func(full string) { emit(objecttype.KeyFullName, full) })
+	FullNames(values, func(full string) { emit(schema.KeyFullName, full) })
 	for _, k := range own {
 		if n := OwnKey(values, k); n != "" {
 			emit(k.Name, n)
@@ -36,15 +36,15 @@ func FullNames(values []fold.Value, emit func(string)) {
 	var first, middle, last string
 	for i := range values {
 		switch v := &values[i]; v.Attr.ID {
-		case objecttype.FirstName:
+		case schema.FirstName:
 			first = v.Text
-		case objecttype.MiddleName:
+		case schema.MiddleName:
 			middle = v.Text
-		case objecttype.LastName:
+		case schema.LastName:
 			last = v.Text
 		}
 	}
-	for _, full := range objecttype.FullNames(first, middle, last) {
+	for _, full := range schema.FullNames(first, middle, last) {
 		emit(full)
 	}
 }
@@ -54,12 +54,12 @@ func FillsNames(values []fold.Value) bool {
 	return slices.ContainsFunc(values, func(v fold.Value) bool { return slices.Contains(nameAttrs[:], v.Attr) })
 }
 
-var nameAttrs = [...]objecttype.Attr{{ID: objecttype.FirstName}, {ID: objecttype.MiddleName}, {ID: objecttype.LastName}}
+var nameAttrs = [...]schema.Attr{{ID: schema.FirstName}, {ID: schema.MiddleName}, {ID: schema.LastName}}
 
 // partsOf returns the attributes of a key.
-func partsOf(k domain.Key) (attrs []objecttype.Attr) {
+func partsOf(k domain.Key) (attrs []schema.Attr) {
 	for _, part := range k.Parts {
-		a, _ := objecttype.ParsePath(part.Attribute)
+		a, _ := schema.ParsePath(part.Attribute)
 		attrs = append(attrs, a)
 	}
 	return attrs
@@ -69,17 +69,17 @@ func partsOf(k domain.Key) (attrs []objecttype.Attr) {
 func OwnKey(values []fold.Value, k domain.Key) string {
 	var tuple []string
 	for _, part := range k.Parts {
-		a, ok := objecttype.ParsePath(part.Attribute)
+		a, ok := schema.ParsePath(part.Attribute)
 		if !ok {
 			return ""
 		}
-		n := objecttype.Normalize(objecttype.ContentType(part.ContentType), text(values, a))
+		n := schema.Normalize(schema.ContentType(part.ContentType), text(values, a))
 		if n == "" {
 			return ""
 		}
 		tuple = append(tuple, n)
 	}
-	return strings.Join(tuple, objecttype.TupleSep)
+	return strings.Join(tuple, schema.TupleSep)
 }
 
 // OwnKeys returns the keys of the domain that a person shows, perhaps one more than once.
@@ -100,11 +100,11 @@ func OwnKeys(p *fold.Profile, own []domain.Key) (keys []Key) {
 
 // Has says whether a person has a key, given by its index value. It confirms the hints of the index.
 func Has(p *fold.Profile, name, indexValue string, own []domain.Key) bool {
-	if name == objecttype.KeyProfileID {
+	if name == schema.KeyProfileID {
 		return indexValue == p.ID.String()
 	}
 	for _, k := range p.Private {
-		if k.Name == name && objecttype.IndexValue(k.Value) == indexValue {
+		if k.Name == name && schema.IndexValue(k.Value) == indexValue {
 			return true
 		}
 	}
@@ -114,17 +114,17 @@ func Has(p *fold.Profile, name, indexValue string, own []domain.Key) bool {
 
 // yields says whether values yield a key, given by its index value.
 func yields(values []fold.Value, name, indexValue string, own []domain.Key) bool {
-	if name == objecttype.KeyFullName {
+	if name == schema.KeyFullName {
 		found := false
-		FullNames(values, func(full string) { found = found || objecttype.IndexValue(full) == indexValue })
+		FullNames(values, func(full string) { found = found || schema.IndexValue(full) == indexValue })
 		return found
 	}
 	var buf [128]byte
 	for i := range values {
 		v := &values[i]
-		if n, ct := objecttype.PredefinedKey(v.Attr); n == name {
-			norm := objecttype.AppendNormalized(buf[:0], ct, []byte(v.Text))
-			if string(norm) == indexValue || len(norm) > len(indexValue) && objecttype.IndexValue(string(norm)) == indexValue {
+		if n, ct := schema.PredefinedKey(v.Attr); n == name {
+			norm := schema.AppendNormalized(buf[:0], ct, []byte(v.Text))
+			if string(norm) == indexValue || len(norm) > len(indexValue) && schema.IndexValue(string(norm)) == indexValue {
 				return len(norm) > 0
 			}
 		}
@@ -133,7 +133,7 @@ func yields(values []fold.Value, name, indexValue string, own []domain.Key) bool
 		if k.Name != name {
 			continue
 		}
-		if n := OwnKey(values, k); n != "" && objecttype.IndexValue(n) == indexValue {
+		if n := OwnKey(values, k); n != "" && schema.IndexValue(n) == indexValue {
 			return true
 		}
 	}
@@ -141,7 +141,7 @@ func yields(values []fold.Value, name, indexValue string, own []domain.Key) bool
 }
 
 // text returns the text of the newest value of an attribute, or "".
-func text(values []fold.Value, a objecttype.Attr) (newest string) {
+func text(values []fold.Value, a schema.Attr) (newest string) {
 	for i := range values {
 		if values[i].Attr == a {
 			newest = values[i].Text

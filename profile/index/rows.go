@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -22,7 +22,7 @@ const (
 const RowKeySize = len(fold.ID{}) + 1
 
 // PartitionKey returns the partition key of an index value's rows.
-func PartitionKey(k Key) string { return k.Name + "\x01" + objecttype.IndexValue(k.Value) }
+func PartitionKey(k Key) string { return k.Name + "\x01" + schema.IndexValue(k.Value) }
 
 // AppendRowKey appends the row key of an index row.
 func AppendRowKey(dst []byte, id fold.ID, c Class) []byte {
@@ -105,7 +105,7 @@ func (s *Set) AddFullName(p *fold.Profile) {
 	if p == nil {
 		return
 	}
-	add := func(full string) { s.Add(Key{Name: objecttype.KeyFullName, Value: full}) }
+	add := func(full string) { s.Add(Key{Name: schema.KeyFullName, Value: full}) }
 	FullNames(p.Values, add)
 	for _, values := range p.Branches {
 		FullNames(values, add)

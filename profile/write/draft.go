@@ -9,9 +9,9 @@ import (
 
 	"kith/domain"
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -205,7 +205,7 @@ func (d *Draft) FindProfile(id fold.ID) error {
 }
 
 // Text returns the value that the profile shows for an attribute.
-func (d *Draft) Text(a objecttype.Attr) string {
+func (d *Draft) Text(a schema.Attr) string {
 	if d.Person.Profile == nil {
 		return ""
 	}

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 	"kith/store/faulty"
 )
@@ -140,7 +140,7 @@ func (s *script) one(rng *rand.Rand, n int) error {
 		}
 	case 1, 2:
 		r, err = node.Change(ctx, name, "", id, set(Updated, value(email, "manual-"+address()), custom("a", order), custom("b", address()),
-			value(objecttype.Attr{ID: objecttype.FirstName}, order), value(objecttype.Attr{ID: objecttype.LastName}, "Lee")))
+			value(schema.Attr{ID: schema.FirstName}, order), value(schema.Attr{ID: schema.LastName}, "Lee")))
 	case 3:
 		k := index.Key{Name: "_ctrContactId", Value: order}
 		r, err = node.Change(ctx, name, "", id, func(_ context.Context, d *Draft) error {

@@ -16,10 +16,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 	"kith/store/cql"
 	"kith/store/faulty"
@@ -33,7 +33,7 @@ const (
 	day  = 24 * time.Hour
 )
 
-var email = objecttype.Attr{ID: objecttype.EmailAddress}
+var email = schema.Attr{ID: schema.EmailAddress}
 
 // world is a store with a domain, a clock that all nodes share, and what is needed to look at the outcome.
 type world struct {
@@ -170,11 +170,11 @@ func set(action byte, values ...fold.Value) Rule {
 	}
 }
 
-func value(a objecttype.Attr, text string) fold.Value { return fold.Value{Attr: a, Text: text} }
+func value(a schema.Attr, text string) fold.Value { return fold.Value{Attr: a, Text: text} }
 
-func custom(name, text string) fold.Value { return value(objecttype.Attr{Custom: name}, text) }
+func custom(name, text string) fold.Value { return value(schema.Attr{Custom: name}, text) }
 
-func emailKey(text string) index.Key { return index.Key{Name: objecttype.KeyEmail, Value: text} }
+func emailKey(text string) index.Key { return index.Key{Name: schema.KeyEmail, Value: text} }
 
 // object is an object that is found by keys of its own and makes a profile.
 func object(unique string, match ...index.Key) *Object {

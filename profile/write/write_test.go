@@ -7,9 +7,9 @@ import (
 
 	"kith/domain"
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -18,13 +18,13 @@ import (
 func TestWrites(t *testing.T) {
 	engines(t, func(t *testing.T, w *world) {
 		ctx, node := t.Context(), w.writer(0)
-		r, err := node.Create(ctx, name, "me", set(Created, value(email, "a@x.de"), custom("a", "1"), custom("b", "2"), value(objecttype.Attr{ID: objecttype.FirstName}, "Ann"), value(objecttype.Attr{ID: objecttype.LastName}, "Lee")))
+		r, err := node.Create(ctx, name, "me", set(Created, value(email, "a@x.de"), custom("a", "1"), custom("b", "2"), value(schema.Attr{ID: schema.FirstName}, "Ann"), value(schema.Attr{ID: schema.LastName}, "Lee")))
 		id := must(t, r, err).ID
 		if !r.Created {
 			t.Error("a new profile is not said to be created")
 		}
 		s := w.exact("created")
-		for _, k := range []index.Key{emailKey("a@x.de"), {Name: "own.key", Value: "1" + objecttype.TupleSep + "2"}, {Name: objecttype.KeyFullName, Value: "ann lee"}} {
+		for _, k := range []index.Key{emailKey("a@x.de"), {Name: "own.key", Value: "1" + schema.TupleSep + "2"}, {Name: schema.KeyFullName, Value: "ann lee"}} {
 			if got := s.holders(w, k); len(got) != 1 || !s.index[index.PartitionKey(k)+"\x02"+string(index.AppendRowKey(nil, id, index.ByAPI))] {
 				t.Errorf("key %v finds %v", k, got)
 			}
@@ -58,7 +58,7 @@ func TestWrites(t *testing.T) {
 			t.Errorf("the object went to %v, not where a key added by hand leads", r)
 		}
 		s = w.exact("objects")
-		if got := s.persons[id].Profile.Get(objecttype.Attr{Custom: "tier"}); got != "iron" {
+		if got := s.persons[id].Profile.Get(schema.Attr{Custom: "tier"}); got != "iron" {
 			t.Errorf("tier is %q", got)
 		}
 		again := object("o1", orderKey("o1"))
@@ -69,7 +69,7 @@ func TestWrites(t *testing.T) {
 		r, err = node.DeleteObject(ctx, name, "me", id, "order", 3, "o2")
 		must(t, r, err)
 		s = w.exact("object deleted")
-		if got := s.persons[id].Profile.Get(objecttype.Attr{Custom: "tier"}); got != "gold" {
+		if got := s.persons[id].Profile.Get(schema.Attr{Custom: "tier"}); got != "gold" {
 			t.Errorf("tier is %q after the object that said iron is gone", got)
 		}
 		if got := s.persons[id].Profile.Get(email); got != "b@x.de" {
@@ -174,7 +174,7 @@ func TestLostAnswers(t *testing.T) {
 			if n := len(s.history[id]); n != want {
 				t.Errorf("%v: %d history records, want %d", c, n, want)
 			}
-			if got := s.persons[id].Profile.Get(objecttype.Attr{Custom: "a"}); got != "1" {
+			if got := s.persons[id].Profile.Get(schema.Attr{Custom: "a"}); got != "1" {
 				t.Errorf("%v: the profile shows %q", c, got)
 			}
 			w.complete()

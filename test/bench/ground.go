@@ -16,10 +16,10 @@ import (
 	"kith/blob/disk"
 	"kith/domain"
 	"kith/node"
-	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/profile/write"
+	"kith/schema"
 	"kith/store/pebble"
 )
 
@@ -209,13 +209,13 @@ func (g *ground) putAll() (map[int][]fold.ID, error) {
 
 // groundObject is an object of the p-th profile with n objects: an order with 20 values of the profile.
 func groundObject(n, p, i int) *write.Object {
-	who := index.Key{Name: objecttype.KeyEmail, Value: fmt.Sprintf("%d.%d@example.com", n, p)}
+	who := index.Key{Name: schema.KeyEmail, Value: fmt.Sprintf("%d.%d@example.com", n, p)}
 	o := &write.Object{Type: "Order", Incarnation: 1, UniqueKey: fmt.Sprint(i), JSON: fmt.Appendf(nil, `{"OrderId":"%d","Email":%q}`, i, who.Value),
 		Life: 365 * 24 * time.Hour, Match: []index.Key{who}, Create: true,
 		Keys: []index.Key{who, {Name: "group", Value: fmt.Sprint("of ", n)}, {Name: "article", Value: fmt.Sprint(p, " ", i%ownKeys)}}}
-	o.Values = append(o.Values, fold.Value{Attr: objecttype.Attr{ID: objecttype.EmailAddress}, Text: who.Value})
+	o.Values = append(o.Values, fold.Value{Attr: schema.Attr{ID: schema.EmailAddress}, Text: who.Value})
 	for a := range uint16(19) {
-		o.Values = append(o.Values, fold.Value{Attr: objecttype.Attr{ID: objecttype.Address + a}, Text: fmt.Sprint("value ", i)})
+		o.Values = append(o.Values, fold.Value{Attr: schema.Attr{ID: schema.Address + a}, Text: fmt.Sprint("value ", i)})
 	}
 	return o
 }

@@ -17,9 +17,9 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/internal/sample"
-	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/fold"
+	"kith/schema"
 	"kith/store"
 	"kith/upload"
 )
@@ -234,7 +234,7 @@ func (g *ground) passes(domain string) error {
 
 // pass measures passes that ask for two attributes.
 func (g *ground) pass(inc store.Incarnation, persons int) (spent, error) {
-	p := profile.Pass{Incarnation: inc, Now: time.Now().UnixMicro(), Attrs: fold.NewAttrSet(objecttype.Attr{ID: objecttype.LastName}, objecttype.Attr{ID: objecttype.Address + 4})}
+	p := profile.Pass{Incarnation: inc, Now: time.Now().UnixMicro(), Attrs: fold.NewAttrSet(schema.Attr{ID: schema.LastName}, schema.Attr{ID: schema.Address + 4})}
 	return g.often(func() error {
 		var counts [64]struct {
 			n int

@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"kith/api"
-	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/profile/write"
+	"kith/schema"
 	"kith/store"
 	"kith/store/faulty"
 	"kith/store/mem"
@@ -30,7 +30,7 @@ func order(unique, mail, first string) *write.Object {
 	k := index.Key{Name: "order_id", Value: unique}
 	return &write.Object{Type: "order", Incarnation: 1, UniqueKey: unique, JSON: []byte(`{"secret":"secret"}`), Life: 1000 * 24 * time.Hour, Create: true,
 		Keys: []index.Key{k, {Name: "_email", Value: mail}}, Match: []index.Key{{Name: "_email", Value: mail}}, Fallback: []index.Key{k},
-		Values: []fold.Value{{Attr: objecttype.Attr{ID: objecttype.EmailAddress}, Text: mail}, {Attr: objecttype.Attr{ID: objecttype.FirstName}, Text: first}}}
+		Values: []fold.Value{{Attr: schema.Attr{ID: schema.EmailAddress}, Text: mail}, {Attr: schema.Attr{ID: schema.FirstName}, Text: first}}}
 }
 
 func (r *rig) putObject(domain string, o *write.Object) string {
@@ -90,7 +90,7 @@ func TestDeletionLeavesIDsAlone(t *testing.T) {
 		r.run("d", mergeSpec, mergeHead+"1,Ann,Lee,ann@x.com,,,,,\n2,Bob,Ray,bob@x.com,,,,,\n3,Cy,,,,,,,\n")
 		r.putObject("d", order("o1", "ann@x.com", "Anna"))
 		r.putObject("d", order("o2", "bob@x.com", "Bobby"))
-		if err := r.edit("d", r.id("d", "1"), fold.Value{Attr: objecttype.Attr{ID: objecttype.LastName}, Text: "Low"}); err != nil {
+		if err := r.edit("d", r.id("d", "1"), fold.Value{Attr: schema.Attr{ID: schema.LastName}, Text: "Low"}); err != nil {
 			t.Fatal(err)
 		}
 		r.merge("d", "2", "3")
@@ -306,7 +306,7 @@ func TestNamesFollowMerges(t *testing.T) {
 			}
 			return nil
 		})
-		first := fold.Value{Attr: objecttype.Attr{ID: objecttype.FirstName}, Text: "Zoe"}
+		first := fold.Value{Attr: schema.Attr{ID: schema.FirstName}, Text: "Zoe"}
 		fields := &api.FieldSourceProfileIds{LastName: &two}
 		if err := r.tryMerge("d", fields, one, two); err == nil {
 			t.Fatal("it was not cut off")

@@ -14,12 +14,12 @@ import (
 
 	"kith/api"
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/profile/write"
+	"kith/schema"
 	"kith/store"
 	"kith/store/faulty"
 	"kith/upload"
@@ -165,7 +165,7 @@ func (m *mess) step() {
 			m.cutOff(func() {
 				_, _ = m.writer.Change(ctx, d, "", id, func(_ context.Context, dr *write.Draft) error {
 					dr.Note(write.Updated, "", "", "")
-					dr.Set([]fold.Value{{Attr: objecttype.Attr{ID: objecttype.LastName}, Text: m.pick("Low", "Lee")}}, 1000*24*time.Hour)
+					dr.Set([]fold.Value{{Attr: schema.Attr{ID: schema.LastName}, Text: m.pick("Low", "Lee")}}, 1000*24*time.Hour)
 					return dr.FindProfile(id)
 				})
 			})
@@ -207,7 +207,7 @@ func (m *mess) exact() {
 			var keys, full index.Set
 			keys.RequiredByImports(alone, alone.Profile(), rec.Keys)
 			for _, k := range keys.Keys() {
-				if k.Name == objecttype.KeyFullName { // a name is of the fold, and its row of either class: everyKeyFinds looks
+				if k.Name == schema.KeyFullName { // a name is of the fold, and its row of either class: everyKeyFinds looks
 					names[index.PartitionKey(k)+string(of.ID[:])] = true
 					continue
 				}

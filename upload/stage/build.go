@@ -12,8 +12,8 @@ import (
 
 	"kith/blob"
 	"kith/internal/extsort"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // A run is the immutable Outcome of a bucket, in two blobs. Integers are uvarints.
@@ -354,7 +354,7 @@ func (b *Resolver) collectIndex() {
 		}
 		b.frame(g).eachKey(func(family int, value []byte) { b.columns[family].add(value, uint32(i), g) })
 		for _, k := range b.names[uint32(i)] {
-			b.columns[b.family[k.Name]].add([]byte(objecttype.IndexValue(k.Value)), uint32(i), g)
+			b.columns[b.family[k.Name]].add([]byte(schema.IndexValue(k.Value)), uint32(i), g)
 		}
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	"kith/domain"
-	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 )
 
 // matchFamily is the family of the key that rows are matched by.
@@ -21,7 +21,7 @@ func families(m *Mapping, own []domain.Key) []string {
 			names = append(names, name)
 		}
 	}
-	for _, name := range []string{objecttype.KeyAccount, objecttype.KeyEmail, objecttype.KeyFullName, objecttype.KeyPhone} {
+	for _, name := range []string{schema.KeyAccount, schema.KeyEmail, schema.KeyFullName, schema.KeyPhone} {
 		add(name)
 	}
 	for _, k := range own {
@@ -42,7 +42,7 @@ type keyPlan struct {
 // planPart is a value that is a key, or a part of one.
 type planPart struct {
 	place  int // among the attributes' fields
-	ct     objecttype.ContentType
+	ct     schema.ContentType
 	family int
 }
 
@@ -53,25 +53,25 @@ type planKey struct {
 
 func newKeyPlan(b *bound, own []domain.Key) *keyPlan {
 	names := families(b.Mapping, own)
-	place := func(a objecttype.Attr) int {
+	place := func(a schema.Attr) int {
 		return slices.IndexFunc(b.fields, func(f boundField) bool { return f.attr == a })
 	}
 	p := &keyPlan{
-		first:    place(objecttype.Attr{ID: objecttype.FirstName}),
-		middle:   place(objecttype.Attr{ID: objecttype.MiddleName}),
-		last:     place(objecttype.Attr{ID: objecttype.LastName}),
-		fullName: slices.Index(names, objecttype.KeyFullName),
+		first:    place(schema.Attr{ID: schema.FirstName}),
+		middle:   place(schema.Attr{ID: schema.MiddleName}),
+		last:     place(schema.Attr{ID: schema.LastName}),
+		fullName: slices.Index(names, schema.KeyFullName),
 	}
 	for i := range b.fields {
-		if name, ct := objecttype.PredefinedKey(b.fields[i].attr); name != "" {
+		if name, ct := schema.PredefinedKey(b.fields[i].attr); name != "" {
 			p.singles = append(p.singles, planPart{i, ct, slices.Index(names, name)})
 		}
 	}
 	for _, k := range own {
 		pk := planKey{family: slices.Index(names, k.Name)}
 		for _, part := range k.Parts {
-			a, _ := objecttype.ParsePath(part.Attribute)
-			pk.parts = append(pk.parts, planPart{place: place(a), ct: objecttype.ContentType(part.ContentType)})
+			a, _ := schema.ParsePath(part.Attribute)
+			pk.parts = append(pk.parts, planPart{place: place(a), ct: schema.ContentType(part.ContentType)})
 		}
 		if !slices.ContainsFunc(pk.parts, func(part planPart) bool { return part.place < 0 }) {
 			p.own = append(p.own, pk)
@@ -84,8 +84,8 @@ func newKeyPlan(b *bound, own []domain.Key) *keyPlan {
 func (p *keyPlan) collect(vals [][]byte, keys *keyList, buf []byte) []byte {
 	for _, s := range p.singles {
 		if v := vals[s.place]; v != nil {
-			if buf = objecttype.AppendNormalized(buf[:0], s.ct, v); len(buf) > 0 {
-				keys.add(s.family, objecttype.IndexBytes(buf))
+			if buf = schema.AppendNormalized(buf[:0], s.ct, v); len(buf) > 0 {
+				keys.add(s.family, schema.IndexBytes(buf))
 			}
 		}
 	}
@@ -97,19 +97,19 @@ func (p *keyPlan) collect(vals [][]byte, keys *keyList, buf []byte) []byte {
 	}
 	first, middle, last := at(p.first), at(p.middle), at(p.last)
 	if first != nil || middle != nil || last != nil {
-		if buf = objecttype.AppendName(buf[:0], first, last); len(buf) > 0 {
-			keys.add(p.fullName, objecttype.IndexBytes(buf))
+		if buf = schema.AppendName(buf[:0], first, last); len(buf) > 0 {
+			keys.add(p.fullName, schema.IndexBytes(buf))
 		}
 		if middle != nil {
-			if buf = objecttype.AppendName(buf[:0], first, middle, last); len(buf) > 0 {
-				keys.add(p.fullName, objecttype.IndexBytes(buf))
+			if buf = schema.AppendName(buf[:0], first, middle, last); len(buf) > 0 {
+				keys.add(p.fullName, schema.IndexBytes(buf))
 			}
 		}
 	}
 	for _, k := range p.own {
 		if tuple, ok := p.tuple(buf[:0], k, vals); ok {
 			buf = tuple
-			keys.add(k.family, objecttype.IndexBytes(buf))
+			keys.add(k.family, schema.IndexBytes(buf))
 		}
 	}
 	return buf
@@ -122,10 +122,10 @@ func (p *keyPlan) tuple(buf []byte, k planKey, vals [][]byte) ([]byte, bool) {
 			return buf, false
 		}
 		if i > 0 {
-			buf = append(buf, objecttype.TupleSep...)
+			buf = append(buf, schema.TupleSep...)
 		}
 		from := len(buf)
-		if buf = objecttype.AppendNormalized(buf, part.ct, vals[part.place]); len(buf) == from {
+		if buf = schema.AppendNormalized(buf, part.ct, vals[part.place]); len(buf) == from {
 			return buf, false
 		}
 	}
@@ -137,6 +137,6 @@ func (p *Plan) keysOf(key []byte, values []fold.Value, keys *keyList) {
 	keys.reset()
 	keys.add(matchFamily, key)
 	index.Keys(values, p.own, func(name, value string) {
-		keys.add(p.family[name], objecttype.IndexBytes([]byte(value)))
+		keys.add(p.family[name], schema.IndexBytes([]byte(value)))
 	})
 }

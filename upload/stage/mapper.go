@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"kith/internal/extsort"
-	"kith/objecttype"
+	"kith/schema"
 	"kith/upload/table"
 )
 
@@ -99,14 +99,14 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 			return m.refuse(m.columnOf(f), reasonEmptyKey, "The unique key is empty. Fill it; a row without it can't be matched.")
 		}
 		if i > 0 {
-			m.key = append(m.key, objecttype.TupleSep...)
+			m.key = append(m.key, schema.TupleSep...)
 		}
 		from := len(m.key)
-		if m.key = objecttype.AppendNormalized(m.key, f.ct, v); len(m.key) == from {
+		if m.key = schema.AppendNormalized(m.key, f.ct, v); len(m.key) == from {
 			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as a %s: nothing comparable is left of it. Correct it.", f.ct)
 		}
 	}
-	key := objecttype.IndexBytes(m.key)
+	key := schema.IndexBytes(m.key)
 	m.keys.reset()
 	m.keys.add(matchFamily, key)
 	m.norm = m.plan.collect(m.vals, &m.keys, m.norm)

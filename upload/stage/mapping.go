@@ -10,8 +10,8 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
-	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // Quotas of a mapping.
@@ -22,7 +22,7 @@ const (
 
 // Mapping is a job's Fields and UniqueKey, compiled.
 type Mapping struct {
-	fields []field // with a target, in the order of objecttype.Attr.Less
+	fields []field // with a target, in the order of schema.Attr.Less
 	unique []field // the parts of the unique key
 	// index is the name of the key that rows are matched by.
 	index string
@@ -37,10 +37,10 @@ type Mapping struct {
 // field is one entry of Fields.
 type field struct {
 	label   string
-	source  *objecttype.Source
-	attr    objecttype.Attr
+	source  *schema.Source
+	attr    schema.Attr
 	hasAttr bool
-	ct      objecttype.ContentType
+	ct      schema.ContentType
 	prefix  []byte // of the encoded value
 }
 
@@ -54,7 +54,7 @@ func Compile(fields map[string]api.ObjectTypeField, uniqueKey string) (*Mapping,
 	}
 	m := &Mapping{}
 	byLabel := map[string]field{}
-	byAttr := map[objecttype.Attr]string{}
+	byAttr := map[schema.Attr]string{}
 	for _, label := range slices.Sorted(maps.Keys(fields)) {
 		f, err := compileField(label, fields[label])
 		if err != nil {
@@ -95,17 +95,17 @@ func Compile(fields map[string]api.ObjectTypeField, uniqueKey string) (*Mapping,
 }
 
 func compileField(label string, in api.ObjectTypeField) (f field, err error) {
-	f = field{label: label, ct: objecttype.String}
+	f = field{label: label, ct: schema.String}
 	if in.ContentType != nil {
-		f.ct = objecttype.ContentType(*in.ContentType)
+		f.ct = schema.ContentType(*in.ContentType)
 	}
-	if f.source, err = objecttype.ParseSource(api.Val(in.Source)); err != nil {
+	if f.source, err = schema.ParseSource(api.Val(in.Source)); err != nil {
 		return f, fault.BadRequestf("Field %q: %s.", label, err)
 	}
 	if in.Target == nil {
 		return f, nil
 	}
-	if f.attr, err = objecttype.ParseTarget(*in.Target); err != nil {
+	if f.attr, err = schema.ParseTarget(*in.Target); err != nil {
 		return f, fault.BadRequestf("Field %q: %s.", label, err)
 	}
 	f.hasAttr = true
@@ -155,7 +155,7 @@ func resolveUnique(byLabel map[string]field, fields map[string]api.ObjectTypeFie
 // chooseIndex decides by which key rows are matched (docs/spec/core.md 1.8).
 func (m *Mapping) chooseIndex() {
 	if len(m.unique) == 1 && m.unique[0].hasAttr {
-		if name, ct := objecttype.PredefinedKey(m.unique[0].attr); name != "" {
+		if name, ct := schema.PredefinedKey(m.unique[0].attr); name != "" {
 			m.index, m.unique[0].ct = name, ct
 			return
 		}

@@ -11,10 +11,10 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/internal/extsort"
-	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -141,7 +141,7 @@ func NewPlan(f Facts) *Plan {
 	for i, name := range p.families {
 		p.family[name] = i
 	}
-	p.fillsNames = slices.ContainsFunc(p.m.fields, func(f field) bool { return f.attr.ID >= objecttype.FirstName && f.attr.ID <= objecttype.LastName })
+	p.fillsNames = slices.ContainsFunc(p.m.fields, func(f field) bool { return f.attr.ID >= schema.FirstName && f.attr.ID <= schema.LastName })
 	return p
 }
 

@@ -7,9 +7,9 @@ import (
 	"io"
 
 	"kith/internal/extsort"
-	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // matchJoined finds the profiles of the groups among those that join has found.
@@ -102,7 +102,7 @@ func (r *Reader) Join(ctx context.Context, read *ReadResult) (*Buckets, error) {
 		return err
 	}
 	err := r.profiles.EachWithKey(ctx, r.inc, *r.m.own, r.time, func(id fold.ID, value string) error {
-		key := objecttype.IndexBytes([]byte(value))
+		key := schema.IndexBytes([]byte(value))
 		b := &bt.buckets[out.part.Bucket(key)]
 		*b = append(binary.AppendUvarint(*b, uint64(len(key))), key...)
 		*b = append(*b, id[:]...)

@@ -1,4 +1,4 @@
-package objecttype
+package schema
 
 import (
 	"strings"
