@@ -91,6 +91,26 @@ func (m *Model) Cases(op *Operation, last bool, do func(Case) error) error {
 	return w.structure(m.Shapes[op.Input.Shape], place{put: func(v any) any { return v }})
 }
 
+// Mistyped calls do for requests with a member of another JSON type than the model's, at every depth, until it fails. What the message
+// must contain is left open: it is about reading the request at all.
+func (m *Model) Mistyped(op *Operation, do func(Case) error) error {
+	w := &walk{Model: m, op: op, mistyped: true, do: do}
+	return w.structure(m.Shapes[op.Input.Shape], place{put: func(v any) any { return v }})
+}
+
+// wrongTypes are values that no member of a type can have.
+var wrongTypes = map[string][]any{
+	"structure": {"text", 1, true, []any{}},
+	"map":       {"text", 1, true, []any{}},
+	"list":      {"text", 1, true, object{}},
+	"string":    {1, 1.5, true, object{}, []any{}},
+	"integer":   {"1", 1.5, 1e30, true, object{}, []any{}},
+	"long":      {"1", 1.5, 1e30, true, object{}, []any{}},
+	"double":    {"1", true, object{}, []any{}},
+	"boolean":   {"true", 1, object{}, []any{}},
+	"timestamp": {"text", true, object{}, []any{}},
+}
+
 // object is a structure or a map.
 type object = map[string]any
 
@@ -99,7 +119,9 @@ type walk struct {
 	*Model
 	op   *Operation
 	last bool
-	do   func(Case) error
+	// mistyped leaves out what the type of a member allows.
+	mistyped bool
+	do       func(Case) error
 }
 
 // place is a position in a request.
@@ -121,6 +143,13 @@ func (p place) member(name string, s *Shape, put func(v any) any) place {
 }
 
 func (w *walk) emit(p place, what string, v any, want string) error {
+	if w.mistyped {
+		return nil
+	}
+	return w.send(p, what, v, want)
+}
+
+func (w *walk) send(p place, what string, v any, want string) error {
 	r, err := w.request(w.op, p.put(v).(object))
 	if errors.Is(err, errNoPlace) {
 		return nil
@@ -136,6 +165,13 @@ func (w *walk) emit(p place, what string, v any, want string) error {
 
 // any tests a position of any shape, and those below it.
 func (w *walk) any(s *Shape, p place) error {
+	if w.mistyped && !p.label {
+		for _, v := range wrongTypes[s.Type] {
+			if err := w.send(p, fmt.Sprintf("a %s that is %T", s.Type, v), v, ""); err != nil {
+				return err
+			}
+		}
+	}
 	switch s.Type {
 	case "structure":
 		return w.structure(s, p)
