@@ -14,7 +14,7 @@ import (
 	"kith/profile/fold"
 	"kith/store"
 	"kith/store/faulty"
-	"kith/store/mem"
+	"kith/test/engines"
 )
 
 const inc = store.Incarnation(7)
@@ -108,78 +108,82 @@ func FuzzRow(f *testing.F) {
 
 // Rows are settled once the seal has passed them, each once while nothing is cut off, and those of a profile in their order.
 func TestSealSettlesInOrder(t *testing.T) {
-	st, c := mem.New(), newClock()
-	f := &Feed{Store: st, Now: c.now}
-	rec := &recorder{}
-	s := &Sealer{Feed: f, Settler: rec}
-	last := map[fold.ID]int64{}
-	var want int
-	for range 200 {
-		r := write(rand.IntN(20))
-		announce(t, f, r)
-		want++
-		c.sleep(time.Duration(rand.IntN(int(10 * time.Second))))
-		if rand.IntN(5) == 0 {
-			run(t, s, st)
+	engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+		st, c := engine, newClock()
+		f := &Feed{Store: st, Now: c.now}
+		rec := &recorder{}
+		s := &Sealer{Feed: f, Settler: rec}
+		last := map[fold.ID]int64{}
+		var want int
+		for range 200 {
+			r := write(rand.IntN(20))
+			announce(t, f, r)
+			want++
+			c.sleep(time.Duration(rand.IntN(int(10 * time.Second))))
+			if rand.IntN(5) == 0 {
+				run(t, s, st)
+			}
 		}
-	}
-	if !run(t, s, st) {
-		t.Error("the completer does not say that there are rows beyond the seal")
-	}
-	c.sleep(Window + time.Second)
-	if run(t, s, st) {
-		t.Error("the completer says that there are rows beyond the seal")
-	}
-	if len(rec.rows) != want {
-		t.Errorf("%d rows were settled, want %d", len(rec.rows), want)
-	}
-	for _, r := range rec.rows {
-		if r.At <= last[r.ID] {
-			t.Errorf("row of %d of profile %s came behind %d", r.At, r.ID, last[r.ID])
+		if !run(t, s, st) {
+			t.Error("the completer does not say that there are rows beyond the seal")
 		}
-		last[r.ID] = r.At
-	}
+		c.sleep(Window + time.Second)
+		if run(t, s, st) {
+			t.Error("the completer says that there are rows beyond the seal")
+		}
+		if len(rec.rows) != want {
+			t.Errorf("%d rows were settled, want %d", len(rec.rows), want)
+		}
+		for _, r := range rec.rows {
+			if r.At <= last[r.ID] {
+				t.Errorf("row of %d of profile %s came behind %d", r.At, r.ID, last[r.ID])
+			}
+			last[r.ID] = r.At
+		}
+	})
 }
 
 // A row that arrives behind the seal is refused, and the next announcement is later than the seal, whatever the writer's clock shows.
 func TestLateRowsAreRefused(t *testing.T) {
-	st, c := &faulty.Store{Store: mem.New()}, newClock()
-	f := &Feed{Store: st, Now: c.now, Alone: true}
-	rec := &recorder{}
-	s := &Sealer{Feed: f, Settler: rec}
-	announce(t, f, write(1))
+	engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+		st, c := &faulty.Store{Store: engine}, newClock()
+		f := &Feed{Store: st, Now: c.now, Alone: true}
+		rec := &recorder{}
+		s := &Sealer{Feed: f, Settler: rec}
+		announce(t, f, write(1))
 
-	stall := st.Stall(faulty.On(faulty.Commit, store.Change))
-	result := make(chan error, 1)
-	var sealed int64
-	go func() {
-		var err error
-		sealed, err = f.Announce(context.Background(), inc, write(2), nil, 0)
-		result <- err
-	}()
-	<-stall.Arrived()
-	c.sleep(time.Minute)
-	run(t, s, st)
-	stall.Release()
-	if err := <-result; !errors.Is(err, ErrSealed) {
-		t.Fatalf("Announce: %v, want ErrSealed", err)
-	}
-	if len(rec.rows) != 1 {
-		t.Fatalf("%d rows were settled", len(rec.rows))
-	}
-	slow := &Feed{Store: st, Now: c.behind(time.Hour), Alone: true}
-	r := write(3)
-	if _, err := slow.Announce(t.Context(), inc, r, nil, sealed); err != nil {
-		t.Fatal(err)
-	}
-	if r.At <= sealed {
-		t.Errorf("announced at %d, not behind the seal of %d", r.At, sealed)
-	}
-	c.sleep(time.Minute)
-	run(t, s, st)
-	if n := len(rec.rows); rec.rows[n-1].ID != r.ID {
-		t.Error("a row of a slow clock was not settled")
-	}
+		stall := st.Stall(faulty.On(faulty.Commit, store.Change))
+		result := make(chan error, 1)
+		var sealed int64
+		go func() {
+			var err error
+			sealed, err = f.Announce(context.Background(), inc, write(2), nil, 0)
+			result <- err
+		}()
+		<-stall.Arrived()
+		c.sleep(time.Minute)
+		run(t, s, st)
+		stall.Release()
+		if err := <-result; !errors.Is(err, ErrSealed) {
+			t.Fatalf("Announce: %v, want ErrSealed", err)
+		}
+		if len(rec.rows) != 1 {
+			t.Fatalf("%d rows were settled", len(rec.rows))
+		}
+		slow := &Feed{Store: st, Now: c.behind(time.Hour), Alone: true}
+		r := write(3)
+		if _, err := slow.Announce(t.Context(), inc, r, nil, sealed); err != nil {
+			t.Fatal(err)
+		}
+		if r.At <= sealed {
+			t.Errorf("announced at %d, not behind the seal of %d", r.At, sealed)
+		}
+		c.sleep(time.Minute)
+		run(t, s, st)
+		if n := len(rec.rows); rec.rows[n-1].ID != r.ID {
+			t.Error("a row of a slow clock was not settled")
+		}
+	})
 }
 
 // Whenever a writer stands between its row and the look at the seal, its row is settled or its announcement refused.
@@ -191,29 +195,31 @@ func TestNoRowSlipsThrough(t *testing.T) {
 		"behind the seal": faulty.Behind(faulty.Get, store.Jobs),
 	} {
 		t.Run(name, func(t *testing.T) {
-			st, c := &faulty.Store{Store: mem.New()}, newClock()
-			writer := &Feed{Store: st, Now: c.now, Alone: true}
-			rec := &recorder{}
-			s := &Sealer{Feed: &Feed{Store: st.Store, Now: c.now, Alone: true}, Settler: rec}
-			run(t, s, st.Store)
-			stall := st.Stall(m)
-			result := make(chan error, 1)
-			go func() {
-				_, err := writer.Announce(context.Background(), inc, write(2), nil, 0)
-				result <- err
-			}()
-			<-stall.Arrived()
-			c.sleep(time.Minute)
-			run(t, s, st.Store)
-			stall.Release()
-			err := <-result
-			settled := len(rec.rows) == 1
-			if err == nil && !settled {
-				t.Error("a row behind the seal was not settled and not refused")
-			}
-			if err != nil && !errors.Is(err, ErrSealed) {
-				t.Error(err)
-			}
+			engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+				st, c := &faulty.Store{Store: engine}, newClock()
+				writer := &Feed{Store: st, Now: c.now, Alone: true}
+				rec := &recorder{}
+				s := &Sealer{Feed: &Feed{Store: st.Store, Now: c.now, Alone: true}, Settler: rec}
+				run(t, s, st.Store)
+				stall := st.Stall(m)
+				result := make(chan error, 1)
+				go func() {
+					_, err := writer.Announce(context.Background(), inc, write(2), nil, 0)
+					result <- err
+				}()
+				<-stall.Arrived()
+				c.sleep(time.Minute)
+				run(t, s, st.Store)
+				stall.Release()
+				err := <-result
+				settled := len(rec.rows) == 1
+				if err == nil && !settled {
+					t.Error("a row behind the seal was not settled and not refused")
+				}
+				if err != nil && !errors.Is(err, ErrSealed) {
+					t.Error(err)
+				}
+			})
 		})
 	}
 }
@@ -221,105 +227,111 @@ func TestNoRowSlipsThrough(t *testing.T) {
 // A node whose clock is far off refuses to write, as soon as that is certain; one whose clock is a little off does not.
 func TestClocksThatDiffer(t *testing.T) {
 	for off, want := range map[time.Duration]bool{0: false, 9 * time.Second: false, -9 * time.Second: false, 11 * time.Second: true, -11 * time.Second: true, time.Hour: true, -time.Hour: true} {
-		st, c := mem.New(), newClock()
-		good := &Sealer{Feed: &Feed{Store: st, Now: c.now}, Settler: &recorder{}}
-		bad := &Feed{Store: st, Now: c.behind(off)}
-		refused := false
-		for range 4 {
-			run(t, good, st)
-			var err error
-			for after := int64(0); ; {
-				if after, err = bad.Announce(t.Context(), inc, write(1), nil, after); !errors.Is(err, ErrSealed) {
-					break
+		engines.Each(t, "kith_change_test", func(t *testing.T, st store.Store) {
+			c := newClock()
+			good := &Sealer{Feed: &Feed{Store: st, Now: c.now}, Settler: &recorder{}}
+			bad := &Feed{Store: st, Now: c.behind(off)}
+			refused := false
+			for range 4 {
+				run(t, good, st)
+				var err error
+				for after := int64(0); ; {
+					if after, err = bad.Announce(t.Context(), inc, write(1), nil, after); !errors.Is(err, ErrSealed) {
+						break
+					}
 				}
+				refused = errors.Is(err, ErrClock)
+				c.sleep(100 * time.Millisecond)
 			}
-			refused = errors.Is(err, ErrClock)
-			c.sleep(100 * time.Millisecond)
-		}
-		if refused != want {
-			t.Errorf("a clock %s behind: refused %t", off, refused)
-		}
+			if refused != want {
+				t.Errorf("a clock %s behind: refused %t", off, refused)
+			}
+		})
 	}
 }
 
 // The completer leaves its work to others once when its clock differs from that of the node before.
 func TestCompleterGivesWay(t *testing.T) {
-	st, c := mem.New(), newClock()
-	good := &Sealer{Feed: &Feed{Store: st, Now: c.now}, Settler: &recorder{}}
-	bad := &Sealer{Feed: &Feed{Store: st, Now: c.behind(time.Hour)}, Settler: &recorder{}}
-	run(t, good, st)
-	before, _ := good.Feed.Seal(t.Context(), inc)
-	if _, err := bad.Run(t.Context(), inc, place(st, Completer)); !errors.Is(err, ErrClock) {
-		t.Fatalf("Run: %v, want ErrClock", err)
-	}
-	if _, err := bad.Run(t.Context(), inc, place(st, Completer)); err != nil {
-		t.Fatalf("nobody else does it, and Run says %v", err)
-	}
-	if after, _ := good.Feed.Seal(t.Context(), inc); after.At < before.At {
-		t.Errorf("the seal went back from %d to %d", before.At, after.At)
-	}
+	engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+		st, c := engine, newClock()
+		good := &Sealer{Feed: &Feed{Store: st, Now: c.now}, Settler: &recorder{}}
+		bad := &Sealer{Feed: &Feed{Store: st, Now: c.behind(time.Hour)}, Settler: &recorder{}}
+		run(t, good, st)
+		before, _ := good.Feed.Seal(t.Context(), inc)
+		if _, err := bad.Run(t.Context(), inc, place(st, Completer)); !errors.Is(err, ErrClock) {
+			t.Fatalf("Run: %v, want ErrClock", err)
+		}
+		if _, err := bad.Run(t.Context(), inc, place(st, Completer)); err != nil {
+			t.Fatalf("nobody else does it, and Run says %v", err)
+		}
+		if after, _ := good.Feed.Seal(t.Context(), inc); after.At < before.At {
+			t.Errorf("the seal went back from %d to %d", before.At, after.At)
+		}
+	})
 }
 
 // A consumer gets every row finally at least once, though it is cut off anywhere, and early as soon as it is there.
 func TestConsumerMissesNothing(t *testing.T) {
 	for seed := range uint64(20) {
-		rng := rand.New(rand.NewPCG(seed, 1))
-		st, c := &faulty.Store{Store: mem.New()}, newClock()
-		f := &Feed{Store: st, Now: c.now, Alone: true}
-		s := &Sealer{Feed: f, Settler: &recorder{}}
-		final, early := map[int64]int{}, map[int64]int{}
-		count := func(in map[int64]int) func(context.Context, store.Incarnation, []Row) error {
-			return func(_ context.Context, _ store.Incarnation, rows []Row) error {
-				for _, r := range rows {
-					in[r.At]++
+		engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+			rng := rand.New(rand.NewPCG(seed, 1))
+			st, c := &faulty.Store{Store: engine}, newClock()
+			f := &Feed{Store: st, Now: c.now, Alone: true}
+			s := &Sealer{Feed: f, Settler: &recorder{}}
+			final, early := map[int64]int{}, map[int64]int{}
+			count := func(in map[int64]int) func(context.Context, store.Incarnation, []Row) error {
+				return func(_ context.Context, _ store.Incarnation, rows []Row) error {
+					for _, r := range rows {
+						in[r.At]++
+					}
+					return nil
 				}
-				return nil
 			}
-		}
-		consumer := &Consumer{Feed: f, Final: count(final), Early: count(early)}
-		run(t, s, st)
-		if err := consumer.Start(t.Context(), inc, place(st, "x")); err != nil {
-			t.Fatal(err)
-		}
-		var all []int64
-		failing := errors.New("cut off")
-		for range 60 {
-			r := write(rng.IntN(20))
-			announce(t, f, r)
-			all = append(all, r.At)
-			c.sleep(time.Duration(rng.IntN(int(20 * time.Second))))
-			n := rng.IntN(12)
-			st.Before(func(faulty.Op, store.Partition) error {
-				if n--; n == 0 {
-					return failing
-				}
-				return nil
-			})
-			_, err := s.Run(t.Context(), inc, place(st, Completer))
-			cerr := consumer.Run(t.Context(), inc, place(st, "x"))
-			st.Before(nil)
-			if err := errors.Join(err, cerr); err != nil && !errors.Is(err, failing) {
+			consumer := &Consumer{Feed: f, Final: count(final), Early: count(early)}
+			run(t, s, st)
+			if err := consumer.Start(t.Context(), inc, place(st, "x")); err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := consumer.Run(t.Context(), inc, place(st, "x")); err != nil {
-			t.Fatal(err)
-		}
-		for _, at := range all {
-			if early[at]+final[at] == 0 {
-				t.Errorf("seed %d: a row was not seen early", seed)
+			var all []int64
+			failing := errors.New("cut off")
+			for range 60 {
+				r := write(rng.IntN(20))
+				announce(t, f, r)
+				all = append(all, r.At)
+				c.sleep(time.Duration(rng.IntN(int(20 * time.Second))))
+				n := rng.IntN(12)
+				st.Before(func(faulty.Op, store.Partition) error {
+					if n--; n == 0 {
+						return failing
+					}
+					return nil
+				})
+				_, err := s.Run(t.Context(), inc, place(st, Completer))
+				cerr := consumer.Run(t.Context(), inc, place(st, "x"))
+				st.Before(nil)
+				if err := errors.Join(err, cerr); err != nil && !errors.Is(err, failing) {
+					t.Fatal(err)
+				}
 			}
-		}
-		c.sleep(time.Minute)
-		run(t, s, st)
-		if err := consumer.Run(t.Context(), inc, place(st, "x")); err != nil {
-			t.Fatal(err)
-		}
-		for _, at := range all {
-			if final[at] == 0 {
-				t.Errorf("seed %d: a row was missed", seed)
+			if err := consumer.Run(t.Context(), inc, place(st, "x")); err != nil {
+				t.Fatal(err)
 			}
-		}
+			for _, at := range all {
+				if early[at]+final[at] == 0 {
+					t.Errorf("seed %d: a row was not seen early", seed)
+				}
+			}
+			c.sleep(time.Minute)
+			run(t, s, st)
+			if err := consumer.Run(t.Context(), inc, place(st, "x")); err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range all {
+				if final[at] == 0 {
+					t.Errorf("seed %d: a row was missed", seed)
+				}
+			}
+		})
 	}
 }
 
@@ -327,74 +339,78 @@ func TestConsumerMissesNothing(t *testing.T) {
 func TestRetention(t *testing.T) {
 	for name, limit := range map[string]Sealer{"age": {Keep: 5 * time.Hour}, "size": {MaxBytes: 30 * 5 * 70}} {
 		t.Run(name, func(t *testing.T) {
-			st, c := mem.New(), newClock()
-			f := &Feed{Store: st, Now: c.now, Alone: true}
-			s := &Sealer{Feed: f, Settler: &recorder{}, Keep: limit.Keep, MaxBytes: limit.MaxBytes}
-			run(t, s, st)
-			late := &Consumer{Feed: f, Final: (&recorder{}).Settle}
-			if err := late.Start(t.Context(), inc, place(st, "late")); err != nil {
-				t.Fatal(err)
-			}
-			const hours = 20
-			for range hours * 30 {
-				announce(t, f, write(1))
-				c.sleep(2 * time.Minute)
+			engines.Each(t, "kith_change_test", func(t *testing.T, st store.Store) {
+				c := newClock()
+				f := &Feed{Store: st, Now: c.now, Alone: true}
+				s := &Sealer{Feed: f, Settler: &recorder{}, Keep: limit.Keep, MaxBytes: limit.MaxBytes}
 				run(t, s, st)
-			}
-			n := 0
-			oldest := int64(0)
-			for row, err := range st.Sweep(t.Context(), store.SweepRange{Table: store.Change}) {
-				if err != nil {
+				late := &Consumer{Feed: f, Final: (&recorder{}).Settle}
+				if err := late.Start(t.Context(), inc, place(st, "late")); err != nil {
 					t.Fatal(err)
 				}
-				if n++; oldest == 0 {
-					r, err := decodeRow(row.Row.Key, row.Row.Value)
+				const hours = 20
+				for range hours * 30 {
+					announce(t, f, write(1))
+					c.sleep(2 * time.Minute)
+					run(t, s, st)
+				}
+				n := 0
+				oldest := int64(0)
+				for row, err := range st.Sweep(t.Context(), store.SweepRange{Table: store.Change}) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					oldest = r.At
+					if n++; oldest == 0 {
+						r, err := decodeRow(row.Row.Key, row.Row.Value)
+						if err != nil {
+							t.Fatal(err)
+						}
+						oldest = r.At
+					}
 				}
-			}
-			if n < 3*30 || n > 7*30 {
-				t.Errorf("%d rows are left of 5 hours with 30 each", n)
-			}
-			if seal, _ := f.Seal(t.Context(), inc); oldest < seal.Floor {
-				t.Errorf("a row of %d is left below the floor of %d", oldest, seal.Floor)
-			}
-			if err := late.Run(t.Context(), inc, place(st, "late")); !errors.Is(err, ErrBehind) {
-				t.Errorf("a consumer behind the floor: %v, want ErrBehind", err)
-			}
-			if err := late.Start(t.Context(), inc, place(st, "late")); err != nil {
-				t.Fatal(err)
-			}
-			if err := late.Run(t.Context(), inc, place(st, "late")); err != nil {
-				t.Error(err)
-			}
+				if n < 3*30 || n > 7*30 {
+					t.Errorf("%d rows are left of 5 hours with 30 each", n)
+				}
+				if seal, _ := f.Seal(t.Context(), inc); oldest < seal.Floor {
+					t.Errorf("a row of %d is left below the floor of %d", oldest, seal.Floor)
+				}
+				if err := late.Run(t.Context(), inc, place(st, "late")); !errors.Is(err, ErrBehind) {
+					t.Errorf("a consumer behind the floor: %v, want ErrBehind", err)
+				}
+				if err := late.Start(t.Context(), inc, place(st, "late")); err != nil {
+					t.Fatal(err)
+				}
+				if err := late.Run(t.Context(), inc, place(st, "late")); err != nil {
+					t.Error(err)
+				}
+			})
 		})
 	}
 }
 
 // An import is registered and announced, also twice, and keeps its place when it is taken back.
 func TestImports(t *testing.T) {
-	st, c := mem.New(), newClock()
-	f := &Feed{Store: st, Now: c.now, Alone: true}
-	for _, im := range []Import{{Time: 20, Job: "b", AppliedAt: 25}, {Time: 10, Job: "a", AppliedAt: 15}, {Time: 10, Job: "a", AppliedAt: 15}, {Time: 10, Job: "a", AppliedAt: 15, UndoneAt: 30}} {
-		if err := f.NoteImport(t.Context(), inc, im); err != nil {
-			t.Fatal(err)
+	engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+		st, c := engine, newClock()
+		f := &Feed{Store: st, Now: c.now, Alone: true}
+		for _, im := range []Import{{Time: 20, Job: "b", AppliedAt: 25}, {Time: 10, Job: "a", AppliedAt: 15}, {Time: 10, Job: "a", AppliedAt: 15}, {Time: 10, Job: "a", AppliedAt: 15, UndoneAt: 30}} {
+			if err := f.NoteImport(t.Context(), inc, im); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	all, err := f.Imports(t.Context(), inc)
-	if want := []Import{{10, "a", 15, 30}, {20, "b", 25, 0}}; err != nil || !slices.Equal(all, want) {
-		t.Errorf("Imports: %v, %v", all, err)
-	}
-	var kinds bytes.Buffer
-	for r, err := range f.Unsettled(t.Context(), inc, c.now().Add(-time.Hour).UnixMicro()) {
-		if err != nil {
-			t.Fatal(err)
+		all, err := f.Imports(t.Context(), inc)
+		if want := []Import{{10, "a", 15, 30}, {20, "b", 25, 0}}; err != nil || !slices.Equal(all, want) {
+			t.Errorf("Imports: %v, %v", all, err)
 		}
-		fmt.Fprintf(&kinds, "%c%s ", r.Kind, r.Job)
-	}
-	if got := kinds.String(); got != "ib ia ia ua " {
-		t.Errorf("the feed has %q", got)
-	}
+		var kinds bytes.Buffer
+		for r, err := range f.Unsettled(t.Context(), inc, c.now().Add(-time.Hour).UnixMicro()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&kinds, "%c%s ", r.Kind, r.Job)
+		}
+		if got := kinds.String(); got != "ib ia ia ua " {
+			t.Errorf("the feed has %q", got)
+		}
+	})
 }

@@ -41,7 +41,7 @@ func together(t *testing.T, n int, call func(i int) (Result, error)) (ids map[fo
 
 // Ground 5: 100 parallel puts of one new key make one profile.
 func TestParallelPutsOfANewKey(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		ids, created := together(t, 100, func(i int) (Result, error) {
 			node := w.writer(time.Duration(i%7-3) * time.Second)
 			node.Patience = time.Minute
@@ -61,7 +61,7 @@ func TestParallelPutsOfANewKey(t *testing.T) {
 
 // Ground 5: objects of which any two have a key in common, in whatever order, make one profile.
 func TestCrosswiseKeys(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		ids, created := together(t, 60, func(i int) (Result, error) {
 			node := w.writer(0)
 			node.Patience = time.Minute
@@ -85,7 +85,7 @@ func TestCrosswiseKeys(t *testing.T) {
 func TestClaimOfADeadCall(t *testing.T) {
 	for calls := 1; calls <= maxCalls; calls++ {
 		frozen := 0
-		engines(t, func(t *testing.T, w *world) {
+		each(t, func(t *testing.T, w *world) {
 			stall := w.st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
 			put := func(node *Writer, unique string) func() (Result, error) {
 				return func() (Result, error) {
@@ -139,7 +139,7 @@ func (w *world) imports(at int64, row int, address string) fold.ID {
 func TestImportBesideCreation(t *testing.T) {
 	for calls := 1; calls <= maxCalls; calls++ {
 		frozen := 0
-		engines(t, func(t *testing.T, w *world) {
+		each(t, func(t *testing.T, w *world) {
 			w.complete()
 			since, err := w.sealer().Feed.Settled(t.Context(), inc)
 			if err != nil {

@@ -70,7 +70,7 @@ func create(t *testing.T, w *world, address string) fold.ID {
 // not kill the row, whatever W3's clock shows.
 func TestLateDeleteOfAnIndexRow(t *testing.T) {
 	for _, off := range []time.Duration{0, -20 * time.Second, 20 * time.Second} {
-		engines(t, func(t *testing.T, w *world) {
+		each(t, func(t *testing.T, w *world) {
 			if !w.st.Apart {
 				return // a Commit is one batch: nothing comes between
 			}
@@ -98,7 +98,7 @@ func TestLateDeleteOfAnIndexRow(t *testing.T) {
 
 // Ground 1: an attempt that conflicts puts its rows anew, with the new time: the other writer's delete of the same row must not kill it.
 func TestAttemptsPutTheirRowsAnew(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		id := create(t, w, "a@x.de")
 		stall := w.st.Stall(headSwap(w, false))
 		a := start(func() (Result, error) {
@@ -123,7 +123,7 @@ func TestAttemptsPutTheirRowsAnew(t *testing.T) {
 
 // Ground 1: whoever deletes rows that a head does not require fences first if an attempt under way may have put them later.
 func TestCompleterDeletesOnlyWhatCannotCome(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		id := create(t, w, "a@x.de")
 		fast := w.writer(8 * time.Second) // its rows have a later time than the head that stands
 		stall := w.st.Stall(headSwap(w, false))
@@ -149,7 +149,7 @@ func TestCompleterDeletesOnlyWhatCannotCome(t *testing.T) {
 // record that the head names.
 func TestCutOffAroundTheSwap(t *testing.T) {
 	gone := errors.New("the process died")
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		if !w.st.Apart {
 			return // a Commit is one batch: it is cut off as a whole
 		}
@@ -227,7 +227,7 @@ func TestFrozenWriterIsNotMissed(t *testing.T) {
 	for _, off := range []time.Duration{0, -time.Hour, 9 * time.Second} {
 		for calls := 1; calls <= 16; calls++ {
 			frozen := 0
-			engines(t, func(t *testing.T, w *world) {
+			each(t, func(t *testing.T, w *world) {
 				follower := &follower{w: w, shows: map[fold.ID]string{}}
 				id := create(t, w, "a@x.de")
 				w.complete()
@@ -311,7 +311,7 @@ func (f *follower) check(when string) {
 
 // A write to a profile that was merged goes to the main one, and one that was begun before the merge starts over.
 func TestWritesFollowMerges(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		main, other := create(t, w, "a@x.de"), create(t, w, "b@x.de")
 		stall := w.st.Stall(headSwap(w, false))
 		a := start(func() (Result, error) {
@@ -363,7 +363,7 @@ func TestOpenLinksAreSettled(t *testing.T) {
 // They go all the same.
 func TestRowsLaterThanTheHead(t *testing.T) {
 	gone := errors.New("the process died")
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		id := create(t, w, "a@x.de")
 		r, err := w.writerOn(w.raw, 0).Put(t.Context(), name, "", object("o", orderKey("o"), emailKey("a@x.de")))
 		must(t, r, err)
@@ -390,7 +390,7 @@ func TestRowsLaterThanTheHead(t *testing.T) {
 
 // Ground 2: two attempts at one object that take the same time do not share a body.
 func TestAttemptsOfOneTime(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		if !w.st.Apart {
 			return // a Commit that conflicts writes nothing
 		}

@@ -182,7 +182,7 @@ func TestWritersAtRandom(t *testing.T) {
 		rounds = 3
 	}
 	for seed := range uint64(rounds) {
-		engines(t, func(t *testing.T, w *world) {
+		each(t, func(t *testing.T, w *world) {
 			s := &script{world: w, objects: map[string]bool{}}
 			var wg sync.WaitGroup
 			for caller := range 4 {

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"kith/domain"
 	"kith/profile/change"
@@ -24,7 +20,7 @@ import (
 	"kith/store/cql"
 	"kith/store/faulty"
 	"kith/store/mem"
-	"kith/store/pebble"
+	"kith/test/engines"
 )
 
 const (
@@ -44,52 +40,13 @@ type world struct {
 	job atomic.Int64 // the domain's last job
 }
 
-// engines runs a test on each engine, and on the first one as a cluster commits: part by part. KITH_TEST_CQL names the hosts of a
-// cluster to run it on as well.
-func engines(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("mem", func(t *testing.T) { test(t, newWorld(t, mem.New(), false)) })
-	t.Run("apart", func(t *testing.T) { test(t, newWorld(t, mem.New(), true)) })
-	t.Run("pebble", func(t *testing.T) {
-		st, err := pebble.Open("db", pebble.Options{FS: vfs.NewMem()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := st.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		test(t, newWorld(t, st, false))
+// each runs a test on each engine, and on the first one also as a cluster commits: part by part.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	engines.Each(t, "kith_write_test", func(t *testing.T, st store.Store) {
+		_, onCluster := st.(*cql.Store)
+		test(t, newWorld(t, st, onCluster))
 	})
-	if os.Getenv("KITH_TEST_CQL") != "" {
-		t.Run("cql", func(t *testing.T) { test(t, newWorld(t, cluster(t), true)) })
-	}
-}
-
-// clusterKeyspace is made once: that takes seconds.
-var clusterKeyspace = sync.OnceValues(func() (cql.Options, error) {
-	h := os.Getenv("KITH_TEST_CQL")
-	o, err := cql.ParseAddress("cql://" + h + "/kith_write_test")
-	if err == nil {
-		_, _, err = cql.Migrate(context.Background(), o, 1+strings.Count(h, ","))
-	}
-	return o, err
-})
-
-func cluster(t *testing.T) store.Store {
-	o, err := clusterKeyspace()
-	if err == nil {
-		err = cql.Clear(t.Context(), o)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := cql.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	return st
+	t.Run("apart", func(t *testing.T) { test(t, newWorld(t, mem.New(), true)) })
 }
 
 func newWorld(t *testing.T, st store.Store, apart bool) *world {

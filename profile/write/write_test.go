@@ -16,7 +16,7 @@ import (
 // The five operations' changes, one after the other, on every engine: what the profile shows, what it is found by, and what its history
 // says.
 func TestWrites(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		ctx, node := t.Context(), w.writer(0)
 		r, err := node.Create(ctx, name, "me", set(Created, value(email, "a@x.de"), custom("a", "1"), custom("b", "2"), value(schema.Attr{ID: schema.FirstName}, "Ann"), value(schema.Attr{ID: schema.LastName}, "Lee")))
 		id := must(t, r, err).ID
@@ -88,7 +88,7 @@ func TestWrites(t *testing.T) {
 
 // An object without a profile is refused when its type makes none, and leaves nothing.
 func TestPutWithoutProfile(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		o := object("o1", orderKey("o1"))
 		o.Create = false
 		if _, err := w.writer(0).Put(t.Context(), name, "", o); !errors.Is(err, ErrNoProfile) {
@@ -102,7 +102,7 @@ func TestPutWithoutProfile(t *testing.T) {
 
 // The passes of resolution: a key with one hit decides, ambiguous keys are passed over, fallback keys come last.
 func TestResolution(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		ctx, node := t.Context(), w.writer(0)
 		make := func(keys ...index.Key) fold.ID {
 			o := object("of"+keys[0].Value, keys...)
@@ -152,7 +152,7 @@ func TestWritesAreLaterThanTheJob(t *testing.T) {
 // once.
 func TestLostAnswers(t *testing.T) {
 	for _, c := range []struct{ happened, another bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
-		engines(t, func(t *testing.T, w *world) {
+		each(t, func(t *testing.T, w *world) {
 			node := w.writer(0)
 			r, err := node.Create(t.Context(), name, "", set(Created, value(email, "a")))
 			id := must(t, r, err).ID
@@ -209,7 +209,7 @@ func (d *doubtful) Commit(ctx context.Context, g store.Group) (uint64, error) {
 // A write that goes by a record of the domain from before an attribute became a key puts no index row for it, and the job that made it
 // one may have passed the profile before: the completer puts the row.
 func TestKeyOfTheDomainMeetsAWrite(t *testing.T) {
-	engines(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, w *world) {
 		node := w.writer(0)
 		node.Lookup = func(context.Context, string) (*domain.Record, error) {
 			old := *w.record()
