@@ -85,6 +85,8 @@ func bodyResource(in any) (kind, name string) {
 		return "integrations", api.Val(in.Uri)
 	case *api.DeleteIntegrationRequest:
 		return "integrations", api.Val(in.Uri)
+	case *api.GetIntegrationDetailsRequest:
+		return "integrations", api.Val(in.Uri)
 	case *api.CreateIntegrationWorkflowRequest:
 		return "integrations", "*" // whose URI is made by the workflow
 	case *api.GetProfileRecommendationsRequest:

@@ -311,6 +311,44 @@ var rule_FlowDescription = &restjson.StringRule{Max: 2048, Pattern: restjson.New
 
 var rule_FlowName = &restjson.StringRule{Max: 256, Pattern: restjson.NewPattern(`[a-zA-Z0-9][\w!@#.-]+`)}
 
+// GetIntegrationDetailsRequest is the model's shape GetIntegrationDetailsRequest.
+type GetIntegrationDetailsRequest struct {
+	DomainName *string `json:"-"`
+	Uri        *string `json:"Uri,omitzero"`
+}
+
+func (x *GetIntegrationDetailsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.Uri == nil {
+		v.Required(p.Member("Uri"))
+	}
+	if x.Uri != nil {
+		p := p.Member("Uri")
+		v.String(rule_kithUri, p, *x.Uri)
+	}
+}
+
+// GetIntegrationDetailsResponse is the model's shape GetIntegrationDetailsResponse.
+type GetIntegrationDetailsResponse struct {
+	DomainName     *string           `json:"DomainName,omitzero"`
+	Uri            *string           `json:"Uri,omitzero"`
+	Source         *string           `json:"Source,omitzero"`
+	Runs           *bool             `json:"Runs,omitzero"`
+	Parts          []IntegrationPart `json:"Parts,omitzero"`
+	FlowDefinition *string           `json:"FlowDefinition,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x GetIntegrationDetailsResponse) String() string {
+	return "GetIntegrationDetailsResponse{redacted}"
+}
+
 // GetIntegrationRequest is the model's shape GetIntegrationRequest.
 type GetIntegrationRequest struct {
 	DomainName *string `json:"-"`
@@ -451,6 +489,14 @@ func (x *IntegrationConfig) check(v *restjson.Violations, p *restjson.Path) {
 		p := p.Member("AppflowIntegration")
 		x.AppflowIntegration.check(v, p)
 	}
+}
+
+// IntegrationPart is the model's shape IntegrationPart.
+type IntegrationPart struct {
+	Kind   *string `json:"Kind,omitzero"`
+	Name   *string `json:"Name,omitzero"`
+	Ready  *bool   `json:"Ready,omitzero"`
+	Reason *string `json:"Reason,omitzero"`
 }
 
 var rule_KmsArn = &restjson.StringRule{Min: 20, Max: 2048, Pattern: restjson.NewPattern(`arn:aws:kms:.*:[0-9]+:.*`)}
@@ -1196,6 +1242,8 @@ func (x *ZendeskSourceProperties) check(v *restjson.Violations, p *restjson.Path
 	}
 }
 
+var rule_kithUri = &restjson.StringRule{Min: 1, Max: 255}
+
 // BindRequest reads the path and query members of CreateIntegrationWorkflow.
 func (x *CreateIntegrationWorkflowRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -1228,6 +1276,14 @@ func (x *GetIntegrationRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *GetIntegrationRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of GetIntegrationDetails.
+func (x *GetIntegrationDetailsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *GetIntegrationDetailsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of GetWorkflow.
 func (x *GetWorkflowRequest) BindRequest(b *restjson.Binder) {

@@ -73,7 +73,7 @@ func TestTheUndertakerDropsEveryTable(t *testing.T) {
 			}
 		}
 	}
-	u := &Undertaker{Store: st, DropBlobs: func(context.Context, store.Incarnation) error { return nil }}
+	u := &Undertaker{Store: st, Drop: func(context.Context, store.Incarnation) error { return nil }}
 	if err := u.Run(ctx, &job.Task{Work: job.Work{Incarnation: dead}}); err != nil {
 		t.Fatal(err)
 	}

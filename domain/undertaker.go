@@ -13,11 +13,11 @@ import (
 // UndertakerKind is the kind of work that removes the rows of a deleted domain.
 const UndertakerKind = "delete-domain"
 
-// Undertaker removes what a deleted domain left: its rows in every table, and its blobs.
+// Undertaker removes what a deleted domain left: its rows in every table, and what it has outside them.
 type Undertaker struct {
 	Store store.Store
-	// DropBlobs removes the blobs of an incarnation.
-	DropBlobs func(ctx context.Context, inc store.Incarnation) error
+	// Drop removes what an incarnation has outside its rows: its blobs, and what other packages noted of it for the whole account.
+	Drop func(ctx context.Context, inc store.Incarnation) error
 	// Wait is how long other nodes may still take the domain for alive, and write.
 	Wait time.Duration
 }
@@ -38,8 +38,8 @@ func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
 			return fmt.Errorf("remove rows of a deleted domain: %w", err)
 		}
 	}
-	if err := u.DropBlobs(ctx, t.Incarnation); err != nil {
-		return fmt.Errorf("remove files of a deleted domain: %w", err)
+	if err := u.Drop(ctx, t.Incarnation); err != nil {
+		return fmt.Errorf("remove files and notes of a deleted domain: %w", err)
 	}
 	if err := u.Store.DropRange(ctx, store.Jobs, t.Incarnation); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"kith/access"
 	"kith/domain"
+	"kith/integration"
 	"kith/job"
 	"kith/profile"
 	"kith/profile/change"
@@ -16,7 +17,7 @@ import (
 )
 
 // Families are the rows of the whole program, from the core nouns outwards. docs/rows.md is their table.
-var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, []store.Family{
+var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, integration.Families, []store.Family{
 	{Name: "node", Table: store.Catalog, Partition: "nodes", Key: "{node's name}", Kind: store.WriteRows,
 		Value: "JSON: when it was last seen", Writers: "the node itself; whoever finds it gone"},
 })

@@ -15,6 +15,7 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
+	"kith/integration"
 	"kith/internal/calm"
 	"kith/job"
 	"kith/profile"
@@ -60,13 +61,14 @@ type Config struct {
 // Node is a running Kith. Make it with Start.
 type Node struct {
 	Config
-	Handler  http.Handler
-	Server   *server.Server
-	Access   *access.Service
-	Domains  *domain.Service
-	Profiles *profile.Service
-	Writer   *write.Writer
-	Uploads  *upload.Service
+	Handler      http.Handler
+	Server       *server.Server
+	Access       *access.Service
+	Domains      *domain.Service
+	Profiles     *profile.Service
+	Writer       *write.Writer
+	Uploads      *upload.Service
+	Integrations *integration.Service
 
 	runner *job.Runner
 	cancel context.CancelFunc // ends the background loops
@@ -108,6 +110,7 @@ func Start(c Config) (*Node, error) {
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Profiles.Runs = n.Uploads
+	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains}
 	n.Domains.Stats = n.Profiles.Stats
 	n.Domains.CancelWork = n.runner.Cancel
 	n.Domains.OnDelete = func(inc store.Incarnation) {
@@ -126,13 +129,14 @@ func Start(c Config) (*Node, error) {
 		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
 		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
-		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, DropBlobs: n.Uploads.DropDomain, Wait: undertakerWait(c.Shared)},
+		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, Drop: n.drop, Wait: undertakerWait(c.Shared)},
 	}
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
 	n.runner.Standing, n.runner.Died = n.standing(), c.Died
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
+	sc.Integrations = n.Integrations
 	backup := c.Backup
 	if backup == nil {
 		backup = func(context.Context, string) (int64, error) {
@@ -167,6 +171,11 @@ func (n *Node) dropDevKeys(ctx context.Context) {
 	if dropped > 0 {
 		n.Log.Info("access keys made in development mode were removed", "keys", dropped)
 	}
+}
+
+// drop removes what a deleted domain left outside its own rows.
+func (n *Node) drop(ctx context.Context, inc store.Incarnation) error {
+	return errors.Join(n.Integrations.DropDomain(ctx, inc), n.Uploads.DropDomain(ctx, inc))
 }
 
 // undertakerWait is how long the removal of a deleted domain waits for requests of other nodes that do not know of it yet.

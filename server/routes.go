@@ -57,6 +57,13 @@ func (s *Server) bind() handlers {
 	on(h, "ListProfileHistoryRecords", s.Profiles.ListProfileHistoryRecords)
 	on(h, "GetProfileHistoryRecord", s.Profiles.GetProfileHistoryRecord)
 
+	on(h, "PutIntegration", s.Integrations.PutIntegration)
+	on(h, "GetIntegration", s.Integrations.GetIntegration)
+	on(h, "DeleteIntegration", s.Integrations.DeleteIntegration)
+	on(h, "ListIntegrations", s.Integrations.ListIntegrations)
+	on(h, "ListAccountIntegrations", s.Integrations.ListAccountIntegrations)
+	on(h, "GetIntegrationDetails", s.Integrations.GetIntegrationDetails)
+
 	on(h, "CreateAccessKey", s.Access.CreateAccessKey)
 	on(h, "ListAccessKeys", s.Access.ListAccessKeys)
 	on(h, "DeleteAccessKey", s.Access.DeleteAccessKey)

@@ -30,6 +30,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/integration"
 	"kith/internal/restjson"
 	"kith/profile"
 	"kith/sigv4"
@@ -38,14 +39,15 @@ import (
 
 // Config is what the edge needs.
 type Config struct {
-	Domains  *domain.Service
-	Profiles *profile.Service
-	Uploads  *upload.Service
-	Access   *access.Service
-	Admin    *Admin
-	Sealer   *access.Sealer
-	Now      func() time.Time
-	Log      *slog.Logger
+	Domains      *domain.Service
+	Profiles     *profile.Service
+	Uploads      *upload.Service
+	Integrations *integration.Service
+	Access       *access.Service
+	Admin        *Admin
+	Sealer       *access.Sealer
+	Now          func() time.Time
+	Log          *slog.Logger
 
 	// Damaged says that stored data was found damaged, so that some calls fail; nil never does.
 	Damaged func() bool

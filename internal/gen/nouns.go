@@ -45,6 +45,7 @@ var nouns = map[string][]string{
 	},
 	"integration": {
 		"PutIntegration", "GetIntegration", "DeleteIntegration", "ListIntegrations", "ListAccountIntegrations",
+		"GetIntegrationDetails",
 		"CreateIntegrationWorkflow", "GetWorkflow", "GetWorkflowSteps", "DeleteWorkflow", "ListWorkflows",
 	},
 	"recommend": {

@@ -71,6 +71,7 @@ var layers = [][]string{
 	{"profile"},
 	{"upload/stage"},
 	{"upload"},
+	{"integration"},
 	{"server"},
 	{"node"},
 	{"cmd/kith"},
