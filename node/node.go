@@ -18,6 +18,7 @@ import (
 	"kith/integration"
 	"kith/internal/calm"
 	"kith/job"
+	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/write"
@@ -65,6 +66,7 @@ type Node struct {
 	Server       *server.Server
 	Access       *access.Service
 	Domains      *domain.Service
+	Types        *objecttype.Service
 	Profiles     *profile.Service
 	Writer       *write.Writer
 	Uploads      *upload.Service
@@ -102,6 +104,7 @@ func Start(c Config) (*Node, error) {
 	}
 	n.dropDevKeys(ctx)
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
+	n.Types = &objecttype.Service{Domains: n.Domains}
 	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
@@ -136,7 +139,7 @@ func Start(c Config) (*Node, error) {
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
-	sc.Integrations = n.Integrations
+	sc.Integrations, sc.Types = n.Integrations, n.Types
 	backup := c.Backup
 	if backup == nil {
 		backup = func(context.Context, string) (int64, error) {

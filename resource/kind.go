@@ -19,6 +19,9 @@ type Kind[R any] struct {
 	Title string
 	// Max is how many a domain may have; 0 is any number.
 	Max int
+	// Serial says that every change of a record but of its tags takes its turn, so that a rule about several records holds: what a
+	// callback lists is still so when its change counts, or it is called again.
+	Serial bool
 }
 
 // Scope is the domain that a call works in, and what it needs for it.
@@ -121,6 +124,7 @@ func (k Kind[R]) Delete(ctx context.Context, at Scope, name string, may func(*Re
 			}
 		}
 		c.state.Count--
+		c.turn()
 		if c.state.Default == name {
 			c.state.Default = ""
 		}
@@ -205,6 +209,7 @@ func (k Kind[R]) begin(ctx context.Context, at Scope, name string) (*change[R], 
 // advance gives a changed record its revision, its time and its place among the records of its kind.
 func (c *change[R]) advance(ctx context.Context) error {
 	r := c.rec
+	c.turn()
 	r.UpdatedAt = max(c.at.Now().UnixMicro(), r.UpdatedAt+1000) // the wire shows milliseconds
 	r.Revision++
 	if !r.Exists() {
@@ -231,6 +236,27 @@ func (c *change[R]) advance(ctx context.Context) error {
 		c.state.Default = ""
 	}
 	return nil
+}
+
+// turn makes the change conflict with every other one since it began, where a kind is Serial.
+func (c *change[R]) turn() {
+	if c.kind.Serial {
+		c.state.Turns++
+	}
+}
+
+// Turns returns how many changes a Serial kind has seen in a domain: while it is the same, so are the records but for their tags.
+func (k Kind[R]) Turns(ctx context.Context, at Scope) (int64, error) {
+	row, err := at.Store.Get(ctx, partition(at.Incarnation, k.Name), []byte(stateKey))
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the state of a kind of resource: %w", err)
+	}
+	var s state
+	err = decode(row.Value, &s)
+	return s.Turns, err
 }
 
 func (c *change[R]) put(r *Record[R]) error {

@@ -44,6 +44,7 @@ type row[R any] struct {
 type state struct {
 	Count   int
 	Default string `json:",omitzero"` // its name
+	Turns   int64  `json:",omitzero"` // changes of a Serial kind
 
 	version uint64
 }

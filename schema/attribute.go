@@ -1,10 +1,6 @@
 package schema
 
-import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-)
+import "strings"
 
 // Attr names an attribute of the standard profile. Custom attributes have ID 0 and their name in Custom.
 type Attr struct {
@@ -105,12 +101,10 @@ func (a Attr) AddressPart() (base uint16, part int) {
 	return a.ID - uint16(part), part
 }
 
-// ParsePath returns the attribute of a path below _profile. Names of custom attributes have 1 to 255 characters and no control
-// characters, which key names on disk use as separators.
+// ParsePath returns the attribute of a path below _profile.
 func ParsePath(path string) (Attr, bool) {
 	if name, ok := strings.CutPrefix(path, customPrefix); ok {
-		n := utf8.RuneCountInString(name)
-		return Attr{Custom: name}, n >= 1 && n <= 255 && !strings.ContainsFunc(name, unicode.IsControl)
+		return Attr{Custom: name}, customName(name)
 	}
 	id, ok := byPath[path]
 	return Attr{ID: id}, ok

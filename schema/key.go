@@ -14,6 +14,26 @@ const (
 	KeyProfileID = "_profileId"
 )
 
+// predefined are the keys that every domain has (docs/spec/core.md 3.8), besides those of standard objects.
+var predefined = func() map[string]bool {
+	all := map[string]bool{}
+	for _, k := range []string{KeyPhone, KeyEmail, KeyAccount, KeyFullName, KeyProfileID, "_ctrContactId", "_marketoLeadId", "_salesforceAccountId",
+		"_salesforceContactId", "_salesforceAssetId", "_zendeskUserId", "_zendeskExternalId", "_zendeskTicketId", "_serviceNowSystemId",
+		"_serviceNowIncidentId", "_serviceNowTaskId", "_segmentUserId", "_shopifyCustomerId", "_shopifyOrderId"} {
+		all[k] = true
+	}
+	for _, s := range Standards {
+		all[s.IDKey] = true
+		for _, k := range s.Keys {
+			all[k] = true
+		}
+	}
+	return all
+}()
+
+// Predefined says whether a key is one that every domain has. Its values are compared by KeyContentType, whatever fills it.
+func Predefined(key string) bool { return predefined[key] }
+
 // PredefinedKey returns the predefined key that an attribute alone fills, with its content type, or "".
 func PredefinedKey(a Attr) (string, ContentType) {
 	switch a.ID {

@@ -73,7 +73,8 @@ func TestParseTarget(t *testing.T) {
 }
 
 func TestSource(t *testing.T) {
-	values := map[string]any{"First": "Ann", "Last": "Lee", "None": "", "First Name": "Ann Q", "list": []any{map[string]any{"x": "1"}, map[string]any{"x": "2"}}, "obj": map[string]any{"k": "v"}}
+	values := map[string]any{"First": "Ann", "Last": "Lee", "None": "", "First Name": "Ann Q", "list": []any{map[string]any{"x": "1"}, map[string]any{"x": "2"}}, "obj": map[string]any{"k": "v"},
+		"no": Literal("false"), "zero": Literal("0.0"), "ten": Literal("10")}
 	lookup := func(path string) any { return values[path] }
 	for text, want := range map[string]string{
 		"_source.First":                                                  "Ann",
@@ -90,15 +91,22 @@ func TestSource(t *testing.T) {
 		"{{#each _source.list}}{{this.x}},{{/each}}{{_source.First}}":    "1,2,Ann",
 		"{{#each _source.None}}x{{else}}none {{/each}}{{_source.First}}": "none Ann",
 		"{{#removeExtraSpace}} {{_source.First}}   {{_source.None}} b {{/removeExtraSpace}}": "Ann b",
-		"<b>{{_source.Last}}&": "<b>Lee&",
+		"<b>{{_source.Last}}&":                                            "<b>Lee&",
+		"{{#if _source.First}}yes{{else}}no{{/if}}":                       "yes",
+		"{{#if _source.None}}yes{{else}}no{{/if}}":                        "",
+		"{{#if _source.no}}yes{{else}}no {{_source.no}}{{/if}}":           "no false",
+		"{{#if _source.zero}}yes{{else}}no {{_source.zero}}{{/if}}":       "no 0.0",
+		"{{#if _source.ten}}yes {{_source.ten}}{{/if}}":                   "yes 10",
+		"{{#with _source.obj}}{{_source.First}} {{k}}{{/with}}":           "Ann v",
+		"{{#each _source.list}}{{#if this.x}}{{this.x}};{{/if}}{{/each}}": "1;2;",
 	} {
 		s, err := ParseSource(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got := s.Eval(lookup); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+		if got, err := s.Eval(lookup); got != want || err != nil {
+			t.Errorf("%s: %q, want %q: %v", text, got, want, err)
 		}
 	}
 	for _, text := range []string{"", "First", "_source.", "{{", "{{_source.a", "{{a}}", "{{}}", "x{{/if}}", "{{#if _source.a}}x", "{{#if}}x{{/if}}",
@@ -121,11 +129,14 @@ func FuzzSource(f *testing.F) {
 		if len(s.Paths()) == 0 {
 			t.Fatal("a source without a path")
 		}
-		got := s.Eval(func(string) any { return value })
+		got, err := s.Eval(func(string) any { return value })
+		if err != nil {
+			t.Fatal(err)
+		}
 		if value == "" && got != "" && !strings.Contains(text, "{{") {
 			t.Fatalf("%q", got)
 		}
-		if empty := s.Eval(func(string) any { return nil }); empty != "" {
+		if empty, _ := s.Eval(func(string) any { return nil }); empty != "" {
 			t.Fatalf("without values it yields %q", empty)
 		}
 	})

@@ -10,7 +10,7 @@ import (
 // Source is a parsed Source of a field: an accessor "_source.<path>" or a template with at least one "{{_source.<path>}}".
 //
 // Templates are the documented part of Handlebars: interpolation, #if/else, #unless, #with, #each and the block helper
-// removeExtraSpace. Values are never HTML-escaped. A template all of whose variables are empty yields "".
+// removeExtraSpace. Values are never HTML-escaped. A template all of whose variables are empty, those that blocks ask for too, yields "".
 type Source struct {
 	// Accessor is the path of a plain accessor, "" for a template.
 	Accessor string
@@ -18,13 +18,22 @@ type Source struct {
 	vars     []string
 }
 
-// Lookup returns the value at a path below _source: a string, a []any, a map[string]any, or nil for absent.
+// Lookup returns the value at a path below _source: a string, a Literal, a []any, a map[string]any, or nil for absent.
 type Lookup func(path string) any
+
+// Literal is the text of a number, of true or of false, as JSON has it.
+type Literal string
 
 const sourcePrefix = "_source."
 
 // MaxSourceDepth bounds how deep blocks of a template may be nested.
 const MaxSourceDepth = 16
+
+// maxSteps bounds the work of a template, which blocks within blocks over long lists would multiply.
+const maxSteps = 100_000
+
+// ErrTemplate says that a template was given up: it does too much.
+var ErrTemplate = errors.New("the template takes too many steps for these values")
 
 // ParseSource parses a Source. The error is a sentence for the caller.
 func ParseSource(text string) (*Source, error) {
@@ -57,22 +66,43 @@ func (s *Source) Paths() []string {
 	return all
 }
 
-// Eval returns the field's value.
-func (s *Source) Eval(lookup Lookup) string {
+// Eval returns the field's value, or ErrTemplate. Where values are no lists, a template ends.
+func (s *Source) Eval(lookup Lookup) (string, error) {
 	if s.Accessor != "" {
-		return scalar(lookup(s.Accessor))
+		return scalar(lookup(s.Accessor)), nil
 	}
-	e := &eval{lookup: lookup}
+	e := &eval{lookup: lookup, steps: new(int)}
 	e.run(s.nodes, nil)
-	if !e.filled {
-		return ""
+	switch {
+	case *e.steps > maxSteps:
+		return "", ErrTemplate
+	case !e.filled:
+		return "", nil
 	}
-	return e.out.String()
+	return e.out.String(), nil
 }
 
 func scalar(v any) string {
-	s, _ := v.(string)
-	return s
+	switch v := v.(type) {
+	case string:
+		return v
+	case Literal:
+		return string(v)
+	}
+	return ""
+}
+
+// empty says whether a value counts as none: absent, an empty text, or a list of nothing.
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return false
+	}
+	return scalar(v) == ""
 }
 
 // node is a piece of a template: text, a variable, or a block.
@@ -206,10 +236,15 @@ type eval struct {
 	lookup Lookup
 	out    strings.Builder
 	filled bool // some variable was not empty
+	steps  *int
 }
 
 func (e *eval) run(nodes []node, this any) {
-	for _, n := range nodes {
+	for i := range nodes {
+		n := &nodes[i]
+		if *e.steps++; *e.steps > maxSteps {
+			return
+		}
 		if n.kind == "" {
 			e.out.WriteString(n.text)
 			continue
@@ -222,12 +257,12 @@ func (e *eval) run(nodes []node, this any) {
 		default:
 			v = e.lookup(n.path)
 		}
+		if n.kind != "removeExtraSpace" && !empty(v) {
+			e.filled = e.filled || n.kind != "var" || scalar(v) != ""
+		}
 		switch n.kind {
 		case "var":
-			if s := scalar(v); s != "" {
-				e.filled = true
-				e.out.WriteString(s)
-			}
+			e.out.WriteString(scalar(v))
 		case "if":
 			e.choose(truthy(v), n, this)
 		case "unless":
@@ -247,7 +282,7 @@ func (e *eval) run(nodes []node, this any) {
 				e.run(n.alt, this)
 			}
 		case "removeExtraSpace":
-			inner := &eval{lookup: e.lookup}
+			inner := &eval{lookup: e.lookup, steps: e.steps}
 			inner.run(n.body, this)
 			e.filled = e.filled || inner.filled
 			e.out.WriteString(strings.Join(strings.Fields(inner.out.String()), " "))
@@ -255,7 +290,7 @@ func (e *eval) run(nodes []node, this any) {
 	}
 }
 
-func (e *eval) choose(yes bool, n node, this any) {
+func (e *eval) choose(yes bool, n *node, this any) {
 	if yes {
 		e.run(n.body, this)
 		return
@@ -269,6 +304,8 @@ func truthy(v any) bool {
 		return false
 	case string:
 		return v != ""
+	case Literal:
+		return v != "false" && strings.Trim(string(v), "-0.") != "" // as Handlebars has it, 0 is false
 	case []any:
 		return len(v) > 0
 	}

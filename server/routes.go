@@ -38,6 +38,10 @@ func (s *Server) bind() handlers {
 	on(h, "ListBackgroundWork", s.Domains.ListBackgroundWork)
 	on(h, "CancelBackgroundWork", s.Domains.CancelBackgroundWork)
 
+	on(h, "PutProfileObjectType", s.Types.PutProfileObjectType)
+	on(h, "GetProfileObjectType", s.Types.GetProfileObjectType)
+	on(h, "DeleteProfileObjectType", s.Types.DeleteProfileObjectType)
+
 	on(h, "CreateUploadJob", s.Uploads.CreateUploadJob)
 	on(h, "GetUploadJobPath", s.Uploads.GetUploadJobPath)
 	on(h, "StartUploadJob", s.Uploads.StartUploadJob)

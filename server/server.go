@@ -32,6 +32,7 @@ import (
 	"kith/fault"
 	"kith/integration"
 	"kith/internal/restjson"
+	"kith/objecttype"
 	"kith/profile"
 	"kith/sigv4"
 	"kith/upload"
@@ -40,6 +41,7 @@ import (
 // Config is what the edge needs.
 type Config struct {
 	Domains      *domain.Service
+	Types        *objecttype.Service
 	Profiles     *profile.Service
 	Uploads      *upload.Service
 	Integrations *integration.Service

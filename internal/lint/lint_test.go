@@ -65,6 +65,7 @@ var layers = [][]string{
 	{"access", "job", "resource"},
 	{"domain"},
 	{"profile/fold"},
+	{"objecttype"},
 	{"profile/index"},
 	{"profile/change"},
 	{"profile/write"},

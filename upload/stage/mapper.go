@@ -160,12 +160,13 @@ func (m *mapper) value(f *boundField) []byte {
 	if f.column >= 0 {
 		v = m.cells[f.column]
 	} else {
-		v = []byte(f.source.Eval(func(path string) any {
+		text, _ := f.source.Eval(func(path string) any { // it ends: cells are no lists
 			if i, ok := m.columns[path]; ok {
 				return string(m.cells[i])
 			}
 			return nil
-		}))
+		})
+		v = []byte(text)
 	}
 	if len(v) > 0 && v[0] > ' ' && v[0] < utf8.RuneSelf || len(bytes.TrimSpace(v)) > 0 {
 		return v

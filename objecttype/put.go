@@ -1,0 +1,151 @@
+package objecttype
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"strings"
+
+	"kith/api"
+	"kith/fault"
+	"kith/resource"
+)
+
+// PutProfileObjectType creates an object type, or replaces all that is stored of it but its tags. Objects that have been put stay as they are.
+func (s *Service) PutProfileObjectType(ctx context.Context, in *api.PutProfileObjectTypeRequest) (*api.PutProfileObjectTypeResponse, error) {
+	rec, err := s.Domains.Read(ctx, *in.DomainName) // whether it has a data store is decided here
+	if err != nil {
+		return nil, err
+	}
+	def, err := s.define(in)
+	if err != nil {
+		return nil, err
+	}
+	var others *set
+	r, err := s.kind().Put(ctx, s.Domains.Scope(rec), *in.ObjectTypeName, func(r *resource.Record[definition]) error {
+		if others, err = s.all(ctx, rec, r.Name); err != nil {
+			return err
+		}
+		if err := checkOthers(r.Name, def, others, rec.DataStore); err != nil {
+			return err
+		}
+		data := *def
+		switch {
+		case !r.Exists():
+			data.Incarnation, r.Tags = newIncarnation(), in.Tags
+		case r.Data.Implicit:
+			r.CreatedAt = max(s.Domains.Now().UnixMicro(), r.UpdatedAt+1000) // it is explicit from now on
+			fallthrough
+		default:
+			data.Incarnation = r.Data.Incarnation
+		}
+		r.Data = data
+		return nil
+	})
+	s.changed(rec, *in.ObjectTypeName)
+	if err != nil {
+		return nil, err
+	}
+	g := s.show(r, others)
+	return &api.PutProfileObjectTypeResponse{
+		ObjectTypeName: g.ObjectTypeName, Description: g.Description, TemplateId: g.TemplateId, ExpirationDays: g.ExpirationDays, EncryptionKey: g.EncryptionKey,
+		AllowProfileCreation: g.AllowProfileCreation, SourceLastUpdatedTimestampFormat: g.SourceLastUpdatedTimestampFormat,
+		MaxProfileObjectCount: g.MaxProfileObjectCount, MaxAvailableProfileObjectCount: g.MaxAvailableProfileObjectCount, SourcePriority: g.SourcePriority,
+		Fields: g.Fields, Keys: g.Keys, CreatedAt: g.CreatedAt, LastUpdatedAt: g.LastUpdatedAt, Tags: g.Tags,
+	}, nil
+}
+
+// define makes and checks the definition that a request asks for, by itself.
+func (s *Service) define(in *api.PutProfileObjectTypeRequest) (*definition, error) {
+	if strings.HasPrefix(*in.ObjectTypeName, "_") {
+		return nil, fault.BadRequestf("Object type %s must have a name that does not begin with _: those are of standard objects.", *in.ObjectTypeName)
+	}
+	def := &definition{
+		Description: *in.Description, Template: api.Val(in.TemplateId), ExpirationDays: api.Val(in.ExpirationDays), EncryptionKey: api.Val(in.EncryptionKey),
+		Creates: api.Val(in.AllowProfileCreation), TimestampFormat: api.Val(in.SourceLastUpdatedTimestampFormat), MaxObjects: api.Val(in.MaxProfileObjectCount),
+		Priority: api.Val(in.SourcePriority), Fields: in.Fields, Keys: in.Keys,
+	}
+	if in.TemplateId == nil && (len(in.Fields) == 0 || len(in.Keys) == 0) {
+		return nil, fault.BadRequestf("An object type needs Fields and Keys, both with something in them, or a TemplateId (ListProfileObjectTypeTemplates).")
+	}
+	return def, check(*in.ObjectTypeName, def, s.Quotas)
+}
+
+func newIncarnation() uint64 {
+	var b [8]byte
+	for {
+		_, _ = rand.Read(b[:])
+		if n := binary.BigEndian.Uint64(b[:]); n != 0 {
+			return n
+		}
+	}
+}
+
+// GetProfileObjectType returns an object type.
+func (s *Service) GetProfileObjectType(ctx context.Context, in *api.GetProfileObjectTypeRequest) (*api.GetProfileObjectTypeResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.kind().Get(ctx, s.Domains.Scope(rec), *in.ObjectTypeName)
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.all(ctx, rec, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return s.show(r, others), nil
+}
+
+// DeleteProfileObjectType removes an object type. Its objects count no longer.
+func (s *Service) DeleteProfileObjectType(ctx context.Context, in *api.DeleteProfileObjectTypeRequest) (*api.DeleteProfileObjectTypeResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	var gone uint64
+	err = s.kind().Delete(ctx, s.Domains.Scope(rec), *in.ObjectTypeName, func(r *resource.Record[definition]) error {
+		gone = r.Data.Incarnation
+		return nil
+	})
+	s.changed(rec, *in.ObjectTypeName)
+	if err != nil {
+		return nil, err
+	}
+	if s.OnDelete != nil {
+		if err := s.OnDelete(ctx, rec, *in.ObjectTypeName, gone); err != nil {
+			return nil, err
+		}
+	}
+	return &api.DeleteProfileObjectTypeResponse{Message: api.Ptr("Deleted")}, nil
+}
+
+// show returns a type for the wire; others are the other types of its domain.
+func (s *Service) show(r *resource.Record[definition], others *set) *api.GetProfileObjectTypeResponse {
+	d := &r.Data
+	return &api.GetProfileObjectTypeResponse{
+		ObjectTypeName: &r.Name, Description: &d.Description, TemplateId: optional(d.Template), ExpirationDays: optional(d.ExpirationDays),
+		EncryptionKey: optional(d.EncryptionKey), AllowProfileCreation: &d.Creates, SourceLastUpdatedTimestampFormat: optional(d.TimestampFormat),
+		MaxProfileObjectCount: optional(d.MaxObjects), MaxAvailableProfileObjectCount: api.Ptr(s.available(others)), SourcePriority: optional(d.Priority),
+		Fields: d.Fields, Keys: d.Keys, CreatedAt: api.Micros(r.CreatedAt), LastUpdatedAt: api.Micros(r.UpdatedAt), Tags: r.Tags,
+	}
+}
+
+// available is how many objects of a type a profile may have at most, given what other types have been assigned.
+func (s *Service) available(others *set) int32 {
+	left := int64(s.Quotas.objects())
+	for _, n := range others.caps {
+		left -= int64(n)
+	}
+	return int32(max(left, 0))
+}
+
+// optional returns nil for what was not given.
+func optional[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
