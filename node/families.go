@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"kith/access"
+	"kith/deadletter"
 	"kith/domain"
 	"kith/integration"
 	"kith/job"
@@ -17,7 +18,7 @@ import (
 )
 
 // Families are the rows of the whole program, from the core nouns outwards. docs/rows.md is their table.
-var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, integration.Families, []store.Family{
+var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, integration.Families, deadletter.Families, []store.Family{
 	{Name: "node", Table: store.Catalog, Partition: "nodes", Key: "{node's name}", Kind: store.WriteRows,
 		Value: "JSON: when it was last seen", Writers: "the node itself; whoever finds it gone"},
 })

@@ -13,6 +13,7 @@ import (
 
 	"kith/access"
 	"kith/blob"
+	"kith/deadletter"
 	"kith/domain"
 	"kith/fault"
 	"kith/integration"
@@ -43,7 +44,8 @@ type Config struct {
 	// Tidy removes what processes that died left behind; nil has nothing to do. It is called once an hour.
 	Tidy func(ctx context.Context) error
 
-	Upload upload.Config
+	Upload  upload.Config
+	Letters deadletter.Config
 	// Room tells how much of the disk is free; nil is enough.
 	Room   upload.Room
 	Job    *job.Runner // settings only, or nil; the node fills in the rest
@@ -71,6 +73,7 @@ type Node struct {
 	Writer       *write.Writer
 	Uploads      *upload.Service
 	Integrations *integration.Service
+	Letters      *deadletter.Service
 
 	runner *job.Runner
 	cancel context.CancelFunc // ends the background loops
@@ -105,6 +108,10 @@ func Start(c Config) (*Node, error) {
 	n.dropDevKeys(ctx)
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
 	n.Types = &objecttype.Service{Domains: n.Domains}
+	n.Letters = &deadletter.Service{
+		Store: c.Store, Domains: n.Domains, Now: c.Now, Log: c.Log, Config: c.Letters,
+		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, deadletter.Standing) },
+	}
 	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
@@ -118,6 +125,7 @@ func Start(c Config) (*Node, error) {
 	n.Domains.CancelWork = n.runner.Cancel
 	n.Domains.OnDelete = func(inc store.Incarnation) {
 		n.runner.Abort(inc)
+		n.Letters.Forget(inc)
 		n.runner.Wake()
 	}
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner, n.runner.Shared = c.Store, c.Now, c.Log, c.Owner, c.Shared
@@ -125,20 +133,12 @@ func Start(c Config) (*Node, error) {
 	n.runner.Passing = func(err error) bool {
 		return errors.Is(err, fault.ErrUnavailable) || errors.Is(err, store.ErrUnknown)
 	}
-	n.runner.Handlers = map[string]job.Handler{
-		upload.Kind:            n.Uploads,
-		upload.UndoKind:        upload.Undoer{Service: n.Uploads},
-		upload.DryKind:         upload.DryRunner{Service: n.Uploads},
-		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
-		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
-		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
-		domain.UndertakerKind:  &domain.Undertaker{Store: c.Store, Drop: n.drop, Wait: undertakerWait(c.Shared)},
-	}
+	n.runner.Handlers = n.handlers()
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
 	n.runner.Standing, n.runner.Died = n.standing(), c.Died
 
 	sc := c.Server
-	sc.Domains, sc.Profiles, sc.Uploads, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Access, sealer, c.Now, c.Log
+	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
 	sc.Integrations, sc.Types = n.Integrations, n.Types
 	backup := c.Backup
 	if backup == nil {
@@ -148,7 +148,7 @@ func Start(c Config) (*Node, error) {
 	}
 	sc.Admin = &server.Admin{Backup: backup}
 	n.Server = server.New(sc)
-	n.Server.Registry().MustRegister(workMetrics{n.runner})
+	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
 	n.Handler = n.Server
 
 	n.wg.Go(func() { n.runner.Run(ctx) })
@@ -159,6 +159,19 @@ func Start(c Config) (*Node, error) {
 		n.wg.Go(func() { n.keepMember(ctx) })
 	}
 	return n, nil
+}
+
+// handlers are the kinds of queued work.
+func (n *Node) handlers() map[string]job.Handler {
+	return map[string]job.Handler{
+		upload.Kind:            n.Uploads,
+		upload.UndoKind:        upload.Undoer{Service: n.Uploads},
+		upload.DryKind:         upload.DryRunner{Service: n.Uploads},
+		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
+		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
+		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
+		domain.UndertakerKind:  &domain.Undertaker{Store: n.Store, Drop: n.drop, Wait: undertakerWait(n.Shared)},
+	}
 }
 
 // dropDevKeys removes what development mode has left, unless the node is in it. A store that takes no writes now is no reason not to start:
@@ -212,7 +225,7 @@ func (n *Node) standing() []job.Standing {
 			if err != nil {
 				return 0, err
 			}
-			return 0, errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec))
+			return 0, n.cleanUp(ctx, rec)
 		}},
 		{Name: "daily", Every: sweepEvery, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			rec, err := n.living(ctx, t.Incarnation)
@@ -230,6 +243,7 @@ func (n *Node) standing() []job.Standing {
 			n.runner.Wake()
 			return 0, err
 		}},
+		{Name: deadletter.Standing, Every: sendEvery, AtStart: true, Idle: n.Letters.Idle, Pause: sendPause, Run: n.Letters.SendAll},
 		{Name: profile.Statistics, Every: countEvery, AtStart: true, Run: n.Profiles.CountProfiles},
 		{Name: change.Completer, Every: completeEvery, Pause: change.Window, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			more, err := completer.Run(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap})
@@ -267,6 +281,13 @@ func (n *Node) countSoon(inc store.Incarnation) {
 
 // countEvery is how often the profiles of a domain are counted that nobody says has changed: some expire.
 const countEvery = time.Hour
+
+// sendEvery is how often domains are looked at for dead letters that are still to be sent, and sendPause how much time is left between
+// two runs, so that many letters are few calls.
+const (
+	sendEvery = 5 * time.Minute
+	sendPause = time.Second
+)
 
 // completeEvery is how often the feed of a domain is looked at that no node says it has written to.
 const completeEvery = 10 * time.Minute
@@ -308,11 +329,16 @@ func (n *Node) CleanUp(ctx context.Context) error {
 		return err
 	}
 	for _, rec := range live {
-		if err := errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec)); err != nil {
+		if err := n.cleanUp(ctx, rec); err != nil {
 			return fmt.Errorf("domain %s: %w", rec.Name, err)
 		}
 	}
 	return nil
+}
+
+// cleanUp looks after the retention of a domain once.
+func (n *Node) cleanUp(ctx context.Context, rec *domain.Record) error {
+	return errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec), n.Letters.CleanUp(ctx, rec))
 }
 
 // indexSweepEvery is how many sweeps pass between two of the index, which reads all of it.

@@ -68,6 +68,10 @@ func (s *Server) bind() handlers {
 	on(h, "ListAccountIntegrations", s.Integrations.ListAccountIntegrations)
 	on(h, "GetIntegrationDetails", s.Integrations.GetIntegrationDetails)
 
+	on(h, "ListDeadLetters", s.Letters.ListDeadLetters)
+	on(h, "ReplayDeadLetters", s.Letters.ReplayDeadLetters)
+	on(h, "DeleteDeadLetters", s.Letters.DeleteDeadLetters)
+
 	on(h, "CreateAccessKey", s.Access.CreateAccessKey)
 	on(h, "ListAccessKeys", s.Access.ListAccessKeys)
 	on(h, "DeleteAccessKey", s.Access.DeleteAccessKey)

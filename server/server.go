@@ -28,6 +28,7 @@ import (
 
 	"kith/access"
 	"kith/api"
+	"kith/deadletter"
 	"kith/domain"
 	"kith/fault"
 	"kith/integration"
@@ -50,6 +51,7 @@ type Config struct {
 	Sealer       *access.Sealer
 	Now          func() time.Time
 	Log          *slog.Logger
+	Letters      *deadletter.Service
 
 	// Damaged says that stored data was found damaged, so that some calls fail; nil never does.
 	Damaged func() bool

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"kith/deadletter"
 	"kith/server"
 )
 
@@ -33,12 +34,14 @@ type Config struct {
 	TLSCert      string   `toml:"tls_cert"`      // PEM file; with TLSKey
 	TLSKey       string   `toml:"tls_key"`       // PEM file
 
-	URLLife       duration `toml:"url_life"`       // of upload URLs, up to 168h [15m]
-	KeepUnstarted duration `toml:"keep_unstarted"` // uploaded files of jobs that are not started [URLLife and 24h]
-	KeepFiles     duration `toml:"keep_files"`     // uploaded files after the job's end [168h]
-	KeepRejects   duration `toml:"keep_rejects"`   // rejected rows after the job's end [720h]
-	MaxFileBytes  int64    `toml:"max_file_bytes"` // of an uploaded file; 0 is unlimited
-	MetricsToken  string   `toml:"metrics_token"`  // bearer token for /metrics [loopback only]
+	URLLife         duration `toml:"url_life"`          // of upload URLs, up to 168h [15m]
+	KeepUnstarted   duration `toml:"keep_unstarted"`    // uploaded files of jobs that are not started [URLLife and 24h]
+	KeepFiles       duration `toml:"keep_files"`        // uploaded files after the job's end [168h]
+	KeepRejects     duration `toml:"keep_rejects"`      // rejected rows after the job's end [720h]
+	KeepDeadLetters duration `toml:"keep_dead_letters"` // objects that could not be attached, up to 8784h [336h]
+	SQSEndpoint     string   `toml:"sqs_endpoint"`      // base URL of the service that all dead-letter queues are at [from each queue's URL]
+	MaxFileBytes    int64    `toml:"max_file_bytes"`    // of an uploaded file; 0 is unlimited
+	MetricsToken    string   `toml:"metrics_token"`     // bearer token for /metrics [loopback only]
 
 	MaxConnections int   `toml:"max_connections"` // clients connected at a time [4096]
 	BodyMemory     int64 `toml:"body_memory"`     // bytes of request bodies held at a time [256 MiB]
@@ -64,7 +67,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "sqs-endpoint", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -90,6 +93,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-unstarted", 0, "how long uploaded files are kept whose job is not started (default: --url-life and a day)")
 	f.Duration("keep-files", 7*24*time.Hour, "how long uploaded files are kept after their job's end")
 	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
+	f.Duration("keep-dead-letters", deadletter.DefaultKeep, "how long objects are kept that could not be attached to a profile, at most 8784h")
+	f.String("sqs-endpoint", "", "base URL of the SQS-compatible service that the dead-letter queues of all domains are at (default: that of each queue's URL)")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
 	f.Bool("accept-damage", false, "start once on a data folder whose log is damaged, and go without what can't be read of it")
 	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
@@ -194,6 +199,8 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	span("keep-unstarted", &c.KeepUnstarted)
 	span("keep-files", &c.KeepFiles)
 	span("keep-rejects", &c.KeepRejects)
+	span("keep-dead-letters", &c.KeepDeadLetters)
+	text("sqs-endpoint", &c.SQSEndpoint)
 	if v, _ := f.GetInt64("max-file-bytes"); f.Changed("max-file-bytes") {
 		c.MaxFileBytes = v
 	}
@@ -230,11 +237,19 @@ func (c *Config) check() error {
 		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: two of the largest bodies", 2*server.LargestBody())
 	case c.KeepUnstarted < 0 || c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
 		return usageError("--keep-unstarted, --keep-files, --keep-rejects and --max-file-bytes must not be negative")
+	case c.KeepDeadLetters < 0 || time.Duration(c.KeepDeadLetters) > deadletter.MaxKeep:
+		return usageError("--keep-dead-letters must be between 0s and %s", deadletter.MaxKeep)
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 			return usageError("--public-url %q must be http(s)://host[:port] without a path", c.PublicURL)
+		}
+	}
+	if c.SQSEndpoint != "" {
+		u, err := url.Parse(c.SQSEndpoint)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+			return usageError("--sqs-endpoint %q must be http(s)://host[:port]", c.SQSEndpoint)
 		}
 	}
 	for _, origin := range c.CORSOrigins {

@@ -19,6 +19,7 @@ import (
 
 	"kith/access"
 	"kith/api"
+	"kith/deadletter"
 	"kith/node"
 	"kith/server"
 	"kith/upload"
@@ -135,6 +136,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepUnstarted: time.Duration(c.KeepUnstarted), KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
 		},
+		Letters: deadletter.Config{Keep: time.Duration(c.KeepDeadLetters), Endpoint: c.SQSEndpoint},
 		Server: server.Config{
 			Damaged: p.engines.damaged,
 			AnyKey:  c.Dev, Origins: c.CORSOrigins, PublicURL: c.PublicURL, Limits: server.Limits{PerOperation: c.Limits}, MetricsToken: c.MetricsToken,

@@ -54,6 +54,7 @@ var nouns = map[string][]string{
 		"CreateRecommenderFilter", "GetRecommenderFilter", "DeleteRecommenderFilter", "ListRecommenderFilters",
 		"CreateRecommenderSchema", "GetRecommenderSchema", "DeleteRecommenderSchema", "ListRecommenderSchemas",
 	},
-	"access": {"CreateAccessKey", "ListAccessKeys", "DeleteAccessKey"},
-	"admin":  {"CreateBackup"},
+	"deadletter": {"ListDeadLetters", "ReplayDeadLetters", "DeleteDeadLetters"},
+	"access":     {"CreateAccessKey", "ListAccessKeys", "DeleteAccessKey"},
+	"admin":      {"CreateBackup"},
 }

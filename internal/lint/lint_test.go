@@ -64,6 +64,7 @@ var layers = [][]string{
 	{"api", "store", "blob", "sigv4"},
 	{"access", "job", "resource"},
 	{"domain"},
+	{"deadletter"},
 	{"profile/fold"},
 	{"objecttype"},
 	{"profile/index"},
