@@ -10,11 +10,15 @@ import (
 
 	"kith/api"
 	"kith/fault"
+	"kith/schema"
 	"kith/store"
 )
 
 // CreateDomain creates a domain. It is not idempotent: an existing name is a BadRequest, whatever the body.
 func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest) (*api.CreateDomainResponse, error) {
+	if err := checkBlocks(in.Matching, in.RuleBasedMatching); err != nil {
+		return nil, err
+	}
 	now := s.Now().UnixMicro()
 	rec := &Record{
 		Name: *in.DomainName, Incarnation: newIncarnation(), CreatedAt: now, UpdatedAt: now,
@@ -65,8 +69,11 @@ func (s *Service) GetDomain(ctx context.Context, in *api.GetDomainRequest) (*api
 // UpdateDomain changes the members that are present, each as a whole. Tags are left alone: TagResource changes them.
 func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest) (*api.UpdateDomainResponse, error) {
 	rec, err := s.Update(ctx, *in.DomainName, 0, func(rec *Record) error {
-		if rec.DataStore && in.DataStore != nil && in.DataStore.Enabled != nil && !*in.DataStore.Enabled {
-			return fault.BadRequestf("The data store of domain %s is enabled, and can't be disabled again.", rec.Name)
+		if err := checkBlocks(in.Matching, in.RuleBasedMatching); err != nil {
+			return err
+		}
+		if err := s.checkDataStore(ctx, rec, in.DataStore); err != nil {
+			return err
 		}
 		if in.DefaultExpirationDays != nil {
 			rec.DefaultExpirationDays = *in.DefaultExpirationDays
@@ -169,6 +176,28 @@ func (rec *Record) setBlocks(m *api.MatchingRequest, rb *api.RuleBasedMatchingRe
 	}
 }
 
+// checkDataStore refuses to disable a data store, and to enable one whose tables would have the same name.
+func (s *Service) checkDataStore(ctx context.Context, rec *Record, in *api.DataStoreRequest) error {
+	if in == nil || in.Enabled == nil || *in.Enabled == rec.DataStore {
+		return nil
+	}
+	if rec.DataStore {
+		return fault.BadRequestf("The data store of domain %s is enabled, and can't be disabled again.", rec.Name)
+	}
+	if s.TypeNames == nil {
+		return nil
+	}
+	names, err := s.TypeNames(ctx, rec)
+	if err != nil {
+		return err
+	}
+	if a, b, ok := schema.SameTable(names); ok {
+		return fault.BadRequestf("The data store of domain %s can't be enabled: the objects of types %s and %s would be in one table, for their names differ in case, or in - and _, only. Delete one of the types first.", rec.Name, a, b)
+	}
+	return nil
+}
+
+// dataStore shows a data store. It is the domain's own data, so that it is ready at once.
 func (rec *Record) dataStore() *api.DataStoreResponse {
 	if !rec.DataStore {
 		return nil

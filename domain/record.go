@@ -88,6 +88,8 @@ type Service struct {
 	Now   func() time.Time
 	// Stats counts the profiles of a domain; nil counts nothing.
 	Stats func(ctx context.Context, inc store.Incarnation) (*api.DomainStats, error)
+	// TypeNames lists the profile object types of a domain; nil has none.
+	TypeNames func(ctx context.Context, rec *Record) ([]string, error)
 	// OnDelete is told when a domain is gone, so that work in it stops at once.
 	OnDelete func(store.Incarnation)
 	// CancelWork cancels background work, on this node at once; nil leaves it to the next heartbeat.
