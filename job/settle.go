@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"kith/store"
@@ -173,7 +174,11 @@ func (r *Runner) rewrite(ctx context.Context, t *Task, ops func(a attempts, vers
 // lost strikes the taking of a task that lost its lease out of the attempts: its process did not die. Whoever has the work now may
 // write the row too; if it can't be done soon, the taking counts as one that left no word.
 func (r *Runner) lost(ctx context.Context, t *Task) {
-	r.Log.Warn("background work lost its lease", "kind", t.Kind, "work", t.ID)
+	if r.deleted(ctx, t.Incarnation) { // which takes leases away on purpose, that of the deletion itself with the last rows
+		r.Log.Info("background work ended with its domain", "kind", t.Kind, "work", t.ID)
+	} else {
+		r.Log.Warn("background work lost its lease", "kind", t.Kind, "work", t.ID)
+	}
 	for range 10 {
 		a, version, err := readAttempts(ctx, r.Store, t.Partition())
 		if err != nil || len(a.strike(t.taker).Open) == len(a.Open) {
@@ -187,6 +192,12 @@ func (r *Runner) lost(ctx context.Context, t *Task) {
 			return
 		}
 	}
+}
+
+// deleted says whether a domain is known to have been deleted.
+func (r *Runner) deleted(ctx context.Context, inc store.Incarnation) bool {
+	domains, err := r.Domains(ctx)
+	return err == nil && !slices.ContainsFunc(domains, func(d Domain) bool { return d.Incarnation == inc && !d.Dead })
 }
 
 // finish gives the lane on, if it is still the task's. Repeating it is harmless.
