@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,8 +39,25 @@ type client struct {
 }
 
 // connect finds a server: --endpoint with the usual AWS credentials, else the one that runs on the data folder, else it
-// serves the data folder itself until close.
-func connect(cmd *cobra.Command) (*client, error) {
+// serves the data folder itself until close. A folder that is none is refused: most likely its name is mistyped.
+func connect(cmd *cobra.Command) (*client, error) { return connectTo(cmd, isDataFolder) }
+
+// connectOrCreate is connect for commands that bring data: they make the data folder if it is missing.
+func connectOrCreate(cmd *cobra.Command) (*client, error) {
+	return connectTo(cmd, func(string) error { return nil })
+}
+
+// isDataFolder refuses a folder that holds no data yet.
+func isDataFolder(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, "store"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return usageError("there is no data folder %s: name the right one with --data, or a server with --endpoint; kith serve and kith import make a new one", dir)
+	}
+	return err
+}
+
+// connectTo is connect, after check has judged a data folder that this command has to serve itself.
+func connectTo(cmd *cobra.Command, check func(dir string) error) (*client, error) {
 	ctx := cmd.Context()
 	endpoint, _ := cmd.Flags().GetString("endpoint")
 	data, _ := cmd.Flags().GetString("data")
@@ -61,6 +81,9 @@ func connect(cmd *cobra.Command) (*client, error) {
 	}
 	if found != nil && found.Shared {
 		return nil, fmt.Errorf("the node of the data folder %s, at %s, does not answer; start it, or name another node with --endpoint", data, found.Endpoint)
+	}
+	if err := check(data); err != nil {
+		return nil, err
 	}
 	p, err := startProgram(cmd.Context(), &Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true}, cmd.ErrOrStderr())
 	if err != nil {

@@ -55,7 +55,7 @@ With --dry-run they say the same of what would happen.`,
   kith import customers.csv --rejects rejects.csv
   kith import customers.csv --domain shop --key email --map "Cust. level=Attributes.tier" --map internal=-`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := connect(cmd)
+			c, err := connectOrCreate(cmd)
 			if err != nil {
 				return err
 			}
