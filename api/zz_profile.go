@@ -276,11 +276,11 @@ func (x *CreateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.AccountNumber != nil {
 		p := p.Member("AccountNumber").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.AccountNumber)
+		v.String(rule_sensitiveString0To255, p, *x.AccountNumber)
 	}
 	if x.AdditionalInformation != nil {
 		p := p.Member("AdditionalInformation").Hide()
-		v.String(rule_sensitiveString1To1000, p, *x.AdditionalInformation)
+		v.String(rule_sensitiveString0To1000, p, *x.AdditionalInformation)
 	}
 	if x.PartyType != nil {
 		p := p.Member("PartyType").Hide()
@@ -288,23 +288,23 @@ func (x *CreateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.BusinessName != nil {
 		p := p.Member("BusinessName").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.BusinessName)
+		v.String(rule_sensitiveString0To255, p, *x.BusinessName)
 	}
 	if x.FirstName != nil {
 		p := p.Member("FirstName").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.FirstName)
+		v.String(rule_sensitiveString0To255, p, *x.FirstName)
 	}
 	if x.MiddleName != nil {
 		p := p.Member("MiddleName").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.MiddleName)
+		v.String(rule_sensitiveString0To255, p, *x.MiddleName)
 	}
 	if x.LastName != nil {
 		p := p.Member("LastName").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.LastName)
+		v.String(rule_sensitiveString0To255, p, *x.LastName)
 	}
 	if x.BirthDate != nil {
 		p := p.Member("BirthDate").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.BirthDate)
+		v.String(rule_sensitiveString0To255, p, *x.BirthDate)
 	}
 	if x.Gender != nil {
 		p := p.Member("Gender").Hide()
@@ -312,31 +312,31 @@ func (x *CreateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.PhoneNumber != nil {
 		p := p.Member("PhoneNumber").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.PhoneNumber)
+		v.String(rule_sensitiveString0To255, p, *x.PhoneNumber)
 	}
 	if x.MobilePhoneNumber != nil {
 		p := p.Member("MobilePhoneNumber").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.MobilePhoneNumber)
+		v.String(rule_sensitiveString0To255, p, *x.MobilePhoneNumber)
 	}
 	if x.HomePhoneNumber != nil {
 		p := p.Member("HomePhoneNumber").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.HomePhoneNumber)
+		v.String(rule_sensitiveString0To255, p, *x.HomePhoneNumber)
 	}
 	if x.BusinessPhoneNumber != nil {
 		p := p.Member("BusinessPhoneNumber").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.BusinessPhoneNumber)
+		v.String(rule_sensitiveString0To255, p, *x.BusinessPhoneNumber)
 	}
 	if x.EmailAddress != nil {
 		p := p.Member("EmailAddress").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.EmailAddress)
+		v.String(rule_sensitiveString0To255, p, *x.EmailAddress)
 	}
 	if x.PersonalEmailAddress != nil {
 		p := p.Member("PersonalEmailAddress").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.PersonalEmailAddress)
+		v.String(rule_sensitiveString0To255, p, *x.PersonalEmailAddress)
 	}
 	if x.BusinessEmailAddress != nil {
 		p := p.Member("BusinessEmailAddress").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.BusinessEmailAddress)
+		v.String(rule_sensitiveString0To255, p, *x.BusinessEmailAddress)
 	}
 	if x.Address != nil {
 		p := p.Member("Address").Hide()
@@ -359,16 +359,16 @@ func (x *CreateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 		for _, k := range sortedKeys(x.Attributes) {
 			v.Key(rule_string1To255, p, k)
 			p, e := p.Value(k), x.Attributes[k]
-			v.String(rule_string1To255, p, e)
+			v.String(rule_string0To255, p, e)
 		}
 	}
 	if x.PartyTypeString != nil {
 		p := p.Member("PartyTypeString").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.PartyTypeString)
+		v.String(rule_sensitiveString0To255, p, *x.PartyTypeString)
 	}
 	if x.GenderString != nil {
 		p := p.Member("GenderString").Hide()
-		v.String(rule_sensitiveString1To255, p, *x.GenderString)
+		v.String(rule_sensitiveString0To255, p, *x.GenderString)
 	}
 	if x.ProfileType != nil {
 		p := p.Member("ProfileType").Hide()
@@ -1250,8 +1250,6 @@ var rule_logicalOperator = &restjson.StringRule{Enum: []string{"AND", "OR"}}
 var rule_sensitiveString0To1000 = &restjson.StringRule{Min: 0, Max: 1000, Sensitive: true}
 
 var rule_sensitiveString0To255 = &restjson.StringRule{Min: 0, Max: 255, Sensitive: true}
-
-var rule_string0To255 = &restjson.StringRule{Min: 0, Max: 255}
 
 // BindRequest reads the path and query members of AddProfileKey.
 func (x *AddProfileKeyRequest) BindRequest(b *restjson.Binder) {

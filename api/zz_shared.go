@@ -26,43 +26,43 @@ func (x Address) String() string { return "Address{redacted}" }
 func (x *Address) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Address1 != nil {
 		p := p.Member("Address1")
-		v.String(rule_string1To255, p, *x.Address1)
+		v.String(rule_string0To255, p, *x.Address1)
 	}
 	if x.Address2 != nil {
 		p := p.Member("Address2")
-		v.String(rule_string1To255, p, *x.Address2)
+		v.String(rule_string0To255, p, *x.Address2)
 	}
 	if x.Address3 != nil {
 		p := p.Member("Address3")
-		v.String(rule_string1To255, p, *x.Address3)
+		v.String(rule_string0To255, p, *x.Address3)
 	}
 	if x.Address4 != nil {
 		p := p.Member("Address4")
-		v.String(rule_string1To255, p, *x.Address4)
+		v.String(rule_string0To255, p, *x.Address4)
 	}
 	if x.City != nil {
 		p := p.Member("City")
-		v.String(rule_string1To255, p, *x.City)
+		v.String(rule_string0To255, p, *x.City)
 	}
 	if x.County != nil {
 		p := p.Member("County")
-		v.String(rule_string1To255, p, *x.County)
+		v.String(rule_string0To255, p, *x.County)
 	}
 	if x.State != nil {
 		p := p.Member("State")
-		v.String(rule_string1To255, p, *x.State)
+		v.String(rule_string0To255, p, *x.State)
 	}
 	if x.Province != nil {
 		p := p.Member("Province")
-		v.String(rule_string1To255, p, *x.Province)
+		v.String(rule_string0To255, p, *x.Province)
 	}
 	if x.Country != nil {
 		p := p.Member("Country")
-		v.String(rule_string1To255, p, *x.Country)
+		v.String(rule_string0To255, p, *x.Country)
 	}
 	if x.PostalCode != nil {
 		p := p.Member("PostalCode")
-		v.String(rule_string1To255, p, *x.PostalCode)
+		v.String(rule_string0To255, p, *x.PostalCode)
 	}
 }
 
@@ -429,11 +429,9 @@ var rule_name = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.NewPatte
 
 var rule_s3BucketName = &restjson.StringRule{Min: 3, Max: 63, Pattern: restjson.NewPattern(`^[a-z0-9.-]+$`)}
 
-var rule_sensitiveString1To1000 = &restjson.StringRule{Min: 1, Max: 1000, Sensitive: true}
-
-var rule_sensitiveString1To255 = &restjson.StringRule{Min: 1, Max: 255, Sensitive: true}
-
 var rule_sensitiveText = &restjson.StringRule{Min: 1, Max: 1000, Sensitive: true}
+
+var rule_string0To255 = &restjson.StringRule{Min: 0, Max: 255}
 
 var rule_string1To1000 = &restjson.StringRule{Min: 1, Max: 1000}
 

@@ -115,6 +115,7 @@ func Start(c Config) (*Node, error) {
 	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
+	n.Profiles.Writer = n.Writer
 	n.Uploads = &upload.Service{
 		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,

@@ -6,11 +6,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
 	"kith/profile/change"
 	"kith/profile/fold"
+	"kith/profile/write"
 	"kith/schema"
 	"kith/store"
 )
@@ -24,6 +27,10 @@ type Service struct {
 	Feed *change.Feed
 	// Runs tells what imports wrote.
 	Runs change.Runs
+	// Writer is by what profiles are changed by hand.
+	Writer *write.Writer
+	// KeyTypes returns the content types of the fields of every key that object types of a domain define, by its name; nil: there are none.
+	KeyTypes func(ctx context.Context, rec *domain.Record) (map[string][]schema.ContentType, error)
 }
 
 // BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.
@@ -87,6 +94,12 @@ func fill(out *api.Profile, p *fold.Profile) {
 			out.Gender = api.Ptr(api.Gender(v.Text))
 		case schema.ProfileType:
 			out.ProfileType = api.Ptr(api.ProfileType(v.Text))
+		case schema.EngagementPhone:
+			out.EngagementPreferences = preferences(out.EngagementPreferences)
+			out.EngagementPreferences.Phone = contacts(v.Text)
+		case schema.EngagementEmail:
+			out.EngagementPreferences = preferences(out.EngagementPreferences)
+			out.EngagementPreferences.Email = contacts(v.Text)
 		default:
 			if dst := scalar(out, v.Attr.ID); dst != nil {
 				*dst = &v.Text
@@ -148,6 +161,25 @@ func addressPart(p *api.Profile, base uint16, part int) **string {
 	if *block == nil {
 		*block = &api.Address{}
 	}
-	a := *block
-	return [...]**string{&a.Address1, &a.Address2, &a.Address3, &a.Address4, &a.City, &a.County, &a.State, &a.Province, &a.Country, &a.PostalCode}[part]
+	return partsOf(*block)[part]
+}
+
+// partsOf returns the parts of an address in the order of their numbers.
+func partsOf(a *api.Address) [10]**string {
+	return [...]**string{&a.Address1, &a.Address2, &a.Address3, &a.Address4, &a.City, &a.County, &a.State, &a.Province, &a.Country, &a.PostalCode}
+}
+
+func preferences(p *api.EngagementPreferences) *api.EngagementPreferences {
+	if p == nil {
+		p = &api.EngagementPreferences{}
+	}
+	return p
+}
+
+// contacts reads a list of contact preferences as valuesOf wrote it.
+func contacts(text string) (list []api.ContactPreference) {
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil // nobody else writes one
+	}
+	return list
 }

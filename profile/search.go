@@ -19,9 +19,17 @@ import (
 
 // pair is one key of a search with its alternatives.
 type pair struct {
-	name       string
-	values     []string // as the caller wrote them
-	normalized []string // the same, index by index
+	name   string
+	values []string // as the caller wrote them
+	forms  []form
+	index  string       // whose rows are looked at: of the key, or of one that has all values of an attribute
+	own    []domain.Key // what confirms it besides the predefined keys
+}
+
+// form is a normalised value of a key that a value of a pair stands for.
+type form struct {
+	text string
+	of   int // the value's number
 }
 
 // lookahead is how many candidates are read together, at most.
@@ -52,7 +60,7 @@ func (s *Service) SearchProfiles(ctx context.Context, in *api.SearchProfilesRequ
 		limit = int(*in.MaxResults)
 	}
 	q := &search{s: s, rec: rec, driver: -1}
-	if q.pairs, err = searchPairs(in); err != nil {
+	if q.pairs, err = s.searchPairs(ctx, rec, in); err != nil {
 		return nil, err
 	}
 	and := api.Val(in.LogicalOperator) == api.LogicalOperatorAnd && len(q.pairs) > 1
@@ -138,25 +146,53 @@ func parseToken(text string, pairs int) (driver int, after *ID, err error) {
 	return driver, &id, nil
 }
 
-func searchPairs(in *api.SearchProfilesRequest) ([]pair, error) {
-	pairs := []pair{newPair(*in.KeyName, in.Values)}
-	for _, k := range in.AdditionalSearchKeys {
-		pairs = append(pairs, newPair(*k.KeyName, k.Values))
+func (s *Service) searchPairs(ctx context.Context, rec *domain.Record, in *api.SearchProfilesRequest) ([]pair, error) {
+	types, err := s.keyTypes(ctx, rec)
+	if err != nil {
+		return nil, err
 	}
-	for _, p := range pairs {
-		if len(p.values) == 0 {
-			return nil, fault.BadRequestf("1 validation error detected: Value at 'values' failed to satisfy constraint: Member must have length greater than or equal to 1 (key %s)", p.name)
+	asked := append([]api.AdditionalSearchKey{{KeyName: in.KeyName, Values: in.Values}}, in.AdditionalSearchKeys...)
+	var pairs []pair
+	for _, k := range asked {
+		if len(k.Values) == 0 {
+			return nil, fault.BadRequestf("1 validation error detected: Value at 'values' failed to satisfy constraint: Member must have length greater than or equal to 1 (key %s)", *k.KeyName)
 		}
+		p, err := newPair(rec, types, *k.KeyName, k.Values)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, p)
 	}
 	return pairs, nil
 }
 
-func newPair(name string, values []string) pair {
-	p := pair{name: name, values: values}
-	for _, v := range values {
-		p.normalized = append(p.normalized, schema.Normalize(schema.KeyContentType(name), v))
+// newPair reads one key of a search. A name that is no key of the domain, but an attribute whose values a predefined key has, stands for
+// that attribute: programs search for EmailAddress, and would take an empty answer for a reason to create the customer again.
+func newPair(rec *domain.Record, types map[string][]schema.ContentType, name string, values []string) (pair, error) {
+	p := pair{name: name, values: values, index: name, own: rec.Keys}
+	parts, known := types[name]
+	if !known {
+		parts = []schema.ContentType{schema.KeyContentType(name)}
+		if a, ok := attributeKey(name); ok {
+			key, ct := schema.PredefinedKey(a)
+			if key == "" {
+				return p, fault.BadRequestf("Profiles are not found by the attribute %s. Search by a key: _profileId, _account, _email, _phone, _fullName, "+
+					"or one that an object type of the domain defines; or by an attribute that these hold, such as EmailAddress or PhoneNumber.", name)
+			}
+			parts, p.index = []schema.ContentType{ct}, key
+			p.own = []domain.Key{{Name: name, Parts: []domain.KeyPart{{Attribute: name, ContentType: string(ct)}}}}
+		}
 	}
-	return p
+	for i, v := range values {
+		forms, err := keyForms(parts, v)
+		if err != nil {
+			return p, fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
+		}
+		for _, n := range forms {
+			p.forms = append(p.forms, form{n, i})
+		}
+	}
+	return p, nil
 }
 
 // foundBy lists the pairs that a person confirms, each with the values that hit, in the caller's spelling. p is the person's fold.
@@ -165,9 +201,9 @@ func (q *search) foundBy(person *stored, p *fold.Profile) []api.FoundByKeyValue 
 	var found []api.FoundByKeyValue
 	for _, pr := range q.pairs {
 		var hits []string
-		for i, n := range pr.normalized {
-			if n != "" && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: n}, q.rec.Keys, now) && !slices.Contains(hits, pr.values[i]) {
-				hits = append(hits, pr.values[i])
+		for _, f := range pr.forms {
+			if v := pr.values[f.of]; !slices.Contains(hits, v) && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, now) {
+				hits = append(hits, v)
 			}
 		}
 		if hits != nil {
@@ -188,8 +224,8 @@ func (q *search) driving() []pair {
 // candidates streams the ids that the index names, ascending, each once, behind after.
 func (q *search) candidates(ctx context.Context, after *ID) iter.Seq2[ID, error] {
 	driving := q.driving()
-	if len(driving) == 1 && len(driving[0].normalized) == 1 && driving[0].normalized[0] != "" {
-		return q.s.holders(ctx, q.rec.Incarnation, driving[0].name, driving[0].normalized[0], after)
+	if len(driving) == 1 && len(driving[0].forms) == 1 {
+		return q.s.holders(ctx, q.rec.Incarnation, driving[0].index, driving[0].forms[0].text, after)
 	}
 	var streams []iter.Seq2[ID, error]
 	for _, p := range driving {
@@ -200,10 +236,8 @@ func (q *search) candidates(ctx context.Context, after *ID) iter.Seq2[ID, error]
 
 // holders streams the profiles that rows of a pair's values name, a stream for each value.
 func (q *search) holders(ctx context.Context, p pair, after *ID) (streams []iter.Seq2[ID, error]) {
-	for _, n := range p.normalized {
-		if n != "" {
-			streams = append(streams, q.s.holders(ctx, q.rec.Incarnation, p.name, n, after))
-		}
+	for _, f := range p.forms {
+		streams = append(streams, q.s.holders(ctx, q.rec.Incarnation, p.index, f.text, after))
 	}
 	return streams
 }
@@ -252,15 +286,11 @@ func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, e
 	slices.SortFunc(before, compareIDs)
 	var parts []string
 	for _, p := range q.driving() {
-		for _, n := range p.normalized {
-			switch {
-			case n == "":
-			case p.name == schema.KeyProfileID:
-				if of, ok := fold.ParseID(n); ok && slices.Contains(before, of) { // a candidate, though it may not confirm the id
-					return true, nil
-				}
-			default:
-				parts = append(parts, index.PartitionKey(index.Key{Name: p.name, Value: n}))
+		for _, f := range p.forms {
+			if p.index != schema.KeyProfileID {
+				parts = append(parts, index.PartitionKey(index.Key{Name: p.index, Value: f.text}))
+			} else if of, ok := fold.ParseID(f.text); ok && slices.Contains(before, of) { // a candidate, though it may not confirm the id
+				return true, nil
 			}
 		}
 	}

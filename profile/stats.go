@@ -59,7 +59,7 @@ func (s *Service) Stats(ctx context.Context, inc store.Incarnation) (*api.Domain
 // countUpTo counts the profiles of a domain, or returns errEnough with how many it has met.
 func (s *Service) countUpTo(ctx context.Context, inc store.Incarnation) (n int64, err error) {
 	few := *s
-	few.Store = &bounded{Store: s.Store}
+	few.Store = &bounded{Store: s.Store, most: freshRows}
 	err = few.Each(ctx, Pass{Incarnation: inc, Now: s.Now().UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1}, func(int, *fold.Profile) error {
 		if n++; n >= freshProfiles {
 			return errEnough
@@ -69,9 +69,10 @@ func (s *Service) countUpTo(ctx context.Context, inc store.Incarnation) (n int64
 	return n, err
 }
 
-// bounded is a store that gives out freshRows rows of sweeps and then errEnough.
+// bounded is a store that gives out so many rows of sweeps and then errEnough.
 type bounded struct {
 	store.Store
+	most int64
 	rows atomic.Int64
 }
 
@@ -79,7 +80,7 @@ type bounded struct {
 func (b *bounded) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.SweepRow, error] {
 	return func(yield func(store.SweepRow, error) bool) {
 		for row, err := range b.Store.Sweep(ctx, r) {
-			if err == nil && b.rows.Add(1) > freshRows {
+			if err == nil && b.rows.Add(1) > b.most {
 				err = errEnough
 			}
 			if !yield(row, err) || err != nil {

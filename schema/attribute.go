@@ -29,6 +29,8 @@ const (
 	PartyTypeString       = 17
 	GenderString          = 18
 	ProfileType           = 19
+	EngagementPhone       = 20 // EngagementPreferences.Phone: JSON, a list of ContactPreference
+	EngagementEmail       = 21 // EngagementPreferences.Email
 
 	// An address takes addressParts numbers, in the order of partNames.
 	Address         = 32
@@ -76,6 +78,7 @@ var paths, byPath = func() ([lastAttr + 1]string, map[string]uint16) {
 			byPath[path] = uint16(id)
 		}
 	}
+	paths[EngagementPhone], paths[EngagementEmail] = "EngagementPreferences.Phone", "EngagementPreferences.Email" // no Target, and no key
 	return paths, byPath
 }()
 

@@ -54,6 +54,11 @@ func (s *Server) bind() handlers {
 	on(h, "DryRunUploadJob", s.Uploads.DryRunUploadJob)
 	on(h, "UndoUploadJob", s.Uploads.UndoUploadJob)
 
+	on(h, "CreateProfile", s.Profiles.CreateProfile)
+	on(h, "UpdateProfile", s.Profiles.UpdateProfile)
+	on(h, "AddProfileKey", s.Profiles.AddProfileKey)
+	on(h, "DeleteProfileKey", s.Profiles.DeleteProfileKey)
+	on(h, "ListProfileAttributeValues", s.Profiles.ListProfileAttributeValues)
 	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
 	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
 	on(h, "DeleteProfile", s.Profiles.DeleteProfile)

@@ -19,6 +19,8 @@ import (
 type Model struct {
 	Operations map[string]*Operation
 	Shapes     map[string]*Shape
+	// Relaxed are structures whose members are checked as those of another one (model/README.md).
+	Relaxed map[string]string
 }
 
 // Operation is an operation of the model.
@@ -58,8 +60,28 @@ func Load(dir string) (*Model, error) {
 		}
 		maps.Copy(m.Operations, part.Operations)
 		maps.Copy(m.Shapes, part.Shapes)
+		if part.Relaxed != nil {
+			m.Relaxed = part.Relaxed
+		}
+	}
+	for name, like := range m.Relaxed {
+		m.relax(m.Shapes[name], m.Shapes[like])
 	}
 	return m, nil
+}
+
+func (m *Model) relax(s, like *Shape) {
+	for name, ref := range s.Members {
+		to, ok := like.Members[name]
+		switch {
+		case !ok || to.Shape == ref.Shape:
+		case m.Shapes[to.Shape].Type == "structure":
+			m.relax(m.Shapes[ref.Shape], m.Shapes[to.Shape])
+		default:
+			ref.Shape = to.Shape
+			s.Members[name] = ref
+		}
+	}
 }
 
 // Request is a request as the parts that its members travel in.

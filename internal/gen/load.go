@@ -13,6 +13,8 @@ import (
 type model struct {
 	Operations map[string]*operation `json:"operations"`
 	Shapes     map[string]*shape     `json:"shapes"`
+	// Relaxed are the structures whose members are checked as those of another one that have the same names.
+	Relaxed map[string]string `json:"relaxed"`
 }
 
 type operation struct {
@@ -121,6 +123,38 @@ func (m *model) merge(add *model) error {
 		}
 		op.addition = true
 		m.Operations[name] = op
+	}
+	for _, name := range slices.Sorted(maps.Keys(add.Relaxed)) {
+		if err := m.relax(name, add.Relaxed[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relax gives the members of a structure the shapes that another one has for them, at every depth: the constraints change, and the Go
+// types do not.
+func (m *model) relax(name, like string) error {
+	s, other := m.Shapes[name], m.Shapes[like]
+	if s == nil || other == nil || s.Type != "structure" || other.Type != "structure" {
+		return fmt.Errorf("additions: %s can't be relaxed like %s", name, like)
+	}
+	for i, mb := range s.Members {
+		at := slices.IndexFunc(other.Members, func(o member) bool { return o.name == mb.name })
+		if at < 0 || other.Members[at].Shape == mb.Shape {
+			continue
+		}
+		to := other.Members[at].Shape
+		switch {
+		case m.Shapes[mb.Shape].Type != m.Shapes[to].Type:
+			return fmt.Errorf("additions: member %s of %s and %s differs in its type", mb.name, name, like)
+		case m.Shapes[to].Type == "structure":
+			if err := m.relax(mb.Shape, to); err != nil {
+				return err
+			}
+		default:
+			s.Members[i].Shape = to
+		}
 	}
 	return nil
 }

@@ -318,8 +318,8 @@ func (g *Merge) decide(main ID, a schema.Attr, holders []state) (from int, chose
 	return 0, false // nobody has it: blanks set by hand stay
 }
 
-// fieldOf returns the attribute that stands for what a merge decides about together: addresses are taken as whole blocks, and the free
-// forms of the party type and the gender go with them.
+// fieldOf returns the attribute that stands for what a merge decides about together: addresses and engagement preferences are taken as
+// whole blocks, and the free forms of the party type and the gender go with them.
 func fieldOf(a schema.Attr) schema.Attr {
 	if base, _ := a.AddressPart(); base != 0 {
 		a.ID = base
@@ -330,6 +330,8 @@ func fieldOf(a schema.Attr) schema.Attr {
 		a.ID = schema.PartyType
 	case schema.GenderString:
 		a.ID = schema.Gender
+	case schema.EngagementEmail:
+		a.ID = schema.EngagementPhone
 	}
 	return a
 }
@@ -337,7 +339,7 @@ func fieldOf(a schema.Attr) schema.Attr {
 // FieldName returns the field of FieldSourceProfileIds that decides about an attribute.
 func FieldName(a schema.Attr) string {
 	a = fieldOf(a)
-	if base, _ := a.AddressPart(); base != 0 {
+	if base, _ := a.AddressPart(); base != 0 || a.ID == schema.EngagementPhone {
 		block, _, _ := strings.Cut(a.Path(), ".")
 		return block
 	}

@@ -45,13 +45,27 @@ func (d *Draft) Note(action byte, objectType, objectKey, detail string) {
 	d.change.Action, d.change.ObjectType, d.change.ObjectKey, d.change.Detail = action, objectType, objectKey, detail
 }
 
-// Life lets the profile live for some time from now.
+// Life lets the profile live for some time from now. What was set by hand, values and keys, lives as long: a customer whose objects
+// come every week keeps the name that somebody typed in.
 func (d *Draft) Life(life time.Duration) {
 	d.head.Expires = max(d.head.Expires, fold.ExpiryOf(d.Time, life))
+	for i := range d.head.Values {
+		if v := &d.head.Values[i]; v.Kind == fold.Manual && v.Expires > d.barriers.Now {
+			v.Expires = d.head.Expires
+		}
+	}
 }
 
-// Set sets values by hand; an empty text is a blank, which masks older values. They live for life from now, and the profile as well.
-func (d *Draft) Set(values []fold.Value, life time.Duration) {
+// MaxByHand is how many bytes a profile's values that were set by hand may have, with their names, and how many keys it may have that
+// were added by hand.
+const (
+	MaxByHand     = 256_000
+	MaxKeysByHand = 1000
+)
+
+// Set sets values by hand; an empty text is a blank, which masks older values. They live for life from now, and the profile as well. It
+// is fault.BadRequest when the profile becomes too large.
+func (d *Draft) Set(values []fold.Value, life time.Duration) error {
 	until := fold.ExpiryOf(d.Time, life)
 	values = slices.Clone(values)
 	for i := range values {
@@ -60,15 +74,29 @@ func (d *Draft) Set(values []fold.Value, life time.Duration) {
 	}
 	d.head.Write(values, d.barriers)
 	d.Life(life)
+	size := 0
+	for _, v := range d.head.Values {
+		if v.Kind == fold.Manual {
+			size += len(v.Attr.Custom) + len(v.Text)
+		}
+	}
+	if size > MaxByHand {
+		return fault.BadRequestf("The profile would have %d bytes of values; %d are possible. Blank attributes that are not needed.", size, MaxByHand)
+	}
+	return nil
 }
 
-// AddKeys adds keys by hand, with normalised values.
-func (d *Draft) AddKeys(keys []index.Key) {
+// AddKeys adds keys by hand, with normalised values. It is fault.BadRequest when they are too many.
+func (d *Draft) AddKeys(keys []index.Key) error {
 	for _, k := range keys {
 		if !slices.Contains(d.head.Keys, k) {
 			d.head.Keys = append(d.head.Keys, k)
 		}
 	}
+	if n := len(d.head.Keys); n > MaxKeysByHand {
+		return fault.BadRequestf("The profile would have %d keys that were added by hand; %d are possible. Delete some with DeleteProfileKey.", n, MaxKeysByHand)
+	}
+	return nil
 }
 
 // DeleteKeys deletes keys that were added by hand. It returns how many there were.
@@ -196,12 +224,15 @@ func (r *rows) has(objectType string, incarnation uint64, hash [16]byte) (bool, 
 	return ok, nil
 }
 
-// FindProfile returns the error of a Rule that wants an existing profile, or nil.
+// FindProfile returns the error of a Rule that wants an existing profile, or nil. One that was merged into another does not exist.
 func (d *Draft) FindProfile(id fold.ID) error {
-	if d.Person.Visible() {
-		return nil
+	switch main := d.Person.ID(); {
+	case !d.Person.Visible():
+		return fault.NotFoundf("Profile %s is not found in domain %s.", id, d.Record.Name)
+	case main != id:
+		return fault.NotFoundf("Profile %s is not found in domain %s: it was merged into profile %s.", id, d.Record.Name, main)
 	}
-	return fault.NotFoundf("Profile %s is not found in domain %s.", id, d.Record.Name)
+	return nil
 }
 
 // Text returns the value that the profile shows for an attribute.

@@ -145,7 +145,9 @@ func (s *script) one(rng *rand.Rand, n int) error {
 		k := index.Key{Name: "_ctrContactId", Value: order}
 		r, err = node.Change(ctx, name, "", id, func(_ context.Context, d *Draft) error {
 			if d.DeleteKeys([]index.Key{k}) == 0 {
-				d.AddKeys([]index.Key{k})
+				if err := d.AddKeys([]index.Key{k}); err != nil {
+					return err
+				}
 			}
 			d.Note(AddedKey, "", "", "")
 			return d.FindProfile(id)

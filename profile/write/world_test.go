@@ -122,8 +122,7 @@ func set(action byte, values ...fold.Value) Rule {
 			}
 		}
 		d.Note(action, "", "", "")
-		d.Set(values, 100*day)
-		return nil
+		return d.Set(values, 100*day)
 	}
 }
 

@@ -139,6 +139,41 @@ func (w *Writer) DeleteObject(ctx context.Context, domain, by string, id fold.ID
 	})
 }
 
+// DeleteKeys deletes keys that were added by hand to a profile or to a member of it. It is no error when there are none.
+func (w *Writer) DeleteKeys(ctx context.Context, domain, by string, id fold.ID, keys []index.Key, detail string) error {
+	for {
+		left := false
+		pick := func(p *Person) (*rows, error) {
+			var found *rows
+			for _, r := range p.all {
+				h, err := r.Head()
+				if err != nil {
+					return nil, err
+				}
+				if slices.ContainsFunc(h.Keys, func(k index.Key) bool { return slices.Contains(keys, k) }) {
+					left = found != nil
+					found = r
+				}
+			}
+			if found == nil {
+				found = p.rows
+			}
+			return found, nil
+		}
+		_, err := w.change(ctx, domain, by, func() fold.ID { return id }, pick, func(_ context.Context, d *Draft) error {
+			if err := d.FindProfile(id); err != nil {
+				return err
+			}
+			d.DeleteKeys(keys)
+			d.Note(DeletedKey, "", "", detail)
+			return nil
+		})
+		if err != nil || !left {
+			return err
+		}
+	}
+}
+
 // NewID mints the id of a profile: a UUIDv7.
 func (w *Writer) NewID() (id fold.ID) {
 	_, _ = rand.Read(id[:])

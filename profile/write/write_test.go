@@ -39,8 +39,7 @@ func TestWrites(t *testing.T) {
 		}
 		r, err = node.Change(ctx, name, "me", id, func(_ context.Context, d *Draft) error {
 			d.Note(AddedKey, "", "", "c1")
-			d.AddKeys([]index.Key{{Name: "_ctrContactId", Value: "c1"}})
-			return nil
+			return d.AddKeys([]index.Key{{Name: "_ctrContactId", Value: "c1"}})
 		})
 		must(t, r, err)
 		w.exact("key added")

@@ -47,8 +47,7 @@ func (r *rig) edit(domain, id string, values ...fold.Value) error {
 	of, _ := fold.ParseID(id)
 	_, err := r.Writer.Change(ctx, domain, "somebody", of, func(_ context.Context, d *write.Draft) error {
 		d.Note(write.Updated, "", "", "")
-		d.Set(values, 1000*24*time.Hour)
-		return d.FindProfile(of)
+		return errors.Join(d.Set(values, 1000*24*time.Hour), d.FindProfile(of))
 	})
 	return err
 }

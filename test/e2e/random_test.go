@@ -165,8 +165,7 @@ func (m *mess) step() {
 			m.cutOff(func() {
 				_, _ = m.writer.Change(ctx, d, "", id, func(_ context.Context, dr *write.Draft) error {
 					dr.Note(write.Updated, "", "", "")
-					dr.Set([]fold.Value{{Attr: schema.Attr{ID: schema.LastName}, Text: m.pick("Low", "Lee")}}, 1000*24*time.Hour)
-					return dr.FindProfile(id)
+					return errors.Join(dr.Set([]fold.Value{{Attr: schema.Attr{ID: schema.LastName}, Text: m.pick("Low", "Lee")}}, 1000*24*time.Hour), dr.FindProfile(id))
 				})
 			})
 		}

@@ -1,0 +1,179 @@
+package profile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"kith/api"
+	"kith/domain"
+	"kith/fault"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/profile/write"
+	"kith/schema"
+)
+
+// AddProfileKey gives a profile values of a key, by which it is found and to which objects are attached. It may be repeated. Behaviour:
+// docs/spec/core.md 5.3.
+func (s *Service) AddProfileKey(ctx context.Context, in *api.AddProfileKeyRequest) (*api.AddProfileKeyResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.keysByHand(ctx, rec, *in.KeyName, in.Values)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := fold.ParseID(*in.ProfileId)
+	_, err = s.Writer.Change(ctx, rec.Name, caller(ctx), id, func(_ context.Context, d *write.Draft) error {
+		if err := d.FindProfile(id); err != nil {
+			return err
+		}
+		d.Note(write.AddedKey, "", "", detailOf(in.KeyName, in.Values))
+		d.Life(lifeIn(d.Record))
+		return d.AddKeys(keys)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AddProfileKeyResponse{KeyName: in.KeyName, Values: in.Values}, nil
+}
+
+// DeleteProfileKey takes values of a key from a profile that were added by hand. Values that it does not have are no error. Behaviour:
+// docs/spec/core.md 5.3.
+func (s *Service) DeleteProfileKey(ctx context.Context, in *api.DeleteProfileKeyRequest) (*api.DeleteProfileKeyResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.keysByHand(ctx, rec, *in.KeyName, in.Values)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := fold.ParseID(*in.ProfileId)
+	err = s.Writer.DeleteKeys(ctx, rec.Name, caller(ctx), id, keys, detailOf(in.KeyName, in.Values))
+	if err != nil {
+		return nil, err
+	}
+	return &api.DeleteProfileKeyResponse{Message: api.Ptr("OK")}, nil
+}
+
+// detailOf is what the history says of a change of keys.
+func detailOf(name *string, values []string) string {
+	return string((&api.AddProfileKeyResponse{KeyName: name, Values: values}).AppendJSON(nil))
+}
+
+// keysByHand returns the keys that a request to change a profile's keys names. The error is fault.BadRequest.
+func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name string, values []string) (keys []index.Key, err error) {
+	types, err := s.keyTypes(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	parts, known := types[name]
+	_, isAttribute := attributeKey(name)
+	switch {
+	case name == schema.KeyProfileID:
+		return nil, fault.BadRequestf("The key %s is the profile's own id. It can't be added or removed.", name)
+	case !known && strings.HasPrefix(name, "_") && !slices.Contains(predefinedKeys, name):
+		return nil, fault.BadRequestf("There is no predefined key %s, and names of others do not begin with an underscore. The predefined keys are %s.", name, strings.Join(predefinedKeys, ", "))
+	case !known && isAttribute:
+		return nil, fault.BadRequestf("%s is an attribute, no key. Change it with UpdateProfile, or use a key such as %s.", name, schema.KeyEmail)
+	case len(values) == 0:
+		return nil, fault.BadRequestf("Values is empty. Name at least one value of key %s.", name)
+	}
+	if !known {
+		parts = []schema.ContentType{schema.KeyContentType(name)}
+	}
+	for i, v := range values {
+		forms, err := keyForms(parts, v)
+		if err != nil {
+			return nil, fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
+		}
+		switch {
+		case forms != nil:
+		case len(parts) > 1:
+			return nil, fault.BadRequestf("Value %d of key %s can't be a key: give a text for each of its %d fields, joined by blanks.", i+1, name, len(parts))
+		default:
+			return nil, fault.BadRequestf("Value %d of key %s can't be a key: its content type %s leaves nothing of it to compare.", i+1, name, parts[0])
+		}
+		for _, n := range forms {
+			keys = append(keys, index.Key{Name: name, Value: n})
+		}
+	}
+	return keys, nil
+}
+
+// predefinedKeys are the names that keys may have without an object type (docs/spec/core.md 3.8).
+var predefinedKeys = []string{
+	"_account", "_assetId", "_assetName", "_caseId", "_communicationRecordId", "_ctrContactId", "_email", "_fullName", "_marketoLeadId", "_orderId",
+	"_phone", "_salesforceAccountId", "_salesforceAssetId", "_salesforceContactId", "_segmentUserId", "_serialNumber", "_serviceNowIncidentId",
+	"_serviceNowSystemId", "_serviceNowTaskId", "_shopifyCustomerId", "_shopifyOrderId", "_zendeskExternalId", "_zendeskTicketId", "_zendeskUserId",
+}
+
+// keyTypes returns the content types of the fields of each key of a domain.
+func (s *Service) keyTypes(ctx context.Context, rec *domain.Record) (map[string][]schema.ContentType, error) {
+	if s.KeyTypes == nil {
+		return nil, nil
+	}
+	types, err := s.KeyTypes(ctx, rec)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of a domain: %w", err)
+	}
+	return types, nil
+}
+
+// attributeKey says whether a name is that of an attribute of the standard profile, and which one.
+func attributeKey(name string) (schema.Attr, bool) {
+	a, ok := schema.ParsePath(name)
+	return a, ok && a.ID != 0
+}
+
+// maxSplits bounds in how many ways the text of a key of several fields is read.
+const maxSplits = 32
+
+// keyForms returns the normalised values that the text of a key may stand for. A key of several fields has a text of these joined by blanks;
+// where fields have blanks themselves, each way to split it is one. The error is a sentence for the caller.
+func keyForms(parts []schema.ContentType, text string) (forms []string, err error) {
+	if len(parts) < 2 {
+		ct := schema.String
+		if len(parts) == 1 {
+			ct = parts[0]
+		}
+		if n := schema.Normalize(ct, text); n != "" {
+			forms = append(forms, n)
+		}
+		return forms, nil
+	}
+	words := strings.Fields(text)
+	var split func(tuple []string, words []string) error
+	split = func(tuple []string, words []string) error {
+		at := len(tuple)
+		if at == len(parts)-1 {
+			n := schema.Normalize(parts[at], strings.Join(words, " "))
+			if n == "" {
+				return nil
+			}
+			if len(forms) == maxSplits {
+				return fmt.Errorf("its %d words can be read as %d fields in more than %d ways", len(strings.Fields(text)), len(parts), maxSplits)
+			}
+			if form := strings.Join(append(tuple, n), schema.TupleSep); !slices.Contains(forms, form) {
+				forms = append(forms, form)
+			}
+			return nil
+		}
+		for i := 1; i <= len(words)-(len(parts)-1-at); i++ {
+			if n := schema.Normalize(parts[at], strings.Join(words[:i], " ")); n != "" {
+				if err := split(append(tuple[:at:at], n), words[i:]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := split(nil, words); err != nil {
+		return nil, err
+	}
+	return forms, nil
+}
