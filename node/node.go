@@ -106,22 +106,7 @@ func Start(c Config) (*Node, error) {
 		return nil, err
 	}
 	n.dropDevKeys(ctx)
-	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
-	n.Types = &objecttype.Service{Domains: n.Domains}
-	n.Letters = &deadletter.Service{
-		Store: c.Store, Domains: n.Domains, Now: c.Now, Log: c.Log, Config: c.Letters,
-		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, deadletter.Standing) },
-	}
-	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
-	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed}
-	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
-	n.Profiles.Writer = n.Writer
-	n.Uploads = &upload.Service{
-		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,
-		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
-	}
-	n.Profiles.Runs = n.Uploads
-	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains}
+	n.services(sealer)
 	n.Domains.Stats = n.Profiles.Stats
 	n.Domains.CancelWork = n.runner.Cancel
 	n.Domains.OnDelete = func(inc store.Incarnation) {
@@ -173,6 +158,26 @@ func (n *Node) handlers() map[string]job.Handler {
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
 		domain.UndertakerKind:  &domain.Undertaker{Store: n.Store, Drop: n.drop, Wait: undertakerWait(n.Shared)},
 	}
+}
+
+// services makes the services on what is below them.
+func (n *Node) services(sealer *access.Sealer) {
+	c := &n.Config
+	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
+	n.Types = &objecttype.Service{Domains: n.Domains}
+	n.Letters = &deadletter.Service{
+		Store: c.Store, Domains: n.Domains, Now: c.Now, Log: c.Log, Config: c.Letters,
+		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, deadletter.Standing) },
+	}
+	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
+	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed, Types: n.Types}
+	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
+	n.Uploads = &upload.Service{
+		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,
+		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
+	}
+	n.Profiles.Writer, n.Profiles.Runs = n.Writer, n.Uploads
+	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains}
 }
 
 // dropDevKeys removes what development mode has left, unless the node is in it. A store that takes no writes now is no reason not to start:

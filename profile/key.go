@@ -9,6 +9,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/profile/write"
@@ -76,8 +77,8 @@ func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name strin
 	switch {
 	case name == schema.KeyProfileID:
 		return nil, fault.BadRequestf("The key %s is the profile's own id. It can't be added or removed.", name)
-	case !known && strings.HasPrefix(name, "_") && !slices.Contains(predefinedKeys, name):
-		return nil, fault.BadRequestf("There is no predefined key %s, and names of others do not begin with an underscore. The predefined keys are %s.", name, strings.Join(predefinedKeys, ", "))
+	case !known && strings.HasPrefix(name, "_") && !schema.Predefined(name):
+		return nil, fault.BadRequestf("There is no predefined key %s. Use one, such as _ctrContactId, or a name of your own that does not begin with an underscore.", name)
 	case !known && isAttribute:
 		return nil, fault.BadRequestf("%s is an attribute, no key. Change it with UpdateProfile, or use a key such as %s.", name, schema.KeyEmail)
 	case len(values) == 0:
@@ -105,19 +106,12 @@ func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name strin
 	return keys, nil
 }
 
-// predefinedKeys are the names that keys may have without an object type (docs/spec/core.md 3.8).
-var predefinedKeys = []string{
-	"_account", "_assetId", "_assetName", "_caseId", "_communicationRecordId", "_ctrContactId", "_email", "_fullName", "_marketoLeadId", "_orderId",
-	"_phone", "_salesforceAccountId", "_salesforceAssetId", "_salesforceContactId", "_segmentUserId", "_serialNumber", "_serviceNowIncidentId",
-	"_serviceNowSystemId", "_serviceNowTaskId", "_shopifyCustomerId", "_shopifyOrderId", "_zendeskExternalId", "_zendeskTicketId", "_zendeskUserId",
-}
-
-// keyTypes returns the content types of the fields of each key of a domain.
-func (s *Service) keyTypes(ctx context.Context, rec *domain.Record) (map[string][]schema.ContentType, error) {
-	if s.KeyTypes == nil {
+// keyTypes returns the content types of the fields of each key that object types of a domain define.
+func (s *Service) keyTypes(ctx context.Context, rec *domain.Record) (objecttype.Keys, error) {
+	if s.Types == nil {
 		return nil, nil
 	}
-	types, err := s.KeyTypes(ctx, rec)
+	types, err := s.Types.Keys(ctx, rec)
 	if err != nil {
 		return nil, fmt.Errorf("read the keys of a domain: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/objecttype"
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/write"
@@ -29,8 +30,8 @@ type Service struct {
 	Runs change.Runs
 	// Writer is by what profiles are changed by hand.
 	Writer *write.Writer
-	// KeyTypes returns the content types of the fields of every key that object types of a domain define, by its name; nil: there are none.
-	KeyTypes func(ctx context.Context, rec *domain.Record) (map[string][]schema.ContentType, error)
+	// Types are the object types, which define keys; nil: there are none.
+	Types *objecttype.Service
 }
 
 // BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.

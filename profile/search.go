@@ -11,6 +11,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/schema"
@@ -168,7 +169,7 @@ func (s *Service) searchPairs(ctx context.Context, rec *domain.Record, in *api.S
 
 // newPair reads one key of a search. A name that is no key of the domain, but an attribute whose values a predefined key has, stands for
 // that attribute: programs search for EmailAddress, and would take an empty answer for a reason to create the customer again.
-func newPair(rec *domain.Record, types map[string][]schema.ContentType, name string, values []string) (pair, error) {
+func newPair(rec *domain.Record, types objecttype.Keys, name string, values []string) (pair, error) {
 	p := pair{name: name, values: values, index: name, own: rec.Keys}
 	parts, known := types[name]
 	if !known {
