@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -113,6 +114,52 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, reques
 	w.WriteHeader(e.status)
 	_, _ = w.Write(b)
 	return e.status
+}
+
+// queryCodes are AWS's names in the query protocol for errors that the API's protocol names otherwise.
+var queryCodes = map[string]string{
+	string(sigv4.MissingToken):       "MissingAuthenticationToken",
+	string(sigv4.Incomplete):         "IncompleteSignature",
+	string(sigv4.InvalidSignature):   "SignatureDoesNotMatch",
+	string(sigv4.UnrecognizedClient): "InvalidClientTokenId",
+	string(fault.Throttled):          "Throttling",
+	string(fault.Internal):           "InternalFailure",
+	"SerializationException":         "MalformedQueryString",
+	"ServiceUnavailableException":    "ServiceUnavailable",
+	"RequestEntityTooLargeException": "RequestEntityTooLarge",
+}
+
+// queryFault is an error of the query protocol alone.
+func queryFault(status int, code, message string) error {
+	return &edgeError{status: status, code: code, message: message}
+}
+
+// queryError is an error in the form of the query protocol.
+type queryError struct {
+	XMLName   xml.Name `xml:"ErrorResponse"`
+	Namespace string   `xml:"xmlns,attr"`
+	Type      string   `xml:"Error>Type"` // who is to blame
+	Code      string   `xml:"Error>Code"`
+	Message   string   `xml:"Error>Message"`
+	RequestID string   `xml:"RequestId"`
+}
+
+// writeQueryError answers with an error in the form of the query protocol.
+func writeQueryError(w http.ResponseWriter, r *http.Request, log *slog.Logger, requestID string, err error) {
+	e, internal := classify(err)
+	if internal {
+		log.Error("request failed", "request", requestID, "method", r.Method, "error", err)
+	}
+	answer := queryError{Namespace: stsNamespace, Type: "Sender", Code: cmp.Or(queryCodes[e.code], e.code), Message: e.message, RequestID: requestID}
+	if e.status >= http.StatusInternalServerError {
+		answer.Type = "Receiver"
+	}
+	for k, v := range e.header {
+		w.Header()[k] = v
+	}
+	if err := writeXML(w, e.status, &answer); err != nil { // no text can bring it about
+		log.Error("an error could not be encoded", "request", requestID, "error", err)
+	}
 }
 
 // s3Error is an error of the upload path, in the form of S3.

@@ -78,6 +78,7 @@ type Server struct {
 	routes   []*route
 	verifier sigv4.Verifier
 	uploader sigv4.Verifier
+	callers  sigv4.Verifier // of requests in the query protocol
 	limiter  *limiter
 	cors     *cors.Cors // nil: for no page
 	metrics  *metrics
@@ -105,6 +106,7 @@ func New(c Config) *Server {
 		hosts = append(hosts, u.Host)
 	}
 	s.verifier = sigv4.Verifier{Services: []string{"profile"}, Now: c.Now, AnyKey: c.AnyKey, Hosts: hosts, Secret: s.secret}
+	s.callers = sigv4.Verifier{Services: []string{stsService}, Now: c.Now, AnyKey: c.AnyKey, Hosts: hosts, Secret: s.secret}
 	s.uploader = sigv4.Verifier{Services: []string{"s3"}, Now: c.Now, Hosts: hosts, Secret: func(_ context.Context, id string) (string, error) {
 		if id != upload.URLKeyID {
 			return "", sigv4.ErrUnknownKey
@@ -191,6 +193,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/upload/"):
 		name = "upload"
 		s.serveUpload(sw, r, requestID)
+	case isQuery(r):
+		if err := s.serveQuery(sw, r, requestID, &name); err != nil {
+			writeQueryError(sw, r, s.Log, requestID, err)
+		}
 	default:
 		if err := s.serveOperation(sw, r, &name); err != nil {
 			writeError(sw, r, s.Log, requestID, err)
@@ -227,7 +233,7 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	if findErr == nil {
 		limit = rt.op.MaxBody
 	}
-	who, err := s.authenticate(w, r, limit, &body)
+	who, err := s.authenticate(w, r, &s.verifier, limit, &body)
 	if err != nil {
 		body.release()
 		s.drain(w, r)
@@ -277,8 +283,8 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 }
 
 // authenticate judges a request's headers, reads its body of at most limit bytes, and judges that.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, limit int64, body *heldBody) (sigv4.Verified, error) {
-	pending, err := s.verifier.Begin(r)
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, v *sigv4.Verifier, limit int64, body *heldBody) (sigv4.Verified, error) {
+	pending, err := v.Begin(r)
 	if err != nil {
 		return pending.Verified, err
 	}

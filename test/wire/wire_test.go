@@ -173,11 +173,15 @@ func send(t *testing.T, base, text string) (recorded, raw string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sign := true
+	sign, service := true, "profile"
 	for _, line := range lines[1:] {
 		k, v, _ := strings.Cut(line, ": ")
 		if k == "Unsigned" {
 			sign = false
+			continue
+		}
+		if k == "Signed-For" {
+			service = v
 			continue
 		}
 		r.Header.Set(k, v)
@@ -185,7 +189,7 @@ func send(t *testing.T, base, text string) (recorded, raw string) {
 	if sign {
 		sum := sha256.Sum256([]byte(body))
 		creds := aws.Credentials{AccessKeyID: "WIRE", SecretAccessKey: "secret"}
-		if err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(sum[:]), "profile", "us-east-1", time.Now()); err != nil {
+		if err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(sum[:]), service, "us-east-1", time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
