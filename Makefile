@@ -1,7 +1,7 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv lint torture long fuzz bench cluster test-cluster test-cluster-short clean
+.PHONY: help build generate test race venv queue lint torture long fuzz bench cluster test-cluster test-cluster-short clean
 
 help:       ## list the targets
 	@sed -n "s/^\([a-z-]*\):.*## /\1\t/p" Makefile
@@ -13,7 +13,7 @@ generate:   ## write api/zz_*.go from model/, and what README.md and COMPATIBILI
 	$(GO) run ./internal/gen .
 	$(GO) test ./server -run TestDocumentsSayWhatIsBuilt -update
 
-test: venv  ## everything but the long tests; sets up what it needs
+test: venv queue ## everything but the long tests; sets up what it needs
 	$(GO) vet ./...
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) test -timeout 20m ./...
@@ -27,6 +27,9 @@ venv: .venv/ready ## the Python environment of test/sdk
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement test/sdk/python/requirements.txt
 	touch .venv/ready
+
+queue:      ## fetch the SQS-compatible server of the tests of dead letters; needs Java 17 and Maven, and is left out without them
+	-$(GO) run ./test/cluster/up -install-queue
 
 lint:       ## formatting, vet, package comments, import rule
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -237,6 +237,7 @@ func (r *Runner) startStanding(ctx context.Context, s *Standing, st *standState,
 			t.hold.keep(taskCtx, cancel, r.Clock, t.since, func(context.Context) {})
 		}()
 		again, err := r.runStanding(taskCtx, s, st, t)
+		failed := err != nil && taskCtx.Err() == nil && !errors.Is(err, ErrGone)
 		cancel(nil)
 		<-beat
 		if again == 0 || again > s.every() {
@@ -246,6 +247,12 @@ func (r *Runner) startStanding(ctx context.Context, s *Standing, st *standState,
 		r.stats.end(t.Kind)
 		r.stand.mu.Lock()
 		st.cancel, st.due = nil, r.Clock()+again
+		if failed { // what woke it is still to be done; the lease rests as long as it is put off
+			select {
+			case st.woken <- struct{}{}:
+			default:
+			}
+		}
 		if len(st.woken) > 0 && ctx.Err() == nil {
 			r.stand.stir(standKey{t.Incarnation, s.Name})
 		}

@@ -40,7 +40,12 @@ func cache(name string) (string, error) {
 
 // InstallCassandra makes sure that Cassandra's jars are there and returns their folder.
 func InstallCassandra(ctx context.Context) (string, error) {
-	dir, err := cache("cassandra-5.0.8")
+	return installJars(ctx, "Cassandra", "cassandra-5.0.8", cassandraFiles, "cassandra/pom.xml")
+}
+
+// installJars makes sure that what a POM depends on lies in the cache, and returns its folder.
+func installJars(ctx context.Context, what, name string, files embed.FS, path string) (string, error) {
+	dir, err := cache(name)
 	if err != nil {
 		return "", err
 	}
@@ -50,10 +55,10 @@ func InstallCassandra(ctx context.Context) (string, error) {
 	}
 	for _, tool := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("a Cassandra for tests needs Java 17 and Maven: %w", err)
+			return "", fmt.Errorf("%s for tests needs Java 17 and Maven: %w", what, err)
 		}
 	}
-	pom, err := cassandraFiles.ReadFile("cassandra/pom.xml")
+	pom, err := files.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +68,7 @@ func InstallCassandra(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+lib, "-DincludeScope=runtime")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch Cassandra's jars: %w\n%s", err, out)
+		return "", fmt.Errorf("fetch the jars of %s: %w\n%s", what, err, out)
 	}
 	return lib, os.WriteFile(ready, nil, 0o644)
 }

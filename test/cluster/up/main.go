@@ -24,10 +24,18 @@ func main() {
 	nodes := flag.Int("nodes", 3, "number of Cassandra nodes")
 	kiths := flag.Int("kith", 2, "number of Kith nodes")
 	install := flag.Bool("install", false, "only fetch and build what a cluster needs")
+	queue := flag.Bool("install-queue", false, "only fetch what the tests of queues need")
 	dir := flag.String("dir", "cluster", "folder of their data and logs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *queue {
+		if _, err := cluster.InstallElasticMQ(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "cluster:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *install {
 		_, err1 := cluster.InstallCassandra(ctx)
 		_, err2 := cluster.InstallS3(ctx)
