@@ -65,7 +65,10 @@ func (s *Service) define(in *api.PutProfileObjectTypeRequest) (*definition, erro
 		Creates: api.Val(in.AllowProfileCreation), TimestampFormat: api.Val(in.SourceLastUpdatedTimestampFormat), MaxObjects: api.Val(in.MaxProfileObjectCount),
 		Priority: api.Val(in.SourcePriority), Fields: in.Fields, Keys: in.Keys,
 	}
-	if in.TemplateId == nil && (len(in.Fields) == 0 || len(in.Keys) == 0) {
+	if in.TemplateId != nil {
+		return def, def.fromTemplate(in)
+	}
+	if len(in.Fields) == 0 || len(in.Keys) == 0 {
 		return nil, fault.BadRequestf("An object type needs Fields and Keys, both with something in them, or a TemplateId (ListProfileObjectTypeTemplates).")
 	}
 	return def, check(*in.ObjectTypeName, def, s.Quotas)
@@ -98,6 +101,31 @@ func (s *Service) GetProfileObjectType(ctx context.Context, in *api.GetProfileOb
 	return s.show(r, others), nil
 }
 
+// ListProfileObjectTypes lists the object types by name, without their fields and keys.
+func (s *Service) ListProfileObjectTypes(ctx context.Context, in *api.ListProfileObjectTypesRequest) (*api.ListProfileObjectTypesResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.all(ctx, rec, "")
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := s.kind().List(ctx, s.Domains.Scope(rec), in.NextToken, in.MaxResults)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.ListProfileObjectTypesResponse{Items: []api.ListProfileObjectTypeItem{}, NextToken: next}
+	for _, r := range page {
+		out.Items = append(out.Items, api.ListProfileObjectTypeItem{
+			ObjectTypeName: &r.Name, Description: &r.Data.Description, CreatedAt: api.Micros(r.CreatedAt), LastUpdatedAt: api.Micros(r.UpdatedAt),
+			MaxProfileObjectCount: optional(r.Data.MaxObjects), MaxAvailableProfileObjectCount: api.Ptr(s.available(all, r.Name)),
+			SourcePriority: optional(r.Data.Priority), Tags: r.Tags,
+		})
+	}
+	return out, nil
+}
+
 // DeleteProfileObjectType removes an object type. Its objects count no longer.
 func (s *Service) DeleteProfileObjectType(ctx context.Context, in *api.DeleteProfileObjectTypeRequest) (*api.DeleteProfileObjectTypeResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
@@ -127,16 +155,18 @@ func (s *Service) show(r *resource.Record[definition], others *set) *api.GetProf
 	return &api.GetProfileObjectTypeResponse{
 		ObjectTypeName: &r.Name, Description: &d.Description, TemplateId: optional(d.Template), ExpirationDays: optional(d.ExpirationDays),
 		EncryptionKey: optional(d.EncryptionKey), AllowProfileCreation: &d.Creates, SourceLastUpdatedTimestampFormat: optional(d.TimestampFormat),
-		MaxProfileObjectCount: optional(d.MaxObjects), MaxAvailableProfileObjectCount: api.Ptr(s.available(others)), SourcePriority: optional(d.Priority),
+		MaxProfileObjectCount: optional(d.MaxObjects), MaxAvailableProfileObjectCount: api.Ptr(s.available(others, r.Name)), SourcePriority: optional(d.Priority),
 		Fields: d.Fields, Keys: d.Keys, CreatedAt: api.Micros(r.CreatedAt), LastUpdatedAt: api.Micros(r.UpdatedAt), Tags: r.Tags,
 	}
 }
 
 // available is how many objects of a type a profile may have at most, given what other types have been assigned.
-func (s *Service) available(others *set) int32 {
+func (s *Service) available(all *set, name string) int32 {
 	left := int64(s.Quotas.objects())
-	for _, n := range others.caps {
-		left -= int64(n)
+	for other, n := range all.caps {
+		if other != name {
+			left -= int64(n)
+		}
 	}
 	return int32(max(left, 0))
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 
@@ -84,10 +83,28 @@ func (s *Service) changed(rec *domain.Record, name string) {
 	s.sets.Drop(typeKey(rec, ""))
 }
 
-// Lookup returns a type for an object that is to be put. It is fault.NotFound when there is none. It is as it was at most domain.MaxStaleness ago.
+// Lookup returns a type for an object that is to be put. Where there is none, a template of that name becomes one, else it is fault.NotFound;
+// fault.BadRequest for standard objects, which are never put. The type is as it was at most domain.MaxStaleness ago.
 func (s *Service) Lookup(ctx context.Context, rec *domain.Record, name string) (*Type, error) {
-	return s.Find(ctx, rec, name)
+	t, err := s.Find(ctx, rec, name)
+	if !errors.Is(err, fault.NotFound) {
+		return t, err
+	}
+	switch from := templates[name]; {
+	case name == "_profile" || from != nil && from.standard:
+		return nil, fault.BadRequestf("Objects of type %s can't be put: it is a standard object, which objects of other types feed. Put an object of a type that maps fields to it.", name)
+	case from == nil:
+		return nil, notFound(rec, name)
+	default:
+		if err := s.implicit(ctx, rec, from); err != nil {
+			return nil, err
+		}
+		return s.Find(ctx, rec, name)
+	}
 }
+
+// IsTemplate says whether there is a template of a name: a type so named needs no PutProfileObjectType.
+func IsTemplate(name string) bool { return templates[name] != nil }
 
 // Find returns a type that exists, or fault.NotFound. It is as it was at most domain.MaxStaleness ago.
 func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*Type, error) {
@@ -98,8 +115,8 @@ func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*T
 			return nil, err
 		}
 		t, err := compile(r.Name, &r.Data)
-		if err != nil { // it was checked when it was put
-			return nil, fmt.Errorf("object type: %w", errors.Unwrap(err))
+		if err != nil { // it was checked when it was put; the sentence quotes fields, which no log may have
+			return nil, errors.New("a stored object type can't be read: it breaks a rule that types have now")
 		}
 		return t, nil
 	})

@@ -40,7 +40,10 @@ func (s *Server) bind() handlers {
 
 	on(h, "PutProfileObjectType", s.Types.PutProfileObjectType)
 	on(h, "GetProfileObjectType", s.Types.GetProfileObjectType)
+	on(h, "ListProfileObjectTypes", s.Types.ListProfileObjectTypes)
 	on(h, "DeleteProfileObjectType", s.Types.DeleteProfileObjectType)
+	on(h, "ListProfileObjectTypeTemplates", s.Types.ListProfileObjectTypeTemplates)
+	on(h, "GetProfileObjectTypeTemplate", s.Types.GetProfileObjectTypeTemplate)
 
 	on(h, "CreateUploadJob", s.Uploads.CreateUploadJob)
 	on(h, "GetUploadJobPath", s.Uploads.GetUploadJobPath)
