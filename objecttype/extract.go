@@ -16,11 +16,11 @@ import (
 // Extract returns what an object of the type says. It is fault.BadRequest when the object can't be put.
 func (t *Type) Extract(object []byte) (*Extracted, error) {
 	r := readers.Get().(*reader)
-	defer readers.Put(r)
+	defer r.release()
 	if err := r.read(t, object); err != nil {
 		return nil, err
 	}
-	texts := make([]string, len(t.fields))
+	texts := grown(&r.texts, len(t.fields))
 	for i := range t.fields {
 		var err error
 		if texts[i], err = r.text(&t.fields[i]); err != nil {
@@ -38,11 +38,22 @@ func (t *Type) Extract(object []byte) (*Extracted, error) {
 	if out.UniqueKey, err = t.uniqueKey(r, texts); err != nil {
 		return nil, err
 	}
-	if err := t.keys(out, r, texts); err != nil {
+	values := grown(&r.keys, len(t.keys))
+	for i := range t.keys {
+		values[i] = t.keys[i].value(r, texts)
+	}
+	if err := t.keysOf(out, values); err != nil {
 		return nil, err
 	}
-	t.standard(out, r, texts, stamp)
+	t.standard(out, r, texts, values, stamp)
 	return out, nil
+}
+
+// grown returns a slice of a length that is used again.
+func grown(s *[]string, n int) []string {
+	*s = slices.Grow((*s)[:0], n)[:n]
+	clear(*s)
+	return *s
 }
 
 // text returns a field's value, "" when it has none. Blanks alone are none.
@@ -120,18 +131,18 @@ func (t *Type) infer(out *Extracted, id uint16, fields []int, texts []string, st
 
 // uniqueKey returns base64(SHA-256) of the type's name, the key's name and the normalised parts, each after its length.
 func (t *Type) uniqueKey(r *reader, texts []string) (string, error) {
-	b, any := r.norm[:0], false
+	b, any, k := r.norm[:0], false, &t.keys[t.unique]
 	b = append(binary.AppendUvarint(b, uint64(len(t.Name))), t.Name...)
-	b = append(binary.AppendUvarint(b, uint64(len(t.unique.name))), t.unique.name...)
-	for i, f := range t.unique.fields {
+	b = append(binary.AppendUvarint(b, uint64(len(k.name))), k.name...)
+	for i, f := range k.fields {
 		var part [256]byte
-		v := schema.AppendNormalized(part[:0], t.unique.part(i), []byte(texts[f]))
+		v := schema.AppendNormalized(part[:0], k.part(i), []byte(texts[f]))
 		any = any || len(v) > 0
 		b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
 	}
 	r.norm = b
 	if !any {
-		return "", fault.BadRequestf("The unique key %q is empty: give a value for %s.", t.unique.name, t.names(t.unique))
+		return "", fault.BadRequestf("The unique key %q is empty: give a value for %s.", k.name, t.names(t.unique))
 	}
 	sum := sha256.Sum256(b)
 	return base64.StdEncoding.EncodeToString(sum[:]), nil
@@ -166,32 +177,32 @@ func (k *key) value(r *reader, texts []string) string {
 	return string(b)
 }
 
-// keys says what the object carries, and how its profile is found.
-func (t *Type) keys(out *Extracted, r *reader, texts []string) error {
-	for i := range t.carried {
-		k := &t.carried[i]
-		if v := k.value(r, texts); v != "" {
-			if k.newOnly {
-				out.NewKeys = appendKey(out.NewKeys, k.name, v)
-			} else {
-				out.Keys = appendKey(out.Keys, k.name, v)
-			}
+// keysOf says what the object carries, and how its profile is found.
+func (t *Type) keysOf(out *Extracted, values []string) error {
+	out.Keys = make([]fold.Key, 0, len(t.carried)+1) // who puts it adds that of a standard object
+	for _, i := range t.carried {
+		switch k := &t.keys[i]; {
+		case values[i] == "":
+		case k.newOnly:
+			out.NewKeys = appendKey(out.NewKeys, k.name, values[i])
+		default:
+			out.Keys = appendKey(out.Keys, k.name, values[i])
 		}
 	}
-	for i := range t.match {
-		if v := t.match[i].value(r, texts); v != "" {
-			out.Match = appendKey(out.Match, t.match[i].name, v)
+	for _, i := range t.match {
+		if values[i] != "" {
+			out.Match = appendKey(out.Match, t.keys[i].name, values[i])
 		}
 	}
-	for i := range t.fallback {
-		if v := t.fallback[i].value(r, texts); v != "" {
-			out.Fallback = appendKey(out.Fallback, t.fallback[i].name, v)
+	for _, i := range t.fallback {
+		if values[i] != "" {
+			out.Fallback = appendKey(out.Fallback, t.keys[i].name, values[i])
 		}
 	}
 	if len(out.Match)+len(out.Fallback) == 0 {
 		var names []string
-		for _, k := range slices.Concat(t.match, t.fallback) {
-			names = append(names, k.name+" ("+t.names(k)+")")
+		for _, i := range slices.Concat(t.match, t.fallback) {
+			names = append(names, t.keys[i].name+" ("+t.names(i)+")")
 		}
 		return fault.BadRequestf("All keys that find a profile are empty: give a value for one of %s.", strings.Join(names, ", "))
 	}
@@ -207,20 +218,20 @@ func appendKey(keys []fold.Key, name, value string) []fold.Key {
 }
 
 // standard says what other standard objects get. One without a key says nothing: nobody could tell which it is.
-func (t *Type) standard(out *Extracted, r *reader, texts []string, stamp fold.Stamp) {
+func (t *Type) standard(out *Extracted, r *reader, texts, values []string, stamp fold.Stamp) {
 	for i := range t.standards {
 		in := &t.standards[i]
 		if len(in.fields) == 0 {
 			continue
 		}
 		s := Standard{Type: in.Name, Stamp: stamp}
-		for k := range in.keys {
-			if v := in.keys[k].value(r, texts); v != "" {
-				s.Keys = appendKey(s.Keys, in.keys[k].name, v)
+		for _, k := range in.keys {
+			if values[k] != "" {
+				s.Keys = appendKey(s.Keys, t.keys[k].name, values[k])
 			}
 		}
 		if len(in.keys) == 0 { // a communication record is its object's
-			s.Keys = []fold.Key{{Name: t.unique.name, Value: out.UniqueKey}}
+			s.Keys = []fold.Key{{Name: t.keys[t.unique].name, Value: out.UniqueKey}}
 		}
 		for _, f := range in.fields {
 			if values := r.listOf(&t.fields[f], texts[f]); len(values) > 0 {

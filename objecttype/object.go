@@ -82,9 +82,21 @@ type reader struct {
 	src   string
 	slots []slot
 	norm  []byte
+	// texts are the fields', keys the keys' values.
+	texts, keys []string
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
+
+// release gives the reader back, without what it holds of the object.
+func (r *reader) release() {
+	clear(r.slots)
+	clear(r.texts)
+	clear(r.keys)
+	r.src, r.buf = "", bytes.Buffer{}
+	r.dec.Reset(&r.buf)
+	readers.Put(r)
+}
 
 // read finds what a type wants of an object. The error is a fault; objects are sensitive, so that it quotes nothing.
 func (r *reader) read(t *Type, object []byte) error {

@@ -19,8 +19,8 @@ type Type struct {
 	ExpirationDays       int32 // 0: the domain's
 	Priority             int64 // SourcePriority, 0 none
 	MaxObjects           int32 // of a profile, 0: no limit of its own
-	// Keys are the names of its keys; an object of it may carry others, of the standard objects it feeds.
-	Keys []string
+	// KeyNames are the names of its keys, in order. An object of it may carry others, of the standard objects that it feeds.
+	KeyNames []string
 
 	fields []field // by name
 	root   *want
@@ -31,11 +31,11 @@ type Type struct {
 	emails, phones []int
 	timeField      int // -1: none
 	time           *timeFormat
-	unique         key
-	// match and fallback are the keys by which a profile is found, in order.
-	match, fallback []key
-	carried         []key // LOOKUP_ONLY ones are not
-	standards       []standard
+	keys           []key // every definition, by the keys' names
+	unique         int   // of keys
+	// match and fallback are the keys by which a profile is found, in order; carried are those that are stored, LOOKUP_ONLY ones are not.
+	match, fallback, carried []int
+	standards                []standard
 }
 
 // field is a field of a type.
@@ -60,8 +60,7 @@ type key struct {
 // standard is a standard object that a type feeds.
 type standard struct {
 	*schema.Standard
-	fields []int
-	keys   []key
+	fields, keys []int
 }
 
 // identifiers are a definition's standard identifiers.
@@ -79,7 +78,7 @@ func identifiersOf(def api.ObjectTypeKey) identifiers {
 func compile(name string, def *definition) (*Type, error) {
 	t := &Type{
 		Name: name, Incarnation: def.Incarnation, AllowProfileCreation: def.Creates, ExpirationDays: def.ExpirationDays, Priority: int64(def.Priority),
-		MaxObjects: def.MaxObjects, Keys: slices.Sorted(maps.Keys(def.Keys)), timeField: -1, root: &want{slot: -1},
+		MaxObjects: def.MaxObjects, KeyNames: slices.Sorted(maps.Keys(def.Keys)), timeField: -1, root: &want{slot: -1},
 	}
 	if err := t.compileFields(def); err != nil {
 		return nil, err
@@ -196,7 +195,7 @@ func (t *Type) compileKeys(def *definition) error {
 	for i := range t.fields {
 		index[t.fields[i].name] = i
 	}
-	for _, name := range t.Keys {
+	for _, name := range t.KeyNames {
 		for _, d := range def.Keys[name] {
 			k := key{name: name, types: contentTypes(name, d.FieldNames, def.Fields)}
 			for _, f := range d.FieldNames {
@@ -209,21 +208,17 @@ func (t *Type) compileKeys(def *definition) error {
 			t.add(k, identifiersOf(d))
 		}
 	}
-	slices.SortStableFunc(t.match, func(a, b key) int { // the unique one first; the others are by name
-		switch unique := t.unique.name; {
-		case a.name == b.name, a.name != unique && b.name != unique:
-			return 0
-		case a.name == unique:
-			return -1
-		}
-		return 1
-	})
+	if i := slices.Index(t.match, t.unique); i > 0 { // first; the others are by name
+		t.match = slices.Insert(slices.Delete(t.match, i, i+1), 0, t.unique)
+	}
 	return nil
 }
 
 // add adds a key's definition to the lists that it belongs to.
-func (t *Type) add(k key, ids identifiers) {
-	k.newOnly = ids[api.StandardIdentifierNewOnly]
+func (t *Type) add(def key, ids identifiers) {
+	def.newOnly = ids[api.StandardIdentifierNewOnly]
+	k := len(t.keys)
+	t.keys = append(t.keys, def)
 	if ids[api.StandardIdentifierUnique] {
 		t.unique = k
 	}
@@ -244,10 +239,10 @@ func (t *Type) add(k key, ids identifiers) {
 	}
 }
 
-// text returns the sentence's name of a key's value, for errors.
-func (t *Type) names(k key) string {
-	all := make([]string, len(k.fields))
-	for i, f := range k.fields {
+// names returns the fields of a key, for errors.
+func (t *Type) names(k int) string {
+	all := make([]string, len(t.keys[k].fields))
+	for i, f := range t.keys[k].fields {
 		all[i] = t.fields[f].name
 	}
 	return strings.Join(all, ", ")
