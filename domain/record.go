@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +43,47 @@ type Record struct {
 	LastJobTime int64 `json:",omitzero"`
 	// Keys are the attributes that imports made keys of this domain, besides the predefined ones.
 	Keys []Key `json:",omitzero"`
+	// DeadTypes are the lives of profile object types that have ended, as long as profiles may have objects of them.
+	DeadTypes []DeadType `json:",omitzero"`
+}
+
+// DeadType is an object type that was deleted, or the one that a name had before.
+type DeadType struct {
+	Name        string
+	Incarnation uint64 `json:",string"`
+	At          int64  // when it was deleted, microseconds
+}
+
+// Dead returns what tells incarnations of object types that have ended; nil: there are none.
+func (rec *Record) Dead() func(incarnation uint64) bool {
+	if len(rec.DeadTypes) == 0 {
+		return nil
+	}
+	return rec.IsDead
+}
+
+// IsDead says whether an incarnation of an object type has ended, as far as that has to be known still.
+func (rec *Record) IsDead(incarnation uint64) bool {
+	return slices.ContainsFunc(rec.DeadTypes, func(t DeadType) bool { return t.Incarnation == incarnation })
+}
+
+// BuryType ends an incarnation of an object type: its objects count no more, from this moment on where this node is asked, and
+// MaxStaleness later everywhere.
+func (s *Service) BuryType(ctx context.Context, name string, inc store.Incarnation, dead DeadType) (*Record, error) {
+	return s.Update(ctx, name, inc, func(rec *Record) error {
+		if !rec.IsDead(dead.Incarnation) {
+			rec.DeadTypes = append(rec.DeadTypes, dead)
+		}
+		return nil
+	})
+}
+
+// ForgetType notes that no profile has objects of some incarnations of object types any more, and none can get one.
+func (s *Service) ForgetType(ctx context.Context, name string, inc store.Incarnation, gone func(DeadType) bool) (*Record, error) {
+	return s.Update(ctx, name, inc, func(rec *Record) error {
+		rec.DeadTypes = slices.DeleteFunc(slices.Clone(rec.DeadTypes), gone)
+		return nil
+	})
 }
 
 // Key is an attribute, or a tuple of them, that is indexed because an import matches on it.

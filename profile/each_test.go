@@ -538,7 +538,7 @@ func BenchmarkLoadOfThousand(b *testing.B) {
 	}
 	measure("decode", func() *fold.Profile {
 		view, err := fold.DecodeHeadView(row, now)
-		if err != nil || !view.Carries(fresh, now) {
+		if err != nil || !view.Carries(fresh, now, nil) {
 			b.Fatal(view, err)
 		}
 		return (&fold.Member{ID: id, Head: view}).Profile()

@@ -203,7 +203,7 @@ func (q *search) foundBy(person *stored, p *fold.Profile) []api.FoundByKeyValue 
 	for _, pr := range q.pairs {
 		var hits []string
 		for _, f := range pr.forms {
-			if v := pr.values[f.of]; !slices.Contains(hits, v) && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, now) {
+			if v := pr.values[f.of]; !slices.Contains(hits, v) && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, q.rec.Dead(), now) {
 				hits = append(hits, v)
 			}
 		}

@@ -24,7 +24,7 @@ func (w *work) prepare() {
 	w.plan = stage.NewPlan(stage.Facts{
 		Store: w.Store, Blobs: w.Blobs, Log: w.Log, Profiles: w.Profiles, Incarnation: w.task.Incarnation, JobID: w.job.idBytes(), Job: w.job.ID,
 		Dir: blobDir(w.task.Incarnation, w.job.ID), Key: w.key, Attempt: w.attempt, Time: w.job.Time, Expires: w.job.expires(),
-		Mapping: w.m, Keys: w.rec.Keys,
+		Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(),
 	})
 }
 

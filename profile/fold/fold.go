@@ -73,6 +73,12 @@ func contest(rivals []Value) Value {
 	return winner
 }
 
+// Fold returns what values show, which are in any order: of each attribute the winner, as for objects of one profile, no blanks.
+func Fold(values []Value) []Value {
+	slices.SortStableFunc(values, byAttr)
+	return (&leftFold{rest: [][]Value{values}}).fold(nil)
+}
+
 // replaces says whether a value written later replaces the present one (docs/spec/core.md 4.5, and for imports 1.8: an operator
 // ran it on purpose, so it replaces manual and unprioritised values, but it protects nothing afterwards).
 func replaces(in, cur Value) bool {

@@ -32,9 +32,10 @@ type Head struct {
 	// Objects are in the order of ObjectRef.compare. Not in a view.
 	Objects []ObjectRef
 
-	// Of a view: when each object expires (8 bytes each), and which object carries which key (carriedSize bytes each).
-	expiries, carried string
-	view              bool
+	// Of a view: the types of the objects, how long each lives and how much it takes (lifeSize bytes each), and which object carries which
+	// key (carriedSize bytes each).
+	types, lives, carried string
+	view                  bool
 }
 
 // Change is what a history record tells, kept by the head until that record stands.
@@ -57,6 +58,7 @@ type ObjectRef struct {
 	Time        int64    // when it was written, in microseconds; the body's row key ends in it, and in Attempt
 	Attempt     uint32   // tells its body from those of other attempts that took the same time
 	Expires     int64    // microseconds
+	Size        uint32   // of its JSON, in bytes
 	// Keys are the KeyHashes of the keys that it carries, so that they can be confirmed without reading its body, each as long as one
 	// of its objects is visible. A count per key with the latest expiry would be smaller by little, and could not tell when the
 	// object that lasts longest goes.
@@ -118,9 +120,9 @@ func (h *Head) DropObject(typeName string, incarnation uint64, hash [16]byte) (o
 	return old, true
 }
 
-// Carries says whether a key, whose value is normalised or its schema.IndexValue, was added by hand, or an object that has not
-// expired carries it.
-func (h *Head) Carries(k Key, now int64) bool {
+// Carries says whether a key, whose value is normalised or its schema.IndexValue, was added by hand, or an object carries it that has not
+// expired and whose type is alive. dead tells of which incarnations of types that is not so; nil: of none.
+func (h *Head) Carries(k Key, now int64, dead func(incarnation uint64) bool) bool {
 	if h.Expires <= now {
 		return false
 	}
@@ -134,15 +136,15 @@ func (h *Head) Carries(k Key, now int64) bool {
 	}
 	hash := KeyHash(k)
 	for i := range h.Objects {
-		if h.Objects[i].Expires > now && slices.Contains(h.Objects[i].Keys, hash) {
+		if o := &h.Objects[i]; o.Expires > now && slices.Contains(o.Keys, hash) && (dead == nil || !dead(o.Incarnation)) {
 			return true
 		}
 	}
-	return h.viewCarries(hash, now)
+	return h.viewCarries(hash, now, dead)
 }
 
 // viewCarries looks a key's hash up in what a view leaves encoded.
-func (h *Head) viewCarries(hash uint64, now int64) bool {
+func (h *Head) viewCarries(hash uint64, now int64, dead func(uint64) bool) bool {
 	lo, hi := 0, len(h.carried)/carriedSize
 	for lo < hi {
 		if mid := (lo + hi) / 2; be64(h.carried[mid*carriedSize:]) < hash {
@@ -152,31 +154,79 @@ func (h *Head) viewCarries(hash uint64, now int64) bool {
 		}
 	}
 	for at := lo * carriedSize; at < len(h.carried) && be64(h.carried[at:]) == hash; at += carriedSize {
-		if i := 8 * int(be32(h.carried[at+8:])); i < len(h.expiries) && int64(be64(h.expiries[i:])) > now {
+		object := int(be32(h.carried[at+8:]))
+		if i := lifeSize * object; i < len(h.lives) && int64(be64(h.lives[i:])) > now && (dead == nil || !dead(h.incarnationOf(object))) {
 			return true
 		}
 	}
 	return false
 }
 
-// Encoding, version 1. Integers are uvarints unless a size is given; a section begins with its length in bytes.
+// incarnationOf returns the incarnation of the type of an object of a view, given by its number.
+func (h *Head) incarnationOf(object int) uint64 {
+	for types := (decoder{s: h.types}); types.s != ""; {
+		types.text()
+		incarnation, n := uint64(types.time()), types.uvarint()
+		if types.err != nil || uint64(object) < n {
+			return incarnation
+		}
+		object -= int(n)
+	}
+	return 0
+}
+
+// Owned returns how many objects the head lists that have not expired at a time, and how many bytes of JSON they have. dead is as in
+// Carries.
+func (h *Head) Owned(now int64, dead func(incarnation uint64) bool) (objects int, bytes int64) {
+	for i := range h.Objects {
+		if o := &h.Objects[i]; o.Expires > now && (dead == nil || !dead(o.Incarnation)) {
+			objects, bytes = objects+1, bytes+int64(o.Size)
+		}
+	}
+	lives := h.lives
+	for types := (decoder{s: h.types}); types.s != ""; {
+		types.text()
+		incarnation, n := uint64(types.time()), types.uvarint()
+		if types.err != nil || n > uint64(len(lives)/lifeSize) {
+			return objects, bytes
+		}
+		of := lives[:lifeSize*n]
+		lives = lives[lifeSize*n:]
+		for ; of != "" && (dead == nil || !dead(incarnation)); of = of[lifeSize:] {
+			if int64(be64(of)) > now {
+				objects, bytes = objects+1, bytes+int64(be32(of[8:]))
+			}
+		}
+	}
+	return objects, bytes
+}
+
+// Clone returns a copy that the other can be changed beside, and that shares what is never changed in place. Not of a view.
+func (h *Head) Clone() *Head {
+	c := *h
+	c.Values, c.Keys, c.Objects = slices.Clone(h.Values), slices.Clone(h.Keys), slices.Clone(h.Objects)
+	return &c
+}
+
+// Encoding, version 2. Integers are uvarints unless a size is given; a section begins with its length in bytes.
 //
 //	version | time (8) | expires (8)
 //	| values:   { number<<2 | flags, [length, name of a custom attribute], time (8) | expires (8) | priority | source time
 //	              | length, text }
 //	| keys:     { length, name, length, value }
-//	| expiries: of each object (8)
-//	| carried:  by hash { hash of a key (8) | number of an object (4) }
 //	| types:    { length, name, incarnation (8), number of objects }
+//	| lives:    of each object { expiry (8) | size of its JSON (4) }
+//	| carried:  by hash { hash of a key (8) | number of an object (4) }
 //	| objects:  { hash (16) | time (8) | attempt (4) }
 //	| change:   nothing, or ID (16) | time (8) | action (1) | { length, text } × 4
 //
 // What a reader wants comes first, and what grows with the objects has a fixed size, so that it need not decode it. Flags of a
 // value: 1 of an object, 2 blank.
 const (
-	headV1      = 1
+	headV2      = 2
 	headFixed   = 17
 	flagObject  = 1
+	lifeSize    = 12
 	carriedSize = 12
 	objectSize  = 28
 )
@@ -186,7 +236,7 @@ func (h *Head) Append(dst []byte) []byte {
 	if h.view {
 		panic("fold: a view of a head was encoded")
 	}
-	dst = append(dst, headV1)
+	dst = append(dst, headV2)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Expires))
 	dst = appendSection(dst, h.appendValues)
@@ -196,12 +246,13 @@ func (h *Head) Append(dst []byte) []byte {
 		}
 		return dst
 	})
-	dst = binary.AppendUvarint(dst, uint64(8*len(h.Objects)))
+	dst = appendSection(dst, h.appendTypes)
+	dst = binary.AppendUvarint(dst, uint64(lifeSize*len(h.Objects)))
 	for i := range h.Objects {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(h.Objects[i].Expires))
+		dst = binary.BigEndian.AppendUint32(dst, h.Objects[i].Size)
 	}
 	dst = h.appendCarried(dst)
-	dst = appendSection(dst, h.appendTypes)
 	dst = binary.AppendUvarint(dst, uint64(objectSize*len(h.Objects)))
 	for i := range h.Objects {
 		dst = append(dst, h.Objects[i].Hash[:]...)
@@ -303,7 +354,7 @@ func (h *Head) appendChange(dst []byte) []byte {
 
 // HeadExpiry returns the expiry of an encoded head without decoding the rest.
 func HeadExpiry(b []byte) (int64, error) {
-	if len(b) < headFixed || b[0] != headV1 {
+	if len(b) < headFixed || b[0] != headV2 {
 		return 0, fmt.Errorf("%w: not a head", ErrCorrupt)
 	}
 	return int64(binary.BigEndian.Uint64(b[9:])), nil
@@ -340,7 +391,7 @@ func viewSize(b []byte) int {
 		return len(b)
 	}
 	d.s = d.s[headFixed:]
-	for range 4 { // values, keys, expiries, carried
+	for range 5 { // values, keys, types, lives, carried
 		d.text()
 	}
 	if d.err != nil {
@@ -361,14 +412,14 @@ func (h *Head) decodeView(s string, now int64) error {
 		return nil
 	}
 	values, keys := decoder{s: d.text()}, decoder{s: d.text()}
-	h.expiries, h.carried = d.text(), d.text()
+	h.types, h.lives, h.carried = d.text(), d.text(), d.text()
 	h.Values, h.Keys = appendHeadValues(h.Values, &values, now), appendKeys(h.Keys, &keys)
 	return cmp.Or(d.err, values.err, keys.err)
 }
 
 // openHead returns a decoder that stands at the time of an encoded head.
 func openHead(s string) (d decoder, err error) {
-	if len(s) < headFixed || s[0] != headV1 {
+	if len(s) < headFixed || s[0] != headV2 {
 		return d, fmt.Errorf("%w: not a head", ErrCorrupt)
 	}
 	return decoder{s: s[1:]}, nil
@@ -429,10 +480,11 @@ func appendKeys(dst []Key, d *decoder) []Key {
 
 // decodeObjects reads the four sections about objects.
 func (h *Head) decodeObjects(d *decoder) {
-	expiries, carried := d.text(), d.text()
-	types, objects := decoder{s: d.text()}, decoder{s: d.text()}
-	n := len(expiries) / 8
-	if len(expiries)%8 != 0 || len(carried)%carriedSize != 0 || len(objects.s) != objectSize*n {
+	types := decoder{s: d.text()}
+	lives, carried := d.text(), d.text()
+	objects := decoder{s: d.text()}
+	n := len(lives) / lifeSize
+	if len(lives)%lifeSize != 0 || len(carried)%carriedSize != 0 || len(objects.s) != objectSize*n {
 		d.fail()
 		return
 	}
@@ -452,9 +504,9 @@ func (h *Head) decodeObjects(d *decoder) {
 		}
 		for i := range rest[:of] {
 			o := &rest[i]
-			o.Type, o.Incarnation, o.Expires = name, incarnation, int64(be64(expiries))
+			o.Type, o.Incarnation, o.Expires, o.Size = name, incarnation, int64(be64(lives)), be32(lives[8:])
 			copy(o.Hash[:], objects.s)
-			objects.s, expiries = objects.s[len(o.Hash):], expiries[8:]
+			objects.s, lives = objects.s[len(o.Hash):], lives[lifeSize:]
 			o.Time = objects.time()
 			o.Attempt = be32(objects.s)
 			objects.s = objects.s[4:]

@@ -23,7 +23,7 @@ func someHead(objects int) *Head {
 		Change: &Change{ID: [16]byte{1, 15: 2}, At: 5, Action: 'u', By: "someone", ObjectType: "Order", ObjectKey: "k", Detail: "d"},
 	}
 	for i := range objects {
-		o := ObjectRef{Type: "Order", Incarnation: 3, Hash: HashObject(fmt.Sprint(i)), Time: int64(100 + i), Attempt: uint32(7 * i), Expires: int64(1000 + i)}
+		o := ObjectRef{Type: "Order", Incarnation: 3, Hash: HashObject(fmt.Sprint(i)), Time: int64(100 + i), Attempt: uint32(7 * i), Expires: int64(1000 + i), Size: uint32(i)}
 		if i%5 == 0 {
 			o.Type, o.Incarnation = "Case", 1<<63
 		}
@@ -67,10 +67,10 @@ func TestHeadView(t *testing.T) {
 		t.Fatalf("%v: %+v", err, v)
 	}
 	clear(b)
-	if v.Values[0].Text != "Ann" || !v.Carries(Key{"_orderId", "6"}, 50) {
+	if v.Values[0].Text != "Ann" || !v.Carries(Key{"_orderId", "6"}, 50, nil) {
 		t.Error("a view must keep no part of the bytes it was read from")
 	}
-	if v, err = DecodeHeadView(h.Append(nil), h.Expires); err != nil || v.Expires != 0 || v.Time != h.Time || len(v.Values)+len(v.Keys) > 0 || v.Carries(Key{"pin", "1"}, h.Expires) {
+	if v, err = DecodeHeadView(h.Append(nil), h.Expires); err != nil || v.Expires != 0 || v.Time != h.Time || len(v.Values)+len(v.Keys) > 0 || v.Carries(Key{"pin", "1"}, h.Expires, nil) {
 		t.Errorf("what has expired must be gone: %v: %+v", err, v)
 	}
 	defer func() {
@@ -89,13 +89,13 @@ func TestHeadCarries(t *testing.T) {
 		objects := map[int]ObjectRef{}
 		for i := range 40 {
 			n := rng.IntN(9)
-			o := ObjectRef{Type: fmt.Sprint("T", n%3), Hash: HashObject(fmt.Sprint(n)), Time: int64(i), Expires: rng.Int64N(20)}
+			o := ObjectRef{Type: fmt.Sprint("T", n%3), Incarnation: uint64(n % 3), Hash: HashObject(fmt.Sprint(n)), Time: int64(i), Expires: rng.Int64N(20), Size: uint32(n)}
 			for range rng.IntN(3) {
 				o.Keys = append(o.Keys, KeyHash(Key{"k", fmt.Sprint(rng.IntN(6))}))
 			}
 			old, had := objects[n]
 			if rng.IntN(3) == 0 {
-				if got, dropped := h.DropObject(o.Type, 0, o.Hash); dropped != had || !reflect.DeepEqual(got, old) {
+				if got, dropped := h.DropObject(o.Type, o.Incarnation, o.Hash); dropped != had || !reflect.DeepEqual(got, old) {
 					t.Fatalf("dropped %+v, want %+v", got, old)
 				}
 				delete(objects, n)
@@ -105,7 +105,7 @@ func TestHeadCarries(t *testing.T) {
 				}
 				objects[n] = o
 			}
-			if got, ok := h.Object(o.Type, 0, o.Hash); !reflect.DeepEqual(got, objects[n]) || ok != (objects[n].Type != "") {
+			if got, ok := h.Object(o.Type, o.Incarnation, o.Hash); !reflect.DeepEqual(got, objects[n]) || ok != (objects[n].Type != "") {
 				t.Fatalf("%+v, want %+v", got, objects[n])
 			}
 		}
@@ -115,16 +115,38 @@ func TestHeadCarries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for k := range 7 {
-				key, want := Key{"k", fmt.Sprint(k)}, false
-				for _, o := range objects {
-					want = want || o.Expires > now && slices.Contains(o.Keys, KeyHash(key))
-				}
-				if h.Carries(key, now) != want || v.Carries(key, now) != want {
-					t.Fatalf("key %v at %d: whole %t, viewed %t, want %t", key, now, h.Carries(key, now), v.Carries(key, now), want)
+			dead := func(incarnation uint64) bool { return incarnation == 1 }
+			number, size, alive, aliveSize := 0, int64(0), 0, int64(0)
+			for _, o := range objects {
+				if o.Expires > now {
+					number, size = number+1, size+int64(o.Size)
+					if !dead(o.Incarnation) {
+						alive, aliveSize = alive+1, aliveSize+int64(o.Size)
+					}
 				}
 			}
-			if !v.Carries(Key{"pin", "1"}, now) || v.Carries(Key{"pin", "2"}, now) || v.Carries(Key{"pim", "1"}, now) {
+			for _, h := range []*Head{h, v} {
+				if n, b := h.Owned(now, nil); n != number || b != size {
+					t.Fatalf("%d objects of %d bytes, want %d of %d", n, b, number, size)
+				}
+				if n, b := h.Owned(now, dead); n != alive || b != aliveSize {
+					t.Fatalf("%d objects of %d bytes of living types, want %d of %d", n, b, alive, aliveSize)
+				}
+			}
+			for k := range 7 {
+				key, want, living := Key{"k", fmt.Sprint(k)}, false, false
+				for _, o := range objects {
+					carries := o.Expires > now && slices.Contains(o.Keys, KeyHash(key))
+					want, living = want || carries, living || carries && !dead(o.Incarnation)
+				}
+				if h.Carries(key, now, nil) != want || v.Carries(key, now, nil) != want {
+					t.Fatalf("key %v at %d: whole %t, viewed %t, want %t", key, now, h.Carries(key, now, nil), v.Carries(key, now, nil), want)
+				}
+				if h.Carries(key, now, dead) != living || v.Carries(key, now, dead) != living {
+					t.Fatalf("key %v at %d: whole %t, viewed %t, want %t of living types", key, now, h.Carries(key, now, dead), v.Carries(key, now, dead), living)
+				}
+			}
+			if !v.Carries(Key{"pin", "1"}, now, nil) || v.Carries(Key{"pin", "2"}, now, nil) || v.Carries(Key{"pim", "1"}, now, nil) {
 				t.Fatal("keys added by hand")
 			}
 		}
@@ -138,7 +160,7 @@ func TestHeadCarriesLongKeys(t *testing.T) {
 	byHand, byObject := &Head{Expires: 9, Keys: []Key{long}}, &Head{Expires: 9}
 	byObject.PutObject(ObjectRef{Expires: 9, Keys: []uint64{KeyHash(long)}})
 	for _, h := range []*Head{byHand, byObject} {
-		if !h.Carries(long, 1) || !h.Carries(short, 1) || h.Carries(Key{"k", "x"}, 1) {
+		if !h.Carries(long, 1, nil) || !h.Carries(short, 1, nil) || h.Carries(Key{"k", "x"}, 1, nil) {
 			t.Error("a long key is told by its index value")
 		}
 	}
@@ -189,7 +211,7 @@ func FuzzDecodeHead(f *testing.F) {
 		}
 		for _, o := range h.Objects {
 			for _, k := range o.Keys {
-				if o.Expires > now && !v.viewCarries(k, now) {
+				if o.Expires > now && !v.viewCarries(k, now, nil) {
 					t.Fatalf("key %x of %+v is missing from a view", k, o)
 				}
 			}

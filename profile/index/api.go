@@ -9,18 +9,19 @@ import (
 )
 
 // Confirms says whether a person has a key, given by its index value: by what it shows, by what a member of it would show alone, or by
-// what objects and hands say. It confirms the hints of the index; p is the fold of m.
+// what hands say, and objects whose types are alive. It confirms the hints of the index; p is the fold of m. dead tells incarnations of
+// types that are not alive; nil: all are.
 //
 // What a member shows alone is a key of its person: else a value that lost to another member's could be found by nothing, and an import
 // that goes by it would make a second profile.
-func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, now int64) bool {
+func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, dead func(uint64) bool, now int64) bool {
 	if p == nil {
 		return false
 	}
 	found := Has(p, k.Name, schema.IndexValue(k.Value), own)
 	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != schema.KeyFullName // which is that of the fold
 	m.Walk(func(of *fold.Member) {
-		found = found || of.Head != nil && of.Head.Carries(k, now)
+		found = found || of.Head != nil && of.Head.Carries(k, now, dead)
 		if !found && merged {
 			alone := of.Alone().Profile()
 			found = alone != nil && Has(alone, k.Name, schema.IndexValue(k.Value), own)

@@ -220,14 +220,14 @@ func TestRequiredByAPI(t *testing.T) {
 			p := m.Profile()
 			keys := append(keysOf(p.Values), h.Keys...)
 			for _, k := range keys {
-				if k.Name != schema.KeyFullName && !required.Has(PartitionKey(k)) || !Confirms(m, p, k, ownKeys, now) {
+				if k.Name != schema.KeyFullName && !required.Has(PartitionKey(k)) || !Confirms(m, p, k, ownKeys, nil, now) {
 					t.Fatalf("at %d: %v of %+v", now, k, h.Values)
 				}
 			}
-			if got := Confirms(m, p, object, ownKeys, now); got != (now < 50) || !required.Has(PartitionKey(object)) {
+			if got := Confirms(m, p, object, ownKeys, nil, now); got != (now < 50) || !required.Has(PartitionKey(object)) {
 				t.Fatalf("at %d: the object's key is confirmed: %t", now, got)
 			}
-			if Confirms(m, p, Key{Name: "pin", Value: "2"}, ownKeys, now) || Confirms(m, nil, h.Keys[0], ownKeys, now) {
+			if Confirms(m, p, Key{Name: "pin", Value: "2"}, ownKeys, nil, now) || Confirms(m, nil, h.Keys[0], ownKeys, nil, now) {
 				t.Fatal("a key that nobody has")
 			}
 		}

@@ -13,10 +13,24 @@ import (
 // again.
 type Body struct {
 	JSON []byte
+	// UniqueKey is the object's unique key, as callers have it.
+	UniqueKey string
 	// Values are what all versions of the object have said and no later one has replaced, each with its stamp and expiry.
 	Values []fold.Value
 	// Keys are the keys that it carries.
 	Keys []index.Key
+	// Standard is what it says about standard objects, one of a type at most.
+	Standard []Standard
+}
+
+// Standard is what an object says about one standard object of its person. A standard object is the fold of what all objects say about it
+// that carry its id.
+type Standard struct {
+	Type string // "_asset"
+	ID   string // 32 hex digits
+	// Values are what all versions of the object have said of it and no later one has replaced. The name of a custom attribute is the path
+	// below the type's prefix; the text of one that has "[]" in it is a JSON array of texts.
+	Values []fold.Value
 }
 
 func bodyPartition(inc store.Incarnation, id fold.ID) store.Partition {
@@ -31,34 +45,101 @@ func BodyKey(o fold.ObjectRef) []byte {
 	return binary.BigEndian.AppendUint32(key, o.Attempt)
 }
 
-// Encoding: version | length of the JSON as a uvarint | JSON | contribution.
-const bodyV1 = 1
+// Encoding, version 2; integers are uvarints:
+//
+//	version | length, JSON | length, unique key
+//	| number of standard objects { length, type | length, id | length, contribution }
+//	| contribution
+const bodyV2 = 2
 
 func (b *Body) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, bodyV1), uint64(len(b.JSON)))
-	c := fold.Contribution{Private: b.Keys, Values: b.Values}
-	if len(b.Values) > 0 {
-		c.Stamp = b.Values[0].Stamp
+	dst = appendText(append(dst, bodyV2), string(b.JSON))
+	dst = appendText(dst, b.UniqueKey)
+	dst = binary.AppendUvarint(dst, uint64(len(b.Standard)))
+	for i := range b.Standard {
+		dst = b.Standard[i].append(dst)
 	}
-	return c.Append(append(dst, b.JSON...))
+	return appendContribution(dst, b.Keys, b.Values)
 }
 
-// DecodeBody reads an encoded body.
+func appendContribution(dst []byte, keys []index.Key, values []fold.Value) []byte {
+	c := fold.Contribution{Private: keys, Values: values}
+	if len(values) > 0 {
+		c.Stamp = values[0].Stamp
+	}
+	return c.Append(dst)
+}
+
+func (s *Standard) append(dst []byte) []byte {
+	dst = appendText(appendText(dst, s.Type), s.ID)
+	return appendText(dst, string(appendContribution(nil, nil, s.Values)))
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// DecodeBody reads an encoded body. JSON is a part of b.
 func DecodeBody(b []byte) (*Body, error) {
-	if len(b) == 0 || b[0] != bodyV1 {
+	if len(b) == 0 || b[0] != bodyV2 {
 		return nil, fmt.Errorf("%w: not a body", fold.ErrCorrupt)
 	}
-	n, size := binary.Uvarint(b[1:])
-	if size <= 0 || n > uint64(len(b)-1-size) {
+	d := decoder{b: b[1:]}
+	body := &Body{JSON: d.bytes()}
+	body.UniqueKey = string(d.bytes())
+	for n := d.uvarint(); n > 0 && !d.bad; n-- {
+		st := Standard{Type: string(d.bytes()), ID: string(d.bytes())}
+		_, values, err := decodeContribution(d.bytes())
+		if err != nil {
+			return nil, err
+		}
+		st.Values = values
+		body.Standard = append(body.Standard, st)
+	}
+	if d.bad {
 		return nil, fmt.Errorf("%w: a body", fold.ErrCorrupt)
 	}
-	b = b[1+size:]
-	c, err := fold.DecodeContribution(b[n:])
+	var err error
+	body.Keys, body.Values, err = decodeContribution(d.b)
+	return body, err
+}
+
+func decodeContribution(b []byte) ([]index.Key, []fold.Value, error) {
+	c, err := fold.DecodeContribution(b)
 	if err != nil {
-		return nil, fmt.Errorf("a body: %w", err)
+		return nil, nil, fmt.Errorf("a body: %w", err)
 	}
 	for i := range c.Values {
 		c.Values[i].Kind = fold.Object
 	}
-	return &Body{JSON: b[:n:n], Values: c.Values, Keys: c.Private}, nil
+	return c.Private, c.Values, nil
+}
+
+// decoder reads what Body.append has written. After a failure it is bad, and empty.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) fail() { d.b, d.bad = nil, true }
+
+func (d *decoder) uvarint() uint64 {
+	n, size := binary.Uvarint(d.b)
+	if size <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return nil
+	}
+	b := d.b[:n:n]
+	d.b = d.b[n:]
+	return b
 }

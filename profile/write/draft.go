@@ -34,8 +34,11 @@ type Draft struct {
 	change   *fold.Change
 	attempt  uint32
 	barriers fold.Barriers
+	before   *fold.Head       // as it was read
 	put      []store.Mutation // bodies
 	drop     []string         // row keys of bodies
+	// happened are changes that have happened whether the write does or not, each with an id of its own: the write puts their records.
+	happened []*fold.Change
 	// objectKeys are the index partitions of the keys of objects that come or go.
 	objectKeys []string
 }
@@ -106,114 +109,6 @@ func (d *Draft) DeleteKeys(keys []index.Key) int {
 	return n - len(d.head.Keys)
 }
 
-// Object is an object to put.
-type Object struct {
-	Type        string
-	Incarnation uint64 // of the type
-	UniqueKey   string
-	JSON        []byte
-	// Values are what it says about the profile; of a stamp only Priority and SourceTime are looked at.
-	Values []fold.Value
-	// Inferred are values that it says only if it makes a profile.
-	Inferred []fold.Value
-	Life     time.Duration
-	// Keys are what it carries, NewKeys what it carries only if it makes a profile. Values are normalised.
-	Keys, NewKeys []index.Key
-	// Match and Fallback are the keys by which its profile is found, in order: those of the second only when none of the first finds one.
-	Match, Fallback []index.Key
-	// Create says that it makes a profile if it finds none.
-	Create bool
-}
-
-// PutObject puts an object, in place of an older version. Values that only the older one had stay.
-func (d *Draft) PutObject(ctx context.Context, o *Object, creates bool) error {
-	until := fold.ExpiryOf(d.Time, o.Life)
-	ref := fold.ObjectRef{Type: o.Type, Incarnation: o.Incarnation, Hash: fold.HashObject(o.UniqueKey), Time: d.Time, Attempt: d.attempt, Expires: until}
-	values, keys := slices.Clone(o.Values), slices.Clone(o.Keys)
-	if creates {
-		values, keys = append(values, o.Inferred...), append(keys, o.NewKeys...)
-	}
-	for i := range values {
-		v := &values[i]
-		v.Kind, v.Blank, v.Expires = fold.Object, false, until
-		v.Stamp.Time, v.Stamp.Row = d.Time, 0
-	}
-	body := Body{JSON: o.JSON, Keys: keys}
-	said := fold.Head{}
-	if old, ok := d.head.Object(o.Type, o.Incarnation, ref.Hash); ok {
-		was, err := d.body(ctx, old)
-		if err != nil {
-			return err
-		}
-		said.Values = was.Values
-		d.touch(was.Keys)
-		d.drop = append(d.drop, string(BodyKey(old)))
-	}
-	d.touch(keys)
-	said.Write(values, d.barriers)
-	body.Values = said.Values
-	for _, k := range keys {
-		if hash := fold.KeyHash(k); !slices.Contains(ref.Keys, hash) {
-			ref.Keys = append(ref.Keys, hash)
-		}
-	}
-	slices.Sort(ref.Keys)
-	d.head.PutObject(ref)
-	d.head.Write(values, d.barriers)
-	d.Life(o.Life)
-	d.put = append(d.put, store.Mutation{Key: BodyKey(ref), Value: body.append(nil), Time: d.Time})
-	d.Note(Ingested, o.Type, o.UniqueKey, string(BodyKey(ref)))
-	return nil
-}
-
-// touch notes keys of objects that come or go.
-func (d *Draft) touch(keys []index.Key) {
-	for _, k := range keys {
-		d.objectKeys = append(d.objectKeys, index.PartitionKey(k))
-	}
-}
-
-// errMoved says that a body has gone with the head that lists it: the head has been changed since it was read.
-var errMoved = fmt.Errorf("the profile has changed meanwhile: %w", errAgain)
-
-// body reads the body of an object that the head lists.
-func (d *Draft) body(ctx context.Context, o fold.ObjectRef) (*Body, error) {
-	row, err := d.w.Store.Get(ctx, bodyPartition(d.Record.Incarnation, d.target.member.ID), BodyKey(o))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, errMoved
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read an object: %w", err)
-	}
-	return DecodeBody(row.Value)
-}
-
-// DeleteObject deletes an object and takes back what it said: the head is made again from what the other objects say. It is
-// fault.NotFound when the profile has no such object.
-func (d *Draft) DeleteObject(ctx context.Context, objectType string, incarnation uint64, uniqueKey string) error {
-	old, ok := d.head.DropObject(objectType, incarnation, fold.HashObject(uniqueKey))
-	if !ok {
-		return fault.NotFoundf("Profile %s has no object of type %s with that unique key.", d.Person.ID(), objectType)
-	}
-	was, err := d.body(ctx, old)
-	if err != nil {
-		return err
-	}
-	d.touch(was.Keys)
-	var values []fold.Value
-	for i := range d.head.Objects {
-		b, err := d.body(ctx, d.head.Objects[i])
-		if err != nil {
-			return err
-		}
-		values = append(values, b.Values...)
-	}
-	d.head.Rebuild(values, d.barriers)
-	d.drop = append(d.drop, string(BodyKey(old)))
-	d.Note(DeletedObject, objectType, uniqueKey, "")
-	return nil
-}
-
 // has says whether a rows' head lists an object.
 func (r *rows) has(objectType string, incarnation uint64, hash [16]byte) (bool, error) {
 	h, err := r.Head()
@@ -251,7 +146,7 @@ func (w *Writer) draft(rec *domain.Record, p *Person, target *rows, c *call) (*D
 	}
 	now := w.Now().UnixMicro()
 	at := fold.WriteTime(now, max(p.member.Newest(), h.Time), rec.LastJobTime)
-	d := &Draft{Record: rec, Person: p, Time: at, By: c.by, w: w, target: target, head: h, change: changeOf(c.row.Call, at), attempt: c.nextAttempt()}
+	d := &Draft{Record: rec, Person: p, Time: at, By: c.by, w: w, target: target, head: h, before: h.Clone(), change: changeOf(c.row.Call, at), attempt: c.nextAttempt()}
 	d.change.By = c.by
 	d.barriers = p.member.Barriers(now, rec.LastJobTime) // of the whole person: a member gets more than it needs
 	return d, nil

@@ -84,7 +84,7 @@ func (p *Person) Visible() bool { return p.Profile != nil }
 
 // confirms says whether the person has a key.
 func (p *Person) confirms(rec *domain.Record, k index.Key, now int64) bool {
-	return index.Confirms(&p.member, p.Profile, k, rec.Keys, now)
+	return index.Confirms(&p.member, p.Profile, k, rec.Keys, rec.Dead(), now)
 }
 
 // maxLevels bounds how long a chain of merges is followed; there are at most 20.

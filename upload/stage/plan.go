@@ -37,6 +37,8 @@ type Plan struct {
 
 	m   *Mapping
 	own []domain.Key // of the domain
+	// dead tells the incarnations of object types whose objects count no more; nil: there are none.
+	dead func(uint64) bool
 	// families are the names of the keys that rows can have, by number; family is the other way round.
 	families []string
 	family   map[string]int
@@ -129,13 +131,15 @@ type Facts struct {
 
 	Mapping *Mapping
 	Keys    []domain.Key // of the domain
+	// Dead tells the incarnations of object types whose objects count no more; nil: there are none.
+	Dead func(uint64) bool
 }
 
 // NewPlan derives what the stages need to know.
 func NewPlan(f Facts) *Plan {
 	p := &Plan{
 		store: f.Store, blobs: f.Blobs, log: f.Log, profiles: f.Profiles, inc: f.Incarnation, id: f.Job, dir: f.Dir, key: f.Key, attempt: f.Attempt,
-		time: f.Time, expires: f.Expires, m: f.Mapping, own: f.Keys, families: families(f.Mapping, f.Keys), family: map[string]int{},
+		time: f.Time, expires: f.Expires, m: f.Mapping, own: f.Keys, dead: f.Dead, families: families(f.Mapping, f.Keys), family: map[string]int{},
 		keyed: index.NewAttrs(f.Keys), seed: xxh3.Hash(f.JobID[:]),
 	}
 	for i, name := range p.families {

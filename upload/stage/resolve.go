@@ -450,7 +450,7 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 
 // confirms says whether a person, whose fold p is, has the key of a frame.
 func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
-	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.own, b.time)
+	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.own, b.dead, b.time)
 }
 
 // holdsItself says whether a profile has the key of a frame without those that were merged into it.
