@@ -54,6 +54,15 @@ func (f *Feed) Announce(ctx context.Context, inc store.Incarnation, r, earlier *
 	return 0, nil
 }
 
+// Sync has everything that this process has written by now durable: it puts a row again, which it has announced.
+func (f *Feed) Sync(ctx context.Context, inc store.Incarnation, r *Row) error {
+	if _, err := f.Store.Commit(ctx, store.Group{Before: []store.PartitionWrite{{Partition: r.partition(inc),
+		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}}); err != nil {
+		return fmt.Errorf("announce a change: %w", err)
+	}
+	return nil
+}
+
 // Withdraw removes a row of a write that will not happen and has put nothing.
 func (f *Feed) Withdraw(ctx context.Context, inc store.Incarnation, r *Row) error {
 	_, err := f.Store.Commit(ctx, store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),

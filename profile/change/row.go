@@ -43,6 +43,9 @@ type Row struct {
 	// Bodies are the row keys of bodies that the call has put, or will put or delete.
 	Bodies []string
 
+	// Moves is the index partition of the key of an object that may be in two profiles until the write has ended; empty: there is none.
+	Moves string
+
 	// Again says that the row was settled before, and is settled a second time.
 	Again bool
 
@@ -73,10 +76,10 @@ func (r *Row) key() []byte {
 	return append(append(key, r.ID[:]...), r.Call[:]...)
 }
 
-// Encoding, version 1: version | kind | action | flags | time (8) | job | keys | claims | bodies, where a text is
+// Encoding, version 2: version | kind | action | flags | time (8) | job | moves | keys | claims | bodies, where a text is
 // its length as a uvarint and its bytes, and a list the number of its texts and these. Flags: 1 creates, 2 again.
 const (
-	rowV1       = 1
+	rowV2       = 2
 	rowFixed    = 4 + 8
 	flagCreates = 1
 	flagAgain   = 2
@@ -90,9 +93,9 @@ func (r *Row) append(dst []byte) []byte {
 	if r.Again {
 		flags |= flagAgain
 	}
-	dst = append(dst, rowV1, byte(r.Kind), r.Action, flags)
+	dst = append(dst, rowV2, byte(r.Kind), r.Action, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
-	dst = appendText(dst, r.Job)
+	dst = appendText(appendText(dst, r.Job), r.Moves)
 	for _, list := range [][]string{r.Keys, r.Claims, r.Bodies} {
 		dst = binary.AppendUvarint(dst, uint64(len(list)))
 		for _, s := range list {
@@ -104,7 +107,7 @@ func (r *Row) append(dst []byte) []byte {
 
 // size is about how many bytes a row takes in the store.
 func (r *Row) size() (n int) {
-	n = partLen + rowKeyLen + rowFixed + len(r.Job)
+	n = partLen + rowKeyLen + rowFixed + len(r.Job) + len(r.Moves)
 	for _, list := range [][]string{r.Keys, r.Claims, r.Bodies} {
 		for _, s := range list {
 			n += 1 + len(s)
@@ -119,14 +122,14 @@ func appendText(dst []byte, s string) []byte {
 
 // decodeRow reads a row of the feed.
 func decodeRow(key, value []byte) (Row, error) {
-	if len(key) != rowKeyLen || len(value) < rowFixed || value[0] != rowV1 {
+	if len(key) != rowKeyLen || len(value) < rowFixed || value[0] != rowV2 {
 		return Row{}, fmt.Errorf("%w: not a change row", fold.ErrCorrupt)
 	}
 	r := Row{At: int64(binary.BigEndian.Uint64(key)), ID: fold.ID(key[8:24]), Call: CallID(key[24:]),
 		Kind: Kind(value[1]), Action: value[2], Creates: value[3]&flagCreates != 0, Again: value[3]&flagAgain != 0,
 		Time: int64(binary.BigEndian.Uint64(value[4:]))}
 	d := decoder{b: value[rowFixed:]}
-	r.Job = d.text()
+	r.Job, r.Moves = d.text(), d.text()
 	r.Keys, r.Claims, r.Bodies = d.list(), d.list(), d.list()
 	if d.bad || len(d.b) > 0 {
 		return Row{}, fmt.Errorf("%w: a change row", fold.ErrCorrupt)

@@ -2,8 +2,6 @@ package write
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -111,7 +109,7 @@ func (d *Draft) DeleteKeys(keys []index.Key) int {
 
 // has says whether a rows' head lists an object.
 func (r *rows) has(objectType string, incarnation uint64, hash [16]byte) (bool, error) {
-	h, err := r.Head()
+	h, err := r.look()
 	if err != nil {
 		return false, err
 	}
@@ -138,15 +136,16 @@ func (d *Draft) Text(a schema.Attr) string {
 	return d.Person.Profile.Get(a)
 }
 
-// draft begins a write to a profile of a person. member is the profile whose head is to change, or nil for the main one.
-func (w *Writer) draft(rec *domain.Record, p *Person, target *rows, c *call) (*Draft, error) {
-	h, err := target.Head()
+// draft begins the write of a plan.
+func (w *Writer) draft(pl *plan, c *call) (*Draft, error) {
+	rec, p, target := pl.rec, pl.person, pl.target
+	before, err := target.look()
 	if err != nil {
 		return nil, err
 	}
 	now := w.Now().UnixMicro()
-	at := fold.WriteTime(now, max(p.member.Newest(), h.Time), rec.LastJobTime)
-	d := &Draft{Record: rec, Person: p, Time: at, By: c.by, w: w, target: target, head: h, before: h.Clone(), change: changeOf(c.row.Call, at), attempt: c.nextAttempt()}
+	at := fold.WriteTime(now, max(p.member.Newest(), before.Time, pl.after), rec.LastJobTime)
+	d := &Draft{Record: rec, Person: p, Time: at, By: c.by, w: w, target: target, head: before.Clone(), before: before, change: changeOf(c.row.Call, at), attempt: c.nextAttempt()}
 	d.change.By = c.by
 	d.barriers = p.member.Barriers(now, rec.LastJobTime) // of the whole person: a member gets more than it needs
 	return d, nil

@@ -20,6 +20,12 @@ const (
 	DeletedKey
 	DeletedObject
 	Deleted // the profile itself; it has no record but its tombstone
+	// MovedObject: an object has gone to another profile, to which its keys lead now.
+	MovedObject
+	// ExpiredObject: an object had expired. Its record has that time.
+	ExpiredObject
+	// DeletedType: an object has gone with its type.
+	DeletedType
 )
 
 // Record is a history record of an API write.

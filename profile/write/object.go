@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kith/domain"
+	"kith/fault"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -18,7 +19,9 @@ var ErrNoProfile = errors.New("the keys of the object find no profile, and its t
 
 // Put finds the profile of an object by its keys, or makes one, and puts the object there. Behaviour: docs/spec/core.md 4.2 and 4.3.
 func (w *Writer) Put(ctx context.Context, domainName, by string, o *Object) (Result, error) {
-	c := &ingestion{call: w.newCall(domainName, by), object: o, new: w.NewID(), adopted: map[string]fold.ID{}, dead: map[[16]byte]bool{}}
+	c := &ingestion{call: w.newCall(domainName, by), object: o, key: objectKey(o.Incarnation, fold.HashObject(o.UniqueKey)), new: w.NewID(),
+		adopted: map[string]fold.ID{}, dead: map[[16]byte]bool{}}
+	c.lazy = o.Lazy
 	return c.run(ctx, c.attempt)
 }
 
@@ -26,6 +29,7 @@ func (w *Writer) Put(ctx context.Context, domainName, by string, o *Object) (Res
 type ingestion struct {
 	*call
 	object *Object
+	key    index.Key // by which the object is found
 	inc    store.Incarnation
 	new    fold.ID // of the profile that it makes
 	// adopted are the claims that stayed for too long, with the profile they are for: it counts as one that has the key.
@@ -37,7 +41,21 @@ type ingestion struct {
 // attempt finds a profile, announces the write, claims what the profile lacks, finds it again, and writes.
 func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, error) {
 	c.inc = rec.Incarnation
-	p, creates, err := c.resolve(ctx, rec, nil)
+	if err := c.checkType(rec); err != nil {
+		return Result{}, err
+	}
+	seen := persons{}
+	at, err := c.places(ctx, rec, c.key, seen)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(at) > 1 { // a call that moved it was cut off: its keys would seem to be those of two profiles
+		if err := c.unify(ctx, rec, c.by, c.key, at); err != nil {
+			return Result{}, err
+		}
+		return Result{}, errAgain
+	}
+	p, creates, err := c.resolve(ctx, rec, seen)
 	if err != nil {
 		return Result{}, err
 	}
@@ -46,9 +64,30 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		return Result{}, errAgain
 	}
 	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates, claims: c.wanted(rec, p, creates)}
+	switch {
+	case len(at) == 0:
+		pl.claims = append(pl.claims, index.PartitionKey(c.key))
+	case p.all[at[0].id] != nil:
+		pl.target = p.all[at[0].id]
+	default: // it moves
+		pl.moves, pl.after = index.PartitionKey(c.key), at[0].ref.Time
+		pl.claims = append(pl.claims, pl.moves)
+	}
 	pl.rule = func(ctx context.Context, d *Draft) error { return d.PutObject(ctx, c.object, creates) }
-	pl.verify = func(ctx context.Context) error { return c.verify(ctx, rec, p, pl.claims) }
-	return c.write(ctx, pl)
+	pl.verify = func(ctx context.Context) error { return c.verify(ctx, p, at, pl.claims) }
+	r, err := c.write(ctx, pl)
+	if err == nil && pl.moves != "" {
+		_ = c.moved(ctx, rec, c.key, c.by) // else whoever settles the row does it
+	}
+	return r, err
+}
+
+// checkType returns the error of a call whose object's type has been deleted since it looked for it.
+func (c *ingestion) checkType(rec *domain.Record) error {
+	if !rec.IsDead(c.object.Incarnation) {
+		return nil
+	}
+	return fault.NotFoundf("Object type %s is not found in domain %s.", c.object.Type, rec.Name)
 }
 
 // wanted returns what is to be claimed: all keys by which profiles are found, which the object brings and its profile lacks.
@@ -112,31 +151,41 @@ func (c *ingestion) wait(ctx context.Context, seen *index.Claim) error {
 	return err
 }
 
-// verify takes the claims, once the change row stands, and says whether the object still goes to the profile that was found. Whoever
-// writes a key of the object from now on meets a claim, or was seen here, or sees the change row.
-func (c *ingestion) verify(ctx context.Context, rec *domain.Record, found *Person, claims []string) error {
+// verify takes the claims, once the change row stands, and says whether the object still goes to the profile that was found, and is where it
+// was. Whoever writes a key of the object from now on meets a claim, or was seen here, or sees the change row. A type that is deleted
+// from now on has its objects removed when the row has been settled.
+func (c *ingestion) verify(ctx context.Context, found *Person, at []place, claims []string) error {
 	if err := c.claim(ctx, claims, found.ID()); err != nil {
 		return err
 	}
-	p, _, err := c.resolve(ctx, rec, found)
+	rec, err := c.Lookup(ctx, c.name)
+	if err == nil && rec.Incarnation != c.inc {
+		err = errAgain
+	}
+	if err == nil {
+		err = c.checkType(rec)
+	}
 	if err != nil {
 		return err
 	}
-	if p.ID() != found.ID() {
+	seen := persons{}
+	seen.add(found) // it need not be read again: the Swap checks it
+	now, err := c.places(ctx, rec, c.key, seen)
+	if err != nil {
+		return err
+	}
+	p, _, err := c.resolve(ctx, rec, seen)
+	if err != nil {
+		return err
+	}
+	if p.ID() != found.ID() || !slices.EqualFunc(now, at, place.same) {
 		return errAgain
 	}
 	return nil
 }
 
-// resolve finds the profile of the object. creates says that there is none: the person is one that has yet to be made. known was read
-// before, and need not be read again: the Swap checks it.
-func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, known *Person) (p *Person, creates bool, err error) {
-	seen := map[fold.ID]*Person{}
-	if known != nil {
-		for id := range known.all {
-			seen[id] = known
-		}
-	}
+// resolve finds the profile of the object. creates says that there is none: the person is one that has yet to be made.
+func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, seen persons) (p *Person, creates bool, err error) {
 	for _, keys := range [][]index.Key{c.object.Match, c.object.Fallback} {
 		for _, k := range keys {
 			hits, err := c.holders(ctx, rec, k, seen)
@@ -162,7 +211,7 @@ func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, known *Pers
 }
 
 // holders returns the persons that have a key, two at most.
-func (c *ingestion) holders(ctx context.Context, rec *domain.Record, k index.Key, seen map[fold.ID]*Person) (hits []*Person, err error) {
+func (c *ingestion) holders(ctx context.Context, rec *domain.Record, k index.Key, seen persons) (hits []*Person, err error) {
 	now := c.Now().UnixMicro()
 	part := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}
 	var last fold.ID
@@ -188,16 +237,23 @@ func (c *ingestion) holders(ctx context.Context, rec *domain.Record, k index.Key
 	return hits, nil
 }
 
-func (c *ingestion) person(ctx context.Context, rec *domain.Record, id fold.ID, seen map[fold.ID]*Person) (*Person, error) {
+// persons are persons that were read, by the profiles that belong to them.
+type persons map[fold.ID]*Person
+
+func (seen persons) add(p *Person) {
+	for id := range p.all {
+		seen[id] = p
+	}
+}
+
+func (w *Writer) person(ctx context.Context, rec *domain.Record, id fold.ID, seen persons) (*Person, error) {
 	if p := seen[id]; p != nil {
 		return p, nil
 	}
-	p, err := c.read(ctx, rec, id)
+	p, err := w.read(ctx, rec, id)
 	if err == nil {
 		seen[id] = p
-		for member := range p.all {
-			seen[member] = p
-		}
+		seen.add(p)
 	}
 	return p, err
 }

@@ -154,7 +154,7 @@ func (d *Draft) checkRoom(o *Object, ref, old *fold.ObjectRef, replaces bool) er
 		if o.MaxOfType == 0 || n == 0 {
 			continue
 		}
-		h, err := r.Head()
+		h, err := r.look()
 		if err != nil {
 			return err
 		}
@@ -243,7 +243,7 @@ func (d *Draft) eachWith(ctx context.Context, o *StandardObject, ref *fold.Objec
 		h := d.head
 		if r != d.target {
 			var err error
-			if h, err = r.Head(); err != nil {
+			if h, err = r.look(); err != nil {
 				return err
 			}
 		}
@@ -270,8 +270,8 @@ func (d *Draft) eachWith(ctx context.Context, o *StandardObject, ref *fold.Objec
 	return nil
 }
 
-// newStandardID derives the id of a standard object from the first of its keys. When another one has it, whose first key was this one
-// before, the object goes into it as well.
+// newStandardID derives the id of a standard object from the first of its keys. Another one may have that id, because this was the first
+// of its keys once: then the object's hash goes into it as well.
 func (d *Draft) newStandardID(o *StandardObject, ref *fold.ObjectRef) string {
 	sum := sha256.New()
 	seed := fmt.Appendf(nil, "%016x %s %q %q", uint64(d.Record.Incarnation), o.Type, o.Keys[0].Name, o.Keys[0].Value)

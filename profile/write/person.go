@@ -32,6 +32,15 @@ type rows struct {
 	head         []byte      // nil: there is none
 	headVersion  uint64
 	stateVersion uint64
+	decoded      *fold.Head // by look
+}
+
+// look returns the whole head, which must not be changed.
+func (r *rows) look() (h *fold.Head, err error) {
+	if r.decoded == nil {
+		r.decoded, err = r.Head()
+	}
+	return r.decoded, err
 }
 
 // Head returns the whole head, one that says nothing if there is none.

@@ -139,6 +139,11 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 		if err := s.again(ctx, inc, h, row); err != nil {
 			return err
 		}
+		if row.Moves != "" {
+			if err := s.moved(ctx, rec, index.ParsePartitionKey(row.Moves), ""); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -268,6 +268,17 @@ func (w *world) exact(when string) *state {
 			w.t.Errorf("%s: the history record of the last change of %s is missing", when, id)
 		}
 	}
+	places := map[index.Key]int{}
+	for _, h := range s.heads {
+		for _, o := range h.Objects {
+			places[objectKey(o.Incarnation, o.Hash)]++
+		}
+	}
+	for k, n := range places {
+		if n > 1 {
+			w.t.Errorf("%s: object %s is in %d profiles", when, k.Value, n)
+		}
+	}
 	if len(s.claims) > 0 {
 		w.t.Errorf("%s: claims are left: %q", when, s.claims)
 	}

@@ -29,17 +29,40 @@ type Writer struct {
 	Settle func(ctx context.Context, rec *domain.Record, id fold.ID) error
 	// Patience is how long a claim of another call is waited for before it is adopted. 0: 10 s.
 	Patience time.Duration
+	// GiveUp is how long a call makes attempts while others are faster each time. 0: 20 s.
+	GiveUp time.Duration
+	// Quotas bound what a profile owns.
+	Quotas Quotas
 }
 
 // Result is what a write has done.
 type Result struct {
 	ID      fold.ID // the profile that was changed, or its main one
 	Created bool    // the profile is new
-	Time    int64   // of the write, in microseconds
+	Time    int64   // of the write, in microseconds; 0: there was nothing to do
+
+	row *change.Row // of a write that need not be durable yet
+}
+
+// Sync has a lazy write durable, and all writes of this process before it.
+func (w *Writer) Sync(ctx context.Context, rec *domain.Record, r Result) error {
+	if r.row == nil {
+		return nil
+	}
+	return w.Feed.Sync(ctx, rec.Incarnation, r.row)
 }
 
 // errAgain says that an attempt has to start over: something has changed since it read.
 var errAgain = errors.New("to be started over")
+
+// errNothing is a Rule's answer when there is nothing to change. It is no error of the call.
+var errNothing = errors.New("nothing to change")
+
+// errLost is the error of a call that has lost to others for too long. Its first words are those by which clients know that they may try
+// again.
+func errLost() error {
+	return fault.BadRequestf("concurrent update in-progress: others change the same profile or bring the same keys. Nothing was written. Try again.")
+}
 
 // call is one call, whatever attempts it takes.
 type call struct {
@@ -57,6 +80,7 @@ type call struct {
 	claims       []string // may be held
 	attempts     uint32
 	salt         uint32
+	lazy         bool // the write need not be durable on return
 }
 
 func (w *Writer) newCall(name, by string) *call {
@@ -80,20 +104,31 @@ const (
 	maxPause   = 100 * time.Millisecond
 )
 
-// run makes attempts until one ends otherwise than with errAgain.
+// run makes attempts until one ends otherwise than with errAgain, or it has lost for too long.
 func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *domain.Record) (Result, error)) (Result, error) {
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+	patience := c.GiveUp
+	if patience == 0 {
+		patience = 20 * time.Second
+	}
+	for began, pause := time.Now(), firstPause; ; pause = min(2*pause, maxPause) {
 		rec, err := c.Lookup(ctx, c.name)
 		if err != nil {
 			return Result{}, err
 		}
 		r, err := attempt(ctx, rec)
+		if errors.Is(err, errNothing) {
+			err = nil
+		}
 		if !errors.Is(err, errAgain) && !errors.Is(err, change.ErrSealed) {
 			return r, c.end(context.WithoutCancel(ctx), rec.Incarnation, err)
 		}
+		if time.Since(began) > patience {
+			return Result{}, c.end(context.WithoutCancel(ctx), rec.Incarnation, errLost())
+		}
 		select {
 		case <-ctx.Done():
-			return Result{}, fmt.Errorf("change a profile that many change: %w", ctx.Err())
+			err := fmt.Errorf("change a profile that many change: %w", ctx.Err())
+			return Result{}, c.end(context.WithoutCancel(ctx), rec.Incarnation, err)
 		case <-time.After(mrand.N(pause) + pause/2):
 		}
 	}
@@ -212,11 +247,15 @@ type plan struct {
 	// claims are what verify takes, once the change row stands; and it says whether what resolution found still holds.
 	claims []string
 	verify func(ctx context.Context) error
+	// moves is the index partition of the key of an object that is elsewhere as well until the write has ended; after is later than what
+	// it has there.
+	moves string
+	after int64
 }
 
 // write takes an attempt from its rule to its end.
 func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
-	d, err := c.draft(pl.rec, pl.person, pl.target, c)
+	d, err := c.draft(pl, c)
 	if err != nil {
 		return Result{}, err
 	}
@@ -241,7 +280,11 @@ func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
 	if err := c.commit(ctx, pl, d, g); err != nil {
 		return Result{}, err
 	}
-	return Result{ID: pl.person.ID(), Created: !pl.person.Visible(), Time: d.Time}, nil
+	r := Result{ID: pl.person.ID(), Created: !pl.person.Visible(), Time: d.Time}
+	if c.lazy {
+		r.row = c.old
+	}
+	return r, nil
 }
 
 // group gathers what the attempt writes.
@@ -255,10 +298,7 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 		clear(c.keys)
 		clear(c.bodies)
 	}
-	before, err := pl.target.Head()
-	if err != nil {
-		return g, err
-	}
+	before := d.before
 	wanted := index.RequiredByAPI(before, pl.person.Profile, pl.rec.Keys)
 	shown := pl.shown(d)
 	wants := index.RequiredByAPI(d.head, shown, pl.rec.Keys)
@@ -279,11 +319,14 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 	for part := range missing {
 		g.Before = append(g.Before, indexRow(inc, part, id, d.Time, false))
 	}
+	for _, c := range d.happened {
+		g.Before = append(g.Before, store.PartitionWrite{Partition: historyPartition(inc, id), Mutations: []store.Mutation{recordOf(c, nil)}})
+	}
 	if len(d.put) > 0 {
 		g.Before = append(g.Before, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: d.put})
 	}
 	d.head.Time, d.head.Change = d.Time, d.change
-	g.Partition = profilePartition(inc, id)
+	g.Lazy, g.Partition = c.lazy, profilePartition(inc, id)
 	g.Swap = []store.Swap{
 		{Key: headKey, Value: d.head.Append(nil), Expect: pl.target.headVersion},
 		{Key: stateKey, Op: store.Check, Expect: pl.target.stateVersion},
@@ -334,7 +377,7 @@ func (pl *plan) shown(d *Draft) *fold.Profile {
 func (c *call) announce(ctx context.Context, pl *plan, d *Draft) error {
 	c.row.ID, c.row.Kind, c.row.Action, c.row.Creates = c.id, change.Write, d.change.Action, pl.creates
 	c.row.Time, c.row.Claims = d.Time, distinct(slices.Concat(pl.claims, c.claims))
-	c.row.Keys, c.row.Bodies = nil, slices.Clone(d.drop)
+	c.row.Keys, c.row.Bodies, c.row.Moves = nil, slices.Clone(d.drop), pl.moves
 	for part := range c.keys {
 		c.row.Keys = append(c.row.Keys, part)
 	}

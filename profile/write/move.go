@@ -1,0 +1,133 @@
+package write
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"kith/domain"
+	"kith/fault"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+// An object lives in one profile. When its keys say another one, it moves: first it is put there, with a time later than that of its version
+// in the old place, then it is struck off there. So for a moment it is in two places, and if the call is cut off, until its change row,
+// which says so (Row.Moves), is settled, or the object is put again. Of several places the one with the newest version is it, and
+// the others are struck off: whoever does that, and however often, comes to the same end.
+//
+// Two calls that put one object into places where it is not hold the claim of its key, one after the other. One that puts it where it is
+// needs none: either its Swap comes before the other's strike, which then compares the times of what there is, or it conflicts and
+// starts over.
+
+// place is where an object is.
+type place struct {
+	id  fold.ID // of the profile: a person's main one, or a member
+	ref fold.ObjectRef
+}
+
+func (p place) same(o place) bool {
+	return p.id == o.id && p.ref.Time == o.ref.Time && p.ref.Attempt == o.ref.Attempt
+}
+
+// compare is the order in which versions of an object come.
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.ref.Time, o.ref.Time), cmp.Compare(p.ref.Attempt, o.ref.Attempt), bytes.Compare(p.id[:], o.id[:]))
+}
+
+// objectOf returns the object of a head that has the key of an object, or nil.
+func objectOf(h *fold.Head, k index.Key) *fold.ObjectRef {
+	hash := fold.KeyHash(k)
+	for i := range h.Objects {
+		if o := &h.Objects[i]; slices.Contains(o.Keys, hash) && objectKey(o.Incarnation, o.Hash) == k {
+			return o
+		}
+	}
+	return nil
+}
+
+// places returns where an object is, given its key. What has expired is nowhere.
+func (w *Writer) places(ctx context.Context, rec *domain.Record, k index.Key, seen persons) (at []place, err error) {
+	now := w.Now().UnixMicro()
+	var last fold.ID
+	for row, err := range w.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}, store.Range{}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the index: %w", err)
+		}
+		id, _, ok := index.ParseRowKey(row.Key)
+		if !ok || id == last {
+			continue
+		}
+		last = id
+		p, err := w.person(ctx, rec, id, seen)
+		if err != nil {
+			return nil, err
+		}
+		r := p.all[id]
+		if r == nil || r.deleted() || r.member.Head == nil || !r.member.Head.Carries(k, now, nil) {
+			continue
+		}
+		h, err := r.look()
+		if err != nil {
+			return nil, err
+		}
+		if o := objectOf(h, k); o != nil {
+			at = append(at, place{id, *o})
+		}
+	}
+	return at, nil
+}
+
+// moved strikes an object off wherever an older version of it is.
+func (w *Writer) moved(ctx context.Context, rec *domain.Record, k index.Key, by string) error {
+	at, err := w.places(ctx, rec, k, persons{})
+	if err != nil {
+		return err
+	}
+	return w.unify(ctx, rec, by, k, at)
+}
+
+// unify leaves an object in one of the places where it is.
+func (w *Writer) unify(ctx context.Context, rec *domain.Record, by string, k index.Key, at []place) error {
+	if len(at) < 2 {
+		return nil
+	}
+	newest := slices.MaxFunc(at, place.compare)
+	for _, p := range at {
+		if p.same(newest) {
+			continue
+		}
+		if err := w.strike(ctx, rec, by, k, p.id, newest); err != nil && !errors.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// strike strikes an object off a profile, as long as its version there is older than the newest.
+func (w *Writer) strike(ctx context.Context, rec *domain.Record, by string, k index.Key, id fold.ID, newest place) error {
+	pick := func(p *Person) (*rows, error) {
+		if r := p.all[id]; r != nil {
+			return r, nil
+		}
+		return nil, errNothing
+	}
+	_, err := w.change(ctx, rec.Name, by, func() fold.ID { return id }, pick, func(ctx context.Context, d *Draft) error {
+		old := objectOf(d.head, k)
+		if old == nil || (place{id, *old}).compare(newest) >= 0 {
+			return errNothing
+		}
+		was := *old
+		gone, err := d.dropObjects(ctx, func(o *fold.ObjectRef) bool { return o.Incarnation == was.Incarnation && o.Hash == was.Hash })
+		if err != nil {
+			return err
+		}
+		d.Note(MovedObject, gone[0].Type, gone[0].uniqueKey, "")
+		return nil
+	})
+	return err
+}
