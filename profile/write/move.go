@@ -20,9 +20,9 @@ import (
 // which says so (Row.Moves), is settled, or the object is put again. Of several places the one with the newest version is it, and
 // the others are struck off: whoever does that, and however often, comes to the same end.
 //
-// Two calls that put one object into places where it is not hold the claim of its key, one after the other. One that puts it where it is
-// needs none: either its Swap comes before the other's strike, which then compares the times of what there is, or it conflicts and
-// starts over.
+// So whoever has put an object where it was not, new ones included, looks where it is afterwards. Of two calls that put it into different
+// places side by side the one whose Swap comes last sees the other's. A call that puts it where it is already need not look: either its
+// Swap comes before another call strikes the object off there, which compares the times of what it finds, or it conflicts and starts over.
 
 // place is where an object is.
 type place struct {
@@ -84,11 +84,34 @@ func (w *Writer) places(ctx context.Context, rec *domain.Record, k index.Key, se
 
 // moved strikes an object off wherever an older version of it is.
 func (w *Writer) moved(ctx context.Context, rec *domain.Record, k index.Key, by string) error {
+	if more, err := w.severalHints(ctx, rec, k); !more || err != nil {
+		return err
+	}
 	at, err := w.places(ctx, rec, k, persons{})
 	if err != nil {
 		return err
 	}
 	return w.unify(ctx, rec, by, k, at)
+}
+
+// severalHints says whether the index names more than one profile for a key.
+func (w *Writer) severalHints(ctx context.Context, rec *domain.Record, k index.Key) (bool, error) {
+	var first fold.ID
+	for row, err := range w.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}, store.Range{}) {
+		if err != nil {
+			return false, fmt.Errorf("read the index: %w", err)
+		}
+		id, _, ok := index.ParseRowKey(row.Key)
+		if !ok {
+			continue
+		}
+		if first == (fold.ID{}) {
+			first = id
+		} else if id != first {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // unify leaves an object in one of the places where it is.

@@ -64,17 +64,16 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		return Result{}, errAgain
 	}
 	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates, claims: c.wanted(rec, p, creates)}
-	switch {
-	case len(at) == 0:
-		pl.claims = append(pl.claims, index.PartitionKey(c.key))
-	case p.all[at[0].id] != nil:
+	if len(at) > 0 && p.all[at[0].id] != nil {
 		pl.target = p.all[at[0].id]
-	default: // it moves
-		pl.moves, pl.after = index.PartitionKey(c.key), at[0].ref.Time
-		pl.claims = append(pl.claims, pl.moves)
+	} else {
+		pl.moves = index.PartitionKey(c.key)
+		if len(at) > 0 {
+			pl.after = at[0].ref.Time
+		}
 	}
 	pl.rule = func(ctx context.Context, d *Draft) error { return d.PutObject(ctx, c.object, creates) }
-	pl.verify = func(ctx context.Context) error { return c.verify(ctx, p, at, pl.claims) }
+	pl.verify = func(ctx context.Context) error { return c.verify(ctx, p, pl.claims) }
 	r, err := c.write(ctx, pl)
 	if err == nil && pl.moves != "" {
 		_ = c.moved(ctx, rec, c.key, c.by) // else whoever settles the row does it
@@ -151,10 +150,9 @@ func (c *ingestion) wait(ctx context.Context, seen *index.Claim) error {
 	return err
 }
 
-// verify takes the claims, once the change row stands, and says whether the object still goes to the profile that was found, and is where it
-// was. Whoever writes a key of the object from now on meets a claim, or was seen here, or sees the change row. A type that is deleted
+// verify takes the claims, once the change row stands, and says whether the object still goes to the profile that was found. Whoever writes a key of the object from now on meets a claim, or was seen here, or sees the change row. A type that is deleted
 // from now on has its objects removed when the row has been settled.
-func (c *ingestion) verify(ctx context.Context, found *Person, at []place, claims []string) error {
+func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) error {
 	if err := c.claim(ctx, claims, found.ID()); err != nil {
 		return err
 	}
@@ -170,15 +168,11 @@ func (c *ingestion) verify(ctx context.Context, found *Person, at []place, claim
 	}
 	seen := persons{}
 	seen.add(found) // it need not be read again: the Swap checks it
-	now, err := c.places(ctx, rec, c.key, seen)
-	if err != nil {
-		return err
-	}
 	p, _, err := c.resolve(ctx, rec, seen)
 	if err != nil {
 		return err
 	}
-	if p.ID() != found.ID() || !slices.EqualFunc(now, at, place.same) {
+	if p.ID() != found.ID() {
 		return errAgain
 	}
 	return nil

@@ -247,8 +247,8 @@ type plan struct {
 	// claims are what verify takes, once the change row stands; and it says whether what resolution found still holds.
 	claims []string
 	verify func(ctx context.Context) error
-	// moves is the index partition of the key of an object that is elsewhere as well until the write has ended; after is later than what
-	// it has there.
+	// moves is the index partition of the key of an object that was not there before, so that it may be elsewhere as well; the write is
+	// later than after.
 	moves string
 	after int64
 }
