@@ -2,6 +2,7 @@
 //
 // # A write
 //
+//	find                     the place where the object is, if it is anywhere                         (objects only)
 //	resolve                  the profile by its id, or by the keys of an object; links of merges lead to the main profile
 //	read                     state, head and contributions of the person
 //	rule                     pure: what the head says afterwards, with the time T
@@ -11,7 +12,10 @@
 //	commit: before           missing index rows of class 'a', with T; the object's body; a history record that is missing
 //	        swap             the head, expecting its version, and that the state row is as it was read
 //	        after            the history record; index rows in excess are deleted, with T; bodies in excess
+//	look                     where else the object is, and strike it off there: move.go              (objects that were not there)
 //	release                  the claims
+//
+// A call that loses to others for too long gives up: it releases its claims and answers that the caller may try again (Writer.GiveUp).
 //
 // T is max(now, the newest time in the person + 1, the time of the domain's last job + 1), so the times of a profile's heads rise.
 //
@@ -26,12 +30,15 @@
 //     there; two attempts never share a body, so none is overwritten.
 //  4. History. The head names its last change. Whoever swaps the head next writes the record of that change first, unless it stands.
 //  5. Merges. Every Swap of a head checks the state row. An open link is settled first.
+//  6. An object lives in one profile; for a moment perhaps in two, and then its change row says so.
+//  7. Types. A put looks after its announcement whether its object's type is alive. So when everything that was announced until a little
+//     after a type's end has been settled, no object of it comes any more.
 //
 // # What is cut off
 //
 // A write may end between any two calls of the store: the process dies, the answer is lost, the caller goes away. Its change row stays.
 // When the feed's seal has passed it, Settler fences what might still come, and brings what the row names to what the head that stands
-// says: history record, index rows, bodies, claims. It deletes a row with the head's time; where an attempt had a later one it fences
+// says: history record, index rows, bodies, claims, places of objects. It deletes a row with the head's time; where an attempt had a later one it fences
 // first, so that the delete is later still.
 //
 // A write whose Swap may or may not have happened (store.ErrUnknown) is decided at once by reading: the head names its change, or the

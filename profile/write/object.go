@@ -11,6 +11,7 @@ import (
 	"kith/fault"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -182,7 +183,7 @@ func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) 
 func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, seen persons) (p *Person, creates bool, err error) {
 	for _, keys := range [][]index.Key{c.object.Match, c.object.Fallback} {
 		for _, k := range keys {
-			hits, err := c.holders(ctx, rec, k, seen)
+			hits, err := c.found(ctx, rec, k, seen)
 			if err != nil {
 				return nil, false, err
 			}
@@ -202,6 +203,22 @@ func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, seen person
 	}
 	p, err = c.person(ctx, rec, c.new, seen)
 	return p, true, err
+}
+
+// found returns the persons that a key of an object leads to, two at most.
+func (c *ingestion) found(ctx context.Context, rec *domain.Record, k index.Key, seen persons) ([]*Person, error) {
+	if k.Name != schema.KeyProfileID {
+		return c.holders(ctx, rec, k, seen)
+	}
+	id, ok := fold.ParseID(k.Value)
+	if !ok {
+		return nil, nil
+	}
+	p, err := c.person(ctx, rec, id, seen)
+	if err != nil || !p.Visible() {
+		return nil, err
+	}
+	return []*Person{p}, nil
 }
 
 // holders returns the persons that have a key, two at most.

@@ -279,15 +279,31 @@ func (d *Draft) newStandardID(o *StandardObject, ref *fold.ObjectRef) string {
 		sum.Reset()
 		sum.Write(seed)
 		id := hex.EncodeToString(sum.Sum(nil)[:16])
-		taken := false
-		for _, r := range d.Person.all {
-			taken = taken || r.member.Head != nil && r.member.Head.Carries(index.Key{Name: o.IDKey, Value: id}, 0, nil)
-		}
-		if !taken {
+		if !d.otherCarries(index.Key{Name: o.IDKey, Value: id}, ref) {
 			return id
 		}
 		seed = append(seed, ref.Hash[:]...)
 	}
+}
+
+// otherCarries says whether an object of the person carries a key, but for one.
+func (d *Draft) otherCarries(k index.Key, but *fold.ObjectRef) bool {
+	hash := fold.KeyHash(k)
+	for _, r := range d.Person.all {
+		if r.member.Head == nil || !r.member.Head.Carries(k, 0, nil) {
+			continue
+		}
+		h, err := r.look()
+		if err != nil {
+			return true
+		}
+		for i := range h.Objects {
+			if o := &h.Objects[i]; slices.Contains(o.Keys, hash) && (o.Hash != but.Hash || o.Incarnation != but.Incarnation) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // touch notes keys of objects that come or go.

@@ -99,9 +99,11 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 		wants.KeepNames()
 	}
 	// A write may have gone by a record of the domain that lacked a key, and the job that made it one may have seen the profile before it.
+	var puts []string
 	for _, part := range wants.Partitions() {
 		name := index.ParsePartitionKey(part).Name
 		if !r.deleted() && slices.ContainsFunc(rec.Keys, func(k domain.Key) bool { return k.Name == name }) {
+			puts = append(puts, part)
 			writes = append(writes, indexRow(inc, part, id, h.Time, false))
 		}
 	}
@@ -128,8 +130,8 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 		writes = append(writes, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: garbage})
 	}
 	if writes != nil {
-		if _, err := s.Store.Commit(ctx, store.Group{Before: writes}); err != nil {
-			return fmt.Errorf("complete a write: %w", err)
+		if err := s.commitAsRead(ctx, inc, r, writes, puts, all[0]); err != nil {
+			return err
 		}
 	}
 	for _, row := range all {
@@ -144,6 +146,26 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// commitAsRead writes what follows from a head. Rows that it puts must not outlive the head that calls for them: a write that has taken one
+// of them away meanwhile, and has been settled by another node, would never be asked for it again. So the head is checked, and when
+// it has changed these rows are judged once more, as if the change row named them.
+func (s *Settler) commitAsRead(ctx context.Context, inc store.Incarnation, r *rows, writes []store.PartitionWrite, puts []string, row *change.Row) error {
+	g := store.Group{Before: writes}
+	if len(puts) > 0 {
+		g.Partition = profilePartition(inc, r.member.ID)
+		g.Swap = []store.Swap{{Key: headKey, Op: store.Check, Expect: r.headVersion}}
+	}
+	_, err := s.Store.Commit(ctx, g)
+	if len(puts) > 0 && (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown)) {
+		row.Keys = append(row.Keys, puts...)
+		return errAgain
+	}
+	if err != nil {
+		return fmt.Errorf("complete a write: %w", err)
 	}
 	return nil
 }
