@@ -225,34 +225,22 @@ func (s *Store) Get(ctx context.Context, p store.Partition, key []byte) (store.R
 	return row, err
 }
 
-// span returns the encoded bounds of a range of a partition, and the length of what all its keys begin with.
-func span(p store.Partition, r store.Range) (lower, upper []byte, prefix int) {
-	room := 2*len(p.Key) + 16                           // for zeros in it, and what stands before and behind it
-	buf := make([]byte, 2*room+len(r.Start)+len(r.End)) // both bounds lie in it
-	lower = store.AppendPartition(buf[:0:room+len(r.Start)], p)
-	prefix = len(lower)
-	upper = append(append(buf[cap(lower):cap(lower)], lower...), r.End...)
-	if r.End == nil {
-		upper[prefix-1]++ // a partition's prefix ends in 1
-	}
-	return append(lower, r.Start...), upper, prefix
-}
-
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter.Seq2[store.Row, error] {
 	return func(yield func(store.Row, error) bool) {
-		lower, upper, prefix := span(p, r)
-		if bytes.Compare(lower, upper) >= 0 {
-			return
-		}
-		it, err := s.readers.get(p.Table, lower, upper)
+		it, err := s.readers.get(p.Table, p.Incarnation)
 		if err != nil {
 			yield(store.Row{}, convert(err))
 			return
 		}
 		defer s.readers.put(it)
+		prefix := it.span(p, r)
+		if bytes.Compare(it.at, it.last) >= 0 {
+			return
+		}
 		n := 0
-		for ok := it.First(); ok; ok = it.Next() {
+		// Limits of the iterator are best effort, so its keys are compared too.
+		for ok := it.SeekGEWithLimit(it.at, it.last); ok == pebble.IterValid && bytes.Compare(it.Key(), it.last) < 0; ok = it.NextWithLimit(it.last) {
 			if err := ctx.Err(); err != nil {
 				yield(store.Row{}, err)
 				return
@@ -272,64 +260,80 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 	}
 }
 
+// span sets at and last to the encoded bounds of a range of a partition, and returns the length of what all its keys begin with.
+func (r *reader) span(p store.Partition, in store.Range) (prefix int) {
+	r.at = store.AppendPartition(r.at[:0], p)
+	prefix = len(r.at)
+	r.last = append(append(r.last[:0], r.at...), in.End...)
+	if in.End == nil {
+		r.last[prefix-1]++ // a partition's prefix ends in 1
+	}
+	r.at = append(r.at, in.Start...)
+	return prefix
+}
+
 // Probe implements store.Store with one iterator that only moves forward.
 func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation, probes iter.Seq[store.Probe]) iter.Seq2[store.Hit, error] {
 	return func(yield func(store.Hit, error) bool) {
-		buf := store.AppendIncarnation(make([]byte, 0, 4*64), t, inc) // for the bounds too, and three keys
-		lower, buf := buf[:len(buf):64], buf[64:256]
-		it, err := s.readers.get(t, lower, store.After(lower))
+		it, err := s.readers.get(t, inc)
 		if err != nil {
 			yield(store.Hit{}, convert(err))
 			return
 		}
 		defer s.readers.put(it)
-		at, last, floor := buf[:0:64], buf[64:64:128], buf[128:128:192]
-		i := 0
+		it.index, it.last = 0, it.last[:0]
 		for pr := range probes {
-			if err := ctx.Err(); err != nil {
-				yield(store.Hit{}, err)
+			if !it.probe(ctx, inc, pr, yield) {
 				return
 			}
-			p := store.Partition{Table: t, Incarnation: inc, Key: pr.Partition}
-			at = store.AppendPartition(at[:0], p)
-			prefix := len(at)
-			at = append(at, pr.Range.Start...)
-			if bytes.Compare(at, last) < 0 {
-				yield(store.Hit{}, fmt.Errorf("probe %d: %w", i, store.ErrOrder))
-				return
-			}
-			last = append(last[:0], at...)
-			// The iterator may stand at or behind what is looked for already: nothing lies between floor and its key.
-			if i == 0 || bytes.Compare(at, floor) <= 0 || it.Valid() && bytes.Compare(it.Key(), at) < 0 {
-				it.SeekGE(at)
-				floor = append(floor[:0], at...)
-			}
-			for ok, n := it.Valid(), 0; ok; ok = it.Next() {
-				k := it.Key()
-				if len(k) < prefix || !bytes.Equal(k[:prefix], at[:prefix]) {
-					break
-				}
-				if pr.Range.End != nil && bytes.Compare(k[prefix:], pr.Range.End) >= 0 {
-					break
-				}
-				if pr.Range.Limit > 0 && n == pr.Range.Limit {
-					break
-				}
-				n++
-				row, err := store.DecodeCell(it.Value())
-				row.Key = k[prefix:]
-				floor = append(floor[:0], k...)
-				if !yield(store.Hit{Index: i, Row: row}, err) {
-					return
-				}
-			}
-			if err := it.Error(); err != nil {
-				yield(store.Hit{}, convert(err))
-				return
-			}
-			i++
+			it.index++
 		}
 	}
+}
+
+// probe yields what one probe finds. It returns false when there is to be no other.
+func (r *reader) probe(ctx context.Context, inc store.Incarnation, pr store.Probe, yield func(store.Hit, error) bool) bool {
+	if err := ctx.Err(); err != nil {
+		yield(store.Hit{}, err)
+		return false
+	}
+	r.at = store.AppendPartition(r.at[:0], store.Partition{Table: r.table, Incarnation: inc, Key: pr.Partition})
+	prefix := len(r.at)
+	r.at = append(r.at, pr.Range.Start...)
+	if bytes.Compare(r.at, r.last) < 0 {
+		yield(store.Hit{}, fmt.Errorf("probe %d: %w", r.index, store.ErrOrder))
+		return false
+	}
+	r.last = append(r.last[:0], r.at...)
+	// The iterator may stand at or behind what is looked for already: nothing lies between floor and its key.
+	if r.index == 0 || bytes.Compare(r.at, r.floor) <= 0 || r.Valid() && bytes.Compare(r.Key(), r.at) < 0 {
+		r.SeekGE(r.at)
+		r.floor = append(r.floor[:0], r.at...)
+	}
+	for ok, n := r.Valid(), 0; ok; ok = r.Next() {
+		k := r.Key()
+		if len(k) < prefix || !bytes.Equal(k[:prefix], r.at[:prefix]) {
+			break
+		}
+		if pr.Range.End != nil && bytes.Compare(k[prefix:], pr.Range.End) >= 0 {
+			break
+		}
+		if pr.Range.Limit > 0 && n == pr.Range.Limit {
+			break
+		}
+		n++
+		row, err := store.DecodeCell(r.Value())
+		row.Key = k[prefix:]
+		r.floor = append(r.floor[:0], k...)
+		if !yield(store.Hit{Index: r.index, Row: row}, err) {
+			return false
+		}
+	}
+	if err := r.Error(); err != nil {
+		yield(store.Hit{}, convert(err))
+		return false
+	}
+	return true
 }
 
 // Sweep implements store.Store. Cursors are encoded keys.

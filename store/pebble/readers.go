@@ -30,7 +30,7 @@ type readers struct {
 	changes atomic.Uint64 // changes that ended
 
 	mu     sync.Mutex
-	idle   [numTables][]reader
+	idle   [numTables][]*reader
 	timer  *time.Timer
 	closed bool
 }
@@ -38,11 +38,17 @@ type readers struct {
 // numTables is one more than the highest number of a table.
 const numTables = store.Body + 1
 
-// reader is an iterator with the count of changes before it was made.
+// reader is an iterator over an incarnation's rows of a table, with the count of changes before it was made, and what its user needs memory for: so
+// a lookup allocates next to nothing.
 type reader struct {
 	*pebble.Iterator
 	table   store.Table
 	changes uint64
+
+	bounds   []byte // both, one behind the other
+	at, last []byte // keys that are looked for: the present one, and the one before it
+	floor    []byte // where the iterator was sent, or stood, last
+	index    int    // of the present probe
 }
 
 // changing surrounds whatever changes the store: all of its commits, ingests and range deletions.
@@ -54,22 +60,40 @@ func (p *readers) changing() (done func()) {
 	}
 }
 
-// get returns an iterator over a range of a table's keys. It goes back by put.
-func (p *readers) get(t store.Table, lower, upper []byte) (reader, error) {
+// get returns an iterator over the rows that an incarnation has in a table. It goes back by put. Its bounds are that wide because other bounds
+// would cost a lookup a tenth: who wants to read a part of a partition says so to SeekGEWithLimit and NextWithLimit.
+func (p *readers) get(t store.Table, inc store.Incarnation) (*reader, error) {
 	quiet := p.active.Load() == 0
 	now := p.changes.Load()
 	if quiet {
-		if r, ok := p.take(t, now); ok {
-			r.SetBounds(lower, upper)
+		if r := p.take(t, now); r != nil {
+			r.bound(inc)
+			r.SetBounds(r.bounds[:len(r.bounds)/2], r.bounds[len(r.bounds)/2:]) // does nothing when they are the same
 			return r, nil
 		}
 	}
-	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	return reader{it, t, now}, err
+	r := &reader{table: t, changes: now}
+	r.bound(inc)
+	var err error
+	r.Iterator, err = p.db.NewIter(&pebble.IterOptions{LowerBound: r.bounds[:len(r.bounds)/2], UpperBound: r.bounds[len(r.bounds)/2:]})
+	return r, err
 }
 
-// take returns an idle iterator of a table and a count of changes, and closes those of other counts.
-func (p *readers) take(t store.Table, changes uint64) (reader, bool) {
+// bound sets bounds to those of an incarnation: its first key, and the first key behind it. Each table has a first byte of its own, far from
+// the last one, so that the key behind it is as long.
+func (r *reader) bound(inc store.Incarnation) {
+	r.bounds = store.AppendIncarnation(r.bounds[:0], r.table, inc)
+	n := len(r.bounds)
+	r.bounds = append(r.bounds, r.bounds...)
+	for i := 2*n - 1; i >= n; i-- {
+		if r.bounds[i]++; r.bounds[i] != 0 {
+			break
+		}
+	}
+}
+
+// take returns an idle iterator of a table and a count of changes, or nil, and closes those of other counts.
+func (p *readers) take(t store.Table, changes uint64) *reader {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	idle := &p.idle[t]
@@ -77,15 +101,15 @@ func (p *readers) take(t store.Table, changes uint64) (reader, bool) {
 		r := (*idle)[n-1]
 		*idle = (*idle)[:n-1]
 		if r.changes == changes {
-			return r, true
+			return r
 		}
 		_ = r.Close() // what it failed with, its user has heard
 	}
-	return reader{}, false
+	return nil
 }
 
 // put takes an iterator back.
-func (p *readers) put(r reader) {
+func (p *readers) put(r *reader) {
 	if r.Error() != nil || r.changes != p.changes.Load() {
 		_ = r.Close()
 		return
