@@ -61,7 +61,7 @@ func (c *compaction) run(ctx context.Context) error {
 	w := c.newRewrite(c.rec, c.at)
 	r := NewReader(c.now)
 	settle := func(id ID) error {
-		p := &r.p
+		p := &r.p.stored
 		if len(p.Parts) < 2 || p.links != nil && p.links.Deleted != nil {
 			return nil
 		}

@@ -163,33 +163,47 @@ func (s *Service) peopleOf(ctx context.Context, inc store.Incarnation, ids []ID)
 // readPlain reads profiles whose ids ascend by one Probe, for people who were never merged, which are most. plain is false when one of them has
 // a state, and then only people can tell.
 func (s *Service) readPlain(ctx context.Context, inc store.Incarnation, ids []ID) (found []*stored, plain bool, err error) {
-	found, plain = make([]*stored, len(ids)), true
-	r := NewReader(s.Now().UnixMicro())
-	open := -1
-	keep := func() {
-		if open < 0 {
-			return
-		}
-		plain = plain && r.Alone()
-		if p := r.take(); p.Visible() {
-			found[open] = p
-		}
+	p := &plainReader{Reader: Reader{now: s.Now().UnixMicro()}, ids: ids, found: make([]*stored, len(ids)), open: -1, plain: true}
+	s.Store.Probe(ctx, store.Profile, inc, probesOf(ids, store.Range{}))(p.take)
+	if p.err != nil {
+		return nil, false, fmt.Errorf("read profiles: %w", p.err)
 	}
-	for hit, err := range s.Store.Probe(ctx, store.Profile, inc, probesOf(ids, store.Range{})) {
-		if err == nil && hit.Index != open {
-			keep()
-			open = hit.Index
-			r.Reset(ids[open])
-		}
-		if err == nil {
-			err = r.Add(hit.Row)
-		}
-		if err != nil {
-			return nil, false, fmt.Errorf("read profiles: %w", err)
-		}
+	p.settle()
+	return p.found, p.plain, nil
+}
+
+// plainReader is readPlain under way. It takes hits by a method, not in the body of a loop, whose variables would be allocated one by one.
+type plainReader struct {
+	Reader
+	ids   []ID
+	found []*stored
+	open  int // of ids; -1: none yet
+	plain bool
+	err   error
+}
+
+func (p *plainReader) take(hit store.Hit, err error) bool {
+	if err == nil && hit.Index != p.open {
+		p.settle()
+		p.open = hit.Index
+		p.Reset(p.ids[p.open])
 	}
-	keep()
-	return found, plain, nil
+	if err == nil {
+		err = p.Add(hit.Row)
+	}
+	p.err = err
+	return err == nil
+}
+
+// settle notes the profile whose rows have all been taken.
+func (p *plainReader) settle() {
+	if p.open < 0 {
+		return
+	}
+	p.plain = p.plain && p.Alone()
+	if of := p.Reader.take(); of.Visible() {
+		p.found[p.open] = of
+	}
 }
 
 // probesOf asks for a range of the rows of profiles.

@@ -87,11 +87,19 @@ func (p *stored) isMain() bool {
 	return p.State == nil || p.State.Into == nil && p.State.Deleted == nil
 }
 
+// room is a profile together with the memory that most of them need: so it is one piece for who keeps it.
+type room struct {
+	stored
+	parts [2]fold.Part
+	at    [2]int64
+	first fold.Contribution
+}
+
 // Reader gathers the rows of one profile after the other. Its memory is used again: what it returns is good until Reset.
 type Reader struct {
 	now  int64
-	p    stored
-	pool []*fold.Contribution // Parts use them from the front
+	p    *room
+	pool []*fold.Contribution // Parts use them from the front, behind the first
 }
 
 // NewReader returns a Reader of what is visible at a time, in microseconds.
@@ -99,7 +107,23 @@ func NewReader(now int64) *Reader { return &Reader{now: now} }
 
 // Reset forgets all rows and begins with another profile.
 func (r *Reader) Reset(id ID) {
-	r.p = stored{Member: fold.Member{ID: id, Parts: r.p.Parts[:0]}, times: r.p.times[:0]}
+	if r.p == nil {
+		r.p = &room{}
+		r.p.Parts, r.p.times = r.p.parts[:0], r.p.at[:0]
+	}
+	r.p.stored = stored{Member: fold.Member{ID: id, Parts: r.p.Parts[:0]}, times: r.p.times[:0]}
+}
+
+// contribution returns the memory for the next contribution.
+func (r *Reader) contribution() *fold.Contribution {
+	n := len(r.p.Parts)
+	if n == 0 {
+		return &r.p.first
+	}
+	if len(r.pool) < n {
+		r.pool = append(r.pool, &fold.Contribution{})
+	}
+	return r.pool[n-1]
 }
 
 // Add takes in a row.
@@ -122,10 +146,7 @@ func (r *Reader) add(row store.Row) error {
 			r.p.expired++
 			return nil
 		}
-		if len(r.pool) == len(r.p.Parts) {
-			r.pool = append(r.pool, &fold.Contribution{})
-		}
-		c := r.pool[len(r.p.Parts)]
+		c := r.contribution()
 		if err := c.Decode(row.Value, r.now); err != nil {
 			return err
 		}
@@ -162,7 +183,7 @@ func (r *Reader) Member() *fold.Member { return &r.p.Member }
 
 // take returns the profile as one that the caller may keep.
 func (r *Reader) take() *stored {
-	p := r.p
-	r.p, r.pool = stored{}, nil
-	return &p
+	p := &r.p.stored
+	r.p, r.pool = nil, nil
+	return p
 }

@@ -47,6 +47,8 @@ type search struct {
 	pairs []pair
 	// driver is the pair whose rows are looked at; -1: those of all pairs.
 	driver int
+	// few is room for the ids that are looked at together: most values have one holder.
+	few [4]ID
 }
 
 // SearchProfiles finds profiles by exact values of keys, in the order of their ids. AND wants all pairs, OR any of them; the
@@ -86,7 +88,8 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 		wanted = len(q.pairs)
 	}
 	var last ID
-	for ids, err := range chunks(q.candidates(ctx, after), min(limit+1, lookahead), lookahead) {
+	for size := min(limit+1, lookahead); ; size = lookahead {
+		ids, err := q.next(ctx, after, size)
 		if err != nil {
 			return nil, err
 		}
@@ -111,8 +114,11 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 			fill(&out.Items[len(out.Items)-1], p)
 			last = id
 		}
+		if len(ids) < size {
+			return out, nil
+		}
+		after = &last
 	}
-	return out, nil
 }
 
 // item returns the person that a candidate leads to and what it was found by, or nil when it is none of the answer's or was answered at a
@@ -200,7 +206,8 @@ func newPair(rec *domain.Record, types objecttype.Keys, name string, values []st
 func (q *search) foundBy(person *stored, p *fold.Profile) []api.FoundByKeyValue {
 	now := q.s.Now().UnixMicro()
 	var found []api.FoundByKeyValue
-	for _, pr := range q.pairs {
+	for i := range q.pairs {
+		pr := &q.pairs[i]
 		var hits []string
 		for _, f := range pr.forms {
 			if v := pr.values[f.of]; !slices.Contains(hits, v) && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, q.rec.Dead(), now) {
@@ -222,17 +229,44 @@ func (q *search) driving() []pair {
 	return q.pairs[q.driver : q.driver+1]
 }
 
-// candidates streams the ids that the index names, ascending, each once, behind after.
-func (q *search) candidates(ctx context.Context, after *ID) iter.Seq2[ID, error] {
+// next returns the next n ids that the index names, ascending, each once, behind after; fewer when there are no more. They are good until the
+// next call.
+func (q *search) next(ctx context.Context, after *ID, n int) ([]ID, error) {
 	driving := q.driving()
 	if len(driving) == 1 && len(driving[0].forms) == 1 {
-		return q.s.holders(ctx, q.rec.Incarnation, driving[0].index, driving[0].forms[0].text, after)
+		h := &holderReader{ids: q.few[:0], n: n}
+		q.s.readHolders(ctx, q.rec.Incarnation, driving[0].index, driving[0].forms[0].text, after, h.take)
+		return h.ids, h.err
 	}
 	var streams []iter.Seq2[ID, error]
 	for _, p := range driving {
 		streams = append(streams, q.holders(ctx, p, after)...)
 	}
-	return union(streams)
+	ids := q.few[:0]
+	for id, err := range union(streams) {
+		if err != nil {
+			return nil, err
+		}
+		if ids = append(ids, id); len(ids) == n {
+			break
+		}
+	}
+	return ids, nil
+}
+
+// holderReader takes up to n ids.
+type holderReader struct {
+	ids []ID
+	n   int
+	err error
+}
+
+func (h *holderReader) take(id ID, err error) bool {
+	if h.err = err; err != nil {
+		return false
+	}
+	h.ids = append(h.ids, id)
+	return len(h.ids) < h.n
 }
 
 // holders streams the profiles that rows of a pair's values name, a stream for each value.
@@ -313,53 +347,31 @@ func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, e
 
 // holders streams the profiles that hold a key value, by the index alone.
 func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID) iter.Seq2[ID, error] {
-	return func(yield func(ID, error) bool) {
-		if name == schema.KeyProfileID {
-			if id, ok := fold.ParseID(normalized); ok && (after == nil || compareIDs(id, *after) > 0) {
-				yield(id, nil)
-			}
-			return
-		}
-		r := store.Range{}
-		if after != nil {
-			r.Start = store.After(after[:])
-		}
-		var last ID
-		part := index.PartitionKey(index.Key{Name: name, Value: normalized})
-		for row, err := range s.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: inc, Key: part}, r) {
-			id, _, ok := index.ParseRowKey(row.Key)
-			if err == nil && (!ok || id == last) {
-				continue
-			}
-			last = id
-			if !yield(id, err) || err != nil {
-				return
-			}
-		}
-	}
+	return func(yield func(ID, error) bool) { s.readHolders(ctx, inc, name, normalized, after, yield) }
 }
 
-// chunks gathers a stream into slices, the first of up to first ids, later ones of up to most.
-func chunks(ids iter.Seq2[ID, error], first, most int) iter.Seq2[[]ID, error] {
-	return func(yield func([]ID, error) bool) {
-		chunk, size := make([]ID, 0, min(first, 4)), first // most values have one holder
-		for id, err := range ids {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if chunk = append(chunk, id); len(chunk) < size {
-				continue
-			}
-			if !yield(chunk, nil) {
-				return
-			}
-			chunk, size = chunk[:0], most
+// readHolders is holders as a call.
+func (s *Service) readHolders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID, yield func(ID, error) bool) {
+	if name == schema.KeyProfileID {
+		if id, ok := fold.ParseID(normalized); ok && (after == nil || compareIDs(id, *after) > 0) {
+			yield(id, nil)
 		}
-		if len(chunk) > 0 {
-			yield(chunk, nil)
-		}
+		return
 	}
+	r := store.Range{}
+	if after != nil {
+		r.Start = store.After(after[:])
+	}
+	var last ID
+	part := index.PartitionKey(index.Key{Name: name, Value: normalized})
+	s.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: inc, Key: part}, r)(func(row store.Row, err error) bool {
+		id, _, ok := index.ParseRowKey(row.Key)
+		if err == nil && (!ok || id == last) {
+			return true
+		}
+		last = id
+		return yield(id, err) && err == nil
+	})
 }
 
 // stream is a sequence with its next id.

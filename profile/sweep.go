@@ -78,7 +78,7 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 	r := NewReader(now)
 	var named []ID // whose full names may come from several sources
 	settle := func(id ID) error {
-		p := &r.p
+		p := &r.p.stored
 		switch {
 		case p.links != nil && p.links.Deleted != nil:
 			if len(p.Parts) > 0 || p.Head != nil || p.expired > 0 {
@@ -351,7 +351,7 @@ func (s *Service) EachWithKey(ctx context.Context, inc store.Incarnation, key do
 func (s *Service) eachMain(ctx context.Context, inc store.Incarnation, now int64, do func(*stored) error) error {
 	r := NewReader(now)
 	settle := func(id ID) error {
-		p := &r.p
+		p := &r.p.stored
 		if p.links != nil {
 			all, err := s.loadMains(ctx, inc, []ID{id})
 			if err != nil || all[id] == nil {

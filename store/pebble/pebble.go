@@ -282,12 +282,11 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 		}
 		defer s.readers.put(it)
 		it.index, it.last = 0, it.last[:0]
-		for pr := range probes {
-			if !it.probe(ctx, inc, pr, yield) {
-				return
-			}
+		probes(func(pr store.Probe) bool { // as a loop it would allocate more
+			more := it.probe(ctx, inc, pr, yield)
 			it.index++
-		}
+			return more
+		})
 	}
 }
 
