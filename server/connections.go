@@ -27,8 +27,6 @@ type connection struct {
 	busy  atomic.Int32 // authenticated requests in progress; several on HTTP/2
 	known atomic.Bool  // had one
 	since atomic.Int64 // when it was accepted, or the last one ended; nanoseconds
-	// writeUntil is the deadline of writes that is set on it, in nanoseconds. Setting one costs more than looking.
-	writeUntil atomic.Int64
 }
 
 type connectionKey struct{}
@@ -57,19 +55,17 @@ func NewHTTP(handler http.Handler, maxConnections int) *http.Server {
 	return h
 }
 
-// Limit sets the server's hooks.
+// Limit sets the server's hooks. A connection is taken in where its context is made: its first change of state comes after that.
 func (c *Connections) Limit(h *http.Server) {
 	h.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return context.WithValue(ctx, connectionKey{}, c.all[conn])
+		e, out := c.add(conn)
+		if out != nil {
+			closeNow(out)
+		}
+		return context.WithValue(ctx, connectionKey{}, e)
 	}
 	h.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {
-		case http.StateNew:
-			if out := c.add(conn); out != nil {
-				closeNow(out)
-			}
 		case http.StateClosed, http.StateHijacked:
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -79,7 +75,9 @@ func (c *Connections) Limit(h *http.Server) {
 }
 
 // add takes in a connection and returns the one to be closed for it, or nil.
-func (c *Connections) add(conn net.Conn) (out net.Conn) {
+func (c *Connections) add(conn net.Conn) (added *connection, out net.Conn) {
+	added = &connection{}
+	added.since.Store(time.Now().UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
@@ -90,12 +88,10 @@ func (c *Connections) add(conn net.Conn) (out net.Conn) {
 	}
 	delete(c.all, out)
 	if out == nil && len(c.all) >= c.Max {
-		return conn
+		return added, conn
 	}
-	added := &connection{}
-	added.since.Store(time.Now().UnixNano())
 	c.all[conn] = added
-	return out
+	return added, out
 }
 
 // least returns the connection that matters least, or nil when all are busy.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -127,15 +128,16 @@ func TestConnectionsThatMatterLeastGo(t *testing.T) {
 	web := &http.Server{}
 	c.Limit(web)
 	var all []*conn
-	open := func() *conn {
+	contexts := map[*conn]context.Context{}
+	open := func() *conn { // as net/http does
 		one := &conn{}
 		all = append(all, one)
+		contexts[one] = web.ConnContext(t.Context(), one)
 		web.ConnState(one, http.StateNew)
 		return one
 	}
 	request := func(one *conn) (done func()) {
-		r := httptest.NewRequest("GET", "/", nil)
-		return working(r.WithContext(web.ConnContext(t.Context(), one)))
+		return working(httptest.NewRequest("GET", "/", nil).WithContext(contexts[one]))
 	}
 	var expect []*conn
 	check := func(what string) {
@@ -176,6 +178,49 @@ func TestConnectionsThatMatterLeastGo(t *testing.T) {
 	web.ConnState(late, http.StateClosed)
 	open()
 	check("a place that was left is taken")
+}
+
+// A real server knows the connection of every request: it is what keeps clients that have signed from being closed for strangers.
+func TestRequestsKnowTheirConnection(t *testing.T) {
+	web := httptest.NewUnstartedServer(nil)
+	met := make(chan *connection, 2)
+	web.Config = NewHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		defer working(r)()
+		met <- connectionOf(r)
+	}), 100)
+	web.Start()
+	defer web.Close()
+	for range 2 {
+		res, err := web.Client().Get(web.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	first, second := <-met, <-met
+	if first == nil || first != second || !first.known.Load() || first.since.Load() == 0 {
+		t.Fatalf("%+v, %+v", first, second)
+	}
+}
+
+// deadlines counts deadlines of writes.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	n int
+}
+
+func (d *deadlines) SetWriteDeadline(time.Time) error { d.n++; return nil }
+
+// net/http takes the deadline away after each answer, so each answer on a connection gets its own.
+func TestEveryAnswerHasItsTime(t *testing.T) {
+	ctx := context.WithValue(t.Context(), connectionKey{}, &connection{})
+	for range 2 {
+		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		edge().ServeHTTP(d, httptest.NewRequest("GET", "/domains", nil).WithContext(ctx))
+		if d.n == 0 {
+			t.Fatal("an answer has no deadline")
+		}
+	}
 }
 
 // An answer is JSON whatever a text holds.

@@ -163,9 +163,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	start := time.Now()
 	sw := &statusWriter{ResponseWriter: w}
-	if r.ProtoMajor == 1 { // on HTTP/2 each answer has a deadline of its own
-		sw.conn = connectionOf(r)
-	}
 	name := "unknown"
 	defer func() {
 		if p := recover(); p != nil {
@@ -373,28 +370,16 @@ func write(w http.ResponseWriter, op api.Operation, out any) error {
 type statusWriter struct {
 	http.ResponseWriter
 	status int
-	conn   *connection // whose deadline is that of the answer; nil: not known
 }
 
-// WriteHeader gives the answer its time, too: who does not read it must not keep it here.
+// WriteHeader gives the answer its time, too: who does not read it must not keep it here. net/http takes the deadline of a connection away after
+// each answer.
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
-		w.giveTime()
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(streamStep))
 	}
 	w.ResponseWriter.WriteHeader(status)
-}
-
-// giveTime gives the answer streamStep, or what the connection has left of it if that is more than half.
-func (w *statusWriter) giveTime() {
-	now := time.Now()
-	if w.conn != nil && w.conn.writeUntil.Load()-now.UnixNano() > int64(streamStep/2) {
-		return
-	}
-	until := now.Add(streamStep)
-	if http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until) == nil && w.conn != nil {
-		w.conn.writeUntil.Store(until.UnixNano())
-	}
 }
 
 func (w *statusWriter) Write(b []byte) (int, error) {
