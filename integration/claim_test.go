@@ -35,7 +35,7 @@ func newParty(t *testing.T, shared store.Store, name string) *party {
 }
 
 func (p *party) put(ctx context.Context) error {
-	_, err := p.PutIntegration(ctx, &api.PutIntegrationRequest{DomainName: &p.domain, Uri: api.Ptr(flowARN), ObjectTypeName: api.Ptr("T")})
+	_, err := p.PutIntegration(ctx, &api.PutIntegrationRequest{DomainName: &p.domain, Uri: api.Ptr(flowARN), ObjectTypeName: api.Ptr(unstructured)})
 	return err
 }
 
@@ -216,7 +216,7 @@ func TestFlowsGoWithTheirDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := strings.Replace(flowARN, "orders", "other", 1)
-	if _, err := b.PutIntegration(t.Context(), &api.PutIntegrationRequest{DomainName: &b.domain, Uri: &other, ObjectTypeName: api.Ptr("T")}); err != nil {
+	if _, err := b.PutIntegration(t.Context(), &api.PutIntegrationRequest{DomainName: &b.domain, Uri: &other, ObjectTypeName: api.Ptr(unstructured)}); err != nil {
 		t.Fatal(err)
 	}
 	rec, err := a.Domains.Lookup(t.Context(), "a")

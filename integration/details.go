@@ -69,7 +69,7 @@ func (s *Service) GetIntegrationDetails(ctx context.Context, in *api.GetIntegrat
 
 // missing says why objects of a type can't be put, or "".
 func (s *Service) missing(ctx context.Context, rec *domain.Record, scope api.Scope, name string) (string, error) {
-	err := s.exists(ctx, rec, scope, name)
+	err := s.exists(ctx, rec, scope, name, s.Types.Find)
 	if errors.Is(err, fault.NotFound) {
 		return "The object type does not exist any more.", nil
 	}

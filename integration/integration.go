@@ -8,6 +8,7 @@ import (
 	"kith/api"
 	"kith/domain"
 	"kith/fault"
+	"kith/objecttype"
 	"kith/resource"
 )
 
@@ -75,7 +76,7 @@ func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationRequ
 // checkTypes refuses object types that the domain does not have. With scope DOMAIN they are those of the domain itself.
 func (s *Service) checkTypes(ctx context.Context, rec *domain.Record, in *api.PutIntegrationRequest) error {
 	for _, name := range needed(in.ObjectTypeName, in.ObjectTypeNames) {
-		err := s.exists(ctx, rec, api.Val(in.Scope), name)
+		err := s.exists(ctx, rec, api.Val(in.Scope), name, s.Types.Lookup)
 		if errors.Is(err, fault.NotFound) && api.Val(in.Scope) == api.ScopeDomain {
 			return fault.BadRequestf("Domain object type %s is not found in domain %s: create it by PutDomainObjectType first, or give Scope PROFILE.", name, rec.Name)
 		}
@@ -89,16 +90,14 @@ func (s *Service) checkTypes(ctx context.Context, rec *domain.Record, in *api.Pu
 	return nil
 }
 
-// exists returns fault.NotFound if a domain has no object type of a name.
-func (s *Service) exists(ctx context.Context, rec *domain.Record, scope api.Scope, name string) error {
+// exists returns fault.NotFound if a domain has no object type of a name; look is how one of profiles is looked for.
+func (s *Service) exists(ctx context.Context, rec *domain.Record, scope api.Scope, name string, look func(context.Context, *domain.Record, string) (*objecttype.Type, error)) (err error) {
 	if scope == api.ScopeDomain {
-		_, err := s.Domains.GetDomainObjectType(ctx, &api.GetDomainObjectTypeRequest{DomainName: &rec.Name, ObjectTypeName: &name})
-		return err
+		_, err = s.Domains.GetDomainObjectType(ctx, &api.GetDomainObjectTypeRequest{DomainName: &rec.Name, ObjectTypeName: &name})
+	} else {
+		_, err = look(ctx, rec, name)
 	}
-	if s.Ensure == nil {
-		return nil
-	}
-	return s.Ensure(ctx, rec, name)
+	return err
 }
 
 // GetIntegration returns an integration.

@@ -165,6 +165,7 @@ func (n *Node) services(sealer *access.Sealer) {
 	c := &n.Config
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
 	n.Types = &objecttype.Service{Domains: n.Domains}
+	n.Domains.TypeNames = n.Types.Names
 	n.Letters = &deadletter.Service{
 		Store: c.Store, Domains: n.Domains, Now: c.Now, Log: c.Log, Config: c.Letters,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, deadletter.Standing) },
@@ -177,7 +178,7 @@ func (n *Node) services(sealer *access.Sealer) {
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Profiles.Writer, n.Profiles.Runs = n.Writer, n.Uploads
-	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains}
+	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
 }
 
 // dropDevKeys removes what development mode has left, unless the node is in it. A store that takes no writes now is no reason not to start:

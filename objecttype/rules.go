@@ -171,13 +171,8 @@ func checkOthers(name string, def *definition, all *set, dataStore bool) error {
 	if !dataStore {
 		return nil
 	}
-	for _, other := range slices.Sorted(maps.Keys(all.alive)) {
-		if other != name && storeName(other) == storeName(name) {
-			return fault.BadRequestf("Object type %s can't be told from %s in the domain's data store, where case, - and _ do not count. Use another name.", name, other)
-		}
+	if other, one, ok := schema.SameTable(append(slices.Sorted(maps.Keys(all.alive)), name)); ok {
+		return fault.BadRequestf("Object type %s can't be told from %s in the domain's data store, where case, - and _ do not count. Use another name.", one, other)
 	}
 	return nil
 }
-
-// storeName is a type's name as a data store has it.
-func storeName(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }

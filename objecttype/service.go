@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -185,6 +187,15 @@ func (s *Service) Alive(ctx context.Context, rec *domain.Record) (map[string]uin
 		return nil, err
 	}
 	return all.alive, nil
+}
+
+// Names returns the names of a domain's types as they are now.
+func (s *Service) Names(ctx context.Context, rec *domain.Record) ([]string, error) {
+	all, err := s.all(ctx, rec, "")
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(all.alive)), nil
 }
 
 // Keys are the names of keys with the content types of their parts.

@@ -12,9 +12,12 @@ func TableName(objectType string) string {
 	return name
 }
 
-// SameTable returns two names of types that would be one table, or ok false when all differ.
+// SameTable returns two types that would be one table, among some and the standard ones; ok is false when all differ.
 func SameTable(objectTypes []string) (a, b string, ok bool) {
-	tables := map[string]string{}
+	tables := map[string]string{TableName("_profile"): "_profile"}
+	for _, s := range Standards {
+		tables[TableName(s.Name)] = s.Name
+	}
 	for _, name := range objectTypes {
 		table := TableName(name)
 		if other, taken := tables[table]; taken && other != name {

@@ -86,6 +86,9 @@ def test_a_flow_is_free_when_its_domain_has_gone(client, domain, name):
     dict(Uri="s3://b", ObjectTypeName="CTR", ObjectTypeNames={"e": "CTR"}),
     dict(Uri="s3://b", ObjectTypeName="CTR", FlowDefinition=flow("contacts")),
     dict(Uri="s3://b", ObjectTypeName="no-such-type", Scope="DOMAIN"),
+    dict(Uri="s3://b", ObjectTypeName="no-such-type"),
+    dict(Uri="s3://b", ObjectTypeName="_asset"),
+    dict(Uri="s3://b", ObjectTypeNames={"SegmentIdentify": "no-such-type"}),
     dict(Uri="s3://b", ObjectTypeName="CTR", Scope="OTHER"),
     dict(Uri="s3://b", ObjectTypeName="CTR", EventTriggerNames=["a", "b"]),
     dict(Uri="s3://b", ObjectTypeName="CTR", RoleArn="role"),
@@ -100,6 +103,33 @@ def test_integrations_are_refused(client, unchecked, domain, bad):
     with pytest.raises(client.exceptions.BadRequestException):
         unchecked.put_integration(DomainName=domain, **bad)
     assert client.list_integrations(DomainName=domain)["Items"] == []
+
+
+def test_templates_become_types_by_an_integration(client, domain):
+    def types():
+        return [i["ObjectTypeName"] for i in client.list_profile_object_types(DomainName=domain)["Items"]]
+
+    assert types() == []
+    client.put_integration(DomainName=domain, Uri="s3://b", ObjectTypeNames={
+        "SegmentIdentify": "Segment-Identify", "ShopifyCreateOrders": "Shopify-Order", "Campaign-SMS": "Label"})
+    client.put_integration(DomainName=domain, ObjectTypeName="_unstructured", FlowDefinition=flow("f-" + domain))
+    assert types() == ["Segment-Identify", "Shopify-Order"]
+    assert client.get_profile_object_type(DomainName=domain, ObjectTypeName="Shopify-Order")["TemplateId"] == "Shopify-Order"
+
+
+def test_an_integration_whose_type_is_deleted(client, kith, domain):  # noqa: F811
+    client.put_profile_object_type(
+        DomainName=domain, ObjectTypeName="Orders", Description="orders", AllowProfileCreation=True,
+        Fields={"id": {"Source": "_source.id"}}, Keys={"id": [{"FieldNames": ["id"], "StandardIdentifiers": ["UNIQUE", "PROFILE"]}]})
+    client.put_integration(DomainName=domain, Uri="s3://orders", ObjectTypeName="Orders")
+    for there in (True, False):
+        part = kith.get_integration_details(DomainName=domain, Uri="s3://orders")["Parts"][1]
+        assert (part["Kind"], part["Name"], part["Ready"]) == ("OBJECT_TYPE", "Orders", there)
+        if there:
+            client.delete_profile_object_type(DomainName=domain, ObjectTypeName="Orders")
+    assert client.get_integration(DomainName=domain, Uri="s3://orders")["ObjectTypeName"] == "Orders"
+    with pytest.raises(client.exceptions.BadRequestException):
+        client.put_integration(DomainName=domain, Uri="s3://orders", ObjectTypeName="Orders")
 
 
 def test_integrations_of_no_domain(client):

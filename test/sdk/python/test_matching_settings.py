@@ -90,3 +90,25 @@ def test_a_data_store_has_no_way_back(client, domain):
     assert "disabled" in e.value.response["Message"]
     got = client.get_domain(DomainName=domain)
     assert got["DataStore"]["Enabled"] is True and got["DefaultExpirationDays"] == 366
+
+
+def put_type(client, domain, name):
+    client.put_profile_object_type(
+        DomainName=domain, ObjectTypeName=name, Description="d", AllowProfileCreation=True, Fields={"id": {"Source": "_source.id"}},
+        Keys={"id": [{"FieldNames": ["id"], "StandardIdentifiers": ["UNIQUE", "PROFILE"]}]})
+
+
+def test_a_data_store_has_a_table_for_each_type(client, domain):
+    for name in ("web-visits", "Web_Visits", "orders"):
+        put_type(client, domain, name)
+    with pytest.raises(client.exceptions.BadRequestException) as e:
+        client.update_domain(DomainName=domain, DataStore={"Enabled": True}, DefaultExpirationDays=9)
+    assert "web-visits" in e.value.response["Message"] and "Web_Visits" in e.value.response["Message"]
+    assert client.get_domain(DomainName=domain)["DefaultExpirationDays"] == 366
+    client.delete_profile_object_type(DomainName=domain, ObjectTypeName="web-visits")
+    client.update_domain(DomainName=domain, DataStore={"Enabled": True})
+    for name in ("web_visits", "WEB-VISITS", "Orders", "profile-standard", "asset_standard"):
+        with pytest.raises(client.exceptions.BadRequestException):
+            put_type(client, domain, name)
+    put_type(client, domain, "orders")
+    put_type(client, domain, "other")
