@@ -197,6 +197,7 @@ type GetUploadJobDetailsResponse struct {
 	ProfilesExpireAt    *restjson.Time `json:"ProfilesExpireAt,omitzero"`
 	Header              []string       `json:"Header,omitzero"`
 	Encoding            *string        `json:"Encoding,omitzero"`
+	OtherEncodings      []string       `json:"OtherEncodings,omitzero"`
 	Compression         *string        `json:"Compression,omitzero"`
 	ByteOrderMark       *bool          `json:"ByteOrderMark,omitzero"`
 	LineEnd             *string        `json:"LineEnd,omitzero"`

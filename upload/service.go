@@ -428,6 +428,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	if read != nil {
 		out.RowsRead, out.Header, out.KeptRejects = &read.Rows, read.Header, api.Ptr(max(read.KeptRejects, j.KeptRejects))
 		out.Encoding, out.Delimiter = &read.Encoding, api.Ptr(string(rune(read.Delim())))
+		if read.OrElse != "" {
+			out.OtherEncodings = strings.Split(read.OrElse, ",")
+		}
 		out.LineEnd = &read.LineEnd
 		if read.Compression != "" {
 			out.Compression = &read.Compression

@@ -82,7 +82,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return usageError("%w", err)
 	}
 	defer file.Close()
-	header, format, err := readHeader(ctx, file)
+	header, text, err := readHeader(ctx, file)
 	if err != nil {
 		return usageError("%s: %w", path, err)
 	}
@@ -96,7 +96,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	if err != nil {
 		return &exitErr{exitUsage, err}
 	}
-	printFormat(info, path, format)
+	printFormat(info, path, text)
 	printMapping(info, path, mapping, key)
 	if err := ensureDomain(ctx, c, o.domain, info); err != nil {
 		return err
@@ -118,8 +118,9 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	return errors.Join(followJob(ctx, c, o.domain, id, out, info), saveRejects(ctx, c, o, id, false, info))
 }
 
-// printFormat says what a file was found to be, unless it is what everybody expects.
-func printFormat(w io.Writer, path string, f table.Format) {
+// printFormat says what a file was found to be, unless it is what everybody expects, and what else it may be when that is not certain.
+func printFormat(w io.Writer, path string, t *table.Text) {
+	f := t.Found()
 	var what []string
 	if f.Compression != "" {
 		what = append(what, f.Compression)
@@ -133,36 +134,60 @@ func printFormat(w io.Writer, path string, f table.Format) {
 	if what != nil {
 		fmt.Fprintf(w, "%s is %s\n", filepath.Base(path), strings.Join(what, ", "))
 	}
+	if len(t.Readings) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "Warning: it is not certain that the file is %s; it has few letters beyond a to z. It may be:\n", f.Encoding)
+	for _, r := range t.Readings {
+		fmt.Fprintf(w, "  %-14s %s\n", r.Encoding, strings.Join(r.Samples, " · "))
+	}
+	fmt.Fprintf(w, "If the first line is wrong, save the file as UTF-8.\n")
 }
 
+// onDisk is a file of this machine.
+type onDisk struct {
+	*os.File
+	size int64
+}
+
+// Stream implements table.File.
+func (f onDisk) Stream(off int64) io.Reader { return io.NewSectionReader(f.File, off, f.size-off) }
+
+// Size implements table.File.
+func (f onDisk) Size() int64 { return f.size }
+
 // readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
-func readHeader(ctx context.Context, file *os.File) ([]string, table.Format, error) {
-	text, err := table.Open(ctx, file, false)
+func readHeader(ctx context.Context, file *os.File) ([]string, *table.Text, error) {
+	info, err := file.Stat()
 	if err != nil {
-		return nil, table.Format{}, err
+		return nil, nil, err
+	}
+	text, err := table.Open(ctx, file, table.Options{Evidence: table.Evidence(ctx, onDisk{file, info.Size()})})
+	if err != nil {
+		return nil, nil, err
 	}
 	defer text.Close()
 	head := make([]byte, table.MaxHeader)
 	n, err := io.ReadFull(text, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, text.Format, err
+		return nil, text, err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, text.Format, err
+		return nil, text, err
 	}
 	header, err := splitHeader(head[:n])
 	if err != nil {
-		return nil, text.Format, err
+		return nil, text, err
 	}
 	first := map[string]int{}
 	for i, name := range header {
 		name = strings.TrimSpace(name)
 		if j, ok := first[name]; ok && name != "" {
-			return nil, text.Format, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, j+1, i+1)
+			return nil, text, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, j+1, i+1)
 		}
 		first[name] = i
 	}
-	return header, text.Format, nil
+	return header, text, nil
 }
 
 // splitHeader splits at the delimiter that gives the most columns, the first of these when several do.

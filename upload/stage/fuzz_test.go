@@ -102,7 +102,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 				return
 			}
 		}
-		mp := &mapper{bound: b, plan: newKeyPlan(b, own), delim: ',', part: extsort.ByHash(1, 0)}
+		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: newKeyPlan(b, own), delim: ',', part: extsort.ByHash(1, 0)}
 		bt := &batch{buckets: make([][]byte, 1)}
 		if rej := mp.record(bt, batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
 			t.Fatalf("%+v", rej)

@@ -21,9 +21,8 @@ type mapper struct {
 	// rejects is where those of all batches go.
 	rejects *rejectWriter
 	strict  bool
-	// decoded says that the text was in another encoding than UTF-8.
-	decoded  bool
-	encoding string
+	// readAs names the encoding that the text was in.
+	readAs func() string
 
 	cells   [][]byte
 	scratch []byte
@@ -37,8 +36,8 @@ type mapper struct {
 	line, row int64 // of the current record
 }
 
-func (r *Reader) newMapper(b *bound, delim byte, encoding string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: delim, strict: r.StrictAWS, decoded: encoding != "UTF-8", encoding: encoding}
+func (r *Reader) newMapper(b *bound, delim byte, readAs func() string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: delim, strict: r.StrictAWS, readAs: readAs}
 }
 
 // refuse returns the reject of the current record.
@@ -133,9 +132,9 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 		column := m.columnWith(func(c []byte) bool { return !utf8.Valid(c) })
 		return m.refuse(column, reasonBadUTF8, "The row is not valid UTF-8. Save the file as UTF-8.")
 	}
-	if m.decoded && bytes.Contains(text, replacement) {
+	if as := m.readAs(); as != "UTF-8" && bytes.Contains(text, replacement) {
 		column := m.columnWith(func(c []byte) bool { return bytes.Contains(c, replacement) })
-		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", m.encoding)
+		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", as)
 	}
 	if len(m.cells) != len(m.header) {
 		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), len(m.header))

@@ -116,7 +116,11 @@ func (r *Reader) partition(n int, bounds [][]byte) *extsort.Partition {
 func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadResult) (*ReadResult, *sinks, error) {
 	raw := &countingReader{r: r.File.Stream(0), n: r.Bytes}
 	raw.n.Store(0)
-	text, err := table.Open(ctx, raw, r.StrictAWS)
+	o := table.Options{Strict: r.StrictAWS}
+	if !o.Strict {
+		o.Evidence = table.Evidence(ctx, r.File)
+	}
+	text, err := table.Open(ctx, raw, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -130,7 +134,7 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 	if prior != nil {
 		n, bounds = prior.Buckets, prior.Bounds
 	} else if ranges && text.Compression == "" && text.Encoding == "UTF-8" {
-		if bounds, err = r.sample(ctx, r.newMapper(b, sc.Delimiter(), text.Encoding), n); err != nil {
+		if bounds, err = r.sample(ctx, r.newMapper(b, sc.Delimiter(), text.ReadAs), n); err != nil {
 			return nil, nil, err
 		}
 		if bounds != nil {
@@ -141,7 +145,7 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 	if text.Compression != "" && n < fold.MaxBuckets {
 		out.most = 2 * int64(n) * r.bucketBytes() // how large the text is shows only now
 	}
-	rows, err := r.pump(ctx, sc, b, text.Encoding, out)
+	rows, err := r.pump(ctx, sc, b, text.ReadAs, out)
 	if err == nil && prior == nil && bounds != nil && out.skewed() {
 		err = errSkewed
 	}
@@ -150,7 +154,7 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 		return nil, nil, err
 	}
 	return &ReadResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Format, Shared: r.Shared,
+		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Found(), Shared: r.Shared,
 	}, out, nil
 }
 
@@ -224,7 +228,7 @@ func (r *Reader) readHeader(sc *table.Scanner) (b *bound, err error) {
 }
 
 // pump reads all records: one goroutine cuts batches, several map them, and this one collects them in order.
-func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding string, out *sinks) (rows int64, err error) {
+func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs func() string, out *sinks) (rows int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -244,7 +248,7 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, encoding
 	})
 	for range workers {
 		wg.Go(func() {
-			m := r.newMapper(b, sc.Delimiter(), encoding)
+			m := r.newMapper(b, sc.Delimiter(), readAs)
 			m.part, m.rejects = out.part, out.rejects
 			for bt := range todo {
 				m.run(bt)

@@ -2,83 +2,141 @@ package table
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/wlynxg/chardet"
 	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/unicode"
+
+	"kith/upload/table/charset"
 )
 
-// detect names the encoding of a file by its first bytes, and returns its decoder unless it is UTF-8.
-func (t *Text) detect(head []byte) (encoding.Encoding, error) {
+// Reading is a way to read a file whose encoding is not certain.
+type Reading struct {
+	Encoding string
+	// Samples are words as this reading has them, by which a person can tell whether it is right.
+	Samples []string
+}
+
+// decision is what a text was found to be.
+type decision struct {
+	encoding string // IANA name
+	decoder  encoding.Encoding
+	mark     bool
+	readings []Reading // more than one when it is not certain
+}
+
+// asUTF8 reads a text as it is.
+var asUTF8 = decision{encoding: "UTF-8"}
+
+// byMark recognises what tells itself by its first bytes: a byte-order mark, or UTF-16 without one.
+func byMark(head []byte) (d decision, ok bool) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-		t.Encoding, t.ByteOrder = "UTF-8", true
-		return nil, nil
+		return decision{encoding: "UTF-8", mark: true}, true
 	case bytes.HasPrefix(head, []byte("\xff\xfe")):
-		t.Encoding, t.ByteOrder = "UTF-16LE", true
-		return unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM), nil
+		return decision{encoding: "UTF-16LE", mark: true, decoder: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)}, true
 	case bytes.HasPrefix(head, []byte("\xfe\xff")):
-		t.Encoding, t.ByteOrder = "UTF-16BE", true
-		return unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM), nil
+		return decision{encoding: "UTF-16BE", mark: true, decoder: unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM)}, true
 	}
 	if name, dec := bareUTF16(head); dec != nil {
-		t.Encoding = name
-		return dec, nil
+		return decision{encoding: name, decoder: dec}, true
 	}
-	if validPrefix(head) {
-		t.Encoding = "UTF-8"
-		return nil, nil
-	}
-	// UTF-8 with single bad bytes stays UTF-8: the rows that hold them are rejected.
-	if mostlyUTF8(head) {
-		t.Encoding = "UTF-8"
-		return nil, nil
-	}
-	name := chardet.Detect(head).Encoding
-	dec, err := htmlindex.Get(name)
-	if err != nil || strings.EqualFold(name, "ISO-8859-1") || strings.EqualFold(name, "ascii") || dec == charmap.Windows1252 || name == "" {
-		t.Encoding = "windows-1252"
-		return charmap.Windows1252, nil
-	}
-	if t.Encoding, err = htmlindex.Name(dec); err != nil || t.Encoding == "utf-8" {
-		t.Encoding = "UTF-8"
-		return nil, nil
-	}
-	return dec, nil
+	return d, false
 }
 
-// validPrefix says whether head is the beginning of valid UTF-8; a rune that the end cuts is passed over.
-func validPrefix(head []byte) bool {
-	if len(head) == detectBytes {
-		for i := 1; i <= utf8.UTFMax; i++ {
-			if utf8.RuneStart(head[len(head)-i]) {
-				if !utf8.FullRune(head[len(head)-i:]) {
-					head = head[:len(head)-i]
-				}
-				break
+// byLetters decides what a text is by the bytes beyond ASCII that it has; it has some. Words in valid UTF-8 prove that it is UTF-8, also where
+// other rows hold other bytes: those are rejected one by one.
+func byLetters(text []byte, macLines bool) decision {
+	if isUTF8(text) {
+		return asUTF8
+	}
+	guesses := charset.Detect(text, macLines)
+	d := decision{encoding: guesses[0].Name, decoder: guesses[0].Encoding}
+	if guesses[0].Lead < charset.Certain {
+		d.readings = readings(guesses, text)
+	}
+	return d
+}
+
+// isUTF8 says whether the words of a text that are valid UTF-8 and not ASCII are more than could be by chance.
+func isUTF8(text []byte) bool {
+	good, bad := 0, 0
+	for len(text) > 0 {
+		n := bytes.IndexAny(text, " ,;\t|\"\r\n")
+		word := text
+		if n >= 0 {
+			word, text = text[:n], text[n+1:]
+		} else {
+			text = nil
+		}
+		switch {
+		case highByte(word) < 0:
+		case utf8.Valid(word):
+			good++
+		default:
+			bad++
+		}
+	}
+	return good > 0 && 8*good > bad
+}
+
+// maxSamples is how many words a reading shows.
+const maxSamples = 3
+
+// readings shows words on which the guesses differ.
+func readings(guesses []charset.Guess, text []byte) []Reading {
+	out := make([]Reading, len(guesses))
+	for i, g := range guesses {
+		out[i].Encoding = g.Name
+	}
+	seen := map[string]bool{}
+	for _, word := range bytes.FieldsFunc(text, func(r rune) bool { return r < utf8.RuneSelf && strings.ContainsRune(",;\t|\"\r\n", r) }) {
+		if highByte(word) < 0 || len(word) > 60 || seen[string(word)] {
+			continue
+		}
+		seen[string(word)] = true
+		all := make([]string, len(guesses))
+		differ := false
+		for i, g := range guesses {
+			b, err := g.Encoding.NewDecoder().Bytes(word)
+			if err != nil {
+				b = nil
+			}
+			all[i] = strings.TrimSpace(string(b))
+			differ = differ || all[i] != all[0]
+		}
+		if !differ {
+			continue
+		}
+		for i := range all {
+			out[i].Samples = append(out[i].Samples, all[i])
+		}
+		if len(out[0].Samples) == maxSamples {
+			break
+		}
+	}
+	return out
+}
+
+// highByte returns where the first byte beyond ASCII is, or -1.
+func highByte(b []byte) int {
+	for i := 0; i < len(b); {
+		if len(b)-i >= 8 {
+			w := b[i : i+8 : i+8]
+			if (w[0]|w[1]|w[2]|w[3]|w[4]|w[5]|w[6]|w[7])&utf8.RuneSelf == 0 {
+				i += 8
+				continue
 			}
 		}
-	}
-	return utf8.Valid(head)
-}
-
-// mostlyUTF8 says whether there are more multi-byte runes than bytes that belong to none.
-func mostlyUTF8(head []byte) bool {
-	good, bad := 0, 0
-	for len(head) > 0 {
-		r, n := utf8.DecodeRune(head)
-		if r == utf8.RuneError && n == 1 {
-			bad++
-		} else if n > 1 {
-			good++
+		if b[i] >= utf8.RuneSelf {
+			return i
 		}
-		head = head[n:]
+		i++
 	}
-	return good > 2*bad
+	return -1
 }
 
 // bareUTF16 recognises UTF-16 without a byte-order mark by its NUL bytes, which all stand at odd or at even places.
@@ -99,15 +157,99 @@ func bareUTF16(head []byte) (string, encoding.Encoding) {
 	return "", nil
 }
 
-// lineEnd names the first line end, which is that of the header; CR counts only when there is no LF at all.
+// File is a file that can be read from anywhere.
+type File interface {
+	Stream(off int64) io.Reader
+	Size() int64
+}
+
+// Bounds of what Evidence reads, and of what it returns.
+const (
+	evidencePieces = 64
+	evidencePiece  = 16 << 10
+	evidenceText   = 32 << 20 // of a compressed file
+	maxEvidence    = 256 << 10
+)
+
+// Evidence returns lines with bytes beyond ASCII from all over a file, by which Open tells its encoding: from 64 places, or from the first
+// 32 MiB of the text of a compressed file. It is empty when there are none, and when the file can't be read, which Open will say.
+func Evidence(ctx context.Context, file File) []byte {
+	text, err := Open(ctx, file.Stream(0), Options{})
+	if err != nil {
+		return nil
+	}
+	defer text.Close()
+	if text.certain {
+		return nil
+	}
+	var found []byte
+	if text.Compression != "" {
+		r := io.LimitReader(text.raw, evidenceText)
+		for piece := make([]byte, evidencePiece); len(found) < maxEvidence; {
+			n, err := io.ReadFull(r, piece)
+			found = appendHighLines(found, piece[:n])
+			if err != nil {
+				break
+			}
+		}
+		return found
+	}
+	step := max(evidencePiece, file.Size()/evidencePieces)
+	for off := int64(0); off < file.Size() && len(found) < maxEvidence && ctx.Err() == nil; off += step {
+		piece := make([]byte, evidencePiece)
+		n, err := io.ReadFull(file.Stream(off), piece)
+		piece = piece[:n]
+		if i := bytes.IndexAny(piece, "\r\n"); off > 0 && i >= 0 {
+			piece = piece[i:] // where it begins may lie inside a character
+		}
+		found = appendHighLines(found, piece)
+		if err != nil && n == 0 {
+			break
+		}
+	}
+	return found
+}
+
+// appendHighLines appends the lines of a text that have bytes beyond ASCII.
+func appendHighLines(dst, text []byte) []byte {
+	for len(text) > 0 {
+		i := highByte(text)
+		if i < 0 {
+			return dst
+		}
+		from := 1 + bytes.LastIndexAny(text[:i], "\r\n")
+		to := len(text)
+		if n := bytes.IndexAny(text[i:], "\r\n"); n >= 0 {
+			to = i + n + 1
+		}
+		dst = append(dst, text[from:to]...)
+		text = text[to:]
+	}
+	return dst
+}
+
+// lineEnd names the first line end, which is that of the header. Line ends inside quotes are none; CR counts only when there is no LF
+// outside quotes.
 func lineEnd(head []byte) string {
-	lf, cr := bytes.IndexByte(head, '\n'), bytes.IndexByte(head, '\r')
-	switch {
-	case lf > 0 && head[lf-1] == '\r':
-		return "CRLF"
-	case lf >= 0:
-		return "LF"
-	case cr >= 0:
+	quoted, opening, cr := false, true, false // opening: a quote here opens a cell
+	for i, c := range head {
+		switch {
+		case c == '"' && (quoted || opening):
+			quoted, opening = !quoted, false
+		case quoted:
+		case c == '\n':
+			if i > 0 && head[i-1] == '\r' {
+				return "CRLF"
+			}
+			return "LF"
+		case c == '\r':
+			cr = true
+			opening = true
+		default:
+			opening = strings.IndexByte(Delimiters, c) >= 0
+		}
+	}
+	if cr {
 		return "CR"
 	}
 	return ""

@@ -269,7 +269,7 @@ func TestStopIsNoticed(t *testing.T) {
 			} else {
 				text.stop = once
 			}
-			opened, err := Open(ctx, file, false)
+			opened, err := Open(ctx, file, Options{})
 			if err == nil {
 				defer opened.Close()
 				text.r = opened

@@ -7,9 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"kith/upload/table/charset"
+	"strings"
+	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
 
@@ -24,6 +29,7 @@ const zstdWindow = 64 << 20
 type Format struct {
 	Compression string `json:",omitzero"` // "gzip", "zstd", or ""
 	Encoding    string // IANA name
+	OrElse      string `json:",omitzero"` // the encodings that it may be instead, when it is not certain, separated by commas
 	ByteOrder   bool   `json:",omitzero"` // it begins with a byte-order mark
 	LineEnd     string `json:",omitzero"` // "LF", "CRLF" or "CR"
 }
@@ -31,56 +37,202 @@ type Format struct {
 // Text is a file as UTF-8 text with line ends that have an LF.
 type Text struct {
 	Format
+	// Readings are the ways to read the file, the likeliest first, when what it is has been decided and is not certain. The first is taken.
+	Readings []Reading
 	io.Reader
-	close func()
+	raw     io.Reader // the bytes of the text, before decoding; used by Evidence only
+	certain bool      // the first bytes tell what the encoding is
+	late    atomic.Pointer[decision]
+	close   func()
 }
 
 // Close releases what decompressing holds.
 func (t *Text) Close() { t.close() }
 
-// Open finds out what a file is by its first 64 kB and returns its text. Gzip and zstd are decompressed; UTF-8, UTF-16 in
-// both byte orders, Windows-1252 and what else the library tells apart are decoded; a byte-order mark is dropped; CR alone as
-// a line end becomes LF. Bytes that are not valid stay invalid, for the rows that hold them to be rejected. In strict mode
+// ReadAs is the name of the encoding by which the text is being read. Until the first byte beyond ASCII has come by it may be UTF-8 and
+// become another. It may be called beside reading.
+func (t *Text) ReadAs() string {
+	if d := t.late.Load(); d != nil {
+		return d.encoding
+	}
+	return t.Encoding
+}
+
+// Found returns what the file was found to be, once it has been read.
+func (t *Text) Found() Format {
+	f := t.Format
+	f.Encoding = t.ReadAs()
+	var others []string
+	for i, r := range t.Readings {
+		if i > 0 {
+			others = append(others, r.Encoding)
+		}
+	}
+	f.OrElse = strings.Join(others, ",")
+	return f
+}
+
+// Options are what is known of a file.
+type Options struct {
+	// Strict refuses what AWS would not read, and leaves the text as it is.
+	Strict bool
+	// Encoding is how the file is to be read; empty is found out.
+	Encoding string
+	// Evidence is what Evidence has found of the file; without it its first 64 kB decide, if they have a byte beyond ASCII.
+	Evidence []byte
+}
+
+// Open finds out what a file is and returns its text. Gzip and zstd are decompressed; what is not UTF-8 is decoded: UTF-16 in
+// both byte orders, and the code pages and multi-byte encodings that package charset tells apart. A byte-order mark is dropped; CR alone as
+// a line end becomes LF. Bytes that are not valid stay invalid, for the rows that hold them to be rejected. When neither the first bytes nor the
+// evidence have a byte beyond ASCII, the decision waits for the first one. In strict mode
 // the text is the file, and what AWS would not read is an error. Errors about the file are FileErrors. Reading ends soon after ctx
 // has ended, with its cause.
-func Open(ctx context.Context, r io.Reader, strict bool) (*Text, error) {
+func Open(ctx context.Context, r io.Reader, o Options) (*Text, error) {
 	t := &Text{close: func() {}}
 	// Stopped at both ends: little of a file may become very much text, and much of it none at all.
 	buf := bufio.NewReaderSize(stoppable{ctx, r}, detectBytes)
-	if err := t.decompress(&buf, strict); err != nil {
+	if err := t.decompress(&buf, o.Strict); err != nil {
 		return nil, err
 	}
-	head, err := peek(buf)
-	if err != nil {
+	if err := t.decode(ctx, buf, o); err != nil {
 		t.Close()
 		return nil, err
 	}
-	dec, err := t.detect(head)
-	if err == nil && strict && (t.ByteOrder || t.Encoding != "UTF-8") {
-		err = &FileError{"strict-encoding", "The file must be UTF-8 without a byte-order mark; the server runs with --strict-aws."}
-	}
-	if err != nil {
-		t.Close()
-		return nil, err
-	}
-	if t.Encoding == "UTF-8" {
-		if t.ByteOrder {
-			_, _ = buf.Discard(3)
-			head = head[3:]
-		}
-	} else {
-		buf = bufio.NewReaderSize(transform.NewReader(buf, dec.NewDecoder()), detectBytes)
-		if head, err = peek(buf); err != nil {
-			t.Close()
-			return nil, err
-		}
-	}
-	t.Reader = stoppable{ctx, buf}
-	t.LineEnd = lineEnd(head)
-	if t.LineEnd == "CR" && !strict {
+	if t.LineEnd == "CR" && !o.Strict {
 		t.Reader = crToLF{t.Reader}
 	}
 	return t, nil
+}
+
+// decode decides how the text is read, now or later.
+func (t *Text) decode(ctx context.Context, buf *bufio.Reader, o Options) error {
+	head, err := peek(buf)
+	if err != nil {
+		return err
+	}
+	t.raw = buf
+	d, wait, err := t.decide(head, o)
+	if err != nil {
+		return err
+	}
+	t.Encoding, t.ByteOrder, t.Readings = d.encoding, d.mark, d.readings
+	if o.Strict && (t.ByteOrder || t.Encoding != "UTF-8") {
+		return &FileError{"strict-encoding", "The file must be UTF-8 without a byte-order mark; the server runs with --strict-aws."}
+	}
+	switch {
+	case d.decoder != nil:
+		buf = bufio.NewReaderSize(transform.NewReader(buf, d.decoder.NewDecoder()), detectBytes)
+		if head, err = peek(buf); err != nil {
+			return err
+		}
+	case d.mark:
+		_, _ = buf.Discard(3)
+		head = head[3:]
+	}
+	t.LineEnd = lineEnd(head)
+	var text io.Reader = buf
+	if wait && !o.Strict {
+		text = &undecided{t: t, buf: bufio.NewReaderSize(buf, lookahead)}
+	}
+	t.Reader = stoppable{ctx, text}
+	return nil
+}
+
+// decide says what a text is; wait: so far, for there is no byte beyond ASCII.
+func (t *Text) decide(head []byte, o Options) (d decision, wait bool, err error) {
+	d, t.certain = byMark(head)
+	if o.Encoding != "" {
+		said, err := Named(o.Encoding)
+		if err != nil {
+			return d, false, err
+		}
+		if d.mark && d.encoding == said.encoding {
+			return d, false, nil
+		}
+		t.certain = true
+		return said, false, nil
+	}
+	if t.certain {
+		return d, false, nil
+	}
+	macLines := lineEnd(head) == "CR"
+	switch first := appendHighLines(nil, wholeRunes(head)); {
+	case len(o.Evidence) > 0:
+		return byLetters(o.Evidence, macLines), false, nil
+	case len(first) > 0:
+		return byLetters(first, macLines), false, nil
+	}
+	return asUTF8, true, nil
+}
+
+// wholeRunes cuts off what may be the first bytes of a character, where a text was cut at detectBytes.
+func wholeRunes(head []byte) []byte {
+	if len(head) < detectBytes {
+		return head
+	}
+	for i := len(head) - 1; i >= len(head)-utf8.UTFMax; i-- {
+		if head[i] < utf8.RuneSelf {
+			return head[:i+1]
+		}
+	}
+	return head
+}
+
+// Named returns the decision that a caller has taken.
+func Named(name string) (d decision, err error) {
+	switch strings.ToUpper(strings.ReplaceAll(name, "_", "-")) {
+	case "UTF-8", "UTF8", "ASCII", "US-ASCII":
+		return asUTF8, nil
+	case "UTF-16", "UTF-16LE", "UTF16", "UTF16LE":
+		return decision{encoding: "UTF-16LE", decoder: unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)}, nil
+	case "UTF-16BE", "UTF16BE":
+		return decision{encoding: "UTF-16BE", decoder: unicode.UTF16(unicode.BigEndian, unicode.UseBOM)}, nil
+	}
+	if c := charset.ByName(name); c != nil {
+		return decision{encoding: c.Name, decoder: c.Encoding}, nil
+	}
+	return d, &FileError{"encoding-unknown", fmt.Sprintf("%.40q is no encoding that is read here. Those are UTF-8, UTF-16, %s.", name, strings.Join(charset.Names(), ", "))}
+}
+
+// lookahead is how much of a text from its first byte beyond ASCII on decides what it is.
+const lookahead = 256 << 10
+
+// undecided is a text that has been ASCII so far.
+type undecided struct {
+	t    *Text
+	buf  *bufio.Reader
+	rest io.Reader // once it is decided
+}
+
+func (u *undecided) Read(p []byte) (int, error) {
+	if u.rest != nil {
+		return u.rest.Read(p)
+	}
+	if _, err := u.buf.Peek(1); err != nil {
+		return 0, err
+	}
+	ready, _ := u.buf.Peek(min(u.buf.Buffered(), len(p)))
+	if i := highByte(ready); i < 0 {
+		return u.buf.Read(p[:len(ready)])
+	} else if i > 0 {
+		return u.buf.Read(p[:i])
+	}
+	ahead, err := u.buf.Peek(lookahead)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if len(ahead) == lookahead {
+		ahead = ahead[:1+bytes.LastIndexAny(ahead, "\r\n ")]
+	}
+	d := byLetters(appendHighLines(nil, ahead), u.t.LineEnd == "CR")
+	u.t.late.Store(&d)
+	u.t.Readings = d.readings
+	u.rest = u.buf
+	if d.decoder != nil {
+		u.rest = transform.NewReader(u.buf, d.decoder.NewDecoder())
+	}
+	return u.rest.Read(p)
 }
 
 // stopEvery is how many bytes are read at most before a stop is noticed.

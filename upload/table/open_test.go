@@ -32,7 +32,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add([]byte(seed), false)
 	}
 	f.Fuzz(func(t *testing.T, file []byte, strict bool) {
-		text, err := Open(t.Context(), bytes.NewReader(file), strict)
+		text, err := Open(t.Context(), bytes.NewReader(file), Options{Strict: strict})
 		var bad *FileError
 		if err != nil {
 			if !errors.As(err, &bad) || len(bad.Reason) < 20 {
@@ -48,10 +48,10 @@ func FuzzOpen(f *testing.F) {
 		if text.Compression != "" {
 			return
 		}
-		if text.Encoding != "UTF-8" && !utf8.Valid(got) {
-			t.Fatalf("%s did not become UTF-8", text.Encoding)
+		if text.ReadAs() != "UTF-8" && !utf8.Valid(got) {
+			t.Fatalf("%s did not become UTF-8", text.ReadAs())
 		}
-		if text.Encoding == "UTF-8" {
+		if text.ReadAs() == "UTF-8" {
 			want := bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 			if text.LineEnd == "CR" && !strict {
 				want = bytes.ReplaceAll(want, []byte("\r"), []byte("\n"))
@@ -133,19 +133,19 @@ func TestOpen(t *testing.T) {
 		"zstd":            {string(zstdOf(t, latin)), umlaut, Format{Compression: "zstd", Encoding: "windows-1252", LineEnd: "LF"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, err := Open(t.Context(), strings.NewReader(c.file), false)
+			text, err := Open(t.Context(), strings.NewReader(c.file), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer text.Close()
 			got, err := io.ReadAll(text)
-			if err != nil || string(got) != c.text || text.Format != c.want {
+			if err != nil || string(got) != c.text || text.Found() != c.want {
 				t.Fatalf("%+v, %v: %.200q", text.Format, err, got)
 			}
 		})
 	}
-	text, err := Open(t.Context(), strings.NewReader(cyrillic), false)
-	if err != nil || text.Encoding != "windows-1251" {
+	text, err := Open(t.Context(), strings.NewReader(cyrillic), Options{})
+	if err != nil || text.ReadAs() != "windows-1251" {
 		t.Fatalf("Cyrillic text is %q, %v", text.Encoding, err)
 	}
 }
@@ -175,7 +175,7 @@ func TestOpenRefuses(t *testing.T) {
 		"damaged at the start": {string(compress(t, ""))[:12], false, "file-damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, err := Open(t.Context(), strings.NewReader(c.file), c.strict)
+			text, err := Open(t.Context(), strings.NewReader(c.file), Options{Strict: c.strict})
 			if err == nil {
 				_, err = io.Copy(io.Discard, text)
 				text.Close()
@@ -194,7 +194,7 @@ func TestErrorsOfTheReaderStay(t *testing.T) {
 	long := strings.Repeat("id,name,city\n", 1<<17)
 	for name, file := range map[string][]byte{"plain": []byte(long), "gzip": compress(t, long), "zstd": zstdOf(t, long), "gzip header": compress(t, long)[:5]} {
 		for _, at := range []int{0, 2, len(file) / 2} {
-			text, err := Open(t.Context(), io.MultiReader(bytes.NewReader(file[:at]), iotest.ErrReader(broken)), false)
+			text, err := Open(t.Context(), io.MultiReader(bytes.NewReader(file[:at]), iotest.ErrReader(broken)), Options{})
 			if err == nil {
 				_, err = io.Copy(io.Discard, text)
 				text.Close()
@@ -291,7 +291,7 @@ func TestDecompressionIsBounded(t *testing.T) {
 			runtime.GC()
 			var before, now runtime.MemStats
 			runtime.ReadMemStats(&before)
-			text, err := Open(t.Context(), bytes.NewReader(c.file), false)
+			text, err := Open(t.Context(), bytes.NewReader(c.file), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
