@@ -331,3 +331,20 @@ func TestClocksAndFrozenNodes(t *testing.T) {
 		t.Logf("%d publications of stale owners were refused", stale.Load())
 	})
 }
+
+// Standing work that failed is tried again after its pause, with nobody to wake it and hours between its regular visits.
+func TestStandingThatFailedIsTriedAgain(t *testing.T) {
+	st := mem.New()
+	var runs atomic.Int64
+	r := runner(st, "n", funcs{}, 1)
+	r.Standing = []job.Standing{{Name: "s", Every: time.Hour, Idle: func(context.Context, store.Incarnation) (bool, error) { return true, nil },
+		Run: func(context.Context, *job.Task) (time.Duration, error) {
+			if n := runs.Add(1); n < 5 {
+				return 0, errors.New("trouble")
+			}
+			return 0, nil
+		}}}
+	start(t, r)
+	r.WakeStanding(1, "s")
+	until(t, "the run that succeeds", func() bool { return runs.Load() >= 5 })
+}
