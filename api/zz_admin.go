@@ -27,6 +27,17 @@ type CreateBackupResponse struct {
 	Bytes     *int64  `json:"Bytes,omitzero"`
 }
 
+// PurgeStoreRequest is the model's shape PurgeStoreRequest.
+type PurgeStoreRequest struct {
+}
+
+// PurgeStoreResponse is the model's shape PurgeStoreResponse.
+type PurgeStoreResponse struct {
+	BytesBefore   *int64 `json:"BytesBefore,omitzero"`
+	BytesAfter    *int64 `json:"BytesAfter,omitzero"`
+	DeletionsLeft *int64 `json:"DeletionsLeft,omitzero"`
+}
+
 var rule_kithPath = &restjson.StringRule{Min: 1, Max: 4096}
 
 // BindRequest reads the path and query members of CreateBackup.
@@ -35,3 +46,10 @@ func (x *CreateBackupRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *CreateBackupRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of PurgeStore.
+func (x *PurgeStoreRequest) BindRequest(b *restjson.Binder) {
+}
+
+// Validate checks the model's constraints.
+func (x *PurgeStoreRequest) Validate(*restjson.Violations) {}

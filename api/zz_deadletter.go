@@ -145,8 +145,6 @@ type ReplayDeadLettersResponse struct {
 	NextToken *string             `json:"NextToken,omitzero"`
 }
 
-var rule_kithId = &restjson.StringRule{Min: 32, Max: 32, Pattern: restjson.NewPattern(`^[a-f0-9]{32}$`)}
-
 var rule_kithTypeName = &restjson.StringRule{Min: 1, Max: 255, Pattern: restjson.NewPattern(`^[a-zA-Z_][a-zA-Z_0-9-]*$`)}
 
 // BindRequest reads the path and query members of DeleteDeadLetters.

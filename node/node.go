@@ -53,6 +53,8 @@ type Config struct {
 
 	// Backup copies everything into a folder; nil refuses backups.
 	Backup func(ctx context.Context, dir string) (int64, error)
+	// Purge removes the bytes of deleted data from the store's files (server.Admin); nil refuses.
+	Purge func(ctx context.Context) (before, after, left int64, err error)
 	// CleanUpEvery is how often retention is looked after; 0 is ten minutes.
 	CleanUpEvery time.Duration
 	// SweepEvery is how often expired data is removed; 0 is a day.
@@ -126,13 +128,7 @@ func Start(c Config) (*Node, error) {
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
 	sc.Integrations, sc.Types = n.Integrations, n.Types
-	backup := c.Backup
-	if backup == nil {
-		backup = func(context.Context, string) (int64, error) {
-			return 0, fault.BadRequestf("A cluster is not backed up by its nodes: take a snapshot of the keyspace and a copy of the bucket (docs/operations.md).")
-		}
-	}
-	sc.Admin = &server.Admin{Backup: backup}
+	sc.Admin = c.admin()
 	n.Server = server.New(sc)
 	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
 	n.Handler = n.Server
@@ -179,6 +175,22 @@ func (n *Node) services(sealer *access.Sealer) {
 	}
 	n.Profiles.Writer, n.Profiles.Runs = n.Writer, n.Uploads
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
+}
+
+// admin is what belongs to the program as a whole. What a cluster does itself is refused with a sentence that says so.
+func (c Config) admin() *server.Admin {
+	a := &server.Admin{Backup: c.Backup, Purge: c.Purge}
+	if a.Backup == nil {
+		a.Backup = func(context.Context, string) (int64, error) {
+			return 0, fault.BadRequestf("A cluster is not backed up by its nodes: take a snapshot of the keyspace and a copy of the bucket (docs/operations.md).")
+		}
+	}
+	if a.Purge == nil {
+		a.Purge = func(context.Context) (before, after, left int64, err error) {
+			return 0, 0, 0, fault.BadRequestf("A cluster is not purged by its nodes: its own compactions remove what was deleted, after gc_grace_seconds (docs/privacy.md).")
+		}
+	}
+	return a
 }
 
 // dropDevKeys removes what development mode has left, unless the node is in it. A store that takes no writes now is no reason not to start:

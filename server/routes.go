@@ -85,6 +85,7 @@ func (s *Server) bind() handlers {
 	on(h, "DeleteAccessKey", s.Access.DeleteAccessKey)
 
 	on(h, "CreateBackup", s.Admin.CreateBackup)
+	on(h, "PurgeStore", s.Admin.PurgeStore)
 
 	return h
 }

@@ -39,6 +39,7 @@ type Config struct {
 	KeepFiles       duration `toml:"keep_files"`        // uploaded files after the job's end [168h]
 	KeepRejects     duration `toml:"keep_rejects"`      // rejected rows after the job's end [720h]
 	KeepDeadLetters duration `toml:"keep_dead_letters"` // objects that could not be attached, up to 8784h [336h]
+	PurgeEvery      duration `toml:"purge_every"`       // how often the bytes of deleted data are removed from the store's files [168h]
 	SQSEndpoint     string   `toml:"sqs_endpoint"`      // base URL of the service that all dead-letter queues are at [from each queue's URL]
 	MaxFileBytes    int64    `toml:"max_file_bytes"`    // of an uploaded file; 0 is unlimited
 	MetricsToken    string   `toml:"metrics_token"`     // bearer token for /metrics [loopback only]
@@ -67,7 +68,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "sqs-endpoint", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "purge-every", "sqs-endpoint", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -94,6 +95,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-files", 7*24*time.Hour, "how long uploaded files are kept after their job's end")
 	f.Duration("keep-rejects", 30*24*time.Hour, "how long rejected rows are kept after their job's end")
 	f.Duration("keep-dead-letters", deadletter.DefaultKeep, "how long objects are kept that could not be attached to a profile, at most 8784h")
+	f.Duration("purge-every", 7*24*time.Hour, "how often the bytes of deleted data are removed from the files of the data folder's store")
 	f.String("sqs-endpoint", "", "base URL of the SQS-compatible service that the dead-letter queues of all domains are at (default: that of each queue's URL)")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
 	f.Bool("accept-damage", false, "start once on a data folder whose log is damaged, and go without what can't be read of it")
@@ -200,6 +202,7 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	span("keep-files", &c.KeepFiles)
 	span("keep-rejects", &c.KeepRejects)
 	span("keep-dead-letters", &c.KeepDeadLetters)
+	span("purge-every", &c.PurgeEvery)
 	text("sqs-endpoint", &c.SQSEndpoint)
 	if v, _ := f.GetInt64("max-file-bytes"); f.Changed("max-file-bytes") {
 		c.MaxFileBytes = v
@@ -237,6 +240,8 @@ func (c *Config) check() error {
 		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: two of the largest bodies", 2*server.LargestBody())
 	case c.KeepUnstarted < 0 || c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
 		return usageError("--keep-unstarted, --keep-files, --keep-rejects and --max-file-bytes must not be negative")
+	case c.PurgeEvery < 0:
+		return usageError("--purge-every must not be negative")
 	case c.KeepDeadLetters < 0 || time.Duration(c.KeepDeadLetters) > deadletter.MaxKeep:
 		return usageError("--keep-dead-letters must be between 0s and %s", deadletter.MaxKeep)
 	}

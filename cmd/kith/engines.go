@@ -35,13 +35,16 @@ type engines struct {
 	// where is how messages call it.
 	where string
 
-	backup func(ctx context.Context, dir string) (int64, error) // nil: the operator's business
-	room   upload.Room                                          // nil: not ours to watch
-	tidy   func(ctx context.Context) error                      // removes what died processes left; nil: nothing to do
+	backup func(ctx context.Context, dir string) (int64, error)             // nil: the operator's business
+	purge  func(ctx context.Context) (before, after, left int64, err error) // nil: the operator's business
+	room   upload.Room                                                      // nil: not ours to watch
+	tidy   func(ctx context.Context) error                                  // removes what died processes left; nil: nothing to do
 	// damaged says that stored data was found damaged since the start; nil: the cluster's business.
 	damaged func() bool
-	metrics []prometheus.Collector
-	close   func() error
+	// purgeDue says whether the store was not purged for so long; nil with purge.
+	purgeDue func(ctx context.Context, every time.Duration, now time.Time) (bool, error)
+	metrics  []prometheus.Collector
+	close    func() error
 }
 
 // openEngines opens what the configuration names. Its errors say what to do.

@@ -97,6 +97,7 @@ func startProgram(ctx context.Context, c *Config, out io.Writer) (*program, erro
 	if err != nil {
 		return nil, err
 	}
+	e.everyPurge(time.Duration(c.PurgeEvery), log)
 	p := &program{engines: e, data: c.Data, failed: make(chan error, 1)}
 	if err := p.start(c, log, out); err != nil {
 		if p.node != nil {
@@ -131,7 +132,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	}
 	p.node, err = node.Start(node.Config{
 		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
-		Shared: p.engines.shared, Backup: p.engines.backup, Room: p.engines.room, Tidy: p.engines.tidy,
+		Shared: p.engines.shared, Backup: p.engines.backup, Purge: p.engines.purge, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepUnstarted: time.Duration(c.KeepUnstarted), KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,

@@ -54,7 +54,8 @@ var nouns = map[string][]string{
 		"CreateRecommenderFilter", "GetRecommenderFilter", "DeleteRecommenderFilter", "ListRecommenderFilters",
 		"CreateRecommenderSchema", "GetRecommenderSchema", "DeleteRecommenderSchema", "ListRecommenderSchemas",
 	},
+	"privacy":    {"ExportPerson", "ForgetPerson"},
 	"deadletter": {"ListDeadLetters", "ReplayDeadLetters", "DeleteDeadLetters"},
 	"access":     {"CreateAccessKey", "ListAccessKeys", "DeleteAccessKey"},
-	"admin":      {"CreateBackup"},
+	"admin":      {"CreateBackup", "PurgeStore"},
 }

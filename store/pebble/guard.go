@@ -90,6 +90,7 @@ type guard struct {
 	accept  bool
 	keeps   bool // damaged files that are accepted
 	opening atomic.Bool
+	fresh   atomic.Bool // files are not used again: Purge
 
 	mu       sync.Mutex
 	examined examined
@@ -105,6 +106,21 @@ type examined struct {
 
 // Unwrap implements vfs.FS.
 func (g *guard) Unwrap() vfs.FS { return g.FS }
+
+// ReuseForWrite implements vfs.FS. The engine calls it with an old log, whose bytes stay behind what is written over them.
+func (g *guard) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if !g.fresh.Load() {
+		return g.FS.ReuseForWrite(oldname, newname, category)
+	}
+	f, err := g.FS.Create(newname, category)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.FS.Remove(oldname); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
 
 // Open implements vfs.FS.
 func (g *guard) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -44,6 +45,11 @@ const (
 	blockSize = 16 << 10
 	// indexBlockSize keeps the index of most files in one block: a lookup reads one block less.
 	indexBlockSize = 256 << 10
+	// keptLogs is how many old logs the engine keeps to write over them.
+	keptLogs = 5
+	// maxManifest is the size from which the list of tables is begun anew, as soon as its changes name more tables than there are: small, because
+	// a change names keys.
+	maxManifest = 4 << 10
 )
 
 // compression is MinLZ where it is fast, else Snappy. Compressing was a tenth of an import's work with Snappy.
@@ -72,6 +78,8 @@ type Store struct {
 	locks    *stripes
 	versions store.Versions
 	runs     atomic.Uint64
+	guard    *guard
+	purging  sync.Mutex
 	// readOnly says that there is nothing to flush.
 	readOnly bool
 	logger   logger
@@ -113,7 +121,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
 	}
-	s := &Store{db: db, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined}
+	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined}
 	if o.ReadOnly {
 		return s, nil
 	}
@@ -130,7 +138,8 @@ func (o Options) engine(fs vfs.FS, cache *pebble.Cache, found *damages) *pebble.
 		FS:                          fs,
 		Cache:                       cache,
 		MemTableSize:                16 << 20,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: keptLogs - 1,
+		MaxManifestFileSize:         maxManifest,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,
