@@ -35,7 +35,7 @@ func TestBoundaries(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests of %d operations", cases, operations)
-	if operations != len(m.Operations) || cases < 80*operations {
+	if operations != len(m.Operations) || cases < 50*operations {
 		t.Errorf("%d requests of %d operations; the model has %d operations", cases, operations, len(m.Operations))
 	}
 }

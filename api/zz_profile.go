@@ -797,6 +797,40 @@ type ListProfileObjectsResponse struct {
 // String keeps sensitive members out of logs and error texts.
 func (x ListProfileObjectsResponse) String() string { return "ListProfileObjectsResponse{redacted}" }
 
+// ListProfilesRequest is the model's shape ListProfilesRequest.
+type ListProfilesRequest struct {
+	DomainName *string `json:"-"`
+	NextToken  *string `json:"-"`
+	MaxResults *int32  `json:"-"`
+}
+
+func (x *ListProfilesRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.NextToken != nil {
+		p := p.Member("NextToken")
+		v.String(rule_kithToken, p, *x.NextToken)
+	}
+	if x.MaxResults != nil {
+		p := p.Member("MaxResults")
+		restjson.Number(v, rule_kithMaxResults, p, *x.MaxResults)
+	}
+}
+
+// ListProfilesResponse is the model's shape ListProfilesResponse.
+type ListProfilesResponse struct {
+	Items     []Profile `json:"Items,omitzero"`
+	NextToken *string   `json:"NextToken,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x ListProfilesResponse) String() string { return "ListProfilesResponse{redacted}" }
+
 // MergeProfilesRequest is the model's shape MergeProfilesRequest.
 type MergeProfilesRequest struct {
 	DomainName            *string                `json:"-"`
@@ -1369,6 +1403,22 @@ func (x *ListProfileObjectsRequest) PageToken() (**string, **int32) {
 
 // NextPage points at the token of the next page.
 func (x *ListProfileObjectsResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of ListProfiles.
+func (x *ListProfilesRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.QueryString("next-token", &x.NextToken)
+	b.QueryInt("max-results", &x.MaxResults)
+}
+
+// Validate checks the model's constraints.
+func (x *ListProfilesRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// PageToken points at the paging members.
+func (x *ListProfilesRequest) PageToken() (**string, **int32) { return &x.NextToken, &x.MaxResults }
+
+// NextPage points at the token of the next page.
+func (x *ListProfilesResponse) NextPage() **string { return &x.NextToken }
 
 // BindRequest reads the path and query members of MergeProfiles.
 func (x *MergeProfilesRequest) BindRequest(b *restjson.Binder) {

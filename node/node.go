@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/write"
+	"kith/query"
 	"kith/server"
 	"kith/store"
 	"kith/upload"
@@ -61,6 +63,9 @@ type Config struct {
 	SweepEvery time.Duration
 	// CountAfter is how long after a change the profiles of a domain are counted; 0 is 5 seconds.
 	CountAfter time.Duration
+	// IndexEvery is how often the query index of a domain is looked at of which nobody says that it has changed; 0 is a minute, below 0
+	// never: other nodes do it.
+	IndexEvery time.Duration
 }
 
 // Node is a running Kith. Make it with Start.
@@ -74,6 +79,7 @@ type Node struct {
 	Profiles     *profile.Service
 	Writer       *write.Writer
 	Uploads      *upload.Service
+	Query        *query.Service
 	Integrations *integration.Service
 	Letters      *deadletter.Service
 
@@ -82,6 +88,7 @@ type Node struct {
 	calm   calm.Log
 	wg     sync.WaitGroup
 	counts sync.Map // incarnations whose profiles will be counted soon
+	words  sync.Map // incarnations whose query index will be looked at soon
 }
 
 // Start wires the services and starts the background loops. It does not listen; Handler answers requests.
@@ -127,7 +134,7 @@ func Start(c Config) (*Node, error) {
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
-	sc.Integrations, sc.Types = n.Integrations, n.Types
+	sc.Query, sc.Integrations, sc.Types = n.Query, n.Integrations, n.Types
 	sc.Admin = c.admin()
 	n.Server = server.New(sc)
 	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
@@ -174,6 +181,8 @@ func (n *Node) services(sealer *access.Sealer) {
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Profiles.Writer, n.Profiles.Runs = n.Writer, n.Uploads
+	n.Query = &query.Service{Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Feed: feed, Now: c.Now,
+		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, query.Name) }}
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
 }
 
@@ -238,7 +247,7 @@ func (n *Node) standing() []job.Standing {
 	}
 	completer := &change.Sealer{Feed: n.Profiles.Feed, Settler: &profile.Completer{Service: n.Profiles,
 		Writes: &write.Settler{Writer: n.Writer, Domain: n.Domains.OfIncarnation}}}
-	return []job.Standing{
+	all := []job.Standing{
 		{Name: "retention", Every: every, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			rec, err := n.living(ctx, t.Incarnation)
 			if err != nil {
@@ -272,30 +281,51 @@ func (n *Node) standing() []job.Standing {
 			return 0, err
 		}},
 	}
+	if n.IndexEvery >= 0 {
+		all = append(all, job.Standing{Name: query.Name, Every: cmp.Or(n.IndexEvery, indexEvery), AtStart: true, Idle: n.Query.Idle,
+			Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
+				return n.Query.Index(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap}, t.Fence())
+			}})
+	}
+	return all
 }
 
 // changed is told of all changes in a domain.
 func (n *Node) changed(inc store.Incarnation) {
 	n.runner.WakeStanding(inc, change.Completer)
 	n.countSoon(inc)
+	if n.Query.On(inc) {
+		soon(&n.words, inc, indexAfter, func() { n.Query.Wake(inc) })
+	}
+}
+
+// indexEvery is how often a node looks at the query index of a domain, and whether it is on; indexAfter is how long after a change.
+const (
+	indexEvery = time.Minute
+	indexAfter = time.Second
+)
+
+// soon does something for a domain, once for all calls of a while. After Stop it wakes nobody.
+func soon(waiting *sync.Map, inc store.Incarnation, after time.Duration, do func()) {
+	if _, waits := waiting.Load(inc); waits {
+		return
+	}
+	if _, waits := waiting.LoadOrStore(inc, true); waits {
+		return
+	}
+	time.AfterFunc(after, func() {
+		waiting.Delete(inc)
+		do()
+	})
 }
 
 // countSoon has the profiles of a domain that has changed counted, once for all changes of a while.
 func (n *Node) countSoon(inc store.Incarnation) {
-	if _, waits := n.counts.Load(inc); waits {
-		return
-	}
-	if _, waits := n.counts.LoadOrStore(inc, true); waits {
-		return
-	}
 	after := n.CountAfter
 	if after == 0 {
 		after = 5 * time.Second
 	}
-	time.AfterFunc(after, func() { // after Stop it wakes nobody
-		n.counts.Delete(inc)
-		n.runner.WakeStanding(inc, profile.Statistics)
-	})
+	soon(&n.counts, inc, after, func() { n.runner.WakeStanding(inc, profile.Statistics) })
 }
 
 // countEvery is how often the profiles of a domain are counted that nobody says has changed: some expire.

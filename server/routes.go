@@ -63,6 +63,7 @@ func (s *Server) bind() handlers {
 	on(h, "DeleteProfileKey", s.Profiles.DeleteProfileKey)
 	on(h, "ListProfileAttributeValues", s.Profiles.ListProfileAttributeValues)
 	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
+	on(h, "ListProfiles", s.Profiles.ListProfiles)
 	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
 	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
 	on(h, "MergeProfiles", s.Profiles.MergeProfiles)
@@ -79,6 +80,10 @@ func (s *Server) bind() handlers {
 	on(h, "ListDeadLetters", s.Letters.ListDeadLetters)
 	on(h, "ReplayDeadLetters", s.Letters.ReplayDeadLetters)
 	on(h, "DeleteDeadLetters", s.Letters.DeleteDeadLetters)
+
+	on(h, "QueryProfiles", s.Query.QueryProfiles)
+	on(h, "GetQuerySettings", s.Query.GetQuerySettings)
+	on(h, "PutQuerySettings", s.Query.PutQuerySettings)
 
 	on(h, "CreateAccessKey", s.Access.CreateAccessKey)
 	on(h, "ListAccessKeys", s.Access.ListAccessKeys)

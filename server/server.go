@@ -35,6 +35,7 @@ import (
 	"kith/internal/restjson"
 	"kith/objecttype"
 	"kith/profile"
+	"kith/query"
 	"kith/sigv4"
 	"kith/upload"
 )
@@ -45,6 +46,7 @@ type Config struct {
 	Types        *objecttype.Service
 	Profiles     *profile.Service
 	Uploads      *upload.Service
+	Query        *query.Service
 	Integrations *integration.Service
 	Access       *access.Service
 	Admin        *Admin

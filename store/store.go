@@ -59,10 +59,11 @@ const (
 	Change   Table = 6 // feed of changed profiles; dropped by whole partitions
 	History  Table = 7 // history records of profiles
 	Body     Table = 8 // bodies of profile objects
+	Query    Table = 9 // index of words of profiles
 )
 
 // Tables lists all tables, for sweeps.
-var Tables = []Table{Catalog, Jobs, Profile, Index, Resource, Change, History, Body}
+var Tables = []Table{Catalog, Jobs, Profile, Index, Resource, Change, History, Body, Query}
 
 // ManyWriters says that the Write rows of a table may have several writers at the same time; see the package documentation.
 func (t Table) ManyWriters() bool { return t == Index || t == History }
@@ -86,6 +87,8 @@ func (t Table) String() string {
 		return "history"
 	case Body:
 		return "body"
+	case Query:
+		return "query_index"
 	}
 	return fmt.Sprintf("table%d", byte(t))
 }

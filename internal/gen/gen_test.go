@@ -62,4 +62,8 @@ func TestRefusals(t *testing.T) {
 	if err := m.merge(add); err == nil {
 		t.Error("an addition that redefines a shape must be refused")
 	}
+	add.Shapes["a"] = &shape{name: "a", Type: "structure", Members: members{{name: "New"}}}
+	if err := m.merge(add); err == nil {
+		t.Error("an addition that adds a member to a shape of the API must be refused")
+	}
 }

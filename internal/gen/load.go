@@ -106,11 +106,12 @@ func load(path string) (*model, error) {
 	return m, nil
 }
 
-// merge adds what Kith adds to the API. A shape with the name of an existing one is refused, the five exceptions apart.
+// merge adds what Kith adds to the API. A shape with the name of an existing one is refused, unless it is an exception, or shows nothing
+// that the other has not: then the API's own stands for it.
 func (m *model) merge(add *model) error {
 	for name, s := range add.Shapes {
 		if old, ok := m.Shapes[name]; ok {
-			if old.Exception && s.Exception {
+			if old.Exception && s.Exception || s.shows(old) {
 				continue
 			}
 			return fmt.Errorf("additions: shape %s exists in the API model", name)
@@ -157,6 +158,19 @@ func (m *model) relax(name, like string) error {
 		}
 	}
 	return nil
+}
+
+// shows says whether a shape is an excerpt of another one, for clients that know the additions alone.
+func (s *shape) shows(of *shape) bool {
+	if s.Type == "" || s.Type != of.Type || s.Required != nil {
+		return false
+	}
+	for _, m := range s.Members {
+		if !of.has(m.name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *model) operations() []*operation {

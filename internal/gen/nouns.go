@@ -18,8 +18,9 @@ var nouns = map[string][]string{
 		"CreateProfile", "UpdateProfile", "DeleteProfile", "BatchGetProfile", "SearchProfiles",
 		"AddProfileKey", "DeleteProfileKey", "PutProfileObject", "BatchPutProfileObject", "ListProfileObjects",
 		"DeleteProfileObject", "MergeProfiles", "ListProfileHistoryRecords", "GetProfileHistoryRecord",
-		"ListProfileAttributeValues",
+		"ListProfileAttributeValues", "ListProfiles",
 	},
+	"query": {"QueryProfiles", "GetQuerySettings", "PutQuerySettings"},
 	"match": {
 		"GetMatches", "GetSimilarProfiles", "ListRuleBasedMatches", "GetAutoMergingPreview",
 		"GetIdentityResolutionJob", "ListIdentityResolutionJobs",

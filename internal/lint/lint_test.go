@@ -72,7 +72,7 @@ var layers = [][]string{
 	{"profile/write"},
 	{"profile"},
 	{"upload/stage"},
-	{"upload"},
+	{"upload", "query"},
 	{"integration"},
 	{"server"},
 	{"node"},

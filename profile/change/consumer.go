@@ -42,6 +42,12 @@ func (c *Consumer) Start(ctx context.Context, inc store.Incarnation, place Place
 	return err
 }
 
+// Cursor returns up to where a consumer has read, and whether it was ever started.
+func (c *Consumer) Cursor(ctx context.Context, place Place) (at int64, started bool, err error) {
+	at, version, err := c.cursor(ctx, place)
+	return at, version != 0, err
+}
+
 // cursor returns the consumer's cursor; version 0: it was never started.
 func (c *Consumer) cursor(ctx context.Context, place Place) (at int64, version uint64, err error) {
 	row, err := c.Feed.Store.Get(ctx, place.Partition, cursorKey)
