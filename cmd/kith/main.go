@@ -26,6 +26,7 @@ const (
 	exitUsage   = 2 // flags or configuration
 	exitPartial = 3 // an import ended with rejected rows
 	exitFailed  = 4 // an import failed or was stopped
+	exitDiffers = 5 // kith conformance found a difference
 )
 
 // exitErr ends the program with a code.
@@ -95,7 +96,7 @@ only the endpoint changed. Start with "kith demo".`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitErr{exitUsage, err} })
 	root.AddCommand(serveCommand(), importCommand(), jobsCommand(), rejectsCommand(), undoCommand(), deadLettersCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
-		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), healthCommand(), versionCommand())
+		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), conformanceCommand(), healthCommand(), versionCommand())
 	return root
 }
 

@@ -53,6 +53,7 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, []string{"serve", "--cors-origins", "app.example.com"}}, {exitUsage, []string{"serve", "--cors-origins", "https://app.example.com/"}},
 		{exitUsage, []string{"serve", "--cors-origins", "https://*.example.com"}}, {exitUsage, []string{"serve", "--dev", "--cors-origins", "*"}},
 		{exitError, []string{"jobs", "--domain", "none"}},
+		{exitOK, []string{"conformance", "--operation", "ListDomains"}}, {exitUsage, []string{"conformance", "--operation", "Nobody"}},
 	} {
 		if got := run(context.Background(), c.args); got != c.want {
 			t.Errorf("%v: exit code %d, want %d", c.args, got, c.want)

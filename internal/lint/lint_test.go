@@ -76,6 +76,7 @@ var layers = [][]string{
 	{"integration"},
 	{"server"},
 	{"node"},
+	{"conformance"},
 	{"cmd/kith"},
 }
 
