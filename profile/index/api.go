@@ -13,13 +13,13 @@ import (
 // types that are not alive; nil: all are.
 //
 // What a member shows alone is a key of its person: else a value that lost to another member's could be found by nothing, and an import
-// that goes by it would make a second profile.
+// that goes by it would make a second profile. Not so its id: that of a merged profile is unknown.
 func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, dead func(uint64) bool, now int64) bool {
 	if p == nil {
 		return false
 	}
 	found := Has(p, k.Name, schema.IndexValue(k.Value), own)
-	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != schema.KeyFullName // which is that of the fold
+	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != schema.KeyProfileID && k.Name != schema.KeyFullName // which is that of the fold
 	m.Walk(func(of *fold.Member) {
 		found = found || of.Head != nil && of.Head.Carries(k, now, dead)
 		if !found && merged {

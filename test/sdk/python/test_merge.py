@@ -39,6 +39,7 @@ def test_merge_and_what_follows(client, domain):
     batch = client.batch_get_profile(DomainName=domain, ProfileIds=[main, other])
     assert [p["ProfileId"] for p in batch["Profiles"]] == [main]
     assert [(e["ProfileId"], e["Code"]) for e in batch["Errors"]] == [(other, "ResourceNotFoundException")]
+    assert find(client, domain, "_profileId", other) == []
     assert client.get_domain(DomainName=domain)["Stats"]["ProfileCount"] == 2
 
     later = run_job(client, domain, FIELDS, "id", b"id,first,last,mail,city,tier\n2,Zoe,,,,\n")
