@@ -70,8 +70,6 @@ var pending = map[string]bool{
 	"GetProfileHistoryRecord: a record has the profile as JSON, and who did it":                               true,
 	"ListProfileHistoryRecords: what happened to a profile is listed, newest first, and filtered by action":   true,
 	"PutIntegration: ObjectTypeName beside ObjectTypeNames, neither of both, and an unknown type are refused": true,
-	"PutProfileObjectType: keys and targets that can't be are refused":                                        true,
-	"PutProfileObjectType: a type of a template needs neither Fields nor Keys, and has the template's":        true,
 }
 
 // Kith shows every behaviour, with reads that see each write at once; what is skipped is not built; nothing is left behind. Every
