@@ -52,7 +52,7 @@ func (s *Service) Touched(ctx context.Context, inc store.Incarnation, jobID stri
 			return
 		}
 		stop := errors.New("enough")
-		err = w.plan.EachTouched(ctx, runs, true, func(ids []fold.ID) error {
+		err = w.plan.EachTouched(ctx, runs, nil, func(ids []fold.ID) error {
 			for _, id := range ids {
 				if !yield(id, nil) {
 					return stop

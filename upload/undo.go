@@ -1,10 +1,11 @@
 package upload
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 
 	"kith/api"
 	"kith/domain"
@@ -180,26 +181,72 @@ func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	if err != nil {
 		return err
 	}
-	if !met {
-		if err := w.plan.DropCreated(ctx, runs, w.job.UndoTime, func(rows int64) { w.progress.rows.Add(rows) }); err != nil {
+	var look func(fold.ID) bool // nil: at all
+	if met != nil {
+		look = func(id fold.ID) bool { return met[id] }
+		if err := w.plan.DropCreated(ctx, runs, w.job.UndoTime, met, func(rows int64) { w.progress.rows.Add(rows) }); err != nil {
 			return err
 		}
 	}
 	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time)
-	return w.plan.EachTouched(ctx, runs, met, func(ids []fold.ID) error {
+	return w.plan.EachTouched(ctx, runs, look, func(ids []fold.ID) error {
 		w.progress.rows.Add(int64(len(ids)))
 		return u.Take(ctx, ids)
 	})
 }
 
-// metLater says whether anything may rely on index rows of profiles that the job has created: an import after it, or an attribute
-// that became a key after it, whose rows the runs do not name.
-func (w *work) metLater(ctx context.Context, runs map[int]stage.RunResult) (bool, error) {
+// maxMet bounds the profiles that metLater returns: they are kept in memory.
+const maxMet = 1 << 19
+
+// metLater returns the profiles of the job, among them all that it created, that may have index rows which something else relies on, too: imports
+// after it wrote to them. nil stands for all of its profiles: they are more than a quarter, or that can't be told, because runs are gone or damaged, or
+// an attribute became a key after the job, whose rows its runs do not name.
+func (w *work) metLater(ctx context.Context, runs map[int]stage.RunResult) (map[fold.ID]bool, error) {
 	for _, run := range runs {
 		if run.Run != "" && len(run.Families) < w.plan.Families() {
-			return true, nil
+			return nil, nil
 		}
 	}
 	all, err := w.Feed.Imports(ctx, w.task.Incarnation)
-	return slices.ContainsFunc(all, func(im change.Import) bool { return im.Time > w.job.Time && im.UndoneAt == 0 }), err
+	if err != nil {
+		return nil, err
+	}
+	met := map[fold.ID]bool{}
+	for _, im := range all {
+		if im.Time <= w.job.Time || im.UndoneAt != 0 {
+			continue
+		}
+		if !w.metBy(ctx, runs, im.Job, met, min(maxMet, int(w.job.Counters.Created/4))) {
+			return nil, nil
+		}
+	}
+	return met, nil
+}
+
+// metBy adds to met the profiles of the runs that another import wrote to. It says whether that could be told, and they are no more than most.
+func (w *work) metBy(ctx context.Context, runs map[int]stage.RunResult, jobID string, met map[fold.ID]bool, most int) bool {
+	next, stop := iter.Pull2(w.Touched(ctx, w.task.Incarnation, jobID))
+	defer stop()
+	theirs, failed, more := next()
+	enough := errors.New("enough")
+	err := w.plan.EachTouched(ctx, runs, nil, func(ids []fold.ID) error {
+		for _, id := range ids {
+			for more && failed == nil && bytes.Compare(theirs[:], id[:]) < 0 {
+				theirs, failed, more = next()
+			}
+			if more && theirs == id {
+				met[id] = true
+			}
+			if failed != nil || len(met) > most {
+				return enough
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false
+	}
+	// Runs are marked as gone before they go: if they are not marked now, all of them were there.
+	other, err := w.load(ctx, w.rec, jobID)
+	return err == nil && other.RejectsDeletedAt == 0
 }

@@ -109,6 +109,49 @@ func TestUndoInTheMiddle(t *testing.T) {
 	})
 }
 
+// Where later imports wrote to a few of its profiles only, the others go as the import's runs name them. What is left, index rows too, is what the
+// later imports would have made alone.
+func TestUndoBelowImportsOfAFew(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{BucketBytes: 2048})
+		r.domain("d")
+		r.domain("want")
+		file := func(tag string, customers ...int) string {
+			var b strings.Builder
+			b.WriteString("id,first,last,mail,tier\n")
+			for _, n := range customers { // every other one keeps its address
+				fmt.Fprintf(&b, "%d,%s,Lee,%s%d@x.com,%s\n", n, tag, []string{"same", tag}[n%2], n, tag)
+			}
+			return b.String()
+		}
+		var everybody []int
+		for n := range 200 {
+			everybody = append(everybody, n)
+		}
+		first := *r.run("d", undoSpec, file("first", everybody...)).JobId
+		later := []string{file("second", 4, 5, 50, 51, 199, 300, 301), file("third", 5, 50, 100, 301)}
+		for _, f := range later {
+			r.run("d", undoSpec, f)
+		}
+		r.undone("d", first)
+		index := r.rows(store.Index)
+		for _, f := range later {
+			r.run("want", undoSpec, f)
+		}
+		if got, want := r.dump("d"), r.dump("want"); !slices.Equal(got, want) {
+			t.Fatalf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if want := r.rows(store.Index) - index; index != want {
+			t.Fatalf("%d index rows are left, want %d", index, want)
+		}
+		for _, mail := range []string{"same4@x.com", "second5@x.com", "third5@x.com", "same50@x.com", "second51@x.com", "same100@x.com", "second199@x.com", "same300@x.com", "third301@x.com", "same6@x.com", "first5@x.com"} {
+			if got, want := r.search("d", "_email", mail), r.search("want", "_email", mail); !slices.Equal(got, want) {
+				t.Errorf("%s finds %v, want %v", mail, got, want)
+			}
+		}
+	})
+}
+
 // Index rows that came to be because a later job made an attribute a key go too.
 func TestUndoForgetsKeysThatCameLater(t *testing.T) {
 	onEngines(t, func(t *testing.T, st store.Store) {

@@ -21,7 +21,7 @@ import (
 
 // Write merges runs, per key family, and writes them, index rows before the contributions they belong to.
 func (p *Plan) Write(ctx context.Context, runs map[int]RunResult) error {
-	parts, done, err := p.indexRuns(ctx, runs, 0)
+	parts, done, err := p.indexRuns(ctx, runs, 0, nil)
 	defer done()
 	if err != nil {
 		return err
@@ -94,8 +94,8 @@ func enter(marks []mark, lo, hi *fold.ID) (from int64, ok bool) {
 }
 
 // indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. When goneAt is not 0 they are deletions with that time, of the profiles
-// that the job has created.
-func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int64) (parts []store.Run, done func(), err error) {
+// that the job has created, but for some.
+func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int64, but map[fold.ID]bool) (parts []store.Run, done func(), err error) {
 	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	if err != nil {
 		return nil, all.close, err
@@ -122,7 +122,7 @@ func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int
 		}
 		entries := extsort.Merge(cursors)
 		if goneAt != 0 {
-			entries = created(entries)
+			entries = created(entries, but)
 		}
 		parts = append(parts, store.Run{Table: store.Index, Rows: p.indexRows(p.families[family], entries, goneAt)})
 	}
@@ -229,6 +229,8 @@ func (p *Plan) newWho(r runBlob, s section) who {
 
 // isCreated says that the job has created the profile of the entry.
 func (c *who) isCreated() bool { return c.counter != 0 }
+
+func (c *who) profile() fold.ID { return c.id }
 
 // readWho reads the profile and the row of an entry.
 func (c *who) readWho() error {

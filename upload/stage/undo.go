@@ -10,20 +10,20 @@ import (
 	"kith/store"
 )
 
-// DropCreated deletes what runs name of the profiles that they created, index rows with the time at. It calls gone for every few rows.
-// It may be repeated.
-func (p *Plan) DropCreated(ctx context.Context, runs map[int]RunResult, at int64, gone func(rows int64)) error {
+// DropCreated deletes what runs name of the profiles that they created, but for some, index rows with the time at. It calls gone for every
+// few rows. It may be repeated.
+func (p *Plan) DropCreated(ctx context.Context, runs map[int]RunResult, at int64, but map[fold.ID]bool, gone func(rows int64)) error {
 	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
 		return err
 	}
-	rows, done, err := p.indexRuns(ctx, runs, at)
+	rows, done, err := p.indexRuns(ctx, runs, at, but)
 	defer done()
 	if err != nil {
 		return err
 	}
-	parts := append([]store.Run{{Table: store.Profile, Rows: p.deletions(created(p.written(all, runs)), gone)}}, rows...)
+	parts := append([]store.Run{{Table: store.Profile, Rows: p.deletions(created(p.written(all, runs), but), gone)}}, rows...)
 	return p.store.WriteRun(ctx, parts...)
 }
 
@@ -36,11 +36,17 @@ func (p *Plan) written(all runBlobs, runs map[int]RunResult) iter.Seq2[*rowCurso
 	return extsort.Merge(cursors)
 }
 
-// created leaves of entries those of created profiles.
-func created[C interface{ isCreated() bool }](entries iter.Seq2[C, error]) iter.Seq2[C, error] {
+// entry is an entry of a run, which belongs to a profile.
+type entry interface {
+	isCreated() bool
+	profile() fold.ID
+}
+
+// created leaves of entries those of created profiles, but for some.
+func created[C entry](entries iter.Seq2[C, error], but map[fold.ID]bool) iter.Seq2[C, error] {
 	return func(yield func(C, error) bool) {
 		for c, err := range entries {
-			if err == nil && !c.isCreated() {
+			if err == nil && (!c.isCreated() || len(but) > 0 && but[c.profile()]) {
 				continue
 			}
 			if !yield(c, err) {
@@ -76,9 +82,9 @@ func (p *Plan) deletions(entries iter.Seq2[*rowCursor, error], gone func(rows in
 // touchedChunk is how many profiles are looked at together.
 const touchedChunk = 10_000
 
-// EachTouched calls do for the profiles that runs have updated, and for those they have created too if that is wanted, some at a time,
-// ascending.
-func (p *Plan) EachTouched(ctx context.Context, runs map[int]RunResult, createdToo bool, do func([]fold.ID) error) error {
+// EachTouched calls do for the profiles that runs have updated, and for those of the created ones that are wanted, some at a time, ascending. A nil
+// function wants all.
+func (p *Plan) EachTouched(ctx context.Context, runs map[int]RunResult, created func(fold.ID) bool, do func([]fold.ID) error) error {
 	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
@@ -89,7 +95,7 @@ func (p *Plan) EachTouched(ctx context.Context, runs map[int]RunResult, createdT
 		if err != nil {
 			return err
 		}
-		if c.isCreated() && !createdToo {
+		if c.isCreated() && created != nil && !created(c.id) {
 			continue
 		}
 		if n := len(ids); n == 0 || ids[n-1] != c.id {
