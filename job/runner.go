@@ -44,6 +44,10 @@ type Runner struct {
 	// Shared says that other nodes run the same work: parts are claimed, and others' work is helped with.
 	Shared bool
 
+	// Busy is told how many pieces of work run here that may keep every core busy, whenever that changes: those of lanes, and heavy standing
+	// work. It is called under a lock, one call after the other. Nil: nobody is told.
+	Busy func(n int)
+
 	// Passing says that a failure was the moment's, not the work's: the work is put off without counting it. Nil: none was.
 	Passing func(error) bool
 
@@ -63,6 +67,7 @@ type Runner struct {
 	wake    chan struct{}
 	mu      sync.Mutex
 	running map[lane]*running
+	busy    int // what Busy was told
 	wg      sync.WaitGroup
 	stand   stand
 }
@@ -391,10 +396,12 @@ func (r *Runner) start(ctx context.Context, d Domain, t *Task) {
 	r.mu.Unlock()
 
 	r.stats.begin(t.Kind)
+	r.load(1)
 	r.wg.Go(func() {
 		defer func() {
 			cancel(nil)
 			r.stats.end(t.Kind)
+			r.load(-1)
 			r.mu.Lock()
 			delete(r.running, at)
 			r.mu.Unlock()
@@ -414,6 +421,15 @@ func (r *Runner) start(ctx context.Context, d Domain, t *Task) {
 		<-beat
 		r.settle(ctx, t, err)
 	})
+}
+
+// load notes that a piece of work begins or ends that may keep every core busy.
+func (r *Runner) load(change int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy += change; r.Busy != nil {
+		r.Busy(r.busy)
+	}
 }
 
 // heed cancels a task that an operator has cancelled at another node.

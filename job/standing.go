@@ -29,6 +29,8 @@ type Standing struct {
 	AtStart bool
 	// Idle says that there is nothing to do in a domain, by a few reads, without a lease. Nil: there may always be.
 	Idle func(ctx context.Context, inc store.Incarnation) (bool, error)
+	// Heavy says that a run may keep every core busy.
+	Heavy bool
 	// Pause is how much time is left between two runs of a domain, so that much that wakes it is one run.
 	Pause time.Duration
 	// Run does what there is to do. again is how soon it wants to be called again if nothing wakes it before; it keeps the lease
@@ -292,6 +294,10 @@ func (r *Runner) runStanding(ctx context.Context, s *Standing, st *standState, t
 }
 
 func (r *Runner) callStanding(ctx context.Context, s *Standing, t *Task) (again time.Duration, err error) {
+	if s.Heavy {
+		r.load(1)
+		defer r.load(-1)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in standing work %s: %v", s.Name, p)

@@ -272,7 +272,7 @@ func (n *Node) standing() []job.Standing {
 			return 0, err
 		}},
 		{Name: deadletter.Standing, Every: sendEvery, AtStart: true, Idle: n.Letters.Idle, Pause: sendPause, Run: n.Letters.SendAll},
-		{Name: profile.Statistics, Every: countEvery, AtStart: true, Run: n.Profiles.CountProfiles},
+		{Name: profile.Statistics, Every: countEvery, AtStart: true, Heavy: true, Run: n.Profiles.CountProfiles},
 		{Name: change.Completer, Every: completeEvery, Pause: change.Window, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			more, err := completer.Run(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap})
 			if more {

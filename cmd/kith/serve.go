@@ -20,6 +20,7 @@ import (
 	"kith/access"
 	"kith/api"
 	"kith/deadletter"
+	"kith/job"
 	"kith/node"
 	"kith/server"
 	"kith/upload"
@@ -84,9 +85,6 @@ func startProgram(ctx context.Context, c *Config, out io.Writer) (*program, erro
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	// An import keeps every core busy for long. With processors to spare the scheduler hears of a request at once, and the system
-	// lets it run; otherwise requests wait for the import's goroutines, ten milliseconds at a time.
-	runtime.GOMAXPROCS(2*runtime.NumCPU() + 2)
 	leaveRoom()
 	level := slog.LevelInfo
 	if c.quiet {
@@ -131,6 +129,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		p.local.Certificate = cert.Certificate[0]
 	}
 	p.node, err = node.Start(node.Config{
+		Job:   &job.Runner{Busy: spareProcessors()},
 		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
 		Shared: p.engines.shared, Backup: p.engines.backup, Purge: p.engines.purge, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
@@ -169,6 +168,24 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		log.Warn("commands on this machine need --endpoint and a key: local.json could not be written", "error", err)
 	}
 	return nil
+}
+
+// spareProcessors returns what is told how much work runs that keeps every core busy, such as an import. Meanwhile there are processors to spare, so
+// that the scheduler hears of a request at once, and the system lets it run; otherwise requests wait for the work's goroutines, ten
+// milliseconds at a time. Without such work they would only cost requests a tenth more.
+func spareProcessors() func(works int) {
+	own := runtime.GOMAXPROCS(0)
+	now := own
+	return func(works int) {
+		want := own
+		if works > 0 {
+			want = 2*own + 2
+		}
+		if want != now { // setting it stops all goroutines for a moment
+			now = want
+			runtime.GOMAXPROCS(want)
+		}
+	}
 }
 
 // ownFiles is how many files the server may have open itself.
