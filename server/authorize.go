@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
 	"reflect"
 	"strings"
 
@@ -18,7 +17,7 @@ const tagAction = "profile:TagResource"
 
 // authorize asks the caller's policies whether it may call an operation on all that the request acts on. in is what could be decoded of the
 // request: when that is not all of it, the request ends with that error, whatever is said here.
-func (s *Server) authorize(ctx context.Context, who sigv4.Verified, rt *route, r *http.Request, in restjson.Input) (access.Identity, error) {
+func (s *Server) authorize(ctx context.Context, who sigv4.Verified, rt *route, labels *labels, in restjson.Input) (access.Identity, error) {
 	caller := access.Identity{KeyID: who.AccessKeyID, Region: who.Region}
 	if s.AnyKey || s.Local != nil && who.AccessKeyID == s.Local.ID {
 		caller.Root = true
@@ -28,7 +27,7 @@ func (s *Server) authorize(ctx context.Context, who sigv4.Verified, rt *route, r
 	if err != nil {
 		return caller, err
 	}
-	resources := access.Resources(rt.op, r.PathValue, in, taggedResource(r.PathValue("resourceArn")))
+	resources := access.Resources(rt.op, labels.PathValue, in, taggedResource(labels.PathValue("resourceArn")))
 	if err := key.Authorize(rt.op.Action, resources); err != nil {
 		return caller, err
 	}

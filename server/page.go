@@ -22,13 +22,15 @@ type paging struct {
 	s  *Server
 	op api.Operation
 	r  *http.Request
-	in restjson.PagedInput // nil when the operation has no pages
+	// labels are those of its path.
+	labels *labels
+	in     restjson.PagedInput // nil when the operation has no pages
 }
 
 // openPage replaces the NextToken of a request by the cursor sealed in it.
-func (s *Server) openPage(op api.Operation, r *http.Request, in restjson.Input) (paging, error) {
+func (s *Server) openPage(op api.Operation, r *http.Request, labels *labels, in restjson.Input) (paging, error) {
 	paged, _ := in.(restjson.PagedInput)
-	p := paging{s, op, r, paged}
+	p := paging{s, op, r, labels, paged}
 	if paged == nil {
 		return p, nil
 	}
@@ -79,7 +81,7 @@ func (p paging) binding() (string, error) {
 	query.Del("next-token")
 	query.Del("max-results")
 	sum := sha256.Sum256([]byte(p.r.URL.EscapedPath() + "\x00" + query.Encode() + "\x00" + string(filter)))
-	return p.op.Name + "\x00" + p.r.PathValue("DomainName") + "\x00" + string(sum[:]), err
+	return p.op.Name + "\x00" + p.labels.PathValue("DomainName") + "\x00" + string(sum[:]), err
 }
 
 // seal replaces the cursor of an answer by a token.

@@ -43,69 +43,94 @@ func (n *router) add(rt *route) {
 		n.methods = map[string]*route{}
 	}
 	n.methods[rt.op.Method] = rt
+	if len(rt.labels) > maxLabels {
+		panic("more than maxLabels labels: " + rt.op.Path)
+	}
 }
 
-// find calls met with every node whose pattern fits an escaped path without its first slash, best first, and with the values of its labels,
-// until met returns true.
-func (n *router) find(path string, values []string, met func(*router, []string) bool) bool {
+// maxLabels is how many labels a path has, at most.
+const maxLabels = 4
+
+// labels are the values of a path's labels.
+type labels struct {
+	names  []string
+	values [maxLabels]string
+}
+
+// PathValue implements restjson.Labels.
+func (l *labels) PathValue(name string) string {
+	for i, n := range l.names {
+		if n == name {
+			return l.values[i]
+		}
+	}
+	return ""
+}
+
+// match is a search for a route.
+type match struct {
+	method string
+	values [maxLabels]string
+	allow  []string // methods that the path has instead
+}
+
+// find returns the route for an escaped path without its first slash, or nil. n stands behind as many labels.
+func (m *match) find(n *router, path string, behind int) *route {
 	escaped, rest, more := strings.Cut(path, "/")
 	seg := escaped
 	if strings.IndexByte(escaped, '%') >= 0 {
 		var err error
 		if seg, err = url.PathUnescape(escaped); err != nil {
-			return false
+			return nil
 		}
 	}
-	step := func(next *router, values []string) bool {
-		switch {
-		case next == nil:
-			return false
-		case more:
-			return next.find(rest, values, met)
-		}
-		return len(next.methods) > 0 && met(next, values)
+	if rt := m.step(n.fixed[seg], rest, more, behind); rt != nil || n.label == nil {
+		return rt
 	}
-	return step(n.fixed[seg], values) || step(n.label, append(values, seg))
+	m.values[behind] = seg
+	return m.step(n.label, rest, more, behind+1)
 }
 
-// find matches a request on its escaped path, with or without the "/v1" that some documents show, and sets its path values.
-func (s *Server) find(r *http.Request) (*route, error) {
+func (m *match) step(n *router, rest string, more bool, behind int) *route {
+	switch {
+	case n == nil:
+		return nil
+	case more:
+		return m.find(n, rest, behind)
+	case n.methods[m.method] != nil:
+		return n.methods[m.method]
+	}
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
+		if n.methods[method] != nil {
+			m.allow = append(m.allow, method)
+		}
+	}
+	return nil
+}
+
+// find matches a request on its escaped path, with or without the "/v1" that some documents show, and returns the values of its labels.
+func (s *Server) find(r *http.Request) (*route, labels, error) {
 	path := r.URL.EscapedPath()
 	if strings.HasPrefix(path, "/v1/") {
 		path = path[len("/v1"):]
 	}
 	if strings.Contains(path, "//") || strings.Contains(path, "/.") && hasDotSegment(path) {
-		return nil, fault.BadRequestf("1 validation error detected: Value '' at a label of the path failed to satisfy constraint: Member must have length greater than or equal to 1")
+		return nil, labels{}, fault.BadRequestf("1 validation error detected: Value '' at a label of the path failed to satisfy constraint: Member must have length greater than or equal to 1")
 	}
-	var rt *route
-	var values []string
-	var allow []string
-	var room [4]string
-	s.router.find(strings.TrimPrefix(path, "/"), room[:0], func(n *router, v []string) bool {
-		if rt = n.methods[r.Method]; rt != nil {
-			values = v
-			return true
-		}
-		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
-			if n.methods[method] != nil {
-				allow = append(allow, method)
-			}
-		}
-		return false
-	})
+	m := match{method: r.Method}
+	rt := m.find(&s.router, strings.TrimPrefix(path, "/"), 0)
 	switch {
-	case rt == nil && allow != nil:
-		return nil, methodNotAllowed(strings.Join(allow, ", "))
+	case rt == nil && m.allow != nil:
+		return nil, labels{}, methodNotAllowed(strings.Join(m.allow, ", "))
 	case rt == nil:
-		return nil, unknownOperation()
+		return nil, labels{}, unknownOperation()
 	}
-	for i, v := range values {
-		if !utf8.ValidString(v) {
-			return nil, &restjson.SyntaxError{Message: "label " + rt.labels[i] + " of the path is not valid UTF-8"}
+	for i, name := range rt.labels {
+		if !utf8.ValidString(m.values[i]) {
+			return nil, labels{}, &restjson.SyntaxError{Message: "label " + name + " of the path is not valid UTF-8"}
 		}
-		r.SetPathValue(rt.labels[i], v)
 	}
-	return rt, nil
+	return rt, labels{rt.labels, m.values}, nil
 }
 
 func hasDotSegment(path string) bool {

@@ -97,6 +97,8 @@ type route struct {
 	run    func(ctx context.Context, in restjson.Input) (any, error)
 	// tags is the index of the input's field Tags, when what the operation makes can have tags from the start; else -1.
 	tags int
+	// addressed says that its answer may have an address of this server.
+	addressed bool
 }
 
 // New builds the handler.
@@ -117,7 +119,7 @@ func New(c Config) *Server {
 	}}
 	bound := s.bind()
 	for _, op := range api.Operations {
-		rt := &route{op: op, run: bound[op.Name], tags: tagsField(op)}
+		rt := &route{op: op, run: bound[op.Name], tags: tagsField(op), addressed: strings.Contains(op.Name, "UploadJob")}
 		s.router.add(rt)
 		s.routes = append(s.routes, rt)
 	}
@@ -149,7 +151,8 @@ func newRequestID() string {
 	binary.NativeEndian.PutUint64(b[:], rand.Uint64())
 	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	text := make([]byte, 0, 36)
+	var room [36]byte
+	text := room[:0]
 	for i := range b {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
 			text = append(text, '-')
@@ -161,10 +164,10 @@ func newRequestID() string {
 
 // ServeHTTP answers a request. A panic becomes a 500 whose text is in the log only.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	requestID := newRequestID()
-	w.Header().Set("X-Amzn-Requestid", requestID)
-	start := time.Now()
-	sw := &statusWriter{ResponseWriter: w}
+	c := &call{id: [1]string{newRequestID()}, body: heldBody{budget: &s.bodies}}
+	c.ResponseWriter = w
+	w.Header()["X-Amzn-Requestid"] = c.id[:]
+	requestID, sw, start := c.id[0], &c.statusWriter, time.Now()
 	name := "unknown"
 	defer func() {
 		if p := recover(); p != nil {
@@ -197,7 +200,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeQueryError(sw, r, s.Log, requestID, err)
 		}
 	default:
-		if err := s.serveOperation(sw, r, &name); err != nil {
+		if err := s.serveOperation(c, r, &name); err != nil {
 			writeError(sw, r, s.Log, requestID, err)
 		}
 	}
@@ -223,16 +226,26 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *string) error {
-	body := heldBody{budget: &s.bodies}
+// call is what a request needs memory for while it is answered, in one piece.
+type call struct {
+	statusWriter
+	id         [1]string // of the request, as a header has it
+	labels     labels
+	body       heldBody
+	violations restjson.Violations
+}
+
+func (s *Server) serveOperation(c *call, r *http.Request, name *string) error {
+	w, body := &c.statusWriter, &c.body
 	defer body.release()
 	// Authentication comes before everything that could tell a stranger what exists; the route only bounds the body until then.
-	rt, findErr := s.find(r)
+	rt, found, findErr := s.find(r)
+	c.labels = found
 	limit := int64(MaxBody)
 	if findErr == nil {
 		limit = rt.op.MaxBody
 	}
-	who, err := s.authenticate(w, r, &s.verifier, limit, &body)
+	who, err := s.authenticate(w, r, &s.verifier, limit, body)
 	if err != nil {
 		body.release()
 		s.drain(w, r)
@@ -244,27 +257,29 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, name *st
 	}
 	*name = rt.op.Name
 	in := rt.op.NewInput()
-	decodeErr := restjson.Decode(r, body.bytes, in)
-	caller, err := s.authorize(r.Context(), who, rt, r, in)
+	decodeErr := restjson.Decode(r, &c.labels, body.bytes, in)
+	caller, err := s.authorize(r.Context(), who, rt, &c.labels, in)
 	if err != nil {
 		return err
 	}
-	if err := s.limiter.allow(r.PathValue("DomainName"), rt.op.Name); err != nil {
+	if err := s.limiter.allow(c.labels.PathValue("DomainName"), rt.op.Name); err != nil {
 		return err
 	}
 	if decodeErr != nil {
 		return decodeErr
 	}
-	var v restjson.Violations
-	in.Validate(&v)
-	if text := v.Message(); text != "" {
+	in.Validate(&c.violations)
+	if text := c.violations.Message(); text != "" {
 		return fault.BadRequestf("%s", text)
 	}
 	if rt.run == nil {
 		return notImplemented(rt.op.Name)
 	}
-	ctx := upload.WithBaseURL(access.With(r.Context(), caller), s.baseURL(r))
-	page, err := s.openPage(rt.op, r, in)
+	ctx := access.With(r.Context(), caller)
+	if rt.addressed {
+		ctx = upload.WithBaseURL(ctx, s.baseURL(r))
+	}
+	page, err := s.openPage(rt.op, r, &c.labels, in)
 	if err != nil {
 		return err
 	}

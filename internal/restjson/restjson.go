@@ -85,14 +85,17 @@ func (e *SyntaxError) Error() string { return e.Message }
 
 // Binder reads path labels and query parameters into members. The first value that can't be read is kept in Err.
 type Binder struct {
-	r     *http.Request
-	query url.Values
-	Err   error
+	labels Labels
+	query  url.Values
+	Err    error
 }
 
-// NewBinder returns a Binder for r, whose path values must be set. A query that can't be parsed is a SyntaxError.
-func NewBinder(r *http.Request) *Binder {
-	b := &Binder{r: r}
+// Labels has the values of a path's labels. A *http.Request is one.
+type Labels interface{ PathValue(name string) string }
+
+// NewBinder returns a Binder for r and the labels of its path. A query that can't be parsed is a SyntaxError.
+func NewBinder(r *http.Request, labels Labels) *Binder {
+	b := &Binder{labels: labels}
 	if r.URL.RawQuery == "" {
 		return b
 	}
@@ -110,7 +113,7 @@ func NewBinder(r *http.Request) *Binder {
 
 // Path binds a path label.
 func (b *Binder) Path(name string, dst **string) {
-	v := b.r.PathValue(name)
+	v := b.labels.PathValue(name)
 	*dst = &v
 }
 
@@ -163,15 +166,15 @@ func (b *Binder) fail(err error) {
 	}
 }
 
-// Decode reads body into in: path and query members from r, the rest from the JSON body. An empty body is {}.
+// Decode reads body into in: members of the path from labels and of the query from r, the rest from the JSON body. An empty body is {}.
 // It returns a SyntaxError for what can't be read.
-func Decode(r *http.Request, body []byte, in Input) error {
+func Decode(r *http.Request, labels Labels, body []byte, in Input) error {
 	if len(body) > 0 && !DecodeFast(body, in) {
 		if err := json.Unmarshal(body, in, json.RejectUnknownMembers(false)); err != nil {
 			return &SyntaxError{describe(err)}
 		}
 	}
-	b := NewBinder(r)
+	b := NewBinder(r, labels)
 	in.BindRequest(b)
 	return b.Err
 }
