@@ -80,15 +80,16 @@ func quoted(rest string) (text, left string, err error) {
 	if strings.HasPrefix(rest, "''") {
 		return "'", rest[2:], nil
 	}
+	var b strings.Builder
 	for i := 1; i < len(rest); i++ {
 		switch {
 		case rest[i] != '\'':
-			text += rest[i : i+1]
+			b.WriteByte(rest[i])
 		case i+1 < len(rest) && rest[i+1] == '\'':
-			text += "'"
+			b.WriteByte('\'')
 			i++
 		default:
-			return text, rest[i+1:], nil
+			return b.String(), rest[i+1:], nil
 		}
 	}
 	return "", "", fmt.Errorf("a single quote is not closed")

@@ -44,6 +44,7 @@ func (s *Server) bind() handlers {
 	on(h, "DeleteProfileObjectType", s.Types.DeleteProfileObjectType)
 	on(h, "ListProfileObjectTypeTemplates", s.Types.ListProfileObjectTypeTemplates)
 	on(h, "GetProfileObjectTypeTemplate", s.Types.GetProfileObjectTypeTemplate)
+	on(h, "DetectProfileObjectType", s.Types.DetectProfileObjectType)
 
 	on(h, "CreateUploadJob", s.Uploads.CreateUploadJob)
 	on(h, "GetUploadJobPath", s.Uploads.GetUploadJobPath)
