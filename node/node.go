@@ -48,6 +48,7 @@ type Config struct {
 
 	Upload  upload.Config
 	Letters deadletter.Config
+	Types   objecttype.Quotas
 	// Room tells how much of the disk is free; nil is enough.
 	Room   upload.Room
 	Job    *job.Runner // settings only, or nil; the node fills in the rest
@@ -167,7 +168,7 @@ func (n *Node) handlers() map[string]job.Handler {
 func (n *Node) services(sealer *access.Sealer) {
 	c := &n.Config
 	n.Domains = &domain.Service{Store: c.Store, Now: c.Now}
-	n.Types = &objecttype.Service{Domains: n.Domains}
+	n.Types = &objecttype.Service{Domains: n.Domains, Quotas: c.Types}
 	n.Domains.TypeNames = n.Types.Names
 	n.Letters = &deadletter.Service{
 		Store: c.Store, Domains: n.Domains, Now: c.Now, Log: c.Log, Config: c.Letters,

@@ -1,7 +1,8 @@
 // Package objecttype owns the types of profile objects: what a type's fields and keys mean, the rules that they obey, the templates, and
 // what one object of a type says (Type.Extract).
 //
-// Operations: PutProfileObjectType, GetProfileObjectType, ListProfileObjectTypes, DeleteProfileObjectType.
+// Operations: PutProfileObjectType, GetProfileObjectType, ListProfileObjectTypes, DeleteProfileObjectType, ListProfileObjectTypeTemplates,
+// GetProfileObjectTypeTemplate, DetectProfileObjectType.
 //
 // A type is a plain resource (package resource) of kind object-types; the package has no rows of its own. Behaviour:
 // docs/spec/core.md 3 and 4.1 to 4.4.

@@ -4,16 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"strings"
 
 	"kith/api"
+	"kith/domain"
 	"kith/fault"
 	"kith/resource"
 )
 
 // PutProfileObjectType creates an object type, or replaces all that is stored of it but its tags. Objects that have been put stay as they are.
 func (s *Service) PutProfileObjectType(ctx context.Context, in *api.PutProfileObjectTypeRequest) (*api.PutProfileObjectTypeResponse, error) {
-	rec, err := s.Domains.Read(ctx, *in.DomainName) // whether it has a data store is decided here
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {
 		return nil, err
 	}
@@ -23,21 +25,17 @@ func (s *Service) PutProfileObjectType(ctx context.Context, in *api.PutProfileOb
 	}
 	var others *set
 	r, err := s.kind().Put(ctx, s.Domains.Scope(rec), *in.ObjectTypeName, func(r *resource.Record[definition]) error {
-		if others, err = s.all(ctx, rec, r.Name); err != nil {
-			return err
-		}
-		if err := checkOthers(r.Name, def, others, rec.DataStore); err != nil {
+		if others, err = s.together(ctx, rec, r, def); err != nil {
 			return err
 		}
 		data := *def
-		switch {
-		case !r.Exists():
-			data.Incarnation, r.Tags = newIncarnation(), in.Tags
-		case r.Data.Implicit:
-			r.CreatedAt = max(s.Domains.Now().UnixMicro(), r.UpdatedAt+1000) // it is explicit from now on
-			fallthrough
-		default:
+		if life(others.rec, r) {
 			data.Incarnation = r.Data.Incarnation
+		} else {
+			data.Incarnation, r.Tags = newIncarnation(), in.Tags
+		}
+		if r.Exists() && (r.Data.Implicit || data.Incarnation != r.Data.Incarnation) {
+			r.CreatedAt = max(s.Domains.Now().UnixMicro(), r.UpdatedAt+1000) // nobody had put it before
 		}
 		r.Data = data
 		return nil
@@ -53,6 +51,24 @@ func (s *Service) PutProfileObjectType(ctx context.Context, in *api.PutProfileOb
 		MaxProfileObjectCount: g.MaxProfileObjectCount, MaxAvailableProfileObjectCount: g.MaxAvailableProfileObjectCount, SourcePriority: g.SourcePriority,
 		Fields: g.Fields, Keys: g.Keys, CreatedAt: g.CreatedAt, LastUpdatedAt: g.LastUpdatedAt, Tags: g.Tags,
 	}, nil
+}
+
+// life says whether a record is of a type that lives. One whose deletion was cut off does not.
+func life(rec *domain.Record, r *resource.Record[definition]) bool {
+	return r.Exists() && !rec.IsDead(r.Data.Incarnation)
+}
+
+// together checks a definition against the other types of its domain, as they are now.
+func (s *Service) together(ctx context.Context, rec *domain.Record, r *resource.Record[definition], def *definition) (*set, error) {
+	now, err := s.Domains.Read(ctx, rec.Name) // whether it has a data store, and who is dead, is decided here
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.all(ctx, now, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return others, checkOthers(r.Name, def, others, now.DataStore)
 }
 
 // define makes and checks the definition that a request asks for, by itself.
@@ -90,7 +106,7 @@ func (s *Service) GetProfileObjectType(ctx context.Context, in *api.GetProfileOb
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.kind().Get(ctx, s.Domains.Scope(rec), *in.ObjectTypeName)
+	r, err := s.get(ctx, rec, *in.ObjectTypeName)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +133,9 @@ func (s *Service) ListProfileObjectTypes(ctx context.Context, in *api.ListProfil
 	}
 	out := &api.ListProfileObjectTypesResponse{Items: []api.ListProfileObjectTypeItem{}, NextToken: next}
 	for _, r := range page {
+		if !life(rec, r) {
+			continue
+		}
 		out.Items = append(out.Items, api.ListProfileObjectTypeItem{
 			ObjectTypeName: &r.Name, Description: &r.Data.Description, CreatedAt: api.Micros(r.CreatedAt), LastUpdatedAt: api.Micros(r.UpdatedAt),
 			MaxProfileObjectCount: optional(r.Data.MaxObjects), MaxAvailableProfileObjectCount: api.Ptr(s.available(all, r.Name)),
@@ -126,23 +145,47 @@ func (s *Service) ListProfileObjectTypes(ctx context.Context, in *api.ListProfil
 	return out, nil
 }
 
-// DeleteProfileObjectType removes an object type. Its objects count no longer.
+// get returns the record of a type that lives, or fault.NotFound.
+func (s *Service) get(ctx context.Context, rec *domain.Record, name string) (*resource.Record[definition], error) {
+	r, err := s.kind().Get(ctx, s.Domains.Scope(rec), name)
+	if err == nil && !life(rec, r) {
+		return nil, fault.NotFoundf("Object type %s is not found in domain %s.", name, rec.Name)
+	}
+	return r, err
+}
+
+// DeleteProfileObjectType ends a type's life: from then on its objects count no longer. Then its record goes; a call that is cut off before
+// leaves one that nobody sees, and that the next one replaces.
 func (s *Service) DeleteProfileObjectType(ctx context.Context, in *api.DeleteProfileObjectTypeRequest) (*api.DeleteProfileObjectTypeResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {
 		return nil, err
 	}
-	var gone uint64
-	err = s.kind().Delete(ctx, s.Domains.Scope(rec), *in.ObjectTypeName, func(r *resource.Record[definition]) error {
-		gone = r.Data.Incarnation
-		return nil
-	})
-	s.changed(rec, *in.ObjectTypeName)
+	r, err := s.get(ctx, rec, *in.ObjectTypeName)
 	if err != nil {
 		return nil, err
 	}
+	dead := r.Data.Incarnation
+	rec, err = s.Domains.BuryType(ctx, rec.Name, rec.Incarnation, domain.DeadType{Name: r.Name, Incarnation: dead, At: s.Domains.Now().UnixMicro()})
+	if errors.Is(err, domain.ErrGone) {
+		return nil, fault.NotFoundf("DomainName %s is not found", *in.DomainName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	other := errors.New("there is another one of the name by now")
+	err = s.kind().Delete(ctx, s.Domains.Scope(rec), r.Name, func(now *resource.Record[definition]) error {
+		if now.Data.Incarnation != dead {
+			return other
+		}
+		return nil
+	})
+	s.changed(rec, r.Name)
+	if err != nil && !errors.Is(err, other) && !errors.Is(err, fault.NotFound) {
+		return nil, err
+	}
 	if s.OnDelete != nil {
-		if err := s.OnDelete(ctx, rec, *in.ObjectTypeName, gone); err != nil {
+		if err := s.OnDelete(ctx, rec, r.Name, dead); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"kith/api"
 	"kith/domain"
@@ -35,12 +36,14 @@ func (q Quotas) objects() int { return cmp.Or(q.Objects, 1000) }
 type Service struct {
 	Domains *domain.Service
 	Quotas  Quotas
-	// OnDelete is told when a type is gone, so that what its objects left is removed; nil leaves it.
+	// OnDelete is told when a type is gone, so that what its objects left is removed soon; nil leaves that to whoever finds it among the
+	// domain's DeadTypes.
 	OnDelete func(ctx context.Context, rec *domain.Record, name string, incarnation uint64) error
 
 	once  sync.Once
 	types *cache.Cache[*Type]
 	sets  *cache.Cache[*set]
+	last  *cache.Cache[*set] // what was read last: it is so as long as no type has changed since
 }
 
 // definition is what is stored of a type.
@@ -65,11 +68,15 @@ func (s *Service) kind() resource.Kind[definition] {
 }
 
 // maxRemembered bounds the types, and the domains' sets of types, that are remembered.
-const maxRemembered = 1000
+const (
+	maxRemembered = 1000
+	maxSize       = 64 << 20 // bytes of types
+)
 
 func (s *Service) init() {
 	s.once.Do(func() {
-		s.types = &cache.Cache[*Type]{MaxAge: domain.MaxStaleness, Max: maxRemembered}
+		s.types = &cache.Cache[*Type]{MaxAge: domain.MaxStaleness, Max: maxRemembered, MaxSize: maxSize, Size: func(t *Type) int { return t.size }}
+		s.last = &cache.Cache[*set]{MaxAge: time.Hour, Max: maxRemembered}
 		s.sets = &cache.Cache[*set]{MaxAge: domain.MaxStaleness, Max: maxRemembered}
 	})
 }
@@ -112,7 +119,7 @@ func IsTemplate(name string) bool { return templates[name] != nil }
 func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*Type, error) {
 	s.init()
 	return s.types.Get(ctx, typeKey(rec, name), func(ctx context.Context) (*Type, error) {
-		r, err := s.kind().Get(ctx, s.Domains.Scope(rec), name)
+		r, err := s.get(ctx, rec, name)
 		if err != nil {
 			return nil, err
 		}
@@ -124,8 +131,11 @@ func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*T
 	})
 }
 
+var errNone = errors.New("nothing has been read yet")
+
 // set is what is remembered of all types of a domain together.
 type set struct {
+	rec   *domain.Record
 	turns int64
 	keys  Keys
 	alive map[string]uint64
@@ -137,7 +147,7 @@ type set struct {
 
 // all reads what matters of all types of a domain together, but for one of them.
 func (s *Service) all(ctx context.Context, rec *domain.Record, but string) (*set, error) {
-	out := &set{keys: Keys{}, alive: map[string]uint64{}, owners: map[string]string{}, caps: map[string]int32{}}
+	out := &set{rec: rec, keys: Keys{}, alive: map[string]uint64{}, owners: map[string]string{}, caps: map[string]int32{}}
 	at := s.Domains.Scope(rec)
 	var err error
 	if out.turns, err = s.kind().Turns(ctx, at); err != nil { // before the rows: what changes meanwhile is read again
@@ -149,7 +159,7 @@ func (s *Service) all(ctx context.Context, rec *domain.Record, but string) (*set
 			return nil, err
 		}
 		for _, r := range page {
-			if r.Name == but {
+			if r.Name == but || !life(rec, r) {
 				continue
 			}
 			out.alive[r.Name], out.caps[r.Name] = r.Data.Incarnation, r.Data.MaxObjects
@@ -167,7 +177,20 @@ func (s *Service) all(ctx context.Context, rec *domain.Record, but string) (*set
 
 func (s *Service) remembered(ctx context.Context, rec *domain.Record) (*set, error) {
 	s.init()
-	return s.sets.Get(ctx, typeKey(rec, ""), func(ctx context.Context) (*set, error) { return s.all(ctx, rec, "") })
+	return s.sets.Get(ctx, typeKey(rec, ""), func(ctx context.Context) (*set, error) {
+		last, _ := s.last.Get(ctx, typeKey(rec, ""), func(context.Context) (*set, error) { return nil, errNone })
+		if last != nil && slices.Equal(last.rec.DeadTypes, rec.DeadTypes) {
+			if turns, err := s.kind().Turns(ctx, s.Domains.Scope(rec)); err != nil || turns == last.turns {
+				return last, err
+			}
+		}
+		all, err := s.all(ctx, rec, "")
+		if err == nil {
+			s.last.Drop(typeKey(rec, ""))
+			_, err = s.last.Get(ctx, typeKey(rec, ""), func(context.Context) (*set, error) { return all, nil })
+		}
+		return all, err
+	})
 }
 
 // Keys returns the keys of a domain's types. It is as it was at most domain.MaxStaleness ago, and shared: not to be changed.

@@ -169,21 +169,14 @@ func (d *definition) fromTemplate(in *api.PutProfileObjectTypeRequest) error {
 // implicit makes the type of a template's name, unless somebody else has.
 func (s *Service) implicit(ctx context.Context, rec *domain.Record, t *template) error {
 	def := t.definition("Made from the template " + t.id + " by the first object of its name")
-	rec, err := s.Domains.Read(ctx, rec.Name) // whether it has a data store is decided here
-	if err != nil {
-		return err
-	}
 	exists := errors.New("it exists")
-	_, err = s.kind().Put(ctx, s.Domains.Scope(rec), t.id, func(r *resource.Record[definition]) error {
-		if r.Exists() {
-			return exists
-		}
-		others, err := s.all(ctx, rec, r.Name)
+	_, err := s.kind().Put(ctx, s.Domains.Scope(rec), t.id, func(r *resource.Record[definition]) error {
+		others, err := s.together(ctx, rec, r, def)
 		if err != nil {
 			return err
 		}
-		if err := checkOthers(r.Name, def, others, rec.DataStore); err != nil {
-			return err
+		if life(others.rec, r) {
+			return exists
 		}
 		r.Data = *def
 		r.Data.Implicit, r.Data.Incarnation = true, newIncarnation()

@@ -22,6 +22,7 @@ type Type struct {
 	// KeyNames are the names of its keys, in order. An object of it may carry others, of the standard objects that it feeds.
 	KeyNames []string
 
+	size   int     // about how many bytes it takes
 	fields []field // by name
 	root   *want
 	slots  int
@@ -103,6 +104,7 @@ func (t *Type) compileFields(def *definition) error {
 			return err
 		}
 		at := len(t.fields)
+		t.size += 500 + 4*(len(name)+len(api.Val(def.Fields[name].Source))+len(api.Val(def.Fields[name].Target)))
 		t.fields = append(t.fields, f)
 		switch {
 		case f.ct == schema.Email && !f.list():

@@ -81,7 +81,7 @@ func StandardByIdentifier(identifier string) *Standard {
 // has says whether the object has a path.
 func (s *Standard) has(path string) bool {
 	if name, ok := strings.CutPrefix(path, customPrefix); ok {
-		return customName(name)
+		return customName(name) && !strings.Contains(name, "[]")
 	}
 	if s.Fields == nil {
 		return anyPath(path)

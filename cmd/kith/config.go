@@ -52,6 +52,15 @@ type Config struct {
 	quiet bool
 
 	Limits map[string]float64 `toml:"limits"` // requests per second and domain, by operation; "*" for all others
+	Quotas quotas             `toml:"quotas"` // how much there may be of what
+}
+
+// quotas are limits on numbers of things; 0 is the default, which is AWS's.
+type quotas struct {
+	ObjectTypes    int `toml:"object_types"`    // of a domain [100]
+	TypeFields     int `toml:"type_fields"`     // of an object type [250]
+	TypeKeys       int `toml:"type_keys"`       // definitions of keys of an object type [10]
+	ProfileObjects int `toml:"profile_objects"` // of a profile, of all types [1000]
 }
 
 // duration is a time.Duration as text, such as "15m".
@@ -264,6 +273,9 @@ func (c *Config) check() error {
 		if origin == "*" && c.Dev {
 			return usageError("--cors-origins * with --dev would let every web page do everything; name the origins")
 		}
+	}
+	if q := c.Quotas; min(q.ObjectTypes, q.TypeFields, q.TypeKeys, q.ProfileObjects) < 0 {
+		return usageError("quotas must not be negative")
 	}
 	for op, n := range c.Limits {
 		if n < 0 {

@@ -22,6 +22,7 @@ import (
 	"kith/deadletter"
 	"kith/job"
 	"kith/node"
+	"kith/objecttype"
 	"kith/server"
 	"kith/upload"
 )
@@ -135,6 +136,9 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepUnstarted: time.Duration(c.KeepUnstarted), KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
+		},
+		Types: objecttype.Quotas{
+			Types: c.Quotas.ObjectTypes, Fields: c.Quotas.TypeFields, Keys: c.Quotas.TypeKeys, Objects: c.Quotas.ProfileObjects,
 		},
 		Letters: deadletter.Config{Keep: time.Duration(c.KeepDeadLetters), Endpoint: c.SQSEndpoint},
 		Server: server.Config{

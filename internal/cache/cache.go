@@ -15,6 +15,9 @@ type Cache[V any] struct {
 	MaxAge time.Duration
 	// Max bounds the number of values; when it is reached all are forgotten.
 	Max int
+	// Size tells how large a value is, and MaxSize bounds the sum: when it is passed all are forgotten. nil bounds nothing.
+	Size    func(V) int
+	MaxSize int
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 
@@ -22,6 +25,7 @@ type Cache[V any] struct {
 	drops atomic.Uint64
 	mu    sync.RWMutex
 	all   map[string]*entry[V]
+	size  int // of the values in all
 }
 
 // entry is a key with its value, if it was read. Who holds reading reads it; others wait instead of asking the store too.
@@ -59,10 +63,28 @@ func (c *Cache[V]) Get(ctx context.Context, key string, read func(context.Contex
 	}
 	c.mu.Lock() // Drop counts under it, so that it either sees the value or is seen
 	if c.drops.Load() == drops {
-		e.value.Store(&aged[V]{v, at})
+		c.keep(key, e, &aged[V]{v, at})
 	}
 	c.mu.Unlock()
 	return v, nil
+}
+
+// keep gives an entry its value. The lock is held.
+func (c *Cache[V]) keep(key string, e *entry[V], v *aged[V]) {
+	old := e.value.Swap(v)
+	if c.Size == nil || c.all[key] != e {
+		return
+	}
+	if c.size += c.Size(v.v) - c.sizeOf(old); c.size > c.MaxSize {
+		c.all, c.size = map[string]*entry[V]{}, 0
+	}
+}
+
+func (c *Cache[V]) sizeOf(v *aged[V]) int {
+	if v == nil || c.Size == nil {
+		return 0
+	}
+	return c.Size(v.v)
 }
 
 // Drop forgets a key. Who has changed a record calls it before telling anybody.
@@ -70,7 +92,10 @@ func (c *Cache[V]) Drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drops.Add(1)
-	delete(c.all, key)
+	if e := c.all[key]; e != nil {
+		c.size -= c.sizeOf(e.value.Load())
+		delete(c.all, key)
+	}
 }
 
 func (c *Cache[V]) add(key string) *entry[V] {
@@ -80,7 +105,7 @@ func (c *Cache[V]) add(key string) *entry[V] {
 		return e
 	}
 	if c.all == nil || len(c.all) >= c.Max {
-		c.all = map[string]*entry[V]{}
+		c.all, c.size = map[string]*entry[V]{}, 0
 	}
 	e := &entry[V]{}
 	c.all[key] = e
@@ -92,6 +117,7 @@ func (c *Cache[V]) remove(key string, e *entry[V]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all[key] == e {
+		c.size -= c.sizeOf(e.value.Load())
 		delete(c.all, key)
 	}
 }

@@ -108,3 +108,32 @@ func TestNobodySeesWhatWasReplacedBefore(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestCacheIsBoundedBySize(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := &Cache[int]{MaxAge: time.Second, Max: 100, Size: func(v int) int { return v }, MaxSize: 10, Now: func() time.Time { return now }}
+	get := func(key string, v int) int {
+		got, err := c.Get(ctx, key, func(context.Context) (int, error) { return v, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for i := range 20 { // a value that is read again takes the place of the old one
+		get("a", 4)
+		get("b", 5)
+		if now = now.Add(time.Second); len(c.all) != 2 || c.size != 9 {
+			t.Fatalf("%d: %d values of size %d", i, len(c.all), c.size)
+		}
+	}
+	c.Drop("b")
+	if get("c", 6); len(c.all) != 2 || c.size != 10 {
+		t.Fatalf("%d values of size %d", len(c.all), c.size)
+	}
+	if get("d", 1); len(c.all) != 0 || c.size != 0 || get("d", 2) != 2 {
+		t.Fatalf("%d values of size %d", len(c.all), c.size)
+	}
+	if got := get("huge", 11); got != 11 || c.size != 0 {
+		t.Fatal(got, c.size)
+	}
+}

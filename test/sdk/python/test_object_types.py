@@ -186,3 +186,26 @@ def test_a_data_store_tells_types_apart(client, domain):
     put(client, domain, "my-type")
     for name in ("my_type", "MY-Type"):
         assert "can't be told from my-type" in refused(client, domain, name)
+
+
+def test_detection(client, unchecked, domain):
+    import json
+    people = [{"id": n, "first_name": "Ann", "lastName": "Lee", "email": f"ann{n}@example.org", "mobile": "+1 206 555 010" + str(n), "billing": {"city": "Rome"},
+               "vip": True, "updated_at": "2024-02-29T10:11:12Z"} for n in range(5)]
+    [found] = client.detect_profile_object_type(DomainName=domain, Objects=[json.dumps(p) for p in people])["DetectedProfileObjectTypes"]
+    targets = {name: f.get("Target") for name, f in found["Fields"].items()}
+    assert targets == {"id": "_profile.Attributes.id", "first_name": "_profile.FirstName", "lastName": "_profile.LastName", "email": "_profile.EmailAddress",
+                       "mobile": "_profile.MobilePhoneNumber", "billing.city": "_profile.BillingAddress.City", "vip": "_profile.Attributes.vip",
+                       "updated_at": "_profile.SourceLastUpdatedTimestamp"}
+    assert found["Keys"] == {"id": key("UNIQUE"), "_email": key("PROFILE", fields=["email"]), "_phone": key("PROFILE", fields=["mobile"])}
+    assert found["SourceLastUpdatedTimestampFormat"] == "yyyy-MM-dd'T'HH:mm:ss'Z'"
+    client.put_profile_object_type(DomainName=domain, ObjectTypeName="people", Description="d", **found)
+
+    assert client.detect_profile_object_type(DomainName=domain, Objects=['{"colour":"red"}'])["DetectedProfileObjectTypes"] == []
+    many = json.dumps({f"a{n}": n for n in range(121)})
+    for bad, why in ((["{"], "must be one JSON object"), (["[]"], "must be one JSON object"), (["{}", many], "Number 2 of Objects has more than 120"), (["{}"] * 6, "at 'objects'"), ([], "at 'objects'")):
+        with pytest.raises(client.exceptions.BadRequestException) as e:
+            unchecked.detect_profile_object_type(DomainName=domain, Objects=bad)
+        assert why in e.value.response["Message"]
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.detect_profile_object_type(DomainName="no-such-domain", Objects=["{}"])
