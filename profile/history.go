@@ -59,7 +59,6 @@ const (
 	byUpload    = "upload-job/" // and the job's id
 	byUndo      = "/undo"       // behind it
 	byCompacted = "upload-job"  // of several jobs, which have been compacted
-	byExpiry    = "expiry"
 )
 
 func newRecord(at, row int64, action api.ActionType, by, source string, shown bool) historyRecord {
@@ -75,6 +74,7 @@ var actions = map[byte]api.ActionType{
 	write.AddedKey: api.ActionTypeAddedProfileKey, write.DeletedKey: api.ActionTypeDeletedProfileKey,
 	write.DeletedObject: api.ActionTypeDeletedByCustomer, write.Expired: api.ActionTypeExpired,
 	write.MergedOthers: api.ActionTypeMerged, write.MergedAway: api.ActionTypeDeletedByMerge,
+	write.ExpiredObject: api.ActionTypeExpired, write.DeletedType: api.ActionTypeDeletedByCustomer,
 	write.Returned: api.ActionTypeCreated, write.LostOthers: api.ActionTypeUpdated,
 }
 
@@ -137,7 +137,9 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 	if err := s.noteHeads(ctx, rec, p); err != nil {
 		return nil, err
 	}
-	p.noteExpiry(s.Now().UnixMicro())
+	if err := s.noteExpiry(ctx, rec, p); err != nil {
+		return nil, err
+	}
 	for _, j := range imports {
 		if j.UndoneAt == 0 {
 			continue
@@ -185,6 +187,9 @@ func (s *Service) noteHeads(ctx context.Context, rec *domain.Record, p *past) er
 		if err != nil {
 			return fmt.Errorf("profile %s: %w", id, err)
 		}
+		if err := s.noteExpiredObjects(ctx, rec, p, id, h); err != nil {
+			return err
+		}
 		if h.Change == nil || h.Change.At <= p.since(id) || h.Change.At > p.until() {
 			continue
 		}
@@ -200,29 +205,6 @@ func (s *Service) noteHeads(ctx context.Context, rec *domain.Record, p *past) er
 
 // gone says that the profile was deleted.
 func (p *past) gone() bool { return p.State != nil && p.State.Deleted != nil }
-
-// expired returns when the last of what a profile has has expired; 0: it has something, was merged or deleted, or never had anything.
-func (p *past) expired(now int64) int64 {
-	if p.gone() || p.State != nil && p.State.Into != nil {
-		return 0
-	}
-	whole := p.Profile()
-	if whole == nil || whole.Expires > now {
-		return 0
-	}
-	return whole.Expires
-}
-
-// noteExpiry notes that the profile has expired.
-func (p *past) noteExpiry(now int64) {
-	if at := p.expired(now); at > 0 {
-		p.note(expiryRecord(at))
-	}
-}
-
-func expiryRecord(at int64) historyRecord {
-	return newRecord(at, 0, api.ActionTypeExpired, byExpiry, "", false)
-}
 
 func (p *past) note(d historyRecord) { p.records = append(p.records, d) }
 
@@ -507,7 +489,7 @@ func (s *Service) GetProfileHistoryRecord(ctx context.Context, in *api.GetProfil
 func (s *Service) content(ctx context.Context, rec *domain.Record, p *past, d *historyRecord) (*string, error) {
 	var then *fold.Profile
 	switch {
-	case p.gone() || p.expired(s.Now().UnixMicro()) > 0:
+	case p.hidden(s.Now().UnixMicro()):
 		return nil, nil
 	case d.stored == nil && d.shown:
 		then = p.asOf(d.at, d.row)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"kith/profile/fold"
+	"kith/profile/write"
 	"kith/store"
 )
 
@@ -80,6 +81,8 @@ type stored struct {
 	times []int64
 	// expired counts contributions and heads that were left out because they have expired.
 	expired int
+	// stale says that the head holds something that has expired, idle that it says nothing; only for a Reader that looks for it.
+	stale, idle bool
 }
 
 // isMain says that the profile is one for callers: neither deleted nor merged into another.
@@ -97,9 +100,10 @@ type room struct {
 
 // Reader gathers the rows of one profile after the other. Its memory is used again: what it returns is good until Reset.
 type Reader struct {
-	now  int64
-	p    *room
-	pool []*fold.Contribution // Parts use them from the front, behind the first
+	now    int64
+	sweeps bool // it looks whether heads hold what has expired
+	p      *room
+	pool   []*fold.Contribution // Parts use them from the front, behind the first
 }
 
 // NewReader returns a Reader of what is visible at a time, in microseconds.
@@ -167,6 +171,16 @@ func (r *Reader) add(row store.Row) error {
 		r.p.Head, r.p.headVersion = h, row.Version
 		if h.Expires == 0 {
 			r.p.expired++
+		}
+		if r.sweeps {
+			expires, err := fold.HeadExpiry(row.Value)
+			if err != nil {
+				return err
+			}
+			r.p.idle = expires == 0
+			if r.p.stale, err = write.HasExpired(row.Value, r.now); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -74,48 +74,71 @@ func (s Sweeper) GiveUp(context.Context, *job.Task, error) error { return nil }
 // sweep clears the profiles in which it meets something that is gone. A tombstone stays: its id is dead for good.
 func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error {
 	now := s.Now().UnixMicro()
-	w := s.newRewrite(rec, at)
 	r := NewReader(now)
-	var named []ID // whose full names may come from several sources
-	settle := func(id ID) error {
-		p := &r.p.stored
-		switch {
-		case p.links != nil && p.links.Deleted != nil:
-			if len(p.Parts) > 0 || p.Head != nil || p.expired > 0 {
-				return s.erase(ctx, rec, id)
-			}
-			return nil
-		case p.links != nil && len(p.links.OpenMerges()) > 0:
-			if err := s.SettleLinks(ctx, rec, id); err != nil {
-				return err
-			}
-		}
-		if p.links != nil && len(p.links.Merges) > 0 || p.Head != nil && index.FillsNames(p.Head.Values) {
-			named = append(named, id)
-		}
-		if p.expired > 0 {
-			if err := w.expire(ctx, id, now); err != nil {
-				return err
-			}
-		}
-		if len(named) < namesChunk {
-			return nil
-		}
-		err := s.mendNames(ctx, rec, named)
-		named = named[:0]
-		return err
-	}
-	err := eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), r, settle)
+	r.sweeps = true
+	w := &sweeping{s: s, rec: rec, now: now, rewrite: s.newRewrite(rec, at)}
+	err := eachProfile(s.Store.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: rec.Incarnation}), r, func(id ID) error {
+		return w.visit(ctx, id, &r.p.stored)
+	})
 	if err == nil {
 		err = w.flush(ctx)
-	}
-	if err == nil {
-		err = s.mendNames(ctx, rec, named)
 	}
 	if err != nil {
 		return err
 	}
 	return s.sweepMerges(ctx, rec, now)
+}
+
+// sweeping is a sweep on its way. What it finds it gathers, and works on it together.
+type sweeping struct {
+	s       *Service
+	rec     *domain.Record
+	now     int64
+	rewrite *rewrite
+	named   []ID // whose full names may come from several sources
+	stale   []ID // whose heads hold what has expired
+}
+
+// visit looks at a profile.
+func (w *sweeping) visit(ctx context.Context, id ID, p *stored) error {
+	switch {
+	case p.links != nil && p.links.Deleted != nil:
+		if len(p.Parts) > 0 || p.Head != nil || p.expired > 0 {
+			return w.s.erase(ctx, w.rec, id)
+		}
+		return nil
+	case p.links != nil && len(p.links.OpenMerges()) > 0:
+		if err := w.s.SettleLinks(ctx, w.rec, id); err != nil {
+			return err
+		}
+	}
+	if p.links != nil && len(p.links.Merges) > 0 || p.Head != nil && index.FillsNames(p.Head.Values) {
+		w.named = append(w.named, id)
+	}
+	if p.expired > 0 || p.stale {
+		if err := w.expire(ctx, id, p); err != nil {
+			return err
+		}
+	}
+	if len(w.named) < namesChunk && len(w.stale) < namesChunk {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+// flush does what is noted.
+func (w *sweeping) flush(ctx context.Context) error {
+	err := w.rewrite.flush(ctx)
+	for _, id := range w.stale {
+		if err == nil {
+			err = w.s.Writer.Expire(ctx, w.rec.Name, id)
+		}
+	}
+	if err == nil {
+		err = w.s.mendNames(ctx, w.rec, w.named)
+	}
+	w.named, w.stale = w.named[:0], w.stale[:0]
+	return err
 }
 
 // namesChunk is how many persons have their full names mended together.
@@ -213,7 +236,7 @@ type rewrite struct {
 	rec *domain.Record
 	at  int64 // when it writes, by the domain's clock of jobs: index rows of its class are written in the order of their times
 
-	missing, contributions, excess []store.RunRow
+	history, missing, contributions, excess []store.RunRow
 }
 
 func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite {
@@ -259,6 +282,7 @@ func (w *rewrite) note(before, after *fold.Member, rows []store.RunRow) {
 // flush writes what is noted.
 func (w *rewrite) flush(ctx context.Context) error {
 	for _, run := range []store.Run{
+		{Table: store.History, Rows: store.SortRows(w.history)},
 		{Table: store.Index, Rows: store.SortRows(w.missing)},
 		{Table: store.Profile, Rows: store.SortRows(w.contributions)},
 		{Table: store.Index, Rows: store.SortRows(w.excess)},
@@ -267,7 +291,7 @@ func (w *rewrite) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	w.missing, w.contributions, w.excess = nil, nil, nil
+	w.history, w.missing, w.contributions, w.excess = nil, nil, nil, nil
 	return nil
 }
 

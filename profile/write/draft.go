@@ -39,6 +39,8 @@ type Draft struct {
 	happened []*fold.Change
 	// objectKeys are the index partitions of the keys of objects that come or go.
 	objectKeys []string
+	// lost are index partitions whose rows go unless the head requires them.
+	lost []string
 }
 
 // Note says what the history is to tell of the write. Each Rule calls it once.

@@ -129,7 +129,7 @@ func bareRecords(ctx context.Context, st store.Store, inc store.Incarnation, id 
 			records = append(records, m)
 		}
 	}
-	if last != nil && !stands {
+	if last != nil && last.Action != Swept && !stands {
 		records = append(records, bare(last))
 	}
 	return records, nil

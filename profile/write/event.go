@@ -20,6 +20,8 @@ const (
 	MergedAway
 	// Returned: a profile is one of its own again, since a merge was taken back.
 	Returned
+	// Swept: what had expired was removed. It has no record.
+	Swept
 	// LostOthers: a main profile has been left by those that a merge had brought, since it was taken back.
 	LostOthers
 )

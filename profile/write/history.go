@@ -84,7 +84,7 @@ func DecodeRecord(b []byte) (*Record, error) {
 
 // missingRecord returns the record that a head names, if it does not stand: whoever swaps the head writes it first.
 func (w *Writer) missingRecord(ctx context.Context, inc store.Incarnation, id fold.ID, h *fold.Head, shown *fold.Profile) ([]store.PartitionWrite, error) {
-	if h.Change == nil {
+	if h.Change == nil || h.Change.Action == Swept {
 		return nil, nil
 	}
 	ok, err := w.hasRecord(ctx, inc, id, h.Change)

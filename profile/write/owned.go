@@ -91,6 +91,9 @@ func (d *Draft) PutObject(ctx context.Context, o *Object, creates bool) error {
 		}
 		d.touch(was.Keys)
 		d.drop = append(d.drop, string(BodyKey(old)))
+		if old.Expires <= d.barriers.Now {
+			d.happened = append(d.happened, expiryOf(&old, was.UniqueKey))
+		}
 	}
 	values, keys := slices.Clone(o.Values), append(slices.Clone(o.Keys), objectKey(o.Incarnation, ref.Hash))
 	if creates {
@@ -353,23 +356,9 @@ type dropped struct {
 
 // dropObjects strikes objects off the head and takes back what they said.
 func (d *Draft) dropObjects(ctx context.Context, pick func(*fold.ObjectRef) bool) (gone []dropped, err error) {
-	var rest []fold.ObjectRef
-	for i := range d.head.Objects {
-		o := &d.head.Objects[i]
-		if !pick(o) {
-			rest = append(rest, *o)
-			continue
-		}
-		b, err := d.body(ctx, d.target, *o)
-		if err != nil {
-			return nil, err
-		}
-		d.touch(b.Keys)
-		d.drop = append(d.drop, string(BodyKey(*o)))
-		gone = append(gone, dropped{*o, b.UniqueKey})
-	}
-	if len(gone) == 0 {
-		return nil, nil
+	gone, rest, err := d.strikeOff(ctx, pick)
+	if err != nil || len(gone) == 0 {
+		return nil, err
 	}
 	values, err := d.saidBy(ctx, rest)
 	if err != nil {
@@ -378,6 +367,25 @@ func (d *Draft) dropObjects(ctx context.Context, pick func(*fold.ObjectRef) bool
 	d.head.Objects = rest
 	d.head.Rebuild(values, d.barriers)
 	return gone, nil
+}
+
+// strikeOff has the bodies and index rows of objects removed, and returns what the head is to list.
+func (d *Draft) strikeOff(ctx context.Context, pick func(*fold.ObjectRef) bool) (gone []dropped, rest []fold.ObjectRef, err error) {
+	for i := range d.head.Objects {
+		o := &d.head.Objects[i]
+		if !pick(o) {
+			rest = append(rest, *o)
+			continue
+		}
+		b, err := d.body(ctx, d.target, *o)
+		if err != nil {
+			return nil, nil, err
+		}
+		d.touch(b.Keys)
+		d.drop = append(d.drop, string(BodyKey(*o)))
+		gone = append(gone, dropped{*o, b.UniqueKey})
+	}
+	return gone, rest, nil
 }
 
 // saidBy returns what objects of the head say about the profile.

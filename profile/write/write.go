@@ -313,6 +313,11 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 			c.keys[part] = true
 		}
 	}
+	for _, part := range d.lost {
+		if !wants.Has(part) {
+			c.keys[part] = true
+		}
+	}
 	if g.Before, err = c.missingRecord(ctx, inc, id, before, pl.person.Profile); err != nil {
 		return g, err
 	}
@@ -331,7 +336,9 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 		{Key: headKey, Value: d.head.Append(nil), Expect: pl.target.headVersion},
 		{Key: stateKey, Op: store.Check, Expect: pl.target.stateVersion},
 	}
-	g.After = append(g.After, store.PartitionWrite{Partition: historyPartition(inc, id), Mutations: []store.Mutation{recordOf(d.change, shown)}})
+	if d.change.Action != Swept {
+		g.After = append(g.After, store.PartitionWrite{Partition: historyPartition(inc, id), Mutations: []store.Mutation{recordOf(d.change, shown)}})
+	}
 	g.After = append(g.After, c.excess(inc, id, d, wants)...)
 	return g, nil
 }
@@ -395,6 +402,9 @@ func (c *call) announce(ctx context.Context, pl *plan, d *Draft) error {
 
 // commit does what the attempt is about. When it returns nil the write is visible.
 func (c *call) commit(ctx context.Context, pl *plan, d *Draft, g store.Group) error {
+	if c.Now().UnixMicro()-c.row.At > maxAge.Microseconds() {
+		return errAgain
+	}
 	c.touched = true
 	version, err := c.Store.Commit(ctx, g)
 	switch {
