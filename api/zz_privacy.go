@@ -85,6 +85,7 @@ type ForgetPersonResponse struct {
 	Statement       *string `json:"Statement,omitzero"`
 	StatementSha256 *string `json:"StatementSha256,omitzero"`
 	Signature       *string `json:"Signature,omitzero"`
+	PublicKey       *string `json:"PublicKey,omitzero"`
 }
 
 var rule_kithKeyName = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.NewPattern(`^[a-zA-Z0-9_-]+$`)}

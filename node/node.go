@@ -21,6 +21,7 @@ import (
 	"kith/internal/calm"
 	"kith/job"
 	"kith/objecttype"
+	"kith/privacy"
 	"kith/profile"
 	"kith/profile/change"
 	"kith/profile/write"
@@ -83,6 +84,7 @@ type Node struct {
 	Query        *query.Service
 	Integrations *integration.Service
 	Letters      *deadletter.Service
+	Privacy      *privacy.Service
 
 	runner *job.Runner
 	cancel context.CancelFunc // ends the background loops
@@ -135,7 +137,7 @@ func Start(c Config) (*Node, error) {
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
-	sc.Query, sc.Integrations, sc.Types = n.Query, n.Integrations, n.Types
+	sc.Query, sc.Integrations, sc.Types, sc.Privacy = n.Query, n.Integrations, n.Types, n.Privacy
 	sc.Admin = c.admin()
 	n.Server = server.New(sc)
 	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
@@ -185,6 +187,7 @@ func (n *Node) services(sealer *access.Sealer) {
 	n.Query = &query.Service{Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Feed: feed, Now: c.Now,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, query.Name) }}
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
+	n.Privacy = &privacy.Service{Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Letters: n.Letters, Uploads: n.Uploads, Sealer: sealer, Now: c.Now}
 }
 
 // admin is what belongs to the program as a whole. What a cluster does itself is refused with a sentence that says so.

@@ -78,6 +78,8 @@ func (s *Server) bind() handlers {
 	on(h, "ListAccountIntegrations", s.Integrations.ListAccountIntegrations)
 	on(h, "GetIntegrationDetails", s.Integrations.GetIntegrationDetails)
 
+	on(h, "ExportPerson", s.Privacy.ExportPerson)
+	on(h, "ForgetPerson", s.Privacy.ForgetPerson)
 	on(h, "ListDeadLetters", s.Letters.ListDeadLetters)
 	on(h, "ReplayDeadLetters", s.Letters.ReplayDeadLetters)
 	on(h, "DeleteDeadLetters", s.Letters.DeleteDeadLetters)

@@ -34,6 +34,7 @@ import (
 	"kith/integration"
 	"kith/internal/restjson"
 	"kith/objecttype"
+	"kith/privacy"
 	"kith/profile"
 	"kith/query"
 	"kith/sigv4"
@@ -54,6 +55,7 @@ type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
 	Letters      *deadletter.Service
+	Privacy      *privacy.Service
 
 	// Damaged says that stored data was found damaged, so that some calls fail; nil never does.
 	Damaged func() bool

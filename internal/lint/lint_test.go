@@ -74,6 +74,7 @@ var layers = [][]string{
 	{"upload/stage"},
 	{"upload", "query"},
 	{"integration"},
+	{"privacy"},
 	{"server"},
 	{"node"},
 	{"conformance"},

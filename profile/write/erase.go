@@ -134,3 +134,27 @@ func bareRecords(ctx context.Context, st store.Store, inc store.Incarnation, id 
 	}
 	return records, nil
 }
+
+// Stored counts what is stored of a profile besides its head: bodies of objects, and history records that say more than ids, times, actions
+// and who it was.
+func Stored(ctx context.Context, st store.Store, inc store.Incarnation, id fold.ID) (bodies, contents int64, err error) {
+	for _, err := range st.Scan(ctx, bodyPartition(inc, id), store.Range{}) {
+		if err != nil {
+			return 0, 0, fmt.Errorf("read the objects of a profile: %w", err)
+		}
+		bodies++
+	}
+	for row, err := range st.Scan(ctx, historyPartition(inc, id), store.Range{}) {
+		if err != nil {
+			return 0, 0, fmt.Errorf("read the history of a profile: %w", err)
+		}
+		r, err := DecodeRecord(row.Value)
+		if err != nil {
+			return 0, 0, err
+		}
+		if bare := recordOf(&fold.Change{ID: r.ID, At: r.At, Action: r.Action, By: r.By}, nil); !bytes.Equal(bare.Value, row.Value) {
+			contents++
+		}
+	}
+	return bodies, contents, nil
+}
