@@ -141,6 +141,7 @@ func (s *Service) remains(ctx context.Context, rec *domain.Record, keys *keySet)
 	}
 	return append(all,
 		place{"key values in the feed of changes", "store", "7 days from now, or earlier when there are many changes"},
+		place{"words of the search by QueryProfiles, where the domain has it on", "store", "its indexer has read the deletion: usually seconds"},
 		place{"bytes of what was removed, in files of the store that were not written anew yet", "store", "the next purge: within --purge-every, or kith purge; on a cluster gc_grace_seconds and a compaction"},
 		place{What: "ids, times and actions of the history, and who deleted it", Where: "store", Until: "the domain's deletion"},
 		place{What: "backups, exports and messages in queues that were made before", Until: "whoever made them removes them"},
