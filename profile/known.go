@@ -286,4 +286,3 @@ func (s *Service) Forget(ctx context.Context, rec *domain.Record, k *Known) erro
 	}
 	return err
 }
-

@@ -339,4 +339,3 @@ func TestWhoIsMeant(t *testing.T) {
 		t.Errorf("%d are left", n)
 	}
 }
-
