@@ -78,6 +78,13 @@ func (s *Server) bind() handlers {
 	on(h, "ListAccountIntegrations", s.Integrations.ListAccountIntegrations)
 	on(h, "GetIntegrationDetails", s.Integrations.GetIntegrationDetails)
 
+	s.bindOperators(h)
+
+	return h
+}
+
+// bindOperators binds what operators need besides the API.
+func (s *Server) bindOperators(h handlers) {
 	on(h, "ExportPerson", s.Privacy.ExportPerson)
 	on(h, "ForgetPerson", s.Privacy.ForgetPerson)
 	on(h, "ListDeadLetters", s.Letters.ListDeadLetters)
@@ -94,6 +101,4 @@ func (s *Server) bind() handlers {
 
 	on(h, "CreateBackup", s.Admin.CreateBackup)
 	on(h, "PurgeStore", s.Admin.PurgeStore)
-
-	return h
 }
