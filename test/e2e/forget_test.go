@@ -93,8 +93,8 @@ func (s *secrets) inRows(t *testing.T, st store.Store, tables ...store.Table) ma
 	return found
 }
 
-// life is a domain with a person of whom much is known, and a stranger.
-type life struct {
+// knownPerson is a domain with a person of whom much is known, and a stranger.
+type knownPerson struct {
 	*rig
 	person, stranger *secrets
 	email, other     string // keys of the person
@@ -103,9 +103,9 @@ type life struct {
 }
 
 // live makes a person in every way there is: by imports and calls, merged, changed, with dead letters and rejected rows.
-func live(t *testing.T, r *rig) *life {
+func live(t *testing.T, r *rig) *knownPerson {
 	rng := rand.New(rand.NewPCG(1, 2))
-	l := &life{rig: r, person: &secrets{rng: rng}, stranger: &secrets{rng: rng}}
+	l := &knownPerson{rig: r, person: &secrets{rng: rng}, stranger: &secrets{rng: rng}}
 	r.domain("d")
 	p, s := l.person, l.stranger
 	l.email = p.text() + "@example.com"
@@ -149,7 +149,7 @@ func live(t *testing.T, r *rig) *life {
 	return l
 }
 
-func (l *life) record() *domain.Record {
+func (l *knownPerson) record() *domain.Record {
 	rec, err := l.Domains.Lookup(ctx, "d")
 	if err != nil {
 		l.t.Fatal(err)
@@ -157,7 +157,7 @@ func (l *life) record() *domain.Record {
 	return rec
 }
 
-func (l *life) find(key, value string) string {
+func (l *knownPerson) find(key, value string) string {
 	l.t.Helper()
 	out, err := l.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: api.Ptr("d"), KeyName: &key, Values: []string{value}})
 	if err != nil || len(out.Items) != 1 {
@@ -166,7 +166,7 @@ func (l *life) find(key, value string) string {
 	return *out.Items[0].ProfileId
 }
 
-func (l *life) export(in *api.ExportPersonRequest) string {
+func (l *knownPerson) export(in *api.ExportPersonRequest) string {
 	l.t.Helper()
 	in.DomainName = api.Ptr("d")
 	out, err := l.Privacy.ExportPerson(ctx, in)
@@ -180,7 +180,7 @@ func (l *life) export(in *api.ExportPersonRequest) string {
 	return b.String()
 }
 
-func (l *life) forget(in *api.ForgetPersonRequest) (text string, st forgotten) {
+func (l *knownPerson) forget(in *api.ForgetPersonRequest) (text string, st forgotten) {
 	l.t.Helper()
 	in.DomainName = api.Ptr("d")
 	out, err := l.Privacy.ForgetPerson(ctx, in)
