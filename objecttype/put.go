@@ -31,6 +31,9 @@ func (s *Service) PutProfileObjectType(ctx context.Context, in *api.PutProfileOb
 		data := *def
 		if life(others.rec, r) {
 			data.Incarnation = r.Data.Incarnation
+			if err := keepKey(others.rec, &r.Data, &data); err != nil {
+				return err
+			}
 		} else {
 			data.Incarnation, r.Tags = newIncarnation(), in.Tags
 		}
@@ -56,6 +59,18 @@ func (s *Service) PutProfileObjectType(ctx context.Context, in *api.PutProfileOb
 // life says whether a record is of a type that lives. One whose deletion was cut off does not.
 func life(rec *domain.Record, r *resource.Record[definition]) bool {
 	return r.Exists() && !rec.IsDead(r.Data.Incarnation)
+}
+
+// keepKey refuses to change the key of a type whose domain has a data store: what is in it has been written with that key.
+func keepKey(rec *domain.Record, was, now *definition) error {
+	if !rec.DataStore || was.EncryptionKey == now.EncryptionKey {
+		return nil
+	}
+	if now.EncryptionKey != "" {
+		return fault.BadRequestf("EncryptionKey of an object type can't be changed while domain %s has a data store. Leave it out, and it stays.", rec.Name)
+	}
+	now.EncryptionKey = was.EncryptionKey
+	return nil
 }
 
 // together checks a definition against the other types of its domain, as they are now.

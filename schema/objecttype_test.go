@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -74,7 +75,7 @@ func TestParseTarget(t *testing.T) {
 
 func TestSource(t *testing.T) {
 	values := map[string]any{"First": "Ann", "Last": "Lee", "None": "", "First Name": "Ann Q", "list": []any{map[string]any{"x": "1"}, map[string]any{"x": "2"}}, "obj": map[string]any{"k": "v"},
-		"no": Literal("false"), "zero": Literal("0.0"), "ten": Literal("10")}
+		"no": Literal("false"), "zero": Literal("0.0"), "exp": Literal("-0E5"), "ten": Literal("10")}
 	lookup := func(path string) any { return values[path] }
 	for text, want := range map[string]string{
 		"_source.First":                                                  "Ann",
@@ -96,6 +97,7 @@ func TestSource(t *testing.T) {
 		"{{#if _source.None}}yes{{else}}no{{/if}}":                        "",
 		"{{#if _source.no}}yes{{else}}no {{_source.no}}{{/if}}":           "no false",
 		"{{#if _source.zero}}yes{{else}}no {{_source.zero}}{{/if}}":       "no 0.0",
+		"{{#if _source.exp}}yes{{else}}no{{/if}}":                         "no",
 		"{{#if _source.ten}}yes {{_source.ten}}{{/if}}":                   "yes 10",
 		"{{#with _source.obj}}{{_source.First}} {{k}}{{/with}}":           "Ann v",
 		"{{#each _source.list}}{{#if this.x}}{{this.x}};{{/if}}{{/each}}": "1;2;",
@@ -114,6 +116,28 @@ func TestSource(t *testing.T) {
 		strings.Repeat("{{#if _source.a}}", 20) + "{{_source.a}}" + strings.Repeat("{{/if}}", 20)} {
 		if _, err := ParseSource(text); err == nil {
 			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
+// Blocks within blocks over lists multiply; what takes too long is given up.
+func TestTemplatesEnd(t *testing.T) {
+	list := make([]any, 1000)
+	for i := range list {
+		list[i] = "x"
+	}
+	for text, want := range map[string]error{
+		"{{#each _source.a}}{{this}}{{/each}}":                                                                nil,
+		"{{#each _source.a}}{{#each _source.a}}{{this}}{{/each}}{{/each}}":                                    ErrTemplate,
+		strings.Repeat("{{#each _source.a}}", 15) + "{{this}}" + strings.Repeat("{{/each}}", 15):              ErrTemplate,
+		"{{#removeExtraSpace}}{{#each _source.a}}{{#each _source.a}} {{/each}}{{/each}}{{/removeExtraSpace}}": ErrTemplate,
+	} {
+		s, err := ParseSource(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Eval(func(string) any { return list }); !errors.Is(err, want) {
+			t.Errorf("%.60s: %v, want %v", text, err, want)
 		}
 	}
 }

@@ -305,7 +305,8 @@ func truthy(v any) bool {
 	case string:
 		return v != ""
 	case Literal:
-		return v != "false" && strings.Trim(string(v), "-0.") != "" // as Handlebars has it, 0 is false
+		mantissa, _, _ := strings.Cut(strings.ToLower(string(v)), "e")
+		return v != "false" && strings.Trim(mantissa, "-0.") != "" // as Handlebars has it, 0 is false
 	case []any:
 		return len(v) > 0
 	}

@@ -182,8 +182,9 @@ def test_templates(client, domain):
 
 def test_a_data_store_tells_types_apart(client, domain):
     client.update_domain(DomainName=domain, DataStore={"Enabled": True})
-    put(client, domain, "my-type")
-    put(client, domain, "my-type")
+    put(client, domain, "my-type", EncryptionKey="one")
+    assert put(client, domain, "my-type")["EncryptionKey"] == put(client, domain, "my-type", EncryptionKey="one")["EncryptionKey"] == "one"
+    assert "EncryptionKey of an object type can't be changed" in refused(client, domain, "my-type", EncryptionKey="two")
     for name in ("my_type", "MY-Type"):
         assert "can't be told from my-type" in refused(client, domain, name)
 
