@@ -64,7 +64,7 @@ func (r *reader) text(f *field) (text string, err error) {
 	case f.slot >= 0:
 		text = scalar(r.slots[f.slot].raw)
 	default:
-		if text, err = f.source.Eval(func(path string) any { return lookup(r.slots[f.vars[path]].raw) }); err != nil {
+		if text, err = f.source.Eval(func(path string) any { return r.lookup(f.vars[path]) }); err != nil {
 			return "", fault.BadRequestf("Field %q: %s. Make its template simpler, or the lists of the object shorter.", f.name, err)
 		}
 	}
@@ -238,7 +238,7 @@ func (t *Type) standard(out *Extracted, r *reader, texts, values []string, stamp
 				s.Fields = append(s.Fields, Field{Path: t.fields[f].target.Path, Values: values})
 			}
 		}
-		if len(s.Keys) > 0 {
+		if len(s.Keys) > 0 && (len(in.keys) > 0 || len(s.Fields) > 0) {
 			out.Standard = append(out.Standard, s)
 		}
 	}

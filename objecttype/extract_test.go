@@ -125,6 +125,72 @@ func TestObjectsAreRefused(t *testing.T) {
 	}
 }
 
+func TestTemplatesOfObjects(t *testing.T) {
+	for source, want := range map[string]string{
+		"{{#each _source.lines}}{{this.sku}}x{{qty}} {{/each}}":                             "ax2 bx x ",
+		"{{#if _source.vip}}gold{{else}}plain{{/if}}":                                       "plain",
+		"{{#unless _source.vip}}plain{{/unless}}":                                           "plain",
+		"{{#with _source.who}}{{first}} {{last}}{{/with}}":                                  "Ann ",
+		"{{#removeExtraSpace}} {{_source.who.first}}   {{_source.n}} {{/removeExtraSpace}}": "Ann 1e3",
+		"{{#each _source.tags}}[{{this}}]{{/each}}":                                         "[a][1][true][]",
+		"{{#each _source.who}}x{{else}}no list {{_source.n}}{{/each}}":                      "no list 1e3",
+		"x{{_source.who}}{{_source.lines}}{{_source.none}}":                                 "",
+		"<{{_source.html}}>": "<<b>&\"quoted\">",
+	} {
+		typ := mustMake(t, `{"Fields":{"id":{"Source":"_source.n"},"x":{"Source":`+string(must(json.Marshal(source)))+`,"Target":"_profile.FirstName"}},
+			"Keys":{"k":[{"StandardIdentifiers":["UNIQUE","PROFILE"],"FieldNames":["id"]}]}}`)
+		got, err := typ.Extract([]byte(`{"n":1e3,"vip":false,"who":{"first":"Ann","last":null},"tags":["a",1,true,null],"html":"<b>&\"quoted\"",
+			"lines":[{"sku":"a","qty":2},{"sku":"b","qty":""},5]}`))
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		text := ""
+		if len(got.Values) > 0 {
+			text = got.Values[0].Text
+		}
+		if text != want {
+			t.Errorf("%s: %q, want %q", source, text, want)
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// A standard object without any of its keys says nothing; a communication record is its object's.
+func TestStandardObjectsNeedAKey(t *testing.T) {
+	typ := mustMake(t, `{"Fields":{"id":{"Source":"_source.id"},"serial":{"Source":"_source.serial"},"status":{"Source":"_source.status","Target":"_asset.Status"},
+		"sent":{"Source":"_source.sent","Target":"_communicationRecord.Events.sent.Attributes.at"}},
+		"Keys":{"k":[{"StandardIdentifiers":["UNIQUE","PROFILE"],"FieldNames":["id"]}],"serial":[{"StandardIdentifiers":["ASSET"],"FieldNames":["serial"]}],
+		"order":[{"StandardIdentifiers":["ORDER"],"FieldNames":["id"]}]}}`)
+	for object, want := range map[string]string{
+		`{"id":1,"serial":"s","status":"ok"}`: "_asset [{serial s}] [{Status [ok]}] ",
+		`{"id":1,"status":"ok","sent":"x"}`:   "_communicationRecord UNIQUE [{Events.sent.Attributes.at [x]}] ",
+		`{"id":1,"serial":"s"}`:               "_asset [{serial s}] [] ",
+	} {
+		x, err := typ.Extract([]byte(object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, s := range x.Standard {
+			keys := fmt.Sprint(s.Keys)
+			if keys == fmt.Sprintf("[{k %s}]", x.UniqueKey) {
+				keys = "UNIQUE"
+			}
+			got += fmt.Sprintf("%s %s %v ", s.Type, keys, s.Fields)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", object, got, want)
+		}
+	}
+}
+
 func BenchmarkExtract(b *testing.B) {
 	typ := mustMake(b, orderType)
 	object := []byte(`{"id":"order-1234567","customer":{"first":"Annette","last":"Lee","email":"annette.lee@example.org","phone":"+1 206 555 0100","address":{"street":"Main Street 12","city":"Seattle","zip":"98101","country":"US"},"segment":"gold","birthday":"1980-02-29"},"at":1700000000000,"total":112.50,"paid":true,"currency":"USD","lines":[{"sku":"A-1","title":"Cup with a long name","price":5,"quantity":2},{"sku":"A-2","title":"Plate","price":2.5,"quantity":6},{"sku":"A-3","title":"Fork","price":"5","quantity":12}],"notes":"` + strings.Repeat("Delivered to the neighbour. ", 12) + `","tags":["a","b","c"],"channel":"web"}`)

@@ -84,6 +84,8 @@ type reader struct {
 	norm  []byte
 	// texts are the fields', keys the keys' values.
 	texts, keys []string
+	// trees are the lists and objects that templates have looked at, by slot.
+	trees map[int]any
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
@@ -93,6 +95,7 @@ func (r *reader) release() {
 	clear(r.slots)
 	clear(r.texts)
 	clear(r.keys)
+	r.trees = nil
 	r.src, r.buf = "", bytes.Buffer{}
 	r.dec.Reset(&r.buf)
 	readers.Put(r)
@@ -266,8 +269,9 @@ func unquote(raw string) string {
 	return string(b)
 }
 
-// lookup returns what templates see of a JSON value.
-func lookup(raw string) any {
+// lookup returns what templates see of the JSON value of a slot. A list or an object is read once, however often it is looked at.
+func (r *reader) lookup(slot int) any {
+	raw := r.slots[slot].raw
 	if raw == "" {
 		return nil
 	}
@@ -277,9 +281,13 @@ func lookup(raw string) any {
 	case 'n':
 		return nil
 	case '{', '[':
-		v, err := tree(jsontext.NewDecoder(strings.NewReader(raw)))
-		if err != nil {
-			return nil // it has been read before
+		v, ok := r.trees[slot]
+		if !ok {
+			if r.trees == nil {
+				r.trees = map[int]any{}
+			}
+			v, _ = tree(jsontext.NewDecoder(strings.NewReader(raw))) // it has been read before
+			r.trees[slot] = v
 		}
 		return v
 	}

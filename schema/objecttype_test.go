@@ -126,7 +126,10 @@ func TestTemplatesEnd(t *testing.T) {
 	for i := range list {
 		list[i] = "x"
 	}
+	long := strings.Repeat("y", 10_000)
 	for text, want := range map[string]error{
+		"{{#each _source.a}}{{_source.long}}{{/each}}":                                                        ErrTemplate,
+		"{{_source.long}}{{_source.long}}":                                                                    nil,
 		"{{#each _source.a}}{{this}}{{/each}}":                                                                nil,
 		"{{#each _source.a}}{{#each _source.a}}{{this}}{{/each}}{{/each}}":                                    ErrTemplate,
 		strings.Repeat("{{#each _source.a}}", 15) + "{{this}}" + strings.Repeat("{{/each}}", 15):              ErrTemplate,
@@ -136,7 +139,12 @@ func TestTemplatesEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Eval(func(string) any { return list }); !errors.Is(err, want) {
+		if _, err := s.Eval(func(path string) any {
+			if path == "long" {
+				return long
+			}
+			return list
+		}); !errors.Is(err, want) {
 			t.Errorf("%.60s: %v, want %v", text, err, want)
 		}
 	}

@@ -29,8 +29,12 @@ const sourcePrefix = "_source."
 // MaxSourceDepth bounds how deep blocks of a template may be nested.
 const MaxSourceDepth = 16
 
-// maxSteps bounds the work of a template, which blocks within blocks over long lists would multiply.
-const maxSteps = 100_000
+// maxSteps bounds the work of a template, which blocks within blocks over long lists would multiply. Each stepBytes of its text are a step
+// too, so that it bounds what a template makes.
+const (
+	maxSteps  = 100_000
+	stepBytes = 64
+)
 
 // ErrTemplate says that a template was given up: it does too much.
 var ErrTemplate = errors.New("the template takes too many steps for these values")
@@ -246,7 +250,7 @@ func (e *eval) run(nodes []node, this any) {
 			return
 		}
 		if n.kind == "" {
-			e.out.WriteString(n.text)
+			e.write(n.text)
 			continue
 		}
 		var v any
@@ -262,7 +266,7 @@ func (e *eval) run(nodes []node, this any) {
 		}
 		switch n.kind {
 		case "var":
-			e.out.WriteString(scalar(v))
+			e.write(scalar(v))
 		case "if":
 			e.choose(truthy(v), n, this)
 		case "unless":
@@ -285,9 +289,14 @@ func (e *eval) run(nodes []node, this any) {
 			inner := &eval{lookup: e.lookup, steps: e.steps}
 			inner.run(n.body, this)
 			e.filled = e.filled || inner.filled
-			e.out.WriteString(strings.Join(strings.Fields(inner.out.String()), " "))
+			e.write(strings.Join(strings.Fields(inner.out.String()), " "))
 		}
 	}
+}
+
+func (e *eval) write(text string) {
+	e.out.WriteString(text)
+	*e.steps += len(text) / stepBytes
 }
 
 func (e *eval) choose(yes bool, n *node, this any) {
