@@ -65,11 +65,6 @@ func domains(t *testing.T, c Config) (names []string) {
 	return names
 }
 
-// pending are behaviours that are being built. One that is there must be taken off.
-var pending = map[string]bool{
-	"PutIntegration: ObjectTypeName beside ObjectTypeNames, neither of both, and an unknown type are refused": true,
-}
-
 // Kith shows every behaviour, with reads that see each write at once; what is skipped is not built; nothing is left behind. Every
 // operation that is built has a check.
 func TestKithConforms(t *testing.T) {
@@ -77,12 +72,6 @@ func TestKithConforms(t *testing.T) {
 	edge := server.New(server.Config{Admin: &server.Admin{}})
 	skipped := map[string]bool{}
 	c.Done = func(r Result) {
-		if name := r.Operation + ": " + r.Behaviour; pending[name] {
-			if r.Outcome == OK {
-				t.Logf("%s: it is no longer pending", name)
-			}
-			return
-		}
 		switch r.Outcome {
 		case Differs:
 			t.Errorf("%s: %s (%s, %s)\n\t%s", r.Operation, r.Behaviour, r.Section, r.Confidence, strings.Join(r.Differences, "\n\t"))
