@@ -184,6 +184,7 @@ func (n *Node) services(sealer *access.Sealer) {
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Profiles.Writer, n.Profiles.Runs = n.Writer, n.Uploads
+	n.Profiles.Letters, n.Letters.Put = n.Letters, n.Profiles.PutProfileObject
 	n.Query = &query.Service{Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Feed: feed, Now: c.Now,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, query.Name) }}
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}

@@ -32,6 +32,8 @@ type Service struct {
 	Writer *write.Writer
 	// Types are the object types, which define keys; nil: there are none.
 	Types *objecttype.Service
+	// Letters keep objects that can't be attached to a profile.
+	Letters DeadLetters
 }
 
 // BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.
