@@ -120,7 +120,7 @@ func Start(c Config) (*Node, error) {
 	n.dropDevKeys(ctx)
 	n.services(sealer)
 	n.Domains.Stats = n.Profiles.Stats
-	n.Domains.CancelWork = n.runner.Cancel
+	n.Domains.CancelWork, n.Domains.OnUpdate = n.runner.Cancel, n.runner.Wake
 	n.Domains.OnDelete = func(inc store.Incarnation) {
 		n.runner.Abort(inc)
 		n.Letters.Forget(inc)
@@ -162,6 +162,7 @@ func (n *Node) handlers() map[string]job.Handler {
 		profile.SweepKind:      profile.Sweeper{Service: n.Profiles},
 		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
+		profile.DeadTypesKind:  profile.TypeRemover{Service: n.Profiles},
 		domain.UndertakerKind:  &domain.Undertaker{Store: n.Store, Drop: n.drop, Wait: undertakerWait(n.Shared)},
 	}
 }
@@ -184,6 +185,7 @@ func (n *Node) services(sealer *access.Sealer) {
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,
 	}
 	n.Profiles.Writer, n.Profiles.Runs = n.Writer, n.Uploads
+	n.Types.OnDelete = n.Profiles.EndType
 	n.Profiles.Letters, n.Letters.Put = n.Letters, n.Profiles.PutProfileObject
 	n.Query = &query.Service{Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Feed: feed, Now: c.Now,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, query.Name) }}

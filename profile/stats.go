@@ -34,6 +34,9 @@ var countKey = []byte("profiles")
 // count is the row of the statistics.
 type count struct {
 	Profiles int64
+	Metered  int64 `json:",omitzero"` // as the API meters them
+	Objects  int64 `json:",omitzero"`
+	Bytes    int64 `json:",omitzero"`
 	At       int64 // when it was begun, by the time of day
 	Took     int64 // microseconds
 }
@@ -43,30 +46,38 @@ var errEnough = errors.New("enough was seen")
 
 // Stats counts the visible profiles of a small domain, and returns the kept figure of a large one (CountProfiles).
 func (s *Service) Stats(ctx context.Context, inc store.Incarnation) (*api.DomainStats, error) {
-	n, err := s.countUpTo(ctx, inc)
+	c, err := s.countUpTo(ctx, inc)
 	if errors.Is(err, errEnough) {
 		var kept count
-		kept, _, err = s.kept(ctx, inc)
-		n = max(n, kept.Profiles)
+		if kept, _, err = s.kept(ctx, inc); kept.Profiles >= c.Profiles {
+			c = kept
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("statistics: %w", err)
 	}
-	zero := int64(0)
-	return &api.DomainStats{ProfileCount: &n, MeteringProfileCount: &n, ObjectCount: &zero, TotalSize: &zero}, nil
+	return &api.DomainStats{ProfileCount: &c.Profiles, MeteringProfileCount: &c.Metered, ObjectCount: &c.Objects, TotalSize: &c.Bytes}, nil
+}
+
+// add counts a profile. More than 100 objects count as another one, and so does each further hundred (docs/spec/core.md 2.3).
+func (c *count) add(p *fold.Profile) {
+	c.Profiles++
+	c.Metered += 1 + int64(max(p.Objects-1, 0)/100)
+	c.Objects += int64(p.Objects)
+	c.Bytes += p.Bytes
 }
 
 // countUpTo counts the profiles of a domain, or returns errEnough with how many it has met.
-func (s *Service) countUpTo(ctx context.Context, inc store.Incarnation) (n int64, err error) {
+func (s *Service) countUpTo(ctx context.Context, inc store.Incarnation) (c count, err error) {
 	few := *s
 	few.Store = &bounded{Store: s.Store, most: freshRows}
-	err = few.Each(ctx, Pass{Incarnation: inc, Now: s.Now().UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1}, func(int, *fold.Profile) error {
-		if n++; n >= freshProfiles {
+	err = few.Each(ctx, Pass{Incarnation: inc, Now: s.Now().UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1}, func(_ int, p *fold.Profile) error {
+		if c.add(p); c.Profiles >= freshProfiles {
 			return errEnough
 		}
 		return nil
 	})
-	return n, err
+	return c, err
 }
 
 // bounded is a store that gives out so many rows of sweeps and then errEnough.
@@ -115,7 +126,7 @@ func (s *Service) CountProfiles(ctx context.Context, t *job.Task) (again time.Du
 	}
 	next, start := count{At: now.UnixMicro()}, time.Now()
 	pass := Pass{Incarnation: t.Incarnation, Now: now.UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1} // requests and imports come first
-	if err := s.Each(ctx, pass, func(int, *fold.Profile) error { next.Profiles++; return nil }); err != nil {
+	if err := s.Each(ctx, pass, func(_ int, p *fold.Profile) error { next.add(p); return nil }); err != nil {
 		return 0, fmt.Errorf("count profiles: %w", err)
 	}
 	next.Took = time.Since(start).Microseconds()

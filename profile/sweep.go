@@ -86,6 +86,11 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 	if err != nil {
 		return err
 	}
+	for _, t := range rec.DeadTypes { // whose removal was given up
+		if err := s.EndType(ctx, rec, t.Name, t.Incarnation); err != nil {
+			return err
+		}
+	}
 	return s.sweepMerges(ctx, rec, now)
 }
 

@@ -15,6 +15,9 @@ type Profile struct {
 	Branches [][]Value
 	// Private are the keys that no attribute holds.
 	Private []Key
+	// Objects are how many objects it has, and Bytes how many bytes of JSON these are.
+	Objects int
+	Bytes   int64
 	// Expires is when the last visible part expires, in microseconds.
 	Expires int64
 }

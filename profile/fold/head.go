@@ -36,6 +36,7 @@ type Head struct {
 	// key (carriedSize bytes each).
 	types, lives, carried string
 	view                  bool
+	asOf                  int64 // when the view was taken
 }
 
 // Change is what a history record tells, kept by the head until that record stands.
@@ -199,6 +200,18 @@ func (h *Head) Owned(now int64, dead func(incarnation uint64) bool) (objects int
 		}
 	}
 	return objects, bytes
+}
+
+
+// HasType says whether a view lists objects of an incarnation of a type that is looked for.
+func (h *Head) HasType(is func(incarnation uint64) bool) bool {
+	for types := (decoder{s: h.types}); types.s != "" && types.err == nil; types.uvarint() {
+		types.text()
+		if incarnation := uint64(types.time()); types.err == nil && is(incarnation) {
+			return true
+		}
+	}
+	return false
 }
 
 // Clone returns a copy that the other can be changed beside, and that shares what is never changed in place. Not of a view.
@@ -406,7 +419,7 @@ func (h *Head) decodeView(s string, now int64) error {
 	if err != nil {
 		return err
 	}
-	*h = Head{Time: d.time(), Expires: d.time(), Values: h.Values[:0], Keys: h.Keys[:0], view: true}
+	*h = Head{Time: d.time(), Expires: d.time(), Values: h.Values[:0], Keys: h.Keys[:0], view: true, asOf: now}
 	if h.Expires <= now {
 		h.Expires = 0
 		return nil

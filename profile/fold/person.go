@@ -101,8 +101,15 @@ func (p *Profile) gather(m *Member) {
 	}
 	if m.Head != nil {
 		p.Expires = max(p.Expires, m.Head.Expires)
+		p.own(m.Head)
 	}
 	m.eachMember(func(of *Member) { p.gather(of) })
+}
+
+// own takes over how many objects a head lists.
+func (p *Profile) own(h *Head) {
+	n, b := h.Owned(h.asOf, nil)
+	p.Objects, p.Bytes = p.Objects+n, p.Bytes+b
 }
 
 // Alone returns m without the profiles that were merged into it.

@@ -155,6 +155,7 @@ func (s *Scanner) AddHead(b []byte) error {
 		return err
 	}
 	s.p.Expires = max(s.p.Expires, s.head.Expires)
+	s.p.own(&s.head)
 	for i := range s.head.Values {
 		if v := &s.head.Values[i]; s.want.Has(v.Attr.ID, v.Attr.Custom) {
 			s.values = append(s.values, *v)

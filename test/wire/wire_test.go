@@ -2,7 +2,8 @@
 //
 // A script in testdata is a txtar archive: a file "name.request" holds the request line, headers, an empty line and the body;
 // "name.response" the answer. `go test ./test/wire -update` records the answers anew; the difference is what to review.
-// Ids, times and tokens are written as <id>, <time> and <token>. {job} in a request is the last id of an upload job.
+// Ids, times and tokens are written as <id>, <time> and <token>. {job} in a request is the last id of an upload job,
+// {profile} that of a profile.
 package wire
 
 import (
@@ -55,7 +56,10 @@ var volatile = []struct {
 
 var shownHeaders = []string{"Allow", "Content-Type", "X-Amzn-Errortype"}
 
-var jobID = regexp.MustCompile(`"JobId":"([0-9a-f]{32})"`)
+var (
+	jobID     = regexp.MustCompile(`"JobId":"([0-9a-f]{32})"`)
+	profileID = regexp.MustCompile(`"ProfileId":"([0-9a-f]{32})"`)
+)
 
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/*.txt")
@@ -105,15 +109,18 @@ func play(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	var recorded []txtar.File
-	job := ""
+	job, profile := "", ""
 	for i, f := range script.Files {
 		name, ok := strings.CutSuffix(f.Name, ".request")
 		if !ok {
 			continue
 		}
-		got, body := send(t, base, strings.ReplaceAll(string(f.Data), "{job}", job))
+		got, body := send(t, base, strings.NewReplacer("{job}", job, "{profile}", profile).Replace(string(f.Data)))
 		if m := jobID.FindStringSubmatch(body); m != nil {
 			job = m[1]
+		}
+		if m := profileID.FindStringSubmatch(body); m != nil {
+			profile = m[1]
 		}
 		recorded = append(recorded, f, txtar.File{Name: name + ".response", Data: []byte(got)})
 		if *update {

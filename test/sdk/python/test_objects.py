@@ -26,9 +26,9 @@ def put_type(client, domain, name="Shop", fields=ORDER_FIELDS, keys=BY_EMAIL, cr
     )
 
 
-def put(client, domain, name="Shop", **members):
+def put(client, domain, kind="Shop", **members):
     text = json.dumps(members)
-    return client.put_profile_object(DomainName=domain, ObjectTypeName=name, Object=text)["ProfileObjectUniqueKey"]
+    return client.put_profile_object(DomainName=domain, ObjectTypeName=kind, Object=text)["ProfileObjectUniqueKey"]
 
 
 def search(client, domain, key, *values):
