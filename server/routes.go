@@ -58,22 +58,7 @@ func (s *Server) bind() handlers {
 	on(h, "DryRunUploadJob", s.Uploads.DryRunUploadJob)
 	on(h, "UndoUploadJob", s.Uploads.UndoUploadJob)
 
-	on(h, "CreateProfile", s.Profiles.CreateProfile)
-	on(h, "UpdateProfile", s.Profiles.UpdateProfile)
-	on(h, "AddProfileKey", s.Profiles.AddProfileKey)
-	on(h, "DeleteProfileKey", s.Profiles.DeleteProfileKey)
-	on(h, "ListProfileAttributeValues", s.Profiles.ListProfileAttributeValues)
-	on(h, "PutProfileObject", s.Profiles.PutProfileObject)
-	on(h, "BatchPutProfileObject", s.Profiles.BatchPutProfileObject)
-	on(h, "ListProfileObjects", s.Profiles.ListProfileObjects)
-	on(h, "DeleteProfileObject", s.Profiles.DeleteProfileObject)
-	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
-	on(h, "ListProfiles", s.Profiles.ListProfiles)
-	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
-	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
-	on(h, "MergeProfiles", s.Profiles.MergeProfiles)
-	on(h, "ListProfileHistoryRecords", s.Profiles.ListProfileHistoryRecords)
-	on(h, "GetProfileHistoryRecord", s.Profiles.GetProfileHistoryRecord)
+	s.bindProfiles(h)
 
 	on(h, "PutIntegration", s.Integrations.PutIntegration)
 	on(h, "GetIntegration", s.Integrations.GetIntegration)
@@ -105,4 +90,24 @@ func (s *Server) bindOperators(h handlers) {
 
 	on(h, "CreateBackup", s.Admin.CreateBackup)
 	on(h, "PurgeStore", s.Admin.PurgeStore)
+}
+
+// bindProfiles is the part of the table about profiles and their objects.
+func (s *Server) bindProfiles(h handlers) {
+	on(h, "CreateProfile", s.Profiles.CreateProfile)
+	on(h, "UpdateProfile", s.Profiles.UpdateProfile)
+	on(h, "AddProfileKey", s.Profiles.AddProfileKey)
+	on(h, "DeleteProfileKey", s.Profiles.DeleteProfileKey)
+	on(h, "ListProfileAttributeValues", s.Profiles.ListProfileAttributeValues)
+	on(h, "PutProfileObject", s.Profiles.PutProfileObject)
+	on(h, "BatchPutProfileObject", s.Profiles.BatchPutProfileObject)
+	on(h, "ListProfileObjects", s.Profiles.ListProfileObjects)
+	on(h, "DeleteProfileObject", s.Profiles.DeleteProfileObject)
+	on(h, "SearchProfiles", s.Profiles.SearchProfiles)
+	on(h, "ListProfiles", s.Profiles.ListProfiles)
+	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
+	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
+	on(h, "MergeProfiles", s.Profiles.MergeProfiles)
+	on(h, "ListProfileHistoryRecords", s.Profiles.ListProfileHistoryRecords)
+	on(h, "GetProfileHistoryRecord", s.Profiles.GetProfileHistoryRecord)
 }
