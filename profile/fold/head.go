@@ -202,7 +202,6 @@ func (h *Head) Owned(now int64, dead func(incarnation uint64) bool) (objects int
 	return objects, bytes
 }
 
-
 // HasType says whether a view lists objects of an incarnation of a type that is looked for.
 func (h *Head) HasType(is func(incarnation uint64) bool) bool {
 	for types := (decoder{s: h.types}); types.s != "" && types.err == nil; types.uvarint() {
