@@ -198,6 +198,9 @@ type GetUploadJobDetailsResponse struct {
 	Header              []string       `json:"Header,omitzero"`
 	Encoding            *string        `json:"Encoding,omitzero"`
 	OtherEncodings      []string       `json:"OtherEncodings,omitzero"`
+	HeaderLine          *int64         `json:"HeaderLine,omitzero"`
+	RepeatedHeaderRows  *int64         `json:"RepeatedHeaderRows,omitzero"`
+	ShortRows           *int64         `json:"ShortRows,omitzero"`
 	Compression         *string        `json:"Compression,omitzero"`
 	ByteOrderMark       *bool          `json:"ByteOrderMark,omitzero"`
 	LineEnd             *string        `json:"LineEnd,omitzero"`

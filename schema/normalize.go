@@ -19,10 +19,11 @@ const (
 	Name   ContentType = "NAME"
 )
 
-// Normalize returns the index form of a value: what is compared, never what is shown. "" means that the value can't be a key.
+// Normalize returns the index form of a value: what is compared, never what is shown. "" means that the value can't be a key. Invisible characters
+// count for nothing, and texts compare in NFC.
 //
 //	STRING        without outer blanks
-//	EMAIL_ADDRESS without outer blanks, lower case
+//	EMAIL_ADDRESS without outer blanks, lower case; what has no @ is none
 //	NAME          lower case, runs of blanks as one
 //	PHONE_NUMBER  digits only, without a leading 00, and without the leading 1 of eleven digits
 //	NUMBER        canonical decimal; what is no number is compared as STRING
@@ -33,11 +34,15 @@ func Normalize(ct ContentType, value string) string {
 
 // AppendNormalized appends the index form of a value to dst. It is what Normalize returns, without allocations for ASCII.
 func AppendNormalized(dst []byte, ct ContentType, value []byte) []byte {
+	value = composed(value)
 	switch ct {
 	case Phone:
 		return appendPhone(dst, value)
 	case Email:
 		value = bytes.TrimSpace(value)
+		if bytes.IndexByte(value, '@') < 0 {
+			return dst
+		}
 		if out, ok := appendLowerASCII(dst, value); ok {
 			return out
 		}
@@ -118,7 +123,8 @@ func AppendName(dst []byte, parts ...[]byte) []byte {
 }
 
 func appendNameSlow(dst []byte, parts [][]byte) []byte {
-	return append(dst, strings.ToLower(strings.Join(strings.Fields(string(bytes.Join(parts, []byte(" ")))), " "))...)
+	whole := string(composed(bytes.Join(parts, []byte(" "))))
+	return append(dst, strings.ToLower(strings.Join(strings.Fields(whole), " "))...)
 }
 
 // normalizeNumber works on digits, so that no precision is lost; exponents go through big.Rat within bounds.

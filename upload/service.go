@@ -431,7 +431,8 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		if read.OrElse != "" {
 			out.OtherEncodings = strings.Split(read.OrElse, ",")
 		}
-		out.LineEnd = &read.LineEnd
+		out.LineEnd, out.HeaderLine = &read.LineEnd, &read.HeaderLine
+		out.RepeatedHeaderRows, out.ShortRows = &read.Repeated, &read.Short
 		if read.Compression != "" {
 			out.Compression = &read.Compression
 		}

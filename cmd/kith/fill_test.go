@@ -66,7 +66,7 @@ func TestWhatIsWrittenIsPrivate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile("customers.csv", []byte("id,email\n1,ann@example.com\n2\n"), 0o600); err != nil {
+	if err := os.WriteFile("customers.csv", []byte("id,email\n1,ann@example.com\n2,,x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	do := func(want int, args ...string) {

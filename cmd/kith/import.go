@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kith/api"
+	"kith/schema"
 	"kith/upload/table"
 )
 
@@ -92,6 +91,9 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 			return &exitErr{exitUsage, err}
 		}
 	}
+	if err := onceEach(mapping); err != nil {
+		return usageError("%s: %w", path, err)
+	}
 	key, err := chooseKey(mapping, o.key)
 	if err != nil {
 		return &exitErr{exitUsage, err}
@@ -119,7 +121,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 }
 
 // printFormat says what a file was found to be, unless it is what everybody expects, and what else it may be when that is not certain.
-func printFormat(w io.Writer, path string, t *table.Text) {
+func printFormat(w io.Writer, path string, t *found) {
 	f := t.Found()
 	var what []string
 	if f.Compression != "" {
@@ -133,6 +135,9 @@ func printFormat(w io.Writer, path string, t *table.Text) {
 	}
 	if what != nil {
 		fmt.Fprintf(w, "%s is %s\n", filepath.Base(path), strings.Join(what, ", "))
+	}
+	if t.passed > 0 {
+		fmt.Fprintf(w, "Its header is line %d; what is above it is passed over\n", t.headerLine)
 	}
 	if len(t.Readings) == 0 {
 		return
@@ -156,8 +161,15 @@ func (f onDisk) Stream(off int64) io.Reader { return io.NewSectionReader(f.File,
 // Size implements table.File.
 func (f onDisk) Size() int64 { return f.size }
 
+// found is what a file was found to be.
+type found struct {
+	*table.Text
+	headerLine int64
+	passed     int // records before the header
+}
+
 // readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
-func readHeader(ctx context.Context, file *os.File) ([]string, *table.Text, error) {
+func readHeader(ctx context.Context, file *os.File) ([]string, *found, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, nil, err
@@ -167,48 +179,16 @@ func readHeader(ctx context.Context, file *os.File) ([]string, *table.Text, erro
 		return nil, nil, err
 	}
 	defer text.Close()
-	head := make([]byte, table.MaxHeader)
-	n, err := io.ReadFull(text, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, text, err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, text, err
-	}
-	header, err := splitHeader(head[:n])
+	sc := table.NewScanner(text)
+	header, err := sc.LikelyHeader(table.Layout{})
 	if err != nil {
-		return nil, text, err
+		return nil, nil, err
 	}
-	first := map[string]int{}
-	for i, name := range header {
-		name = strings.TrimSpace(name)
-		if j, ok := first[name]; ok && name != "" {
-			return nil, text, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, j+1, i+1)
-		}
-		first[name] = i
+	for i := range header {
+		header[i] = schema.ColumnName(header[i])
 	}
-	return header, text, nil
-}
-
-// splitHeader splits at the delimiter that gives the most columns, the first of these when several do.
-func splitHeader(text []byte) (best []string, err error) {
-	for _, delim := range table.Delimiters {
-		r := csv.NewReader(bytes.NewReader(text))
-		r.LazyQuotes, r.Comma = true, delim
-		header, readErr := r.Read()
-		if errors.Is(readErr, io.EOF) {
-			return nil, errors.New("the file is empty: it needs a header line with the column names")
-		}
-		if readErr != nil {
-			err = fmt.Errorf("the header can't be read: %w", readErr)
-		} else if len(header) > len(best) {
-			best = header
-		}
-	}
-	if best == nil {
-		return nil, err
-	}
-	return best, nil
+	_, err = file.Seek(0, io.SeekStart)
+	return header, &found{text, sc.HeaderLine, sc.Passed}, err
 }
 
 func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion) {
@@ -227,6 +207,13 @@ func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion
 		}
 		fmt.Fprintf(w, "  %-*s → %s%s\n", width, s.Column, target, note)
 	}
+}
+
+func rowsHave(n int64) string {
+	if n == 1 {
+		return "1 row has"
+	}
+	return fmt.Sprintf("%d rows have", n)
 }
 
 func ensureDomain(ctx context.Context, c *client, name string, info io.Writer) error {
@@ -339,6 +326,15 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 		}
 	}
 	fmt.Fprintln(out)
+	if n := api.Val(details.ShortRows); n > 0 {
+		fmt.Fprintf(out, "%s fewer cells than the header; what was missing is blank.\n", rowsHave(n))
+	}
+	if n := api.Val(details.RepeatedHeaderRows); n > 0 {
+		fmt.Fprintf(out, "%s the names of the columns again and were passed over.\n", rowsHave(n))
+	}
+	if len(details.OtherEncodings) > 0 {
+		fmt.Fprintf(out, "It is not certain that the file is %s; it may be %s.\n", api.Val(details.Encoding), strings.Join(details.OtherEncodings, " or "))
+	}
 	if details.ProfilesExpireAt != nil && created+updated > 0 {
 		fmt.Fprintf(out, "The imported data expires on %s (%d days after the import).\n", details.ProfilesExpireAt.Format(time.DateOnly), *job.DataExpiry)
 	}

@@ -40,8 +40,8 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 	write("good.csv", "id\n1\n")
-	write("partly.csv", "id,x\n1,\n2\n")
-	write("bad.csv", "id,x\n1\n")
+	write("partly.csv", "id,x\n1,\n2,,3\n")
+	write("bad.csv", "id,x\n1,,2\n")
 	for _, c := range []struct {
 		want int
 		args []string

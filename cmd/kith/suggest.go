@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"kith/schema"
@@ -69,7 +70,7 @@ func suggest(header []string) []suggestion {
 	labels := map[string]bool{}
 	var all []suggestion
 	for i, column := range header {
-		column = strings.TrimSpace(column)
+		column = schema.ColumnName(column)
 		s := suggestion{Column: column, Label: label(column, i, labels)}
 		if column != "" && !strings.Contains(column, "{{") {
 			s.Target = synonyms[squeeze(column)]
@@ -144,17 +145,37 @@ func override(all []suggestion, text string) error {
 			all[j].ContentType = contentType(all[j].Target)
 		}
 	}
-	all[i].Target, all[i].ContentType = target, contentType(target)
+	for j := i; j < len(all); j++ {
+		if all[j].Column == all[i].Column {
+			all[j].Target, all[j].ContentType = target, contentType(target)
+		}
+	}
+	return nil
+}
+
+// onceEach returns an error if two columns of one name are mapped: nobody could tell which is meant.
+func onceEach(all []suggestion) error {
+	first := map[string]int{}
+	for i, s := range all {
+		if s.Column == "" || s.Target == "" {
+			continue
+		}
+		if j, ok := first[s.Column]; ok {
+			return fmt.Errorf("the header names column %q twice, as number %d and %d: name one of them differently, or leave both out with --map %q", s.Column, j+1, i+1, s.Column+"=-")
+		}
+		first[s.Column] = i
+	}
 	return nil
 }
 
 func columnIndex(all []suggestion, column string) int {
-	for i, s := range all {
-		if s.Column == strings.TrimSpace(column) {
-			return i
-		}
+	column = schema.ColumnName(column)
+	same := func(s suggestion) bool { return s.Column == column }
+	if i := slices.IndexFunc(all, same); i >= 0 {
+		return i
 	}
-	return -1
+	same = func(s suggestion) bool { return strings.EqualFold(s.Column, column) }
+	return slices.IndexFunc(all, same)
 }
 
 // chooseKey returns the column that identifies a customer: the one asked for, else an account number, an e-mail or a phone.

@@ -112,7 +112,7 @@ func customers(t *testing.T, n int) string {
 	defer f.Close()
 	for i, line := range bytes.SplitAfter(b.Bytes(), []byte("\n")) {
 		if i > 0 && i%5000 == 0 {
-			line = append([]byte("too,few\n"), line...)
+			line = append([]byte(",no key\n"), line...)
 		}
 		if _, err := f.Write(line); err != nil {
 			t.Fatal(err)

@@ -59,7 +59,7 @@ func TestLittleFilesOfMuchText(t *testing.T) {
 		stdout, stderr, _ = kith(t, "import", path, "--data", data)
 		return stdout, stderr
 	}
-	out, info := importOf("bad.csv.gz", "id,name\n", "a\n", 600_000)
+	out, info := importOf("bad.csv.gz", "id,name\n", "a,,x\n", 600_000)
 	if !strings.Contains(out, "FAILED: 0 created, 0 updated, 600000 failed") || !strings.Contains(out, "Of these 600000 rejected rows, ") {
 		t.Fatalf("%s%s", out, info)
 	}

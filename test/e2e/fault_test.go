@@ -25,7 +25,7 @@ var errDisk = errors.New("injected: input/output error")
 // with an undisturbed run.
 func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) error) {
 	t.Helper()
-	file := sampleFile(t, rows, 11) + "too,few\n"
+	file := sampleFile(t, rows, 11) + ",no key\n"
 	config := upload.Config{BucketBytes: 64 << 10, MemoryBytes: 1}
 	calm := newRig(t, mem.New(), config)
 	calm.domain("d")

@@ -146,14 +146,14 @@ func TestAmbiguousRowsAreShownFromAnyFile(t *testing.T) {
 	byID := spec{key: "id", fields: []string{"id:id:AccountNumber", "m:mail:EmailAddress:EMAIL_ADDRESS"}}
 	r.expect(r.run("d", byID, "id,mail\n1,a@x.com\n2,a@x.com\n3,b@x.com\n4,b@x.com\n5,c@x.com\n"), "SUCCEEDED 5/0/0")
 	byMail := spec{key: "m", fields: []string{"m:mail:EmailAddress:EMAIL_ADDRESS", "n:note:Attributes.note"}}
-	file := "mail,note\nc@x.com,\"fine\nreally\"\nA@x.com,\"first, quoted\"\n\nb@x.com,second\nbad\na@x.com,third\nd@x.com,new\n"
+	file := "mail,note\nc@x.com,\"fine\nreally\"\nA@x.com,\"first, quoted\"\n\nb@x.com,second\nbad,,x\na@x.com,third\nd@x.com,new\n"
 	for _, packed := range []string{"", "gzip"} {
 		j := r.run("d", byMail, pack(t, packed, file))
 		var got []string
 		for _, rej := range r.rejects("d", *j.JobId, 2) {
 			got = append(got, fmt.Sprintf("%d %d %s %q", *rej.LineNumber, *rej.RowNumber, *rej.ReasonCode, rej.Cells))
 		}
-		want := "[7 4 cell-count [\"bad\"] 4 2 ambiguous-key [\"A@x.com\" \"first, quoted\"] 6 3 ambiguous-key [\"b@x.com\" \"second\"] 8 5 ambiguous-key [\"a@x.com\" \"third\"]]"
+		want := "[7 4 cell-count [\"bad\" \"\" \"x\"] 4 2 ambiguous-key [\"A@x.com\" \"first, quoted\"] 6 3 ambiguous-key [\"b@x.com\" \"second\"] 8 5 ambiguous-key [\"a@x.com\" \"third\"]]"
 		if fmt.Sprint(got) != want {
 			t.Fatalf("%s: got\n%v\nwant\n%s", packed, got, want)
 		}

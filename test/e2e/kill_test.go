@@ -166,7 +166,7 @@ func writeTortureFile(t *testing.T, path string, rows int) {
 	defer f.Close()
 	for i, line := range lines {
 		if i > 0 && i%5000 == 0 {
-			line = append([]byte("too,few\n"), line...)
+			line = append([]byte(",no key\n"), line...)
 		}
 		if _, err := f.Write(line); err != nil {
 			t.Fatal(err)

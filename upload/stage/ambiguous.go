@@ -38,7 +38,7 @@ func (p *Plan) RejectAmbiguous(ctx context.Context, read *ReadResult, runs map[i
 	}
 	defer text.Close()
 	sc := table.NewScanner(text)
-	if err := sc.Header(string(rune(read.Delim())), func([]string) error { return nil }); err != nil {
+	if err := sc.Header(table.Layout{Strict: strict, Delimiter: read.Delim(), Line: read.HeaderLine}, func([]string) error { return nil }); err != nil {
 		return "", 0, err
 	}
 	var columns []string

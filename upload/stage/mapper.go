@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,6 +35,7 @@ type mapper struct {
 	norm    []byte
 
 	line, row int64 // of the current record
+	short     int64 // records that had fewer cells than the header
 }
 
 func (r *Reader) newMapper(b *bound, delim byte, readAs func() string) *mapper {
@@ -97,6 +99,11 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 		if v == nil {
 			return m.refuse(m.columnOf(f), reasonEmptyKey, "The unique key is empty. Fill it; a row without it can't be matched.")
 		}
+		if !m.strict && !f.named {
+			if code, sentence := badKey(v); code != "" {
+				return m.refuse(m.columnOf(f), code, "%s", sentence)
+			}
+		}
 		if i > 0 {
 			m.key = append(m.key, schema.TupleSep...)
 		}
@@ -136,9 +143,26 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 		column := m.columnWith(func(c []byte) bool { return bytes.Contains(c, replacement) })
 		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", as)
 	}
-	if len(m.cells) != len(m.header) {
-		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), len(m.header))
+	return m.fit()
+}
+
+// fit gives the record as many cells as the header has. Cells that are missing at its end are blank, and surplus blank ones are nothing; a
+// surplus cell with something in it is of a row that has shifted.
+func (m *mapper) fit() *Reject {
+	n := len(m.header)
+	if len(m.cells) == n {
+		return nil
 	}
+	if m.strict || len(m.cells) > n && slices.ContainsFunc(m.cells[n:], func(c []byte) bool { return !schema.Blank(c) }) {
+		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), n)
+	}
+	if len(m.cells) < n {
+		m.short++
+	}
+	for len(m.cells) < n {
+		m.cells = append(m.cells, nil)
+	}
+	m.cells = m.cells[:n]
 	return nil
 }
 
@@ -153,7 +177,8 @@ func (m *mapper) uniqueValue(f *boundField) []byte {
 	return m.value(f)
 }
 
-// value returns a field's value in the current record, nil where it is empty; only blanks count as empty.
+// value returns a field's value in the current record without outer blanks, nil where nothing is left. In strict mode it is as it is in the file, nil
+// where it is blank.
 func (m *mapper) value(f *boundField) []byte {
 	var v []byte
 	if f.column >= 0 {
@@ -167,10 +192,14 @@ func (m *mapper) value(f *boundField) []byte {
 		})
 		v = []byte(text)
 	}
-	if len(v) > 0 && v[0] > ' ' && v[0] < utf8.RuneSelf || len(bytes.TrimSpace(v)) > 0 {
+	trimmed := schema.Trim(v)
+	switch {
+	case len(trimmed) == 0:
+		return nil
+	case m.strict:
 		return v
 	}
-	return nil
+	return trimmed
 }
 
 // check refuses a value that the attribute can't hold, and puts enumerated values into their form.

@@ -195,16 +195,22 @@ type boundField struct {
 	place int
 	limit int      // characters
 	enum  []string // allowed values, or nil
+	// named says that the values are names of people, firms or places, which are never judged: Null is a surname, and NO is Norway.
+	named bool
 }
 
-// bind finds the columns of a mapping in a header. Names match exactly after trimming, else by a unique hit without regard
-// to case. In strict mode only exact matches count, and names with dots are refused (docs/spec/core.md 1.7). The error is the job's
-// reason; it names columns.
+// bind finds the columns of a mapping in a header. Names match as schema.ColumnName has them, else by a unique hit without regard
+// to case. Several columns of one name are refused only where the mapping reads them. In strict mode only exact matches after trimming count, names
+// are unique, and those with dots are refused (docs/spec/core.md 1.7). The error is the job's reason; it names columns.
 func (m *Mapping) bind(header []string, strict bool) (*bound, error) {
 	b := &bound{Mapping: m, columns: map[string]int{}}
-	exact, folded := map[string]int{}, map[string][]int{}
+	named := schema.ColumnName
+	if strict {
+		named = strings.TrimSpace
+	}
+	exact, folded, twice := map[string]int{}, map[string][]int{}, map[string]int{}
 	for i, h := range header {
-		h = strings.TrimSpace(h)
+		h = named(h)
 		b.header = append(b.header, h)
 		if h == "" {
 			continue
@@ -213,15 +219,22 @@ func (m *Mapping) bind(header []string, strict bool) (*bound, error) {
 			return nil, fmt.Errorf("the header names column %q, and names must not hold dots while the server runs with --strict-aws", h)
 		}
 		if j, ok := exact[h]; ok {
-			return nil, fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", h, j+1, i+1)
+			if strict {
+				return nil, twins(h, j, i)
+			}
+			twice[h] = i
+			continue
 		}
 		exact[h] = i
 		folded[strings.ToLower(h)] = append(folded[strings.ToLower(h)], i)
 	}
 	var missing []string
 	for _, source := range m.sources {
-		name := strings.TrimSpace(source)
+		name := named(source)
 		if i, ok := exact[name]; ok {
+			if j, again := twice[name]; again {
+				return nil, twins(name, i, j)
+			}
 			b.columns[source] = i
 		} else if hits := folded[strings.ToLower(name)]; len(hits) == 1 && !strict {
 			b.columns[source] = hits[0]
@@ -245,8 +258,18 @@ func (m *Mapping) bind(header []string, strict bool) (*bound, error) {
 	return b, nil
 }
 
+// isName says whether a field holds names.
+func isName(f field) bool {
+	base, _ := f.attr.AddressPart()
+	return f.ct == schema.Name || base != 0 || slices.Contains([]uint16{schema.FirstName, schema.MiddleName, schema.LastName, schema.BusinessName}, f.attr.ID)
+}
+
+func twins(name string, i, j int) error {
+	return fmt.Errorf("the header names column %q twice, as number %d and %d; names must be unique", name, i+1, j+1)
+}
+
 func (b *bound) bindField(f field) boundField {
-	bf := boundField{field: f, column: -1, place: -1, limit: f.attr.MaxLen(), enum: f.attr.Enum()}
+	bf := boundField{field: f, column: -1, place: -1, limit: f.attr.MaxLen(), enum: f.attr.Enum(), named: isName(f)}
 	if f.source.Accessor != "" {
 		bf.column = b.columns[f.source.Accessor]
 	}

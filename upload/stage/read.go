@@ -154,7 +154,8 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 		return nil, nil, err
 	}
 	return &ReadResult{
-		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, Format: text.Found(), Shared: r.Shared,
+		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, HeaderLine: sc.HeaderLine, Passed: sc.Passed, Repeated: sc.Repeated, Short: out.short.Load(),
+		Format: text.Found(), Shared: r.Shared,
 	}, out, nil
 }
 
@@ -210,14 +211,9 @@ func (r *Reader) bucketCount() int {
 // errMoreBuckets says that a compressed file turned out to be much larger than its buckets.
 var errMoreBuckets = errors.New("the file needs more buckets")
 
-// readHeader reads the header line and binds the mapping to it. Its faults fail the job. The delimiter is the first one by
-// which every mapped column is found; when none is, the faults are told as for commas.
+// readHeader finds the header and binds the mapping to it: the first record that has every mapped column. Its faults fail the job.
 func (r *Reader) readHeader(sc *table.Scanner) (b *bound, err error) {
-	delims := table.Delimiters
-	if r.StrictAWS {
-		delims = delims[:1]
-	}
-	err = sc.Header(delims, func(names []string) error {
+	err = sc.Header(table.Layout{Strict: r.StrictAWS}, func(names []string) error {
 		if b, err = r.m.bind(names, r.StrictAWS); err != nil {
 			text := err.Error()
 			return &table.FileError{Code: "header-columns", Reason: strings.ToUpper(text[:1]) + text[1:] + "."}
@@ -254,6 +250,7 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 				m.run(bt)
 				close(bt.done)
 			}
+			out.short.Add(m.short)
 		})
 	}
 	for bt := range ordered {

@@ -25,6 +25,12 @@ type ReadResult struct {
 	Header []string
 	// Delimiter separates the cells; it was found by looking at the header.
 	Delimiter string
+	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
+	HeaderLine int64 `json:",omitzero"`
+	Passed     int   `json:",omitzero"`
+	// Repeated counts the records that were the header again, and Short those with fewer cells than the header.
+	Repeated int64 `json:",omitzero"`
+	Short    int64 `json:",omitzero"`
 	table.Format
 }
 

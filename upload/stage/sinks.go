@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 
 	"kith/blob"
 	"kith/internal/extsort"
@@ -13,6 +14,8 @@ import (
 
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.
 type sinks struct {
+	// short counts the records with fewer cells than the header.
+	short   atomic.Int64
 	r       *Reader
 	part    *extsort.Partition
 	buckets *extsort.Buckets[blob.Writer]

@@ -290,7 +290,7 @@ func TestStopIsNoticed(t *testing.T) {
 
 func ExampleScanner() {
 	sc := NewScanner(strings.NewReader("id;name\n1;\"Lee; Ann\"\n2;\"open\n"))
-	err := sc.Header(Delimiters, func(names []string) error {
+	err := sc.Header(Layout{}, func(names []string) error {
 		if !slices.Contains(names, "name") {
 			return errors.New("no name")
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 )
 
 // Limits of a file's parts.
@@ -65,6 +64,14 @@ type Scanner struct {
 	eof   bool
 	line  int64
 	ahead ahead
+	// header is the text of the header's record. lenient passes over what repeats it, and records of blank cells.
+	header  []byte
+	lenient bool
+	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
+	HeaderLine int64
+	Passed     int
+	// Repeated counts the records that were the header again.
+	Repeated int64
 	// looked counts bytes that were searched or moved, so that a test can tell that it is linear.
 	looked int64
 }
@@ -103,82 +110,26 @@ func newScanner(r io.Reader, longest int) *Scanner {
 // Delimiter is what separates the cells of the records.
 func (s *Scanner) Delimiter() byte { return s.delim }
 
-// Header reads the header, the first line that is not blank. Its delimiter is the first of delims by which bind accepts the names
-// of the columns; when there is none, the error is the one for the first of them. Errors are FileErrors, those of bind, or those of
-// reading.
-func (s *Scanner) Header(delims string, bind func(names []string) error) error {
-	text, err := s.headerText()
-	if err != nil {
-		return err
-	}
-	var first error
-	for _, delim := range []byte(delims) {
-		s.delim = delim
-		names, err := s.headerNames(text)
-		if err == nil {
-			err = bind(names)
-		}
-		if err == nil {
-			_, err := s.Next() // consumes it
-			return err
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-var errHeaderTooLong = &FileError{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
-
-// headerText returns what the text begins with, from its first line that is not blank: at most a little more than a header may
-// have. Nothing but blank lines is consumed.
-func (s *Scanner) headerText() ([]byte, error) {
+// Next returns the next record that is no empty line, or io.EOF. Behind a header that was not asked for strictly it is the next one that has a
+// cell with something in it and does not repeat the header.
+func (s *Scanner) Next() (Record, error) {
 	for {
-		if err := s.fill(MaxHeader + 2); err != nil {
-			return nil, err
+		rec, err := s.next()
+		if err != nil || rec.Fault != "" || !s.lenient {
+			return rec, err
 		}
-		window := s.buf[s.start:s.end]
-		if len(window) == 0 {
-			return nil, &FileError{"empty-file", "The file is empty: it needs a header line with the column names."}
-		}
-		nl := bytes.IndexByte(window, '\n')
-		if nl >= 0 && len(trimCR(window[:nl])) == 0 {
-			s.consume(nl+1, 1)
+		if len(rec.Text) == len(s.header) && bytes.Equal(rec.Text, s.header) {
+			s.Repeated++
 			continue
 		}
-		if nl < 0 && len(window) > MaxHeader {
-			return nil, errHeaderTooLong
+		if !blankRecord(rec.Text, s.delim) {
+			return rec, nil
 		}
-		return window[:min(len(window), MaxHeader+2)], nil
 	}
 }
 
-// headerNames splits the header at the start of text.
-func (s *Scanner) headerNames(text []byte) ([]string, error) {
-	p := s.follow(text, place{}, true)
-	if p.how != ended {
-		return nil, &FileError{"header-quotes", "The header line can't be read: its quotes are not balanced."}
-	}
-	text = trimLine(text[:p.at])
-	switch {
-	case len(text) > MaxHeader:
-		return nil, errHeaderTooLong
-	case !utf8.Valid(text):
-		return nil, &FileError{"header-encoding", "The header line is not valid UTF-8; save the file as UTF-8."}
-	case bytes.IndexByte(text, 0) >= 0:
-		return nil, &FileError{"header-nul", "The header line holds a NUL byte; the file is no CSV text."}
-	}
-	var names []string
-	cells, _ := Cells(text, s.delim, nil, nil)
-	for _, c := range cells {
-		names = append(names, string(c))
-	}
-	return names, nil
-}
-
-// Next returns the next record that is not blank, or io.EOF.
-func (s *Scanner) Next() (Record, error) {
+// next returns the next record that is no empty line.
+func (s *Scanner) next() (Record, error) {
 	for {
 		window := s.buf[s.start:s.end]
 		nl := s.index(window, '\n')

@@ -65,7 +65,7 @@ def test_dry_run_then_import_then_rejects_then_undo(client, kith, domain):
     assert refused.value.response["Error"]["Code"] == "BadRequestException"
     assert "has no file yet" in refused.value.response["Error"]["Message"]
 
-    assert upload(client, domain, job, b"id,name,tier\n2,Raymond,tin\n3,Doe,zinc\n,Nobody,\n=4,\n").status_code == 200
+    assert upload(client, domain, job, b"id,name,tier\n2,Raymond,tin\n3,Doe,zinc\n,Nobody,\n=4,,,x\n").status_code == 200
     got = dry_run(kith, domain, job)
     assert got["Status"] == "SUCCEEDED"
     assert (got["WouldCreate"], got["WouldUpdate"], got["WouldFail"], got["RowsRead"]) == (1, 1, 2, 4)
@@ -79,11 +79,11 @@ def test_dry_run_then_import_then_rejects_then_undo(client, kith, domain):
     body = kith.export_upload_job_rejects(DomainName=domain, JobId=job)["Body"].read()
     rows = list(csv.reader(io.StringIO(body.decode())))
     assert rows[0] == ["kith_line", "kith_column", "kith_reason", "kith_message", "id", "name", "tier"]
-    assert [r[:3] + r[4:] for r in rows[1:]] == [["4", "id", "empty-key", "", "Nobody", ""], ["5", "", "cell-count", "=4", ""]]
+    assert [r[:3] + r[4:] for r in rows[1:]] == [["4", "id", "empty-key", "", "Nobody", ""], ["5", "", "cell-count", "=4", "", "", "x"]]
     safe = kith.export_upload_job_rejects(DomainName=domain, JobId=job, SafeForSpreadsheets=True)["Body"].read()
     assert b",'=4," in safe
     # Mended, the file is imported as it is.
-    mended = body.replace(b",,Nobody,", b",7,Somebody,").replace(b"=4,\n", b"8,Eight,\n")
+    mended = body.replace(b",,Nobody,", b",7,Somebody,").replace(b"=4,,,x\n", b"8,Eight,\n")
     again = run_job(client, domain, FIELDS, "id", mended)
     assert again["Status"] == "SUCCEEDED" and summary(again) == (2, 0, 0)
 
@@ -119,3 +119,18 @@ def test_a_tus_client_uploads_in_parts(client, kith, domain):
     assert kith.get_upload_job_details(DomainName=domain, JobId=job)["FileBytes"] == len(data)
     client.start_upload_job(DomainName=domain, JobId=job)
     assert summary(wait(client, domain, job)) == (5000, 0, 0)
+
+
+def test_what_a_file_looks_like_is_told(client, kith, domain):
+    lines = ["Customers of 2026,,", ",,", "id,name,city", "1,Ann,Bonn", "2,Bea", "id,name,city", " , ,", "n/a,Nobody,", "3, Zo\u00e9\u200b ,Ulm,,"]
+    fields = {"id": {"Source": "_source.id", "Target": "_profile.AccountNumber"}, "name": {"Source": "_source.name", "Target": "_profile.FirstName"},
+              "city": {"Source": "_source.city", "Target": "_profile.Address.City"}}
+    end = run_job(client, domain, fields, "id", "\r\n".join(lines).encode("cp1252", "ignore"))
+    assert summary(end) == (3, 0, 1)
+    details = kith.get_upload_job_details(DomainName=domain, JobId=end["JobId"])
+    assert (details["HeaderLine"], details["ShortRows"], details["RepeatedHeaderRows"]) == (3, 1, 1)
+    found = client.search_profiles(DomainName=domain, KeyName="_account", Values=["3"])["Items"][0]
+    assert (found["FirstName"], found["Address"]["City"]) == ("Zo\u00e9", "Ulm")
+    assert client.search_profiles(DomainName=domain, KeyName="_account", Values=["n/a"])["Items"] == []
+    rejects = kith.list_upload_job_rejects(DomainName=domain, JobId=end["JobId"])["Items"]
+    assert [r["ReasonCode"] for r in rejects] == ["placeholder-key"]

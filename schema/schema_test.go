@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 func TestNormalize(t *testing.T) {
@@ -12,7 +14,8 @@ func TestNormalize(t *testing.T) {
 		in, want string
 	}{
 		{String, " As Written ", "As Written"},
-		{Email, " Ann@Example.COM ", "ann@example.com"},
+		{Email, " Ann@Example.COM ", "ann@example.com"}, {Email, "n/a", ""}, {Email, "ann", ""}, {Email, "\u200bann@x.de\u00ad", "ann@x.de"},
+		{String, "\ufeff5", "5"}, {String, "Zoe\u0301", "Zo\u00e9"}, {Name, "Zoe\u0301\u200f  LEE", "zo\u00e9 lee"}, {Phone, "\u202a+44 20\u202c", "4420"},
 		{Name, "  Ann   Lee ", "ann lee"},
 		{Phone, "+15551234567", "5551234567"}, {Phone, "(555)-123-4567", "5551234567"},
 		{Phone, "+1 (206) 345-7890", "2063457890"}, {Phone, "2063457890", "2063457890"},
@@ -176,6 +179,15 @@ func FuzzSource(f *testing.F) {
 
 // The forms of values as the standard library makes them, rune by rune.
 func plainNormalize(ct ContentType, value string) string {
+	if strings.ContainsFunc(value, Invisible) {
+		value = strings.Map(func(r rune) rune {
+			if Invisible(r) {
+				return -1
+			}
+			return r
+		}, value)
+	}
+	value = norm.NFC.String(value)
 	switch ct {
 	case Phone:
 		d := onlyDigits(value)
@@ -187,6 +199,9 @@ func plainNormalize(ct ContentType, value string) string {
 		}
 		return d
 	case Email:
+		if !strings.Contains(value, "@") {
+			return ""
+		}
 		return strings.ToLower(strings.TrimSpace(value))
 	case Name:
 		return strings.ToLower(strings.Join(strings.Fields(value), " "))

@@ -1,0 +1,67 @@
+package schema
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Invisible says whether a character shows nothing and takes no room: a mark of direction, a join, a soft hyphen, a byte-order mark.
+func Invisible(r rune) bool {
+	switch {
+	case r < 0xad:
+		return false
+	case r == 0xad, r == 0x34f, r == 0x61c, r == 0x180e, r == 0xfeff:
+		return true
+	case 0x200b <= r && r <= 0x200f, 0x202a <= r && r <= 0x202e, 0x2060 <= r && r <= 0x206f:
+		return true
+	}
+	return false
+}
+
+func outer(r rune) bool { return unicode.IsSpace(r) || Invisible(r) }
+
+// Trim cuts blanks and invisible characters off both ends of a text.
+func Trim(text []byte) []byte {
+	if n := len(text); n == 0 || solid(text[0]) && solid(text[n-1]) {
+		return text
+	}
+	return bytes.TrimFunc(text, outer)
+}
+
+// solid says whether a byte is an ASCII character that shows something.
+func solid(c byte) bool { return ' ' < c && c < utf8.RuneSelf }
+
+// Blank says whether a text is nothing but blanks and invisible characters.
+func Blank(text []byte) bool { return len(Trim(text)) == 0 }
+
+// composed returns a text as keys and names are compared: without invisible characters, composed (NFC). It returns its argument when that is
+// so already.
+func composed(text []byte) []byte {
+	i := 0
+	for i < len(text) && text[i] < utf8.RuneSelf {
+		i++
+	}
+	if i == len(text) {
+		return text
+	}
+	if bytes.ContainsFunc(text, Invisible) {
+		text = bytes.Map(func(r rune) rune {
+			if Invisible(r) {
+				return -1
+			}
+			return r
+		}, text)
+	}
+	if !norm.NFC.IsNormal(text) {
+		text = norm.NFC.Bytes(text)
+	}
+	return text
+}
+
+// ColumnName returns the name of a column as it is compared and shown: composed, without invisible characters, outer blanks, and breaks.
+func ColumnName(name string) string {
+	return string(bytes.Join(bytes.Fields(composed([]byte(name))), []byte(" ")))
+}

@@ -1,0 +1,91 @@
+package stage
+
+import (
+	"bytes"
+	"strings"
+
+	"kith/schema"
+)
+
+// Reason codes of keys that would make strangers one customer.
+const (
+	reasonPlaceholder = "placeholder-key"
+	reasonDamaged     = "damaged-key"
+)
+
+// placeholders are what people write where they have nothing to write, in lower case, without outer signs.
+var placeholders = func() map[string]bool {
+	all := map[string]bool{}
+	for p := range strings.SplitSeq(placeholderList, "|") {
+		all[strings.TrimSpace(p)] = true
+	}
+	return all
+}()
+
+const placeholderList = `n/a|n\a|na|n.a|#n/a|#n/v|#nv|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|
+no data|no email|noemail|no e-mail|no mail|no phone|not set|
+unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|entfällt|
+inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|
+desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|
+desconhecido|desconhecida|nenhum|nenhuma|vazio|n/d|não informado|nao informado|sem dados|não disponível|não tem|sem email|
+sconosciuto|sconosciuta|nessuno|nessuna|vuoto|n.d|nd|non disponibile|non disp|
+onbekend|geen|leeg|n.v.t|nvt|niet beschikbaar|niet bekend|
+brak|nieznany|nieznana|nieznane|puste|nie dotyczy|nie podano|b.d|
+yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|
+нет|неизвестно|н/д|отсутствует|не указано|не указан|
+なし|無し|不明|未登録|未定|該当なし|未入力|
+无|無|未知|不详|不詳|暂无|暫無|空|没有|沒有|
+없음|미상|알수없음|알 수 없음|해당없음`
+
+// badKey says why a value can't be part of a unique key although it is one: it stands for no value, or a spreadsheet has spoiled it. code is
+// empty for all others.
+func badKey(v []byte) (code, sentence string) {
+	switch {
+	case damaged(v):
+		return reasonDamaged, "The unique key was spoilt by a spreadsheet: what is left of it is the same for several customers. Format the column as text, or as a number without decimals, and export it again."
+	case placeholder(v):
+		return reasonPlaceholder, "The unique key is a word for no value. Strangers that share it would become one customer. Fill in the value, or leave out the row."
+	}
+	return "", ""
+}
+
+// damaged says whether a value is what spreadsheets make of long numbers, broken formulas, and narrow columns.
+func damaged(v []byte) bool {
+	if v[0] == '#' {
+		last := v[len(v)-1]
+		return last == '!' || len(bytes.Trim(v, "#")) == 0 && len(v) > 2 || last == '?' && len(v) > 3
+	}
+	// 4.47911E+11
+	e := bytes.LastIndexAny(v, "eE")
+	if e < 1 || e+3 > len(v) || v[e+1] != '+' || !allDigits(v[e+2:]) {
+		return false
+	}
+	mantissa := bytes.TrimLeft(v[:e], "+-")
+	if len(mantissa) < 1 || mantissa[0] < '1' || mantissa[0] > '9' {
+		return false
+	}
+	return len(mantissa) == 1 || (mantissa[1] == '.' || mantissa[1] == ',') && allDigits(mantissa[2:])
+}
+
+func allDigits(v []byte) bool { return len(v) > 0 && len(bytes.Trim(v, "0123456789")) == 0 }
+
+// maxPlaceholder is how long a placeholder is at most, in bytes.
+const maxPlaceholder = 40
+
+// placeholder says whether a value stands for no value: one of the words, signs only, or an address made of the words.
+func placeholder(v []byte) bool {
+	if len(v) > maxPlaceholder || bytes.ContainsAny(v, "0123456789") { // most keys
+		return false
+	}
+	low := strings.ToLower(schema.ColumnName(string(v)))
+	core := strings.Trim(low, "-–—._?*<>()[]{}!'\"` ")
+	if core == "" || placeholders[core] || placeholders[low] {
+		return true
+	}
+	local, host, isMail := strings.Cut(core, "@")
+	if !isMail {
+		return false
+	}
+	host, _, _ = strings.Cut(host, ".")
+	return placeholders[local] && (placeholders[host] || host == "" || host == "example" || host == "test" || host == "email" || host == "mail")
+}

@@ -1,0 +1,96 @@
+package table
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// all reads the records behind the header.
+func all(t *testing.T, sc *Scanner) (rows []string) {
+	t.Helper()
+	for {
+		rec, err := sc.Next()
+		if errors.Is(err, io.EOF) {
+			return rows
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, string(rec.Text))
+	}
+}
+
+func TestLikelyHeader(t *testing.T) {
+	for name, c := range map[string]struct {
+		text   string
+		header string // names between bars
+		line   int64
+		passed int
+		rows   int
+	}{
+		"plain":                 {"id,city\n1,Bonn\n2,Ulm\n", "id|city", 1, 0, 2},
+		"title":                 {"Customer list 2026,,,\n,,,\nid,first name,city,email\n1,Ann,Bonn,a@x.de\n", "id|first name|city|email", 3, 1, 1},
+		"title without commas":  {"Kundenliste\nStand: 1.2.2026\n\nid;Vorname;Ort\n1;Ann;Bonn\n2;Bea;Ulm\n", "id|Vorname|Ort", 4, 2, 2},
+		"blanks first":          {"  \n,,\n\u00a0,\u200b,\nid,city,note\n1,Bonn,x\n", "id|city|note", 4, 0, 1},
+		"sep":                   {"sep=;\r\nid;city\r\n1;Bonn\r\n", "id|city", 2, 0, 1},
+		"sep of a rare kind":    {"\"sep=^\"\nid^city\n1^Bonn\n", "id|city", 2, 0, 1},
+		"commas within":         {"Kundennummer;Name, Vorname, Titel;Ort\n1;Roth, Ann, Dr.;Bonn\n2;Weiß, Bea, ;Ulm\n", "Kundennummer|Name, Vorname, Titel|Ort", 1, 0, 2},
+		"bars within":           {"email,interests (news|offers|events)\na@x.de,news|events\nb@x.de,offers\n", "email|interests (news|offers|events)", 1, 0, 2},
+		"tabs and commas":       {"id\tname\tcity\n1\tRoth, Ann\tBonn\n", "id|name|city", 1, 0, 1},
+		"decimal commas":        {"id;price;city\n1;2,50;Bonn\n2;3,50;Ulm\n", "id|price|city", 1, 0, 2},
+		"one column":            {"email\na@x.de\nb@x.de\n", "email", 1, 0, 2},
+		"one column with blank": {"full name\nAnn Lee\n", "full name", 1, 0, 1},
+		"trailing delimiters":   {"id,city\n1,Bonn,\n2,Ulm,,\n3,Kiel\n", "id|city", 1, 0, 3},
+		"blank rows":            {"id,city\n1,Bonn\n,\n , \n\"\",\n2,Ulm\n\u00a0,\n", "id|city", 1, 0, 2},
+		"repeated":              {"id,email\n1,a@x.de\nid,email\n2,b@x.de\nid,email\n", "id|email", 1, 0, 2},
+		"no header":             {"1,Ann,a@x.de\n2,Bea,b@x.de\n", "1|Ann|a@x.de", 1, 0, 1},
+		"years as columns":      {"id,2024,2025\n7,1,2\n", "id|2024|2025", 1, 0, 1},
+		"break in a name":       {"id,\"loyalty\ntier\",city\n1,gold,Bonn\n", "id|loyalty\ntier|city", 1, 0, 1},
+		"line breaks in cells":  {"id,note,city\n1,\"a\nb,c\nd\",Bonn\n2,\"x\ny\",Ulm\n", "id|note|city", 1, 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sc := NewScanner(strings.NewReader(c.text))
+			names, err := sc.LikelyHeader(Layout{})
+			if got := strings.Join(names, "|"); err != nil || got != c.header || sc.HeaderLine != c.line || sc.Passed != c.passed {
+				t.Fatalf("%q in line %d behind %d records, %v; want %q in line %d behind %d", got, sc.HeaderLine, sc.Passed, err, c.header, c.line, c.passed)
+			}
+			if rows := all(t, sc); len(rows) != c.rows {
+				t.Errorf("%d rows: %q", len(rows), rows)
+			}
+		})
+	}
+}
+
+// Whoever knows the columns finds them, wherever they are; a line that is named is taken.
+func TestHeaderIsFoundByItsNames(t *testing.T) {
+	wants := func(columns ...string) func([]string) error {
+		return func(names []string) error {
+			for _, c := range columns {
+				if !slices.Contains(names, c) {
+					return errors.New("no " + c)
+				}
+			}
+			return nil
+		}
+	}
+	const text = "export of 2026,x\nid,2024\n7,1\nid,name\n1,Ann\n"
+	sc := NewScanner(strings.NewReader(text))
+	if err := sc.Header(Layout{}, wants("name")); err != nil || sc.HeaderLine != 4 || sc.Passed != 3 || len(all(t, sc)) != 1 {
+		t.Errorf("line %d, %v", sc.HeaderLine, err)
+	}
+	sc = NewScanner(strings.NewReader(text))
+	if err := sc.Header(Layout{Line: 2}, wants("id")); err != nil || sc.HeaderLine != 2 || len(all(t, sc)) != 3 {
+		t.Errorf("line %d, %v", sc.HeaderLine, err)
+	}
+	sc = NewScanner(strings.NewReader(text))
+	if err := sc.Header(Layout{Strict: true}, wants("name")); err == nil {
+		t.Error("in strict mode the header is not the first line")
+	}
+	sc = NewScanner(strings.NewReader("id,x\n,\nid,x\n"))
+	if err := sc.Header(Layout{Strict: true}, wants("id")); err != nil || len(all(t, sc)) != 2 {
+		t.Errorf("in strict mode records are passed over, %v", err)
+	}
+}
