@@ -31,6 +31,14 @@ venv: .venv/ready ## the Python environment of test/sdk
 queue:      ## fetch the SQS-compatible server of the tests of dead letters; needs Java 17 and Maven, and is left out without them
 	-$(GO) run ./test/cluster/up -install-queue
 
+sdks: test/sdk/js/node_modules/ready test/sdk/java/lib/ready ## the AWS SDKs for JavaScript and Java that test/sdk runs, where node and mvn are; half a minute
+test/sdk/js/node_modules/ready: test/sdk/js/package.json
+	cd test/sdk/js && npm install --no-audit --no-fund --no-package-lock --silent
+	touch $@
+test/sdk/java/lib/ready: test/sdk/java/pom.xml
+	cd test/sdk/java && mvn -q -B dependency:copy-dependencies -DoutputDirectory=lib
+	touch $@
+
 lint:       ## formatting, vet, package comments, import rule
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) vet ./...
@@ -68,4 +76,4 @@ test-cluster-short: venv ## the same on one node, with smaller imports: what CI 
 	KITH_TEST_CLUSTER=1 KITH_TEST_ROWS=20000 $(GO) test -count=1 -timeout 15m ./test/cluster
 
 clean:      ## remove what the targets made
-	rm -rf bin .venv data
+	rm -rf bin .venv data test/sdk/js/node_modules test/sdk/java/lib

@@ -22,6 +22,7 @@ import (
 	"kith/api"
 	"kith/blob/disk"
 	"kith/node"
+	"kith/server"
 	"kith/store/pebble"
 )
 
@@ -33,10 +34,13 @@ type account struct {
 	*customerprofiles.Client
 	sts *sts.Client
 	id  string
+	url string
+	// creds are what the programs sign with.
+	creds aws.CredentialsProvider
 }
 
-// start runs a node and logs in at it, as programs do: they ask STS who they are.
-func start(t *testing.T) *account {
+// start runs a node and logs in at it, as programs do: they ask STS who they are. Pages of origins may use it.
+func start(t *testing.T, origins ...string) *account {
 	t.Helper()
 	st, err := pebble.Open(filepath.Join(t.TempDir(), "store"), pebble.Options{})
 	if err != nil {
@@ -47,7 +51,7 @@ func start(t *testing.T) *account {
 		t.Fatal(err)
 	}
 	n, err := node.Start(node.Config{
-		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "programs",
+		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "programs", Server: server.Config{Origins: origins},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -69,6 +73,7 @@ func start(t *testing.T) *account {
 	a := &account{
 		Client: customerprofiles.New(customerprofiles.Options{BaseEndpoint: &web.URL, Region: region, Credentials: creds}),
 		sts:    sts.New(sts.Options{BaseEndpoint: &web.URL, Region: region, Credentials: creds}),
+		url:    web.URL, creds: creds,
 	}
 	who, err := a.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	if err != nil {

@@ -93,14 +93,14 @@ func TestPython(t *testing.T) {
 	})
 }
 
-// pytest runs the tests of test/sdk/python.
-func pytest(t *testing.T, root, python string, n *node.Node, endpoint string) {
-	local := &access.Key{ID: "KITHTEST", Secret: "test-secret"}
+// environment starts the servers that a client's tests need beside endpoint, and says where they are.
+func environment(t *testing.T, n *node.Node, endpoint string) []string {
+	t.Helper()
 	id, secret := newKey(t, n, access.Everything)
 	limitedID, limitedSecret := newKey(t, n, limitedPolicy)
 
 	// The throttled and the faulty server know the same key.
-	local.ID, local.Secret = id, secret
+	local := &access.Key{ID: id, Secret: secret}
 	_, throttled := start(t, mem.New(), server.Config{Local: local, Limits: server.Limits{PerOperation: map[string]float64{"GetUploadJobPath": 1}}})
 	broken := &faulty.Store{Store: mem.New()}
 	_, faultyURL := start(t, broken, server.Config{Local: local})
@@ -110,16 +110,19 @@ func pytest(t *testing.T, root, python string, n *node.Node, endpoint string) {
 		}
 		return nil
 	})
+	return []string{"KITH_TEST_ENDPOINT=" + endpoint, "KITH_TEST_KEY=" + id, "KITH_TEST_SECRET=" + secret,
+		"KITH_TEST_LIMITED_KEY=" + limitedID, "KITH_TEST_LIMITED_SECRET=" + limitedSecret,
+		"KITH_TEST_THROTTLED_ENDPOINT=" + throttled, "KITH_TEST_FAULTY_ENDPOINT=" + faultyURL}
+}
 
+// pytest runs the tests of test/sdk/python.
+func pytest(t *testing.T, root, python string, n *node.Node, endpoint string) {
 	args := []string{"-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", filepath.Join(root, "test", "sdk", "python")}
 	if only := os.Getenv("KITH_PYTEST"); only != "" { // part of a name of a file or test
 		args = append(args, "-k", only)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), python, args...)
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1",
-		"KITH_TEST_ENDPOINT="+endpoint, "KITH_TEST_KEY="+id, "KITH_TEST_SECRET="+secret,
-		"KITH_TEST_LIMITED_KEY="+limitedID, "KITH_TEST_LIMITED_SECRET="+limitedSecret,
-		"KITH_TEST_THROTTLED_ENDPOINT="+throttled, "KITH_TEST_FAULTY_ENDPOINT="+faultyURL)
+	cmd.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), environment(t, n, endpoint)...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
