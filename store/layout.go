@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Layout of a key in ordered engines:
@@ -14,8 +15,11 @@ import (
 
 // AppendKey appends the encoded key of a row to dst.
 func AppendKey(dst []byte, p Partition, key []byte) []byte {
-	return append(AppendPartition(dst, p), key...)
+	return append(AppendPartition(slices.Grow(dst, partitionSize+len(p.Key)+len(key)), p), key...)
 }
+
+// partitionSize is how many bytes a partition's prefix has besides its key, if that has no zeros.
+const partitionSize = 1 + 8 + 2
 
 // AppendPartition appends the prefix that all rows of p share.
 func AppendPartition(dst []byte, p Partition) []byte {
@@ -24,7 +28,7 @@ func AppendPartition(dst []byte, p Partition) []byte {
 
 // AppendPartitionBytes is AppendPartition for callers that have the parts.
 func AppendPartitionBytes(dst []byte, t Table, inc Incarnation, key []byte) []byte {
-	dst = AppendIncarnation(dst, t, inc)
+	dst = AppendIncarnation(slices.Grow(dst, partitionSize+len(key)), t, inc)
 	for {
 		i := bytes.IndexByte(key, 0)
 		if i < 0 {
@@ -90,14 +94,14 @@ const CellHeader = 9
 
 // AppendWriteCell appends the cell of a Write row.
 func AppendWriteCell(dst []byte, time int64, value []byte) []byte {
-	dst = append(dst, cellWrite)
+	dst = append(slices.Grow(dst, CellHeader+len(value)), cellWrite)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(time))
 	return append(dst, value...)
 }
 
 // AppendSwapCell appends the cell of a Swap row.
 func AppendSwapCell(dst []byte, version uint64, value []byte) []byte {
-	dst = append(dst, cellSwap)
+	dst = append(slices.Grow(dst, CellHeader+len(value)), cellSwap)
 	dst = binary.BigEndian.AppendUint64(dst, version)
 	return append(dst, value...)
 }

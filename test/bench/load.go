@@ -23,10 +23,10 @@ import (
 // by the official signer and laid out before the clock starts, and answers are read by their length: the clients share
 // the machine with the server and must not be what is measured.
 type load struct {
-	endpoint, path string
-	pid            int
-	bodies         []string
-	key            keyPair
+	endpoint, method, path string
+	pid                    int
+	bodies                 []string
+	key                    keyPair
 }
 
 func (l load) run() (sampleOf, error) {
@@ -61,7 +61,7 @@ func (l load) sign() (raw [][]byte, err error) {
 	signer := v4.NewSigner()
 	creds := aws.Credentials{AccessKeyID: l.key.id, SecretAccessKey: l.key.secret}
 	for _, body := range l.bodies {
-		r, err := http.NewRequest(http.MethodPost, l.endpoint+l.path, strings.NewReader(body))
+		r, err := http.NewRequest(l.method, l.endpoint+l.path, strings.NewReader(body))
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles/types"
 
 	"kith/internal/sample"
 	"kith/sigv4"
@@ -60,12 +61,18 @@ func (b *bench) requests() error {
 	if err != nil {
 		return err
 	}
+	puts, putBatches, err := s.objectBodies(path)
+	if err != nil {
+		return err
+	}
 	for _, op := range []struct {
-		name, path, must string
-		bodies           []string
+		name, method, path, must string
+		bodies                   []string
 	}{
-		{"SearchProfiles by e-mail", "/domains/customers/profiles/search", "60 %; p99 2 ×", searches},
-		{fmt.Sprintf("BatchGetProfile of %d", batchSize), "/domains/customers/batch-get-profiles", "", batches},
+		{"SearchProfiles by e-mail", http.MethodPost, "/domains/customers/profiles/search", "60 %; p99 2 ×", searches},
+		{fmt.Sprintf("BatchGetProfile of %d", batchSize), http.MethodPost, "/domains/customers/batch-get-profiles", "", batches},
+		{"PutProfileObject of 1 KB", http.MethodPut, "/domains/customers/profiles/objects", "40 %; p99 3 ×", puts},
+		{fmt.Sprintf("BatchPutProfileObject of %d", putBatch), http.MethodPut, "/domains/customers/profiles/objects/batch-put-profile-object", "", putBatches},
 	} {
 		var kith, bare []sampleOf
 		for range b.rounds {
@@ -74,7 +81,7 @@ func (b *bench) requests() error {
 				pid      int
 				out      *[]sampleOf
 			}{{s.endpoint, s.cmd.Process.Pid, &kith}, {plain.endpoint, plain.cmd.Process.Pid, &bare}} {
-				one, err := load{endpoint: side.endpoint, pid: side.pid, path: op.path, bodies: op.bodies, key: key}.run()
+				one, err := load{endpoint: side.endpoint, pid: side.pid, method: op.method, path: op.path, bodies: op.bodies, key: key}.run()
 				if err != nil {
 					return fmt.Errorf("%s: %w", op.name, err)
 				}
@@ -149,6 +156,47 @@ func (s *served) requestBodies(path string) (searches, batches []string, err err
 		return nil, nil, fmt.Errorf("only %d searches and %d batches", len(searches), len(batches))
 	}
 	return searches, batches, nil
+}
+
+const (
+	putObjects = 40_000 // objects that are put again and again, of as many customers as have an address of their own
+	putBatch   = 10     // of a BatchPutProfileObject
+	objectSize = 1000   // bytes
+)
+
+// objectBodies makes a type of objects and returns bodies that put objects of it, one and several at a time: orders, which go to the customer who has
+// their e-mail address.
+func (s *served) objectBodies(path string) (puts, batches []string, err error) {
+	_, err = s.PutProfileObjectType(context.Background(), &customerprofiles.PutProfileObjectTypeInput{
+		DomainName: aws.String("customers"), ObjectTypeName: aws.String("order"), Description: aws.String("orders of a shop"), AllowProfileCreation: true,
+		Fields: map[string]types.ObjectTypeField{
+			"number": {Source: aws.String("_source.number"), ContentType: types.FieldContentTypeString},
+			"mail":   {Source: aws.String("_source.mail"), Target: aws.String("_profile.EmailAddress"), ContentType: types.FieldContentTypeEmailAddress},
+			"last":   {Source: aws.String("_source.number"), Target: aws.String("_profile.Attributes.lastOrder"), ContentType: types.FieldContentTypeString},
+		},
+		Keys: map[string][]types.ObjectTypeKey{
+			"orderNumber": {{StandardIdentifiers: []types.StandardIdentifier{types.StandardIdentifierUnique}, FieldNames: []string{"number"}}},
+			"_email":      {{StandardIdentifiers: []types.StandardIdentifier{types.StandardIdentifierProfile}, FieldNames: []string{"mail"}}},
+		},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	emails, err := someEmails(path, putObjects)
+	if err != nil {
+		return nil, nil, err
+	}
+	var items []string
+	for i, e := range emails {
+		object := fmt.Sprintf(`{"number":"order-%d","mail":%q,"text":"`, i, e)
+		object = strconv.Quote(object + strings.Repeat("x", max(0, objectSize-len(object)-2)) + `"}`)
+		puts = append(puts, `{"ObjectTypeName":"order","Object":`+object+`}`)
+		if items = append(items, fmt.Sprintf(`{"Id":"%d","Object":%s}`, i, object)); len(items) == putBatch {
+			batches = append(batches, `{"ObjectTypeName":"order","Items":[`+strings.Join(items, ",")+`]}`)
+			items = nil
+		}
+	}
+	return puts, batches, nil
 }
 
 // bare is a running handler that only verifies signatures.
