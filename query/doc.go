@@ -8,9 +8,9 @@
 //
 // Everything is in rows of table query, the same on every engine. A generation (4 bytes, big-endian) begins each partition:
 //
-//	gen 'f' profile id (16)           "f"                               → what the profile was indexed with (doc)
+//	gen '1' profile id (16)           "f"                               → what the profile was indexed with (doc)
 //	gen kind bucket [0 shard]         term 0 companion 0 profile id     → signature (8), digit before a part of a phone number
-//	gen 'd' hash (2)                  hash (4) term                     → empty: a name without up to two of its letters
+//	gen '2' hash (2)                  hash (4) term                     → empty: a name without up to two of its letters
 //
 // A kind is 'n' (words of names), 'e' (e-mail addresses), 'a' (account numbers), 'p' (ends of phone numbers), 'c' (words of cities,
 // postal codes). The bucket is the first two characters of the term, three digits of a phone number; places have 16 shards, for whole

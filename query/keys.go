@@ -9,11 +9,12 @@ import (
 	"kith/store"
 )
 
-// The letters behind a generation, besides the kinds of terms; names of both kinds are under name.
+// The letters behind a generation, besides the kinds of terms; names of both kinds are under name. Those of docs and of dict come before all
+// kinds: they are written in runs of their own, and runs must not interleave.
 const (
-	docLetter  = 'f'
+	docLetter  = '1'
+	dictLetter = '2'
 	nameLetter = 'n'
-	dictLetter = 'd'
 )
 
 var docKey = []byte("f")

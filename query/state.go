@@ -116,10 +116,10 @@ var Families = []store.Family{
 		Value: "JSON: whether it is on", Writers: "PutQuerySettings"},
 	{Name: "state of the query index", Table: store.Jobs, Partition: "standing/" + Name, Key: "state", Kind: store.SwapRows,
 		Value: "JSON: generations, how far they are, counts", Writers: "the indexer"},
-	{Name: "what a profile is indexed with", Table: store.Query, Partition: "{generation:4}f{profile id:16}", Key: "f", Kind: store.WriteRows,
+	{Name: "what a profile is indexed with", Table: store.Query, Partition: "{generation:4}1{profile id:16}", Key: "f", Kind: store.WriteRows,
 		Value: "version, expiry, terms", Writers: "the indexer"},
 	{Name: "posting", Table: store.Query, Partition: "{generation:4}{n, e, a, p or c}{bucket}", Key: "{term}\x00{companion}\x00{profile id:16}", Kind: store.WriteRows,
 		Value: "signature:8, digit", Writers: "the indexer"},
-	{Name: "name without letters", Table: store.Query, Partition: "{generation:4}d{hash:2}", Key: "{hash:4}{term}", Kind: store.WriteRows,
+	{Name: "name without letters", Table: store.Query, Partition: "{generation:4}2{hash:2}", Key: "{hash:4}{term}", Kind: store.WriteRows,
 		Value: "empty", Writers: "the indexer"},
 }

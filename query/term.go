@@ -148,14 +148,14 @@ func digits(value string) string {
 	return d[:min(len(d), maxDigits)]
 }
 
-// cleanEmail returns an e-mail address as it is indexed: control characters, which separate what row keys consist of, are no part of one.
+// cleanEmail returns an e-mail address as it is indexed, plain: control characters, which separate what row keys consist of, are no part of one.
 func cleanEmail(value string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
-	}, schema.Normalize(schema.Email, value)), maxEmail)
+	}, strings.TrimSpace(plain(value))), maxEmail)
 }
 
 // entriesOf lists the terms of a profile.

@@ -48,7 +48,7 @@ func parse(text string) ([]word, error) {
 }
 
 func newWord(chunk string) word {
-	w := word{shown: chunk, raw: cleanEmail(plain(chunk))}
+	w := word{shown: chunk, raw: cleanEmail(chunk)}
 	if strings.Contains(chunk, "@") {
 		return w
 	}

@@ -95,6 +95,16 @@ func (a Attr) Path() string {
 	return ""
 }
 
+// StandardPaths lists the paths of all attributes of the standard profile, in their order.
+func StandardPaths() (all []string) {
+	for _, path := range paths {
+		if path != "" {
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
 // AddressPart returns the address an attribute belongs to and the index of the part, or 0.
 func (a Attr) AddressPart() (base uint16, part int) {
 	if a.ID < Address || a.ID > lastAttr {

@@ -245,7 +245,7 @@ type Store interface {
 	// WriteRun applies many mutations: those of one partition are atomic (as far as they are few: a cluster writes 500 of them
 	// at once), everything is durable on return, and it may be repeated. It compares no times, whatever the table: its rows have
 	// one writer, whose time is the newest they ever had. Each run ascends (else ErrOrder),
-	// and no two have a partition in common. The runs may be read side by side, each in a goroutine of its own, but no row
+	// and no two of a table interleave. The runs may be read side by side, each in a goroutine of its own, but no row
 	// becomes visible before all rows of the runs ahead of its own. An error leaves any partitions of one run written.
 	WriteRun(ctx context.Context, runs ...Run) error
 

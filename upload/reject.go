@@ -125,7 +125,7 @@ func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUplo
 			}
 			return cells
 		}
-		if err := out.Write(neutralise(append(slices.Clone(exportColumns), own(header)...), safe)); err != nil {
+		if err := out.Write(Neutralise(append(slices.Clone(exportColumns), own(header)...), safe)); err != nil {
 			return err
 		}
 		for _, name := range blobs {
@@ -134,7 +134,7 @@ func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUplo
 					return err
 				}
 				row := append([]string{strconv.FormatInt(r.Line, 10), r.Column, r.Code, r.Message}, own(r.Cells)...)
-				if err := out.Write(neutralise(row, safe)); err != nil {
+				if err := out.Write(Neutralise(row, safe)); err != nil {
 					return err
 				}
 			}
@@ -145,8 +145,8 @@ func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUplo
 	return &api.ExportUploadJobRejectsResponse{Body: body}, nil
 }
 
-// neutralise puts an apostrophe before cells that a spreadsheet would take for formulas (OWASP, "CSV Injection").
-func neutralise(cells []string, safe bool) []string {
+// Neutralise puts an apostrophe before cells that a spreadsheet would take for formulas (OWASP, "CSV Injection").
+func Neutralise(cells []string, safe bool) []string {
 	if safe {
 		for i, c := range cells {
 			if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {

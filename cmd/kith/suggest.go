@@ -66,6 +66,11 @@ func squeeze(name string) string {
 // suggest proposes a mapping from header names. Standard attributes go to the first column that names them, all other
 // columns become Attributes.<column>.
 func suggest(header []string) []suggestion {
+	if len(header) > 1 && header[0] == "ProfileId" {
+		if all := exported(header); all != nil {
+			return all
+		}
+	}
 	taken := map[string]bool{}
 	labels := map[string]bool{}
 	var all []suggestion
@@ -82,6 +87,26 @@ func suggest(header []string) []suggestion {
 				s.Target = "Attributes." + column
 			}
 			taken[s.Target] = true
+		}
+		s.ContentType = contentType(s.Target)
+		all = append(all, s)
+	}
+	return all
+}
+
+// exported proposes the mapping of a file that "kith export" wrote, whose columns are paths of attributes; nil: it did not. Left out is what
+// has no Target, and, of two attributes that exclude each other, the one that is an enumeration.
+func exported(header []string) (all []suggestion) {
+	labels := map[string]bool{}
+	for i, column := range header {
+		s := suggestion{Column: column, Label: label(column, i, labels)}
+		attr, ok := schema.ParsePath(column)
+		if !ok && i > 0 && !strings.HasPrefix(column, "EngagementPreferences.") {
+			return nil
+		}
+		_, twin := attr.Twin()
+		if _, err := schema.ParseTarget("_profile." + column); err == nil && !(twin && attr.Enum() != nil) {
+			s.Target = column
 		}
 		s.ContentType = contentType(s.Target)
 		all = append(all, s)

@@ -134,7 +134,7 @@ func national(s string) string {
 func wordMatches(p *api.Profile, word string) bool {
 	var mails, phones, places []string
 	for _, s := range []*string{p.EmailAddress, p.PersonalEmailAddress, p.BusinessEmailAddress} {
-		mails = append(mails, strings.ToLower(strings.TrimSpace(api.Val(s))))
+		mails = append(mails, unaccented(strings.TrimSpace(api.Val(s))))
 	}
 	raw := unaccented(word)
 	if slices.ContainsFunc(mails, func(m string) bool { return begins(m, raw) }) {

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"kith/api"
+)
+
+func searchCommand() *cobra.Command {
+	var domain string
+	var on, off, status, asJSON bool
+	var most int
+	cmd := &cobra.Command{
+		Use: "search [WORD]...", Short: "Find profiles by what a person would type: beginnings, parts of phone numbers, names with typos",
+		Long: `Find profiles in which every word matches: a name, an e-mail address, an account number, a city or a postal code, or the beginning of one
+(two characters at least); a part of a phone number (four digits at least); a name with one typo, with two if it has five letters or more.
+The best come first: exact before beginnings before typos.
+
+The index that this needs is off until --on turns it on for the domain: it takes disk and processor time, and follows changes within seconds.`,
+		Example: "  kith search --on\n  kith search smiht 5550\n  kith search --status",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if on && off || status && len(args) > 0 || !(on || off || status) && len(args) == 0 {
+				return usageError("give words to look for, or one of --on, --off and --status")
+			}
+			c, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			return errors.Join(runSearch(cmd, c, domain, strings.Join(args, " "), on, off, most, asJSON), c.close())
+		},
+	}
+	cmd.Flags().StringVar(&domain, "domain", "customers", "domain to look in")
+	cmd.Flags().BoolVar(&on, "on", false, "turn the index of the domain on, and wait until it is built")
+	cmd.Flags().BoolVar(&off, "off", false, "turn the index of the domain off, and remove it")
+	cmd.Flags().BoolVar(&status, "status", false, "tell how far the index is")
+	cmd.Flags().IntVar(&most, "max", 20, "how many profiles to show at most")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write a line of JSON for each profile")
+	addClientFlags(cmd)
+	return cmd
+}
+
+func runSearch(cmd *cobra.Command, c *client, domain, text string, on, off bool, most int, asJSON bool) error {
+	ctx := cmd.Context()
+	if on || off {
+		if err := switchIndex(ctx, c, domain, on, cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	if text == "" {
+		return indexStatus(ctx, c, domain, cmd.OutOrStdout())
+	}
+	show := showItems
+	if asJSON {
+		show = writeItems
+	}
+	var items []api.QueryItem
+	in := api.QueryProfilesRequest{Text: &text}
+	for {
+		in.MaxResults = api.Ptr(int32(min(100, max(1, most-len(items)))))
+		var page api.QueryProfilesResponse
+		if err := c.call(ctx, http.MethodPost, domainPath(domain)+"/profiles/query", nil, &in, &page); err != nil {
+			return fmt.Errorf("search domain %s: %w", domain, err)
+		}
+		if api.Val(page.Status) == api.QueryStatusBuilding && in.NextToken == nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), `the index is being built: profiles may be missing ("kith search --status")`)
+		}
+		items = append(items, page.Items...)
+		if in.NextToken = page.NextToken; in.NextToken == nil || len(items) >= most {
+			return show(cmd.OutOrStdout(), items)
+		}
+	}
+}
+
+func domainPath(domain string) string { return "/kith/domains/" + url.PathEscape(domain) }
+
+// switchIndex turns an index on or off; on, it waits until it is built.
+func switchIndex(ctx context.Context, c *client, domain string, on bool, info io.Writer) error {
+	in := api.PutQuerySettingsRequest{Enabled: &on}
+	if err := c.call(ctx, http.MethodPut, domainPath(domain)+"/query-settings", nil, &in, nil); err != nil {
+		return fmt.Errorf("the index of domain %s: %w", domain, err)
+	}
+	if !on {
+		return nil
+	}
+	said := int64(0)
+	return poll(ctx, func() (bool, error) {
+		var now api.GetQuerySettingsResponse
+		if err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &now); err != nil {
+			return false, err
+		}
+		if n := api.Val(now.IndexedProfiles); n >= said+100_000 {
+			said = n
+			fmt.Fprintf(info, "%d profiles are indexed\n", n)
+		}
+		return api.Val(now.Status) != api.QueryStatusBuilding, nil
+	}, "the index is built while a server runs on its data folder")
+}
+
+func indexStatus(ctx context.Context, c *client, domain string, out io.Writer) error {
+	var now api.GetQuerySettingsResponse
+	if err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &now); err != nil {
+		return fmt.Errorf("the index of domain %s: %w", domain, err)
+	}
+	if !api.Val(now.Enabled) {
+		fmt.Fprintln(out, api.Val(now.Status))
+		return nil
+	}
+	late := "up to date"
+	if !api.Val(now.UpToDate) {
+		late = fmt.Sprintf("certain up to %d s ago", api.Val(now.LagSeconds))
+	}
+	_, err := fmt.Fprintf(out, "%s: %d profiles, %d terms, %s\n", api.Val(now.Status), api.Val(now.IndexedProfiles), api.Val(now.IndexedTerms), late)
+	return err
+}
+
+// showItems prints found profiles as a table: who they are, and what matched.
+func showItems(out io.Writer, items []api.QueryItem) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, profileHead+"\tMATCHES")
+	for _, it := range items {
+		var matches []string
+		for _, m := range it.Matches {
+			matches = append(matches, strings.ToLower(string(api.Val(m.How)))+" "+api.Val(m.Field))
+		}
+		fmt.Fprintf(w, "%s\t%s\n", profileLine(it.Profile), strings.Join(matches, ", "))
+	}
+	return w.Flush()
+}
+
+func writeItems(out io.Writer, items []api.QueryItem) error {
+	for i := range items {
+		b, err := json.Marshal(&items[i], json.Deterministic(true))
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(append(b, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const profileHead = "PROFILE\tNAME\tACCOUNT\tE-MAIL\tPHONE\tCITY"
+
+// profileLine is a profile as a line of a table. What would break the line is left out.
+func profileLine(p *api.Profile) string {
+	clean := func(parts ...*string) string {
+		var all []string
+		for _, s := range parts {
+			if s != nil {
+				all = append(all, *s)
+			}
+		}
+		return strings.Join(strings.FieldsFunc(strings.Join(all, " "), func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }), " ")
+	}
+	name := clean(p.FirstName, p.MiddleName, p.LastName)
+	city := ""
+	for _, a := range []*api.Address{p.Address, p.MailingAddress, p.ShippingAddress, p.BillingAddress} {
+		if city == "" && a != nil {
+			city = clean(a.City)
+		}
+	}
+	return strings.Join([]string{api.Val(p.ProfileId), cmp.Or(name, clean(p.BusinessName)), clean(p.AccountNumber),
+		clean(cmp.Or(p.EmailAddress, p.PersonalEmailAddress, p.BusinessEmailAddress)),
+		clean(cmp.Or(p.PhoneNumber, p.MobilePhoneNumber, p.HomePhoneNumber, p.BusinessPhoneNumber)), city}, "\t")
+}
+
+func profilesCommand() *cobra.Command {
+	var x exporter
+	var asJSON bool
+	var most int
+	cmd := &cobra.Command{
+		Use: "profiles", Short: "List the profiles of a domain", Args: cobra.NoArgs,
+		Long: `List the profiles of a domain, in the order in which they are stored. "kith export" writes all of all of them.`,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if x.client, err = connect(cmd); err != nil {
+				return err
+			}
+			x.info = cmd.ErrOrStderr()
+			return errors.Join(listProfiles(cmd, &x, most, asJSON), x.close())
+		},
+	}
+	cmd.Flags().StringVar(&x.domain, "domain", "customers", "domain to list")
+	cmd.Flags().IntVar(&most, "max", 100, "how many profiles to show at most; 0: all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write a line of JSON for each profile")
+	addClientFlags(cmd)
+	return cmd
+}
+
+var errEnough = errors.New("enough")
+
+func listProfiles(cmd *cobra.Command, x *exporter, most int, asJSON bool) error {
+	out := cmd.OutOrStdout()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if !asJSON {
+		fmt.Fprintln(w, profileHead)
+	}
+	n := 0
+	err := x.profiles(cmd.Context(), func(p *api.Profile) error {
+		if n++; most > 0 && n > most {
+			return errEnough
+		}
+		if asJSON {
+			return ndjsonEncoder{out}.write(p)
+		}
+		fmt.Fprintln(w, profileLine(p))
+		if n%1000 == 0 {
+			return w.Flush()
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+		fmt.Fprintf(x.info, "there are more than %d profiles (--max)\n", most)
+	}
+	return errors.Join(err, w.Flush())
+}
