@@ -141,6 +141,13 @@ func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objectty
 		Life: time.Duration(days) * day, Keys: x.Keys, NewKeys: x.NewKeys, Match: x.Match, Fallback: x.Fallback,
 		Create: t.AllowProfileCreation, MaxOfType: int(t.MaxObjects), Lazy: lazy,
 	}
+	o.Alive = func(ctx context.Context, rec *domain.Record) error {
+		now, err := s.Types.Find(ctx, rec, t.Name)
+		if err == nil && now.Incarnation != t.Incarnation {
+			err = fault.NotFoundf("Object type %s of domain %s was deleted and made again meanwhile. Put the object again.", t.Name, rec.Name)
+		}
+		return err
+	}
 	for i := range x.Standard {
 		st, err := standardObject(&x.Standard[i])
 		if err != nil {

@@ -42,7 +42,7 @@ type ingestion struct {
 // attempt finds a profile, announces the write, claims what the profile lacks, finds it again, and writes.
 func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, error) {
 	c.inc = rec.Incarnation
-	if err := c.checkType(rec); err != nil {
+	if err := c.checkType(ctx, rec); err != nil {
 		return Result{}, err
 	}
 	seen := persons{}
@@ -82,9 +82,13 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 	return r, err
 }
 
-// checkType returns the error of a call whose object's type has been deleted since it looked for it.
-func (c *ingestion) checkType(rec *domain.Record) error {
+// checkType returns the error of a call whose object's type has been deleted since it looked for it. The domain forgets types that have
+// ended when no call can be on its way that does not ask; one that has stood still since asks here.
+func (c *ingestion) checkType(ctx context.Context, rec *domain.Record) error {
 	if !rec.IsDead(c.object.Incarnation) {
+		if c.object.Alive != nil {
+			return c.object.Alive(ctx, rec)
+		}
 		return nil
 	}
 	return fault.NotFoundf("Object type %s is not found in domain %s.", c.object.Type, rec.Name)
@@ -162,7 +166,7 @@ func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) 
 		err = errAgain
 	}
 	if err == nil {
-		err = c.checkType(rec)
+		err = c.checkType(ctx, rec)
 	}
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"kith/domain"
 	"kith/fault"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -37,6 +38,9 @@ type Object struct {
 	Standard []StandardObject
 	// MaxOfType is how many objects of its type a profile may have; 0: as many as there may be of any.
 	MaxOfType int
+	// Alive returns an error, which becomes that of the call, when the type does not live any more, as far as is known a second ago. Nil: it
+	// does as long as the domain does not know of its end.
+	Alive func(ctx context.Context, rec *domain.Record) error
 	// Lazy says that the write need not be durable on return, only when Sync is called with its Result (PutLazy).
 	Lazy bool
 }
