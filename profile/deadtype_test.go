@@ -207,7 +207,7 @@ func TestLatePutsOfADeletedType(t *testing.T) {
 		frozen := 0
 		for _, late := range []bool{false, true} {
 			w := newShop(t, mem.New())
-			if err := w.put(w.Service, "Shop", `{"id":"1","email":"a@x.de","tier":"gold"}`); err != nil {
+			if err := errors.Join(w.put(w.Service, "Shop", `{"id":"1","email":"a@x.de","tier":"gold"}`), w.put(w.Service, "Other", `{"id":"1","email":"b@x.de"}`)); err != nil {
 				t.Fatal(err)
 			}
 			st := &faulty.Store{Store: w.raw, Apart: true}
@@ -217,7 +217,7 @@ func TestLatePutsOfADeletedType(t *testing.T) {
 			}
 			stall := st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
 			done := make(chan error, 1)
-			go func() { done <- w.put(slow, "Shop", `{"id":"2","email":"a@x.de","tier":"lead"}`) }()
+			go func() { done <- w.put(slow, "Shop", `{"id":"2","email":"b@x.de","tier":"lead"}`) }() // to a profile that has none of the type
 			var err error
 			select {
 			case <-stall.Arrived():
