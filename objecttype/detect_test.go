@@ -143,3 +143,32 @@ func FuzzExtract(f *testing.F) {
 		checkAgainstTheLibrary(t, object, got)
 	})
 }
+
+// FuzzTemplate evaluates any template that can be put on any object: it ends, says nothing of nothing, and fails with a fault only.
+func FuzzTemplate(f *testing.F) {
+	f.Add("{{#each _source.a}}{{this.b}}{{#if c}}x{{else}}{{_source.d}}{{/if}}{{/each}}", `{"id":1,"a":[{"b":1,"c":0},null,"x"],"d":{"e":[]}}`)
+	f.Add("{{#with _source.a}}{{#removeExtraSpace}} {{b}}  {{/removeExtraSpace}}{{/with}}", `{"id":1,"a":{"b":"\u00fc"}}`)
+	f.Fuzz(func(t *testing.T, source, object string) {
+		def := &definition{Fields: map[string]api.ObjectTypeField{"id": {Source: api.Ptr("_source.id")}, "x": {Source: &source, Target: api.Ptr("_profile.Attributes.x")}},
+			Keys: map[string][]api.ObjectTypeKey{"k": {{FieldNames: []string{"id"}, StandardIdentifiers: []api.StandardIdentifier{"UNIQUE", "PROFILE"}}}}}
+		if err := check("x", def, Quotas{}); err != nil {
+			if fault.Message(err) == "" {
+				t.Fatal(err)
+			}
+			return
+		}
+		typ, err := compile("x", def)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := typ.Extract([]byte(object)); err != nil && fault.Message(err) == "" {
+			t.Fatal(err)
+		}
+		if strings.Contains(source, "_source.id") {
+			return
+		}
+		if x, err := typ.Extract([]byte(`{"id":1}`)); err != nil || len(x.Values) > 0 {
+			t.Fatalf("of nothing it says %v, %v", x, err)
+		}
+	})
+}

@@ -32,7 +32,7 @@ const MaxSourceDepth = 16
 // maxSteps bounds the work of a template, which blocks within blocks over long lists would multiply. Each stepBytes of its text are a step
 // too, so that it bounds what a template makes.
 const (
-	maxSteps  = 100_000
+	maxSteps  = 20_000
 	stepBytes = 64
 )
 
