@@ -92,7 +92,7 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 
 // release gives the reader back, without what it holds of the object.
 func (r *reader) release() {
-	clear(r.slots)
+	r.clearSlots()
 	clear(r.texts)
 	clear(r.keys)
 	r.trees = nil
@@ -101,11 +101,20 @@ func (r *reader) release() {
 	readers.Put(r)
 }
 
+// clearSlots empties the slots, and keeps the room of their lists.
+func (r *reader) clearSlots() {
+	for i := range r.slots {
+		s := &r.slots[i]
+		clear(s.list)
+		s.raw, s.list = "", s.list[:0]
+	}
+}
+
 // read finds what a type wants of an object. The error is a fault; objects are sensitive, so that it quotes nothing.
 func (r *reader) read(t *Type, object []byte) error {
 	r.src = string(object)
 	r.slots = slices.Grow(r.slots[:0], t.slots)[:t.slots]
-	clear(r.slots)
+	r.clearSlots()
 	if at := tooDeep(object); at >= 0 {
 		return fault.BadRequestf("Object nests more than %d objects and lists within each other, at byte %d. Flatten it.", MaxDepth, at)
 	}

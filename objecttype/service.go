@@ -202,16 +202,6 @@ func (s *Service) Keys(ctx context.Context, rec *domain.Record) (Keys, error) {
 	return all.keys, nil
 }
 
-// Alive returns the incarnations of a domain's types: an object of another one is of a type that was deleted. It is as it was at most
-// domain.MaxStaleness ago, and shared: not to be changed.
-func (s *Service) Alive(ctx context.Context, rec *domain.Record) (map[string]uint64, error) {
-	all, err := s.remembered(ctx, rec)
-	if err != nil {
-		return nil, err
-	}
-	return all.alive, nil
-}
-
 // Names returns the names of a domain's types as they are now.
 func (s *Service) Names(ctx context.Context, rec *domain.Record) ([]string, error) {
 	all, err := s.all(ctx, rec, "")
