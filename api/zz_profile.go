@@ -504,6 +504,17 @@ type DeleteProfileResponse struct {
 	Message *string `json:"Message,omitzero"`
 }
 
+// FieldProvenance is the model's shape FieldProvenance.
+type FieldProvenance struct {
+	Field     *string           `json:"Field,omitzero"`
+	Current   *ValueProvenance  `json:"Current,omitzero"`
+	Lost      []ValueProvenance `json:"Lost,omitzero"`
+	LostCount *int32            `json:"LostCount,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x FieldProvenance) String() string { return "FieldProvenance{redacted}" }
+
 // FieldSourceProfileIds is the model's shape FieldSourceProfileIds.
 type FieldSourceProfileIds struct {
 	AccountNumber         *string           `json:"AccountNumber,omitzero"`
@@ -676,6 +687,40 @@ type GetProfileHistoryRecordResponse struct {
 // String keeps sensitive members out of logs and error texts.
 func (x GetProfileHistoryRecordResponse) String() string {
 	return "GetProfileHistoryRecordResponse{redacted}"
+}
+
+// GetProfileProvenanceRequest is the model's shape GetProfileProvenanceRequest.
+type GetProfileProvenanceRequest struct {
+	DomainName *string `json:"-"`
+	ProfileId  *string `json:"-"`
+}
+
+func (x *GetProfileProvenanceRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.ProfileId == nil {
+		v.Required(p.Member("ProfileId"))
+	}
+	if x.ProfileId != nil {
+		p := p.Member("ProfileId")
+		v.String(rule_kithProfileId, p, *x.ProfileId)
+	}
+}
+
+// GetProfileProvenanceResponse is the model's shape GetProfileProvenanceResponse.
+type GetProfileProvenanceResponse struct {
+	ProfileId *string           `json:"ProfileId,omitzero"`
+	Fields    []FieldProvenance `json:"Fields,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x GetProfileProvenanceResponse) String() string {
+	return "GetProfileProvenanceResponse{redacted}"
 }
 
 // ListProfileHistoryRecordsRequest is the model's shape ListProfileHistoryRecordsRequest.
@@ -944,6 +989,16 @@ type ProfileHistoryRecord struct {
 	PerformedBy            *string        `json:"PerformedBy,omitzero"`
 }
 
+// ProvenanceKind is the model's enumeration ProvenanceKind.
+type ProvenanceKind string
+
+// The values of ProvenanceKind.
+const (
+	ProvenanceKindImport ProvenanceKind = "IMPORT"
+	ProvenanceKindObject ProvenanceKind = "OBJECT"
+	ProvenanceKindByHand ProvenanceKind = "BY_HAND"
+)
+
 // PutProfileObjectRequest is the model's shape PutProfileObjectRequest.
 type PutProfileObjectRequest struct {
 	ObjectTypeName *string `json:"ObjectTypeName,omitzero"`
@@ -1049,6 +1104,47 @@ type SearchProfilesResponse struct {
 
 // String keeps sensitive members out of logs and error texts.
 func (x SearchProfilesResponse) String() string { return "SearchProfilesResponse{redacted}" }
+
+// UnmergeProfilesRequest is the model's shape UnmergeProfilesRequest.
+type UnmergeProfilesRequest struct {
+	DomainName *string  `json:"-"`
+	ProfileIds []string `json:"ProfileIds,omitzero"`
+	MergeId    *string  `json:"MergeId,omitzero"`
+}
+
+func (x *UnmergeProfilesRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.ProfileIds != nil {
+		p := p.Member("ProfileIds")
+		v.Size(p, len(x.ProfileIds), 1, 20)
+		for i := range x.ProfileIds {
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_kithProfileId, p, e)
+		}
+	}
+	if x.MergeId != nil {
+		p := p.Member("MergeId")
+		v.String(rule_kithMergeId, p, *x.MergeId)
+	}
+}
+
+// UnmergeProfilesResponse is the model's shape UnmergeProfilesResponse.
+type UnmergeProfilesResponse struct {
+	Items []UnmergedProfile `json:"Items,omitzero"`
+}
+
+// UnmergedProfile is the model's shape UnmergedProfile.
+type UnmergedProfile struct {
+	ProfileId     *string `json:"ProfileId,omitzero"`
+	MainProfileId *string `json:"MainProfileId,omitzero"`
+	MergeId       *string `json:"MergeId,omitzero"`
+}
 
 // UpdateAddress is the model's shape UpdateAddress.
 type UpdateAddress struct {
@@ -1270,6 +1366,29 @@ type UpdateProfileResponse struct {
 	ProfileId *string `json:"ProfileId,omitzero"`
 }
 
+// ValueProvenance is the model's shape ValueProvenance.
+type ValueProvenance struct {
+	Value                  *string         `json:"Value,omitzero"`
+	Kind                   *ProvenanceKind `json:"Kind,omitzero"`
+	ProfileId              *string         `json:"ProfileId,omitzero"`
+	JobId                  *string         `json:"JobId,omitzero"`
+	RowNumber              *int64          `json:"RowNumber,omitzero"`
+	ObjectTypeName         *string         `json:"ObjectTypeName,omitzero"`
+	ProfileObjectUniqueKey *string         `json:"ProfileObjectUniqueKey,omitzero"`
+	PerformedBy            *string         `json:"PerformedBy,omitzero"`
+	WrittenAt              *restjson.Time  `json:"WrittenAt,omitzero"`
+	ExpiresAt              *restjson.Time  `json:"ExpiresAt,omitzero"`
+	SourcePriority         *int64          `json:"SourcePriority,omitzero"`
+	SourceLastUpdatedAt    *restjson.Time  `json:"SourceLastUpdatedAt,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x ValueProvenance) String() string { return "ValueProvenance{redacted}" }
+
+var rule_kithMergeId = &restjson.StringRule{Pattern: restjson.NewPattern(`^[a-f0-9]{24}$`)}
+
+var rule_kithProfileId = &restjson.StringRule{Pattern: restjson.NewPattern(`^[a-f0-9]{32}$`)}
+
 // LogicalOperator is the model's enumeration logicalOperator.
 type LogicalOperator string
 
@@ -1350,6 +1469,15 @@ func (x *GetProfileHistoryRecordRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *GetProfileHistoryRecordRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of GetProfileProvenance.
+func (x *GetProfileProvenanceRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("ProfileId", &x.ProfileId)
+}
+
+// Validate checks the model's constraints.
+func (x *GetProfileProvenanceRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of ListProfileAttributeValues.
 func (x *ProfileAttributeValuesRequest) BindRequest(b *restjson.Binder) {
@@ -1451,6 +1579,14 @@ func (x *SearchProfilesRequest) PageToken() (**string, **int32) { return &x.Next
 
 // NextPage points at the token of the next page.
 func (x *SearchProfilesResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of UnmergeProfiles.
+func (x *UnmergeProfilesRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *UnmergeProfilesRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of UpdateProfile.
 func (x *UpdateProfileRequest) BindRequest(b *restjson.Binder) {

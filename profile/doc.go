@@ -1,7 +1,7 @@
 // Package profile owns profiles: their rows, the operations on them, merges, history, and what time does to them.
 //
 // Operations: CreateProfile, UpdateProfile, AddProfileKey, DeleteProfileKey, ListProfileAttributeValues, SearchProfiles, BatchGetProfile,
-// DeleteProfile, MergeProfiles, ListProfileHistoryRecords, GetProfileHistoryRecord. Behaviour: docs/spec/core.md sections 4.5 and 5.
+// DeleteProfile, MergeProfiles, UnmergeProfiles, GetProfileProvenance, ListProfileHistoryRecords, GetProfileHistoryRecord. Behaviour: docs/spec/core.md sections 4.5 and 5.
 //
 // A profile is computed, never stored: package fold says how, package index says by which keys it is found, package change tells others
 // what was written.

@@ -32,6 +32,7 @@ import (
 //	3. the record becomes done, with the time   3. the record becomes undone
 //	   of the merge
 //	4. the links are closed                     4. the links are removed
+//	                                            5. the history is told, objects go where their keys are (tidy), and the record says so
 //
 // While a link is open only the record says whether a link holds: readers ask it (holds). A writer that meets an open link does not wait for
 // whoever left it there: it rolls the merge forward from the record (settle), from any step, and any number of them may do so at once.
@@ -204,6 +205,9 @@ func (s *Service) Unmerge(ctx context.Context, rec *domain.Record, id fold.Merge
 		}
 		if m.State == mergeDone {
 			if err := s.announceMerge(ctx, rec, m.Main, id); err != nil {
+				return err
+			}
+			if err := s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.EndedBy = caller(ctx) }); err != nil {
 				return err
 			}
 			if err := s.beginUnmerge(ctx, rec, m); err != nil {

@@ -34,7 +34,10 @@ type mergeRecord struct {
 	Fields map[string]ID `json:",omitzero"`
 	By     string        `json:",omitzero"`
 	At     int64         `json:",omitzero"` // microseconds; its time, once it is done
-	Ended  int64         `json:",omitzero"` // when it was taken back
+	Ended  int64         `json:",omitzero"` // when it was taken back: later than all that was written while it held
+	// EndedBy is who asked for it to be taken back, and Tidied says that nothing is left to do after that.
+	EndedBy string `json:",omitzero"`
+	Tidied  bool   `json:",omitzero"`
 
 	id      fold.MergeID
 	version uint64
@@ -129,11 +132,17 @@ func (s *Service) settle(ctx context.Context, rec *domain.Record, id fold.MergeI
 			}
 			err = s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State = mergeEnding })
 		default:
-			return m.State, s.eachState(ctx, rec, m, func(_ ID, st *fold.State) (bool, error) {
+			err = s.eachState(ctx, rec, m, func(_ ID, st *fold.State) (bool, error) {
 				_, ok := st.Linked(id)
 				st.Unlink(id)
 				return ok, nil
 			})
+			if err != nil || m.State != mergeUndone || m.Tidied {
+				return m.State, err
+			}
+			if err = s.tidy(ctx, rec, m); err == nil {
+				err = s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.Tidied = true })
+			}
 		}
 		if err != nil && !errors.Is(err, errBusy) {
 			return "", err
@@ -246,7 +255,15 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 	if err != nil {
 		return err
 	}
-	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.Ended = mergeUndone, s.Now().UnixMicro() })
+	all, err := s.readPeople(ctx, rec.Incarnation, append([]ID{m.Main}, m.From...), 0)
+	if err != nil {
+		return err
+	}
+	at := s.Now().UnixMicro()
+	for _, p := range all {
+		at = max(at, p.Newest())
+	}
+	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.Ended = mergeUndone, at })
 }
 
 // SettleLinks settles all merges of which a profile has open links. Writers call it before they read a profile to change it.

@@ -108,6 +108,8 @@ func (s *Server) bindProfiles(h handlers) {
 	on(h, "BatchGetProfile", s.Profiles.BatchGetProfile)
 	on(h, "DeleteProfile", s.Profiles.DeleteProfile)
 	on(h, "MergeProfiles", s.Profiles.MergeProfiles)
+	on(h, "UnmergeProfiles", s.Profiles.UnmergeProfiles)
+	on(h, "GetProfileProvenance", s.Profiles.GetProfileProvenance)
 	on(h, "ListProfileHistoryRecords", s.Profiles.ListProfileHistoryRecords)
 	on(h, "GetProfileHistoryRecord", s.Profiles.GetProfileHistoryRecord)
 }

@@ -18,7 +18,7 @@ var nouns = map[string][]string{
 		"CreateProfile", "UpdateProfile", "DeleteProfile", "BatchGetProfile", "SearchProfiles",
 		"AddProfileKey", "DeleteProfileKey", "PutProfileObject", "BatchPutProfileObject", "ListProfileObjects",
 		"DeleteProfileObject", "MergeProfiles", "ListProfileHistoryRecords", "GetProfileHistoryRecord",
-		"ListProfileAttributeValues", "ListProfiles",
+		"ListProfileAttributeValues", "UnmergeProfiles", "GetProfileProvenance", "ListProfiles",
 	},
 	"query": {"QueryProfiles", "GetQuerySettings", "PutQuerySettings"},
 	"match": {

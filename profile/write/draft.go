@@ -50,8 +50,11 @@ func (d *Draft) Note(action byte, objectType, objectKey, detail string) {
 
 // Life lets the profile live for some time from now. What was set by hand, values and keys, lives as long: a customer whose objects
 // come every week keeps the name that somebody typed in.
-func (d *Draft) Life(life time.Duration) {
-	d.head.Expires = max(d.head.Expires, fold.ExpiryOf(d.Time, life))
+func (d *Draft) Life(life time.Duration) { d.live(fold.ExpiryOf(d.Time, life)) }
+
+// live lets the profile live until a time.
+func (d *Draft) live(until int64) {
+	d.head.Expires = max(d.head.Expires, until)
 	for i := range d.head.Values {
 		if v := &d.head.Values[i]; v.Kind == fold.Manual && v.Expires > d.barriers.Now {
 			v.Expires = d.head.Expires

@@ -154,3 +154,54 @@ func (w *Writer) strike(ctx context.Context, rec *domain.Record, by string, k in
 	})
 	return err
 }
+
+// Move takes an object from one profile to another, with all it has said. It does nothing when the object has been replaced, or is there.
+func (w *Writer) Move(ctx context.Context, rec *domain.Record, by string, from, to fold.ID, o fold.ObjectRef) error {
+	b, err := ReadBody(ctx, w.Store, rec.Incarnation, from, string(BodyKey(o)))
+	if b == nil || err != nil {
+		return err
+	}
+	k := objectKey(o.Incarnation, o.Hash)
+	c := w.newCall(rec.Name, by)
+	r, err := c.run(ctx, func(ctx context.Context, rec *domain.Record) (Result, error) {
+		p, err := w.read(ctx, rec, to)
+		if err != nil {
+			return Result{}, err
+		}
+		target := p.all[to]
+		if target == nil || p.all[from] != nil { // merged again
+			return Result{}, errNothing
+		}
+		pl := &plan{rec: rec, person: p, target: target, moves: index.PartitionKey(k), after: o.Time}
+		pl.rule = func(_ context.Context, d *Draft) error {
+			if err := d.FindProfile(p.ID()); err != nil {
+				return err
+			}
+			return d.adopt(o, b)
+		}
+		return c.write(ctx, pl)
+	})
+	if err == nil && r.Time != 0 {
+		err = w.moved(ctx, rec, k, by)
+	}
+	return err
+}
+
+// adopt puts an object of another profile, as it is.
+func (d *Draft) adopt(o fold.ObjectRef, b *Body) error {
+	if here, ok := d.head.Object(o.Type, o.Incarnation, o.Hash); ok {
+		if here.Time >= o.Time {
+			return errNothing
+		}
+		d.drop = append(d.drop, string(BodyKey(here)))
+		d.touch(b.Keys)
+	}
+	o.Time, o.Attempt = d.Time, d.attempt
+	d.touch(b.Keys)
+	d.head.PutObject(o)
+	d.head.Write(slices.Clone(b.Values), d.barriers)
+	d.live(o.Expires)
+	d.put = append(d.put, store.Mutation{Key: BodyKey(o), Value: b.append(nil), Time: d.Time})
+	d.Note(Ingested, o.Type, b.UniqueKey, string(BodyKey(o)))
+	return nil
+}

@@ -45,6 +45,7 @@ func newMess(r *rig, name string, seed uint64) *mess {
 	feed := &change.Feed{Store: m.faults, Now: r.clock.now, Alone: true}
 	m.profiles = &profile.Service{Store: m.faults, Domains: r.Domains, Now: r.clock.now, Feed: feed, Runs: r.Uploads}
 	m.writer = &write.Writer{Store: m.faults, Feed: feed, Lookup: r.Domains.Lookup, Now: r.clock.now, Settle: m.profiles.SettleLinks, Patience: time.Millisecond}
+	m.profiles.Writer = m.writer
 	return m
 }
 

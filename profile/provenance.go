@@ -1,0 +1,169 @@
+package profile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"kith/api"
+	"kith/domain"
+	"kith/fault"
+	"kith/profile/change"
+	"kith/profile/fold"
+	"kith/profile/write"
+	"kith/schema"
+)
+
+// maxLost is how many values that lost are told of a field, the newest ones.
+const maxLost = 10
+
+// GetProfileProvenance tells of each field of a profile where its value comes from: the import and its row, the object, or who set it by
+// hand; when it was written, when it expires, and what it won against. A value that was set by hand to nothing wins as a blank.
+func (s *Service) GetProfileProvenance(ctx context.Context, in *api.GetProfileProvenanceRequest) (*api.GetProfileProvenanceResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := fold.ParseID(*in.ProfileId)
+	mains, err := s.loadMains(ctx, rec.Incarnation, []ID{id})
+	if err != nil {
+		return nil, err
+	}
+	if mains[id] == nil {
+		return nil, fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
+	}
+	imports, err := s.Feed.Imports(ctx, rec.Incarnation)
+	if err != nil {
+		return nil, err
+	}
+	t := &tracer{s: s, rec: rec, imports: imports, records: map[recordPlace][]*write.Record{}}
+	out := &api.GetProfileProvenanceResponse{ProfileId: in.ProfileId, Fields: []api.FieldProvenance{}}
+	person := &mains[id].Member
+	said := saidOf(person)
+	won := map[schema.Attr]fold.Value{}
+	for _, v := range person.Profile().Values {
+		won[v.Attr] = v
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(said), schema.Attr.Compare) {
+		f := api.FieldProvenance{Field: api.Ptr(a.Path()), Lost: []api.ValueProvenance{}}
+		winner, has := won[a]
+		lost := int32(0)
+		for _, v := range said[a] { // from new to old
+			if wins := has && f.Current == nil && same(v.Value, winner); wins || len(f.Lost) < maxLost {
+				p, err := t.trace(ctx, v)
+				switch {
+				case err != nil:
+					return nil, err
+				case wins:
+					f.Current = p
+					continue
+				}
+				f.Lost = append(f.Lost, *p)
+			}
+			lost++
+		}
+		f.LostCount = &lost
+		out.Fields = append(out.Fields, f)
+	}
+	return out, nil
+}
+
+// heldValue is a value with where it is.
+type heldValue struct {
+	fold.Value
+	of      ID    // the profile of the person
+	expires int64 // its own expiry, or that of what it came with
+}
+
+func same(a, b fold.Value) bool { return a.Kind == b.Kind && a.Stamp == b.Stamp && a.Text == b.Text }
+
+// saidOf returns all that the sources of a person say of each attribute, from new to old.
+func saidOf(person *fold.Member) map[schema.Attr][]heldValue {
+	said := map[schema.Attr][]heldValue{}
+	person.Walk(func(of *fold.Member) {
+		add := func(values []fold.Value, until int64) {
+			for _, v := range values {
+				h := heldValue{v, of.ID, v.Expires}
+				if v.Expires == 0 {
+					h.expires = until
+				}
+				said[v.Attr] = append(said[v.Attr], h)
+			}
+		}
+		for _, part := range of.Parts {
+			add(part.Values, part.Expires)
+		}
+		if of.Head != nil {
+			add(of.Head.Values, of.Head.Expires)
+		}
+	})
+	for _, values := range said {
+		slices.SortStableFunc(values, func(a, b heldValue) int {
+			return cmp.Or(cmp.Compare(b.Stamp.Time, a.Stamp.Time), cmp.Compare(b.Stamp.Row, a.Stamp.Row))
+		})
+	}
+	return said
+}
+
+// tracer finds out where values come from. What it has read of the history it keeps, for values are written together.
+type tracer struct {
+	s       *Service
+	rec     *domain.Record
+	imports []change.Import
+	records map[recordPlace][]*write.Record
+}
+
+type recordPlace struct {
+	of ID
+	at int64
+}
+
+// trace returns the provenance of a value.
+func (t *tracer) trace(ctx context.Context, v heldValue) (*api.ValueProvenance, error) {
+	p := &api.ValueProvenance{Value: &v.Text, ProfileId: api.Ptr(v.of.String()), WrittenAt: api.Micros(v.Stamp.Time), ExpiresAt: api.Micros(v.expires)}
+	if v.Stamp.Priority != 0 {
+		p.SourcePriority = &v.Stamp.Priority
+	}
+	if v.Stamp.SourceTime != 0 {
+		p.SourceLastUpdatedAt = api.Micros(v.Stamp.SourceTime)
+	}
+	if v.Kind == fold.Import {
+		p.Kind = api.Ptr(api.ProvenanceKindImport)
+		if v.Stamp.Row != 0 {
+			p.RowNumber = &v.Stamp.Row
+		}
+		if i := slices.IndexFunc(t.imports, func(j change.Import) bool { return j.Time == v.Stamp.Time }); i >= 0 {
+			p.JobId = &t.imports[i].Job
+		}
+		return p, nil
+	}
+	p.Kind = api.Ptr(api.ProvenanceKindByHand)
+	if v.Kind == fold.Object {
+		p.Kind = api.Ptr(api.ProvenanceKindObject)
+	}
+	at := recordPlace{v.of, v.Stamp.Time}
+	all, known := t.records[at]
+	if !known {
+		for r, err := range write.RecordsAt(ctx, t.s.Store, t.rec.Incarnation, at.of, at.at) {
+			if err != nil {
+				return nil, fmt.Errorf("trace a value: %w", err)
+			}
+			all = append(all, r)
+		}
+		t.records[at] = all
+	}
+	for _, r := range all {
+		if (v.Kind == fold.Object) != (r.Action == write.Ingested) || r.Action == write.ExpiredObject {
+			continue
+		}
+		if r.By != "" {
+			p.PerformedBy = &r.By
+		}
+		if r.ObjectType != "" {
+			p.ObjectTypeName, p.ProfileObjectUniqueKey = &r.ObjectType, &r.ObjectKey
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"kith/api"
+	"kith/fault"
+	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/profile/write"
+	"kith/schema"
+	"kith/store"
+	"kith/upload"
+)
+
+// customers are a mess whose customers are known by their ids.
+type customers struct {
+	*mess
+	ids []fold.ID
+}
+
+func newCustomers(r *rig, name string, seed uint64) *customers {
+	c := &customers{mess: newMess(r, name, seed)}
+	var b strings.Builder
+	b.WriteString(mergeHead)
+	for n := range crowd {
+		fmt.Fprintf(&b, "%d,,,,,,,,\n", n)
+	}
+	r.run(name, mergeSpec, b.String())
+	for n := range crowd {
+		id, _ := fold.ParseID(r.id(name, fmt.Sprint(n)))
+		c.ids = append(c.ids, id)
+	}
+	return c
+}
+
+// update changes a customer by hand; it says whether that is a profile of its own.
+func (c *customers) update(n int, in api.UpdateProfileRequest) bool {
+	c.t.Helper()
+	in.DomainName, in.ProfileId = &c.rec.Name, api.Ptr(c.ids[n].String())
+	_, err := c.Profiles.UpdateProfile(ctx, &in)
+	if err != nil && !errors.Is(err, fault.NotFound) {
+		c.t.Fatal(err)
+	}
+	return err == nil
+}
+
+// object puts an object that carries the number of a customer.
+func (c *customers) object(n int, unique, text string) {
+	c.t.Helper()
+	k := index.Key{Name: schema.KeyAccount, Value: fmt.Sprint(n)}
+	o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: unique, JSON: []byte(text), Life: 1000 * day, Keys: []index.Key{k, {Name: "order_id", Value: unique}}, Match: []index.Key{k},
+		Values: []fold.Value{{Attr: schema.Attr{Custom: unique}, Text: text}, {Attr: schema.Attr{ID: schema.BirthDate}, Text: text}}}
+	if _, err := c.Writer.Put(ctx, c.rec.Name, "", o); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// state is what each customer shows, and which objects it has.
+func (c *customers) state() (lines []string) {
+	c.t.Helper()
+	for n, id := range c.ids {
+		out, err := c.Profiles.BatchGetProfile(ctx, &api.BatchGetProfileRequest{DomainName: &c.rec.Name, ProfileIds: []string{id.String()}})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		line := fmt.Sprint(n)
+		for _, p := range out.Profiles {
+			p.ProfileId = nil
+			line += " " + string(p.AppendJSON(nil))
+		}
+		row, err := c.store.Get(ctx, profile.Partition(c.rec.Incarnation, id), []byte("h"))
+		if err == nil {
+			h, err := fold.DecodeHead(row.Value)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			for _, o := range h.Objects {
+				line += fmt.Sprintf(" %x", o.Hash[:2])
+			}
+		} else if !errors.Is(err, store.ErrNotFound) {
+			c.t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// What is set by hand and put as objects, with merges between that are all taken back, is where it would be without merges: with the
+// profile that was written to, and objects where their keys are. What is imported between merges: TestUnmergeGivesBack.
+func TestUnmergeGivesBackWhatWasWritten(t *testing.T) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
+		for seed := range seeds(t, 6) {
+			plain, merged := newCustomers(r, fmt.Sprint("plain", seed), seed), newCustomers(r, fmt.Sprint("merged", seed), seed)
+			both := []*customers{merged, plain}
+			for step := range 30 {
+				n, text := merged.rnd.IntN(crowd), fmt.Sprint("t", step)
+				switch kind := merged.rnd.IntN(10); {
+				case kind < 3:
+					in := api.UpdateProfileRequest{LastName: &text, Attributes: map[string]string{"hand": text, merged.pick("x", "y"): ""}}
+					if merged.update(n, in) && !plain.update(n, in) {
+						t.Fatal("a customer is gone without merges")
+					}
+				case kind < 6:
+					unique := merged.pick("o1", "o2", "o3", "o4")
+					for _, c := range both {
+						c.object(n, unique, text)
+					}
+				case kind < 8:
+					if a, b := merged.anyone(), merged.anyone(); a != "" && b != "" && a != b {
+						in := &api.MergeProfilesRequest{DomainName: &merged.rec.Name, MainProfileId: &a, ProfileIdsToBeMerged: []string{b}}
+						merged.cutOff(func() { _, _ = merged.profiles.MergeProfiles(ctx, in) })
+					}
+				case kind < 9:
+					if all := merged.records(); len(all) > 0 {
+						merged.cutOff(func() { _ = merged.profiles.Unmerge(ctx, merged.rec, all[merged.rnd.IntN(len(all))]) })
+					}
+				default:
+					merged.settle()
+				}
+			}
+			for _, id := range merged.records() {
+				_ = merged.Profiles.Unmerge(ctx, merged.rec, id) // some have ended
+			}
+			merged.settle()
+			if a, b := plain.state(), merged.state(); !slices.Equal(a, b) {
+				t.Fatalf("seed %d:\n%s\nand after merges\n%s", seed, strings.Join(a, "\n"), strings.Join(b, "\n"))
+			}
+			r.everyKeyFinds(merged.rec.Name)
+		}
+	})
+}
