@@ -200,7 +200,7 @@ def test_bad_files(client, domain):
         end = run(data)
         assert (end["Status"], end["StatusReason"]) == ("FAILED", "VALIDATION_FAILURE"), data
     assert run(b"id\n")["Status"] == "SUCCEEDED"
-    end = run(b"id,x\n1,2\n3\n4,5,6\n,7\n8,\xc3\xa9\xc3\xa9\xc3\xa9\xff\n9,\x00\n\"10\n")
+    end = run(b"id,x\n1,2\n3\n4,5,6\n,7\n8,\xc3\xa9t\xc3\xa9 No\xc3\xabl \xc3\xa0 \xff\n9,\x00\n\"10\n")
     s = end["ResultsSummary"]
     assert end["Status"] == "PARTIALLY_SUCCEEDED"
-    assert (s["CreatedRecords"], s["UpdatedRecords"], s["FailedRecords"]) == (1, 0, 6)
+    assert (s["CreatedRecords"], s["UpdatedRecords"], s["FailedRecords"]) == (2, 0, 5)  # a short row is blank at its end
