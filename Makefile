@@ -1,7 +1,7 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv queue lint torture long fuzz bench cluster test-cluster test-cluster-short clean
+.PHONY: help build generate test race venv queue lint torture core long fuzz bench cluster test-cluster test-cluster-short clean
 
 help:       ## list the targets
 	@sed -n "s/^\([a-z-]*\):.*## /\1\t/p" Makefile
@@ -48,7 +48,11 @@ TORTURE ?= 1000
 torture:    ## import while the server is killed TORTURE times, and all tests of failing disks
 	KITH_TORTURE=$(TORTURE) $(GO) test ./test/e2e -run 'KillDuring|Fault|Lost|Full|NoSpace|HoweverItRuns|Strangers' -v -timeout 90m
 
-long: torture ## everything that takes hours: torture, and ten minutes of every fuzz target
+CORE ?= 2000
+core:       ## CORE random lives of a domain against the model of the core
+	KITH_TEST_CORE=$(CORE) $(GO) test ./test/e2e -run TestCoreIsWhatTheModelSays -timeout 90m
+
+long: torture core ## everything that takes hours: torture, core, and ten minutes of every fuzz target
 	$(MAKE) fuzz FUZZTIME=10m
 
 FUZZTIME ?= 30s
@@ -67,12 +71,12 @@ cluster:    ## three Cassandra nodes, an S3 server and two Kith nodes in the fol
 	$(GO) run ./test/cluster/up
 
 test-cluster: venv ## everything on a cluster of three nodes that it starts, and with its processes killed; needs Java 17 and Maven, takes about half an hour
-	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 3 -- sh -c "$(GO) test -count=1 -p 1 -timeout 30m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom' && $(GO) test -count=1 -p 1 -timeout 30m ./profile/change ./profile/write"
+	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 3 -- sh -c "$(GO) test -count=1 -p 1 -timeout 30m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom|TestCoreIsWhatTheModelSays|TestForgetting' && $(GO) test -count=1 -p 1 -timeout 30m ./profile/change ./profile/write"
 	KITH_TEST_CLUSTER=3 $(GO) test -count=1 -v -timeout 60m ./test/cluster
 
 test-cluster-short: venv ## the same on one node, with smaller imports: what CI runs
 	$(GO) run ./test/cluster/up -install
-	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 1 -- $(GO) test -count=1 -p 1 -timeout 15m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython/cluster|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom'
+	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 1 -- $(GO) test -count=1 -p 1 -timeout 15m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython/cluster|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom|TestCoreIsWhatTheModelSays|TestForgetting'
 	KITH_TEST_CLUSTER=1 KITH_TEST_ROWS=20000 $(GO) test -count=1 -timeout 15m ./test/cluster
 
 clean:      ## remove what the targets made

@@ -251,7 +251,9 @@ func optional(values map[string]string, attr string) *string {
 // step makes one call.
 func (w *coreWorld) step() {
 	d := api.Ptr(coreDomain)
-	switch n := w.rnd.IntN(20); {
+	switch n := w.rnd.IntN(24); {
+	case n >= 20:
+		w.stepOfOne(n)
 	case n < 8:
 		kind := w.pick("maker", "maker", "joiner")
 		o := corePut{kind, kind[:1] + fmt.Sprint(w.rnd.IntN(4)), w.someValues("EmailAddress", "PhoneNumber", "FirstName")}
@@ -314,6 +316,60 @@ func (w *coreWorld) step() {
 	}
 }
 
+// stepOfOne makes one of the calls about a single object or key.
+func (w *coreWorld) stepOfOne(n int) {
+	key, id := w.anyone()
+	if id == "" {
+		return
+	}
+	d, k := api.Ptr(coreDomain), "_phone="+fmt.Sprintf("555000100%d", w.rnd.IntN(crowd))
+	_, value, _ := strings.Cut(k, "=")
+	switch n {
+	case 20, 21:
+		w.deleteObject(key, id)
+	case 22:
+		w.call("add "+k+" to "+key, func() error {
+			_, err := w.profiles.AddProfileKey(ctx, &api.AddProfileKeyRequest{DomainName: d, ProfileId: &id, KeyName: api.Ptr("_phone"), Values: []string{value}})
+			return err
+		}, func(c *core, _ int) { p := c.find(key)[0]; p.added[k], p.made = true, true })
+	default:
+		if p := w.model().find(key)[0]; !p.added[k] {
+			return
+		}
+		w.call("take "+k+" from "+key, func() error {
+			_, err := w.profiles.DeleteProfileKey(ctx, &api.DeleteProfileKeyRequest{DomainName: d, ProfileId: &id, KeyName: api.Ptr("_phone"), Values: []string{value}})
+			return err
+		}, func(c *core, _ int) { delete(c.find(key)[0].added, k) })
+	}
+}
+
+// deleteObject deletes one of the objects, if it is a person's.
+func (w *coreWorld) deleteObject(key, id string) {
+	d, kind := api.Ptr(coreDomain), w.pick("maker", "joiner")
+	o := corePut{objectType: kind, id: kind[:1] + fmt.Sprint(w.rnd.IntN(4))}
+	has, unique := false, ""
+	w.model().find(key)[0].walk(func(of *coreProfile) { has = has || of.objects[o.object()] != nil })
+	list, err := w.Profiles.ListProfileObjects(ctx, &api.ListProfileObjectsRequest{DomainName: d, ProfileId: &id, ObjectTypeName: &kind})
+	if err != nil {
+		w.fail("list objects: " + err.Error())
+	}
+	for _, item := range list.Items {
+		if strings.Contains(*item.Object, `"id":"`+o.id+`"`) {
+			unique = *item.ProfileObjectUniqueKey
+		}
+	}
+	if has != (unique != "") {
+		w.fail(fmt.Sprintf("the model says %v of object %s at %s, the server %q", has, o.object(), key, unique))
+	}
+	if !has {
+		return
+	}
+	w.call(fmt.Sprint("delete object ", o.object(), " of ", key), func() error {
+		_, err := w.profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: d, ProfileId: &id, ObjectTypeName: &kind, ProfileObjectUniqueKey: &unique})
+		return err
+	}, func(c *core, _ int) { c.find(key)[0].walk(func(of *coreProfile) { of.forget(o.object()) }) })
+}
+
 // importSome imports rows of different accounts.
 func (w *coreWorld) importSome() {
 	name := "import " + strconv.Itoa(len(w.jobs)+1)
@@ -331,7 +387,16 @@ func (w *coreWorld) importSome() {
 		return
 	}
 	sp := spec{fields: []string{"a:AccountNumber:AccountNumber", "e:EmailAddress:EmailAddress:EMAIL_ADDRESS", "p:PhoneNumber:PhoneNumber:PHONE_NUMBER", "f:FirstName:FirstName:NAME"}, key: "a", expiry: 1000}
-	job := w.run(coreDomain, sp, file)
+	id := w.uploaded(coreDomain, sp, strings.NewReader(file))
+	if err := w.startJob(coreDomain, id); err != nil {
+		w.fail(err.Error())
+	}
+	if w.rnd.IntN(3) == 0 {
+		w.restart()
+		w.connect()
+		name += " with a restart"
+	}
+	job := w.wait(coreDomain, id)
 	w.jobs[name] = *job.JobId
 	w.calls = append(w.calls, func(c *core, at int) { c.rows(at, name, rows) })
 	w.note(fmt.Sprint(name, " ", rows))

@@ -92,3 +92,60 @@ def test_no_dead_letters(kith):
     assert kith("POST", "dead-letters/replay", {}).json() == {"Attached": 0, "Failed": []}
     assert kith("POST", "dead-letters/delete", {"All": True}).json() == {"Deleted": 0}
     assert kith("POST", "dead-letters/delete", {}).status_code == 400
+
+
+TYPE = {
+    "Description": "objects that make no profiles",
+    "AllowProfileCreation": False,
+    "Fields": {
+        "id": {"Source": "_source.id", "ContentType": "STRING"},
+        "mail": {"Source": "_source.mail", "Target": "_profile.EmailAddress", "ContentType": "EMAIL_ADDRESS"},
+        "note": {"Source": "_source.note", "Target": "_profile.Attributes.note"},
+    },
+    "Keys": {
+        "noteId": [{"FieldNames": ["id"], "StandardIdentifiers": ["UNIQUE"]}],
+        "_email": [{"FieldNames": ["mail"], "StandardIdentifiers": ["PROFILE"]}],
+    },
+}
+
+
+def put(client, domain, object_id, mail, note="x"):
+    text = json.dumps({"id": object_id, "mail": mail, "note": note}, ensure_ascii=False)
+    client.put_profile_object(DomainName=domain, ObjectTypeName="Note", Object=text)
+    return text
+
+
+def test_dead_letters_are_listed_replayed_and_deleted(client, domain, kith):
+    client.put_profile_object_type(DomainName=domain, ObjectTypeName="Note", **TYPE)
+    objects = [put(client, domain, str(n), f"c{n}@example.com", "Zoë 😀") for n in range(5)]
+    seen, token = [], ""
+    while token is not None:
+        page = kith("GET", "dead-letters?max-results=2" + (f"&next-token={token}" if token else "")).json()
+        assert len(page["Items"]) <= 2
+        seen, token = seen + page["Items"], page.get("NextToken")
+    assert [item["Object"] for item in seen] == objects
+    assert {item["ObjectTypeName"] for item in seen} == {"Note"} and all(item["Reason"] for item in seen)
+    assert kith("GET", "dead-letters?object-type=Other").json() == {"Items": []}
+
+    client.create_profile(DomainName=domain, EmailAddress="c1@example.com")
+    client.create_profile(DomainName=domain, EmailAddress="c3@example.com")
+    got = kith("POST", "dead-letters/replay", {"DeadLetterIds": [seen[1]["DeadLetterId"]]}).json()
+    assert got == {"Attached": 1, "Failed": []}
+    got = kith("POST", "dead-letters/replay", {"ObjectTypeName": "Note"}).json()
+    assert got["Attached"] == 1 and [f["DeadLetterId"] for f in got["Failed"]] == [seen[n]["DeadLetterId"] for n in (0, 2, 4)]
+    for mail in ("c1@example.com", "c3@example.com"):
+        (profile,) = find(client, domain, "_email", mail)
+        assert profile["Attributes"] == {"note": "Zoë 😀"}
+    assert [i["Object"] for i in kith("GET", "dead-letters").json()["Items"]] == [objects[n] for n in (0, 2, 4)]
+
+    # A person's letters are told and forgotten with it, whatever has kept them out.
+    put(client, domain, "9", "c1@example.com")
+    client.create_profile(DomainName=domain, PersonalEmailAddress="c0@example.com")
+    told = kith("POST", "persons/export", {"KeyName": "_email", "KeyValue": "C0@example.com"}).json()
+    assert [d["Object"] for d in told["DeadLetters"]] == [objects[0]]
+    assert len(kith("POST", "persons/export", {"KeyName": "_email", "KeyValue": "c1@example.com"}).json()["Objects"]) == 2
+    said = json.loads(kith("POST", "persons/forget", {"KeyName": "_email", "KeyValue": "c0@example.com"}).json()["Statement"])
+    assert said["Removed"]["DeadLetters"] == 1
+    assert kith("POST", "dead-letters/delete", {"DeadLetterIds": [seen[2]["DeadLetterId"]]}).json() == {"Deleted": 1}
+    assert kith("POST", "dead-letters/delete", {"ObjectTypeName": "Note"}).json() == {"Deleted": 1}
+    assert kith("GET", "dead-letters").json() == {"Items": []}
