@@ -243,7 +243,7 @@ func queries(b *testing.B, s *Service, w *town, some []*fold.Contribution) {
 		b.Run(strings.ReplaceAll(q.name, " ", "_"), func(b *testing.B) {
 			domain := "d"
 			var times []time.Duration
-			items, pages := 0, 0
+			items, pages, cpu := 0, 0, cpuTime(b)
 			for i := 0; b.Loop(); i++ {
 				text := q.text(some[i%len(some)])
 				began := time.Now()
@@ -257,6 +257,7 @@ func queries(b *testing.B, s *Service, w *town, some []*fold.Contribution) {
 					pages++
 				}
 			}
+			b.ReportMetric(float64(cpuTime(b)-cpu)/float64(len(times))/1e6, "cpu-ms")
 			slices.Sort(times)
 			b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms")
 			b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")

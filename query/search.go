@@ -305,10 +305,16 @@ func (q *search) rarest(ctx context.Context) (int, error) {
 func (q *search) pool(ctx context.Context, behind *placeIn) (items []*item, end *placeIn, err error) {
 	rows, reads := 0, 0
 	var chunk []candidate
+	seen := map[fold.ID]bool{} // a posting that is to go may lead to a person once more
 	look := func() error {
 		found, err := q.look(ctx, chunk)
-		reads += len(chunk)
-		items, chunk = append(items, found...), chunk[:0]
+		for _, it := range found {
+			if !seen[it.id] {
+				seen[it.id] = true
+				items = append(items, it)
+			}
+		}
+		reads, chunk = reads+len(chunk), chunk[:0]
 		return err
 	}
 	var at placeIn
