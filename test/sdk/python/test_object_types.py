@@ -210,3 +210,31 @@ def test_detection(client, unchecked, domain):
         assert why in e.value.response["Message"]
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.detect_profile_object_type(DomainName="no-such-domain", Objects=["{}"])
+
+
+def test_types_of_templates_come_by_their_first_object(client, domain):
+    import json
+
+    def types():
+        return [i["ObjectTypeName"] for i in client.list_profile_object_types(DomainName=domain)["Items"]]
+
+    def send(type_name, **obj):
+        return client.put_profile_object(DomainName=domain, ObjectTypeName=type_name, Object=json.dumps(obj))["ProfileObjectUniqueKey"]
+
+    with pytest.raises(client.exceptions.BadRequestException):
+        send("_order", id=1)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        send("Nothing", id=1)
+    assert types() == []
+    send("Shopify-Customer", id=8, email="ann@example.org", first_name="Ann", default_address={"city": "Rome"})
+    send("Shopify-Order", id=5, customer={"id": 8}, total_price="3.00", line_items=[{"title": "Cup", "price": "1.00", "quantity": 1}, {"title": "Pot", "price": 2}])
+    assert types() == ["Shopify-Customer", "Shopify-Order"]
+    [profile] = client.search_profiles(DomainName=domain, KeyName="_shopifyCustomerId", Values=["8"])["Items"]
+    assert (profile["FirstName"], profile["EmailAddress"], profile["Address"]["City"]) == ("Ann", "ann@example.org", "Rome")
+    [order] = client.list_profile_objects(DomainName=domain, ProfileId=profile["ProfileId"], ObjectTypeName="_order")["Items"]
+    order = json.loads(order["Object"])
+    assert order["TotalPrice"] == "3.00" and [i["Title"] for i in order["OrderItems"]] == ["Cup", "Pot"] and order["OrderItems"][1]["Price"] == "2"
+    assert client.get_profile_object_type(DomainName=domain, ObjectTypeName="Shopify-Order")["TemplateId"] == "Shopify-Order"
+    client.delete_profile_object_type(DomainName=domain, ObjectTypeName="Shopify-Order")
+    assert types() == ["Shopify-Customer"]
+    assert client.list_profile_objects(DomainName=domain, ProfileId=profile["ProfileId"], ObjectTypeName="_order")["Items"] == []
