@@ -286,13 +286,14 @@ func (w *rewrite) note(before, after *fold.Member, rows []store.RunRow) {
 
 // flush writes what is noted.
 func (w *rewrite) flush(ctx context.Context) error {
-	for _, run := range []store.Run{
-		{Table: store.History, Rows: store.SortRows(w.history)},
-		{Table: store.Index, Rows: store.SortRows(w.missing)},
-		{Table: store.Profile, Rows: store.SortRows(w.contributions)},
-		{Table: store.Index, Rows: store.SortRows(w.excess)},
-	} {
-		if err := w.s.Store.WriteRun(ctx, run); err != nil {
+	for _, part := range []struct {
+		table store.Table
+		rows  []store.RunRow
+	}{{store.History, w.history}, {store.Index, w.missing}, {store.Profile, w.contributions}, {store.Index, w.excess}} {
+		if len(part.rows) == 0 {
+			continue
+		}
+		if err := w.s.Store.WriteRun(ctx, store.Run{Table: part.table, Rows: store.SortRows(part.rows)}); err != nil {
 			return err
 		}
 	}

@@ -22,15 +22,24 @@ type Undo struct {
 	at      int64 // of the undo, as a job's time
 	jobTime int64
 	keyed   *index.Attrs
+	// excess are index rows that go later, of profiles whose contributions have gone or are about to: many at a time cost less than a few of
+	// each chunk, all over the index. If the undo is cut off they are hints, which the sweep of the index removes.
+	excess []store.RunRow
+	gone   func(profiles int64) // told when profiles have been taken back
+	// writing has the result of what is being written while the next profiles are read; nil: nothing is.
+	writing chan error
 }
 
-// NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime.
-func (s *Service) NewUndo(rec *domain.Record, at, jobTime int64) *Undo {
-	return &Undo{s: s, rec: rec, at: at, jobTime: jobTime, keyed: index.NewAttrs(rec.Keys)}
+// maxExcess bounds the index rows that wait to be removed.
+const maxExcess = 100_000
+
+// NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime. gone is told when profiles have been taken back.
+func (s *Service) NewUndo(rec *domain.Record, at, jobTime int64, gone func(profiles int64)) *Undo {
+	return &Undo{s: s, rec: rec, at: at, jobTime: jobTime, gone: gone, keyed: index.NewAttrs(rec.Keys)}
 }
 
 // Take removes the import's contributions from profiles, whose ids ascend, and then the index rows that are in excess. It works on all
-// cores, and may be repeated.
+// cores, and may be repeated. What it writes may be on its way when it returns: End waits for it.
 func (u *Undo) Take(ctx context.Context, ids []ID) error {
 	all := make([]*rewrite, runtime.NumCPU())
 	errs := make([]error, len(all))
@@ -41,13 +50,51 @@ func (u *Undo) Take(ctx context.Context, ids []ID) error {
 		wg.Go(func() { errs[i] = u.look(ctx, all[i], mine) })
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	// An index row goes only when all contributions that call for it have gone: what was begun before has to be done by now.
+	if err := errors.Join(append(errs, u.Wait())...); err != nil {
 		return fmt.Errorf("take an import back: %w", err)
 	}
-	for _, w := range all[1:] {
-		all[0].take(w)
+	w := all[0]
+	for _, other := range all[1:] {
+		w.take(other)
 	}
-	return all[0].flush(ctx)
+	u.excess = append(u.excess, w.excess...)
+	if w.excess = nil; len(u.excess) >= maxExcess {
+		w.excess, u.excess = u.excess, nil
+	}
+	done, n := make(chan error, 1), int64(len(ids))
+	u.writing = done
+	go func() {
+		err := w.flush(ctx)
+		if err == nil {
+			u.gone(n)
+		}
+		done <- err
+	}()
+	return nil
+}
+
+// Wait waits for what Take has begun to write.
+func (u *Undo) Wait() (err error) {
+	if u.writing != nil {
+		err = <-u.writing
+		u.writing = nil
+	}
+	return err
+}
+
+// End removes what is left to be removed, when Take has been called for all profiles and never failed.
+func (u *Undo) End(ctx context.Context) error {
+	err := u.Wait()
+	if err == nil {
+		w := u.s.newRewrite(u.rec, u.at)
+		w.excess, u.excess = u.excess, nil
+		err = w.flush(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("take an import back: %w", err)
+	}
+	return nil
 }
 
 // look notes what changes of some profiles.

@@ -188,11 +188,12 @@ func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 			return err
 		}
 	}
-	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time)
-	return w.plan.EachTouched(ctx, runs, look, func(ids []fold.ID) error {
-		w.progress.rows.Add(int64(len(ids)))
-		return u.Take(ctx, ids)
-	})
+	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time, func(n int64) { w.progress.rows.Add(n) })
+	err = w.plan.EachTouched(ctx, runs, look, func(ids []fold.ID) error { return u.Take(ctx, ids) })
+	if err != nil {
+		return errors.Join(err, u.Wait())
+	}
+	return u.End(ctx)
 }
 
 // maxMet bounds the profiles that metLater returns: they are kept in memory.
