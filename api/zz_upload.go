@@ -366,6 +366,48 @@ type ListUploadJobsResponse struct {
 	Items     []UploadJobItem `json:"Items,omitzero"`
 }
 
+// PutUploadJobOptionsRequest is the model's shape PutUploadJobOptionsRequest.
+type PutUploadJobOptionsRequest struct {
+	DomainName *string `json:"-"`
+	JobId      *string `json:"-"`
+	Encoding   *string `json:"Encoding,omitzero"`
+	Delimiter  *string `json:"Delimiter,omitzero"`
+	HeaderLine *int32  `json:"HeaderLine,omitzero"`
+}
+
+func (x *PutUploadJobOptionsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithName, p, *x.JobId)
+	}
+	if x.Encoding != nil {
+		p := p.Member("Encoding")
+		v.String(rule_kithEncoding, p, *x.Encoding)
+	}
+	if x.Delimiter != nil {
+		p := p.Member("Delimiter")
+		v.String(rule_kithDelimiter, p, *x.Delimiter)
+	}
+	if x.HeaderLine != nil {
+		p := p.Member("HeaderLine")
+		restjson.Number(v, rule_kithHeaderLine, p, *x.HeaderLine)
+	}
+}
+
+// PutUploadJobOptionsResponse is the model's shape PutUploadJobOptionsResponse.
+type PutUploadJobOptionsResponse struct {
+}
+
 // Reject is the model's shape Reject.
 type Reject struct {
 	LineNumber     *int64   `json:"LineNumber,omitzero"`
@@ -515,6 +557,12 @@ const (
 	UploadJobStatusStopped            UploadJobStatus = "STOPPED"
 )
 
+var rule_kithDelimiter = &restjson.StringRule{Min: 1, Max: 1}
+
+var rule_kithEncoding = &restjson.StringRule{Min: 1, Max: 40}
+
+var rule_kithHeaderLine = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(1000)}
+
 // BindRequest reads the path and query members of CreateUploadJob.
 func (x *CreateUploadJobRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -608,6 +656,15 @@ func (x *ListUploadJobsRequest) PageToken() (**string, **int32) { return &x.Next
 
 // NextPage points at the token of the next page.
 func (x *ListUploadJobsResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of PutUploadJobOptions.
+func (x *PutUploadJobOptionsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+}
+
+// Validate checks the model's constraints.
+func (x *PutUploadJobOptionsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of StartUploadJob.
 func (x *StartUploadJobRequest) BindRequest(b *restjson.Binder) {

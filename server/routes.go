@@ -57,6 +57,7 @@ func (s *Server) bind() handlers {
 	on(h, "ExportUploadJobRejects", s.Uploads.ExportUploadJobRejects)
 	on(h, "DryRunUploadJob", s.Uploads.DryRunUploadJob)
 	on(h, "UndoUploadJob", s.Uploads.UndoUploadJob)
+	on(h, "PutUploadJobOptions", s.Uploads.PutUploadJobOptions)
 
 	s.bindProfiles(h)
 

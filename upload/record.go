@@ -47,6 +47,8 @@ type Job struct {
 	CompletedAt int64  `json:",omitzero"`
 
 	File *File `json:",omitzero"`
+	// Options say how the file is to be read, where the caller knows it.
+	Options Options `json:",omitzero"`
 
 	// Time is the job's write time, taken when it got the turn.
 	Time int64 `json:",omitzero"`
@@ -85,6 +87,13 @@ type Job struct {
 
 	FileDeletedAt    int64 `json:",omitzero"`
 	RejectsDeletedAt int64 `json:",omitzero"`
+}
+
+// Options are what a caller says about a file; what is not said is found out.
+type Options struct {
+	Encoding   string `json:",omitzero"`
+	Delimiter  string `json:",omitzero"` // one ASCII character
+	HeaderLine int64  `json:",omitzero"` // physical line, from 1
 }
 
 // File is the last completely uploaded file: one blob, or several that follow each other.

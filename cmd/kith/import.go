@@ -35,6 +35,9 @@ type importOptions struct {
 	dryRun      bool
 	rejects     string // file for the rejected rows, or ""
 	safe        bool
+
+	encoding, delimiter string // of the file, "" is found out
+	headerLine          int64
 }
 
 func importCommand() *cobra.Command {
@@ -67,6 +70,9 @@ With --dry-run they say the same of what would happen.`,
 	f.StringVar(&o.key, "key", "", "column that identifies a customer (default: the customer number, e-mail or phone)")
 	f.StringArrayVar(&o.maps, "map", nil, "COLUMN=TARGET: where a column goes, such as tier=Attributes.Tier; COLUMN=- leaves it out")
 	f.Int32Var(&o.expire, "expire", importExpiry, "days after which the imported data expires, 1 to 1098")
+	f.StringVar(&o.encoding, "encoding", "", "encoding of the file, such as windows-1250 (default: found out)")
+	f.StringVar(&o.delimiter, "delimiter", "", "character between cells; tab is a tab (default: found out)")
+	f.Int64Var(&o.headerLine, "header-line", 0, "line of the header (default: found out)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what the import would do, and write nothing")
 	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
 	f.BoolVar(&o.safe, "safe-for-spreadsheets", false, "put an apostrophe before cells of --rejects that a spreadsheet takes for formulas")
@@ -81,7 +87,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return usageError("%w", err)
 	}
 	defer file.Close()
-	header, text, err := readHeader(ctx, file)
+	header, text, err := readHeader(ctx, file, o)
 	if err != nil {
 		return usageError("%s: %w", path, err)
 	}
@@ -108,6 +114,9 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return err
 	}
 	fmt.Fprintf(info, "Upload job %s in domain %s\n", id, o.domain)
+	if err := sayOptions(ctx, c, id, o); err != nil {
+		return err
+	}
 	if err := putFile(ctx, c, o.domain, id, file, info); err != nil {
 		return err
 	}
@@ -118,6 +127,38 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return fmt.Errorf("start the import: %w", plain(err))
 	}
 	return errors.Join(followJob(ctx, c, o.domain, id, out, info), saveRejects(ctx, c, o, id, false, info))
+}
+
+// separator is what --delimiter names, or 0.
+func (o importOptions) separator() byte {
+	if o.delimiter == "tab" || o.delimiter == `\t` {
+		return '\t'
+	}
+	if o.delimiter == "" {
+		return 0
+	}
+	return o.delimiter[0]
+}
+
+// sayOptions tells the server what the flags say about the file.
+func sayOptions(ctx context.Context, c *client, id string, o importOptions) error {
+	body := map[string]any{}
+	if o.encoding != "" {
+		body["Encoding"] = o.encoding
+	}
+	if d := o.separator(); d != 0 {
+		body["Delimiter"] = string(rune(d))
+	}
+	if o.headerLine > 0 {
+		body["HeaderLine"] = o.headerLine
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	if err := c.call(ctx, http.MethodPut, jobPath(o.domain, id)+"/options", nil, body, &api.PutUploadJobOptionsResponse{}); err != nil {
+		return fmt.Errorf("say how the file is to be read: %w", err)
+	}
+	return nil
 }
 
 // printFormat says what a file was found to be, unless it is what everybody expects, and what else it may be when that is not certain.
@@ -146,7 +187,7 @@ func printFormat(w io.Writer, path string, t *found) {
 	for _, r := range t.Readings {
 		fmt.Fprintf(w, "  %-14s %s\n", r.Encoding, strings.Join(r.Samples, " · "))
 	}
-	fmt.Fprintf(w, "If the first line is wrong, save the file as UTF-8.\n")
+	fmt.Fprintf(w, "If the first line is wrong, say which is right with --encoding.\n")
 }
 
 // onDisk is a file of this machine.
@@ -169,18 +210,18 @@ type found struct {
 }
 
 // readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
-func readHeader(ctx context.Context, file *os.File) ([]string, *found, error) {
+func readHeader(ctx context.Context, file *os.File, o importOptions) ([]string, *found, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := table.Open(ctx, file, table.Options{Evidence: table.Evidence(ctx, onDisk{file, info.Size()})})
+	text, err := table.Open(ctx, file, table.Options{Encoding: o.encoding, Evidence: table.Evidence(ctx, onDisk{file, info.Size()})})
 	if err != nil {
 		return nil, nil, err
 	}
 	defer text.Close()
 	sc := table.NewScanner(text)
-	header, err := sc.LikelyHeader(table.Layout{})
+	header, err := sc.LikelyHeader(table.Layout{Delimiter: o.separator(), Line: o.headerLine})
 	if err != nil {
 		return nil, nil, err
 	}

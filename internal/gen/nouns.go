@@ -39,6 +39,7 @@ var nouns = map[string][]string{
 	"upload": {
 		"CreateUploadJob", "GetUploadJobPath", "StartUploadJob", "StopUploadJob", "GetUploadJob", "ListUploadJobs",
 		"GetUploadJobDetails", "ListUploadJobRejects", "ExportUploadJobRejects", "DryRunUploadJob", "UndoUploadJob",
+		"PutUploadJobOptions",
 	},
 	"event": {
 		"CreateEventStream", "GetEventStream", "DeleteEventStream", "ListEventStreams",

@@ -54,8 +54,11 @@ type Reader struct {
 
 // Reading is how a file is read. Zero values are replaced by the defaults in brackets.
 type Reading struct {
-	File        blob.Reader
-	StrictAWS   bool
+	File      blob.Reader
+	StrictAWS bool
+	// Encoding is how the file is to be read, and Layout what is known of its header; what they leave open is found out.
+	Encoding    string
+	Layout      table.Layout
 	BucketBytes int64                       // of the file per bucket [8 MiB; less where nodes share the work]
 	MemoryBytes int64                       // bytes of rows that are not spilled [32 MiB; 256 KiB where nodes share the work]
 	Workers     int                         // [number of cores]
@@ -116,8 +119,8 @@ func (r *Reader) partition(n int, bounds [][]byte) *extsort.Partition {
 func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadResult) (*ReadResult, *sinks, error) {
 	raw := &countingReader{r: r.File.Stream(0), n: r.Bytes}
 	raw.n.Store(0)
-	o := table.Options{Strict: r.StrictAWS}
-	if !o.Strict {
+	o := table.Options{Strict: r.StrictAWS, Encoding: r.Encoding}
+	if !o.Strict && o.Encoding == "" {
 		o.Evidence = table.Evidence(ctx, r.File)
 	}
 	text, err := table.Open(ctx, raw, o)
@@ -213,7 +216,9 @@ var errMoreBuckets = errors.New("the file needs more buckets")
 
 // readHeader finds the header and binds the mapping to it: the first record that has every mapped column. Its faults fail the job.
 func (r *Reader) readHeader(sc *table.Scanner) (b *bound, err error) {
-	err = sc.Header(table.Layout{Strict: r.StrictAWS}, func(names []string) error {
+	layout := r.Layout
+	layout.Strict = r.StrictAWS
+	err = sc.Header(layout, func(names []string) error {
 		if b, err = r.m.bind(names, r.StrictAWS); err != nil {
 			text := err.Error()
 			return &table.FileError{Code: "header-columns", Reason: strings.ToUpper(text[:1]) + text[1:] + "."}

@@ -134,3 +134,22 @@ def test_what_a_file_looks_like_is_told(client, kith, domain):
     assert client.search_profiles(DomainName=domain, KeyName="_account", Values=["n/a"])["Items"] == []
     rejects = kith.list_upload_job_rejects(DomainName=domain, JobId=end["JobId"])["Items"]
     assert [r["ReasonCode"] for r in rejects] == ["placeholder-key"]
+
+
+def test_what_a_caller_says_of_a_file_is_obeyed(client, kith, domain):
+    fields = {"id": {"Source": "_source.id", "Target": "_profile.AccountNumber"}, "name": {"Source": "_source.name", "Target": "_profile.FirstName"}}
+    job = client.create_upload_job(DomainName=domain, DisplayName="said", Fields=fields, UniqueKey="id")["JobId"]
+    for bad, word in [({"Encoding": "klingon"}, "windows-1250"), ({"Delimiter": '"'}, "Delimiter")]:
+        with pytest.raises(ClientError) as refused:
+            kith.put_upload_job_options(DomainName=domain, JobId=job, **bad)
+        assert refused.value.response["Error"]["Code"] == "BadRequestException" and word in refused.value.response["Error"]["Message"]
+    kith.put_upload_job_options(DomainName=domain, JobId=job, Encoding="cp1250", Delimiter="^", HeaderLine=2)
+    assert upload(client, domain, job, "id^name\nid^name\n1^\u0141ucja\n".encode("cp1250")).status_code == 200
+    client.start_upload_job(DomainName=domain, JobId=job)
+    assert summary(wait(client, domain, job)) == (1, 0, 0)
+    assert client.search_profiles(DomainName=domain, KeyName="_account", Values=["1"])["Items"][0]["FirstName"] == "\u0141ucja"
+    details = kith.get_upload_job_details(DomainName=domain, JobId=job)
+    assert (details["Encoding"], details["Delimiter"], details["HeaderLine"]) == ("windows-1250", "^", 2)
+    with pytest.raises(ClientError) as late:
+        kith.put_upload_job_options(DomainName=domain, JobId=job, Encoding="cp1250")
+    assert "before it starts" in late.value.response["Error"]["Message"]

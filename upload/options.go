@@ -1,0 +1,58 @@
+package upload
+
+import (
+	"context"
+
+	"kith/api"
+	"kith/fault"
+	"kith/upload/table"
+)
+
+// PutUploadJobOptions says how the file of a job that has not been started is to be read: its encoding, what separates its cells, the line of its
+// header. What is not said is found out. It replaces what was said before.
+func (s *Service) PutUploadJobOptions(ctx context.Context, in *api.PutUploadJobOptionsRequest) (*api.PutUploadJobOptionsResponse, error) {
+	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Encoding: api.Val(in.Encoding), Delimiter: api.Val(in.Delimiter), HeaderLine: int64(api.Val(in.HeaderLine))}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if s.StrictAWS && o != (Options{}) {
+		return nil, fault.BadRequestf("Options of a file are not obeyed while the server runs with --strict-aws.")
+	}
+	_, err = s.change(ctx, rec, *in.JobId, func(j *Job) error {
+		if j.Status != api.UploadJobStatusCreated {
+			return fault.BadRequestf("Upload job %s is %s; its options can only be said before it starts.", j.ID, j.Status)
+		}
+		j.Options = o
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.PutUploadJobOptionsResponse{}, nil
+}
+
+// check returns what is wrong with options.
+func (o Options) check() error {
+	if o.Encoding != "" {
+		if _, err := table.Named(o.Encoding); err != nil {
+			return fault.BadRequestf("%s", err)
+		}
+	}
+	if d := o.Delimiter; d != "" && (d[0] >= 0x80 || d[0] == '"' || d[0] == '\n' || d[0] == '\r' || d[0] == 0) {
+		return fault.BadRequestf("Delimiter must be one ASCII character that is no quote and no line end.")
+	}
+	return nil
+}
+
+// layout is what the options say about the header.
+func (o Options) layout() table.Layout {
+	l := table.Layout{Line: o.HeaderLine}
+	if o.Delimiter != "" {
+		l.Delimiter = o.Delimiter[0]
+	}
+	return l
+}
