@@ -24,6 +24,9 @@ func TestAMistypedDataFolderIsNotMade(t *testing.T) {
 			}
 			asking++
 			args := append(strings.Fields(cmd.CommandPath())[1:], "--data", dir)
+			if cmd.Name() == "search" {
+				args = append(args, "--status")
+			}
 			for range minArgs(cmd) {
 				args = append(args, filepath.Join(t.TempDir(), "x"))
 			}
