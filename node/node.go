@@ -50,6 +50,7 @@ type Config struct {
 	Upload  upload.Config
 	Letters deadletter.Config
 	Types   objecttype.Quotas
+	Objects write.Quotas // of a profile
 	// Room tells how much of the disk is free; nil is enough.
 	Room   upload.Room
 	Job    *job.Runner // settings only, or nil; the node fills in the rest
@@ -179,7 +180,7 @@ func (n *Node) services(sealer *access.Sealer) {
 	}
 	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed, Types: n.Types}
-	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks}
+	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks, Quotas: c.Objects}
 	n.Uploads = &upload.Service{
 		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,
 		Feed: feed, Writer: n.Writer, Wake: n.runner.Wake, Room: c.Room, Config: c.Upload,

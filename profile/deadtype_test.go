@@ -256,3 +256,33 @@ func TestLatePutsOfADeletedType(t *testing.T) {
 		}
 	}
 }
+
+// A merge that would make a profile of more objects than it may have is refused before anything has changed.
+func TestMergeWithinQuotas(t *testing.T) {
+	w := newShop(t, mem.New())
+	for i := range 4 {
+		if err := w.put(w.Service, "Shop", fmt.Sprintf(`{"id":"%d","email":"p%d@x.de"}`, i, i%2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ids []string
+	err := w.Each(t.Context(), Pass{Incarnation: w.rec.Incarnation, Now: w.now().UnixMicro(), Workers: 1}, func(_ int, p *fold.Profile) error {
+		ids = append(ids, p.ID.String())
+		return nil
+	})
+	if err != nil || len(ids) != 2 {
+		t.Fatal(ids, err)
+	}
+	merge := func() error {
+		_, err := w.MergeProfiles(t.Context(), &api.MergeProfilesRequest{DomainName: api.Ptr("d"), MainProfileId: &ids[0], ProfileIdsToBeMerged: ids[1:]})
+		return err
+	}
+	w.Writer.Quotas.Objects = 3
+	if err := merge(); !errors.Is(err, fault.BadRequest) || !strings.Contains(fault.Message(err), "4 objects") {
+		t.Errorf("a merge to 4 of 3 objects: %v", err)
+	}
+	w.Writer.Quotas.Objects = 4
+	if err := merge(); err != nil {
+		t.Error(err)
+	}
+}

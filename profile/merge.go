@@ -154,14 +154,20 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 		return err
 	}
 	var unknown []string
-	members, levels := 0, 0
+	members, levels, objects, bytes := 0, 0, 0, int64(0)
 	for _, id := range all {
 		p := mains[id]
 		if p == nil {
 			unknown = append(unknown, id.String())
 			continue
 		}
-		p.Walk(func(*fold.Member) { members++ })
+		p.Walk(func(m *fold.Member) {
+			members++
+			if m.Head != nil {
+				n, b := m.Head.Owned(s.Now().UnixMicro(), rec.Dead())
+				objects, bytes = objects+n, bytes+b
+			}
+		})
 		if n := p.Levels(); id != want.Main {
 			levels = max(levels, n+1)
 		} else {
@@ -171,6 +177,8 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 	switch {
 	case unknown != nil:
 		return fault.BadRequestf("Unknown profile IDs: %s", strings.Join(unknown, ", "))
+	case objects > s.Writer.Limits().Objects || bytes > s.Writer.Limits().Bytes:
+		return fault.BadRequestf("The merge would make a profile of %d objects with %d bytes; %d with %d bytes are possible. Delete objects first.", objects, bytes, s.Writer.Limits().Objects, s.Writer.Limits().Bytes)
 	case members > MaxMembers:
 		return fault.BadRequestf("The merge would make a profile of %d profiles; %d are possible.", members, MaxMembers)
 	case levels > MaxLevels:

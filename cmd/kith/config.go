@@ -61,6 +61,7 @@ type quotas struct {
 	TypeFields     int `toml:"type_fields"`     // of an object type [250]
 	TypeKeys       int `toml:"type_keys"`       // definitions of keys of an object type [10]
 	ProfileObjects int `toml:"profile_objects"` // of a profile, of all types [1000]
+	ObjectKB       int `toml:"object_kb"`       // of all objects of a profile together [51200]
 }
 
 // duration is a time.Duration as text, such as "15m".
@@ -274,7 +275,7 @@ func (c *Config) check() error {
 			return usageError("--cors-origins * with --dev would let every web page do everything; name the origins")
 		}
 	}
-	if q := c.Quotas; min(q.ObjectTypes, q.TypeFields, q.TypeKeys, q.ProfileObjects) < 0 {
+	if q := c.Quotas; min(q.ObjectTypes, q.TypeFields, q.TypeKeys, q.ProfileObjects, q.ObjectKB) < 0 {
 		return usageError("quotas must not be negative")
 	}
 	for op, n := range c.Limits {

@@ -23,6 +23,7 @@ import (
 	"kith/job"
 	"kith/node"
 	"kith/objecttype"
+	"kith/profile/write"
 	"kith/server"
 	"kith/upload"
 )
@@ -137,6 +138,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepUnstarted: time.Duration(c.KeepUnstarted), KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
 		},
+		Objects: write.Quotas{Objects: c.Quotas.ProfileObjects, Bytes: int64(c.Quotas.ObjectKB) << 10},
 		Types: objecttype.Quotas{
 			Types: c.Quotas.ObjectTypes, Fields: c.Quotas.TypeFields, Keys: c.Quotas.TypeKeys, Objects: c.Quotas.ProfileObjects,
 		},

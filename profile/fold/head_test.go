@@ -218,3 +218,19 @@ func FuzzDecodeHead(f *testing.F) {
 		}
 	})
 }
+
+// A head of 1,000 objects, each with three keys and the one by which it is found itself, has 88 bytes for each.
+func TestHeadOfAThousandObjects(t *testing.T) {
+	h := &Head{}
+	for i := range 1000 {
+		o := ObjectRef{Type: "Order", Hash: HashObject(fmt.Sprint(i)), Expires: 1}
+		for k := range 4 {
+			o.Keys = append(o.Keys, KeyHash(Key{fmt.Sprint(k), fmt.Sprint(i)}))
+		}
+		slices.Sort(o.Keys)
+		h.PutObject(o)
+	}
+	if n := len(h.Append(nil)); n < 88_000 || n > 88_100 {
+		t.Errorf("%d bytes", n)
+	}
+}

@@ -178,7 +178,7 @@ func (d *Draft) checkRoom(o *Object, ref, old *fold.ObjectRef, replaces bool) er
 	full := func(format string, args ...any) error {
 		return errors.Join(fault.BadRequestf("Profile %s "+format+" Delete objects of it, or have them expire sooner.", append([]any{d.Person.ID()}, args...)...), ErrFull)
 	}
-	quotas := d.w.quotas()
+	quotas := d.w.Limits()
 	switch {
 	case !counts && objects >= quotas.Objects:
 		return full("has %d objects, and a profile may have %d.", objects, quotas.Objects)
@@ -190,8 +190,11 @@ func (d *Draft) checkRoom(o *Object, ref, old *fold.ObjectRef, replaces bool) er
 	return nil
 }
 
-func (w *Writer) quotas() Quotas {
-	q := w.Quotas
+// Limits returns the quotas that hold.
+func (w *Writer) Limits() (q Quotas) {
+	if w != nil {
+		q = w.Quotas
+	}
 	if q.Objects == 0 {
 		q.Objects = defaultObjects
 	}

@@ -287,6 +287,9 @@ func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
 	return r, nil
 }
 
+// maxHead bounds a head, which every write to its profile rewrites. 1,000 objects with three keys each take 88 KB.
+const maxHead = 1 << 20
+
 // group gathers what the attempt writes.
 func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, err error) {
 	inc, id := pl.rec.Incarnation, pl.target.member.ID
@@ -331,9 +334,13 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 		g.Before = append(g.Before, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: d.put})
 	}
 	d.head.Time, d.head.Change = d.Time, d.change
+	head := d.head.Append(nil)
+	if len(head) > max(maxHead, len(pl.target.head)) {
+		return g, errors.Join(fault.BadRequestf("Profile %s would list more than there is room for: %d bytes of objects with their keys, and of values, %d are possible. Delete objects of it, or have them carry fewer keys.", pl.person.ID(), len(head), maxHead), ErrFull)
+	}
 	g.Lazy, g.Partition = c.lazy, profilePartition(inc, id)
 	g.Swap = []store.Swap{
-		{Key: headKey, Value: d.head.Append(nil), Expect: pl.target.headVersion},
+		{Key: headKey, Value: head, Expect: pl.target.headVersion},
 		{Key: stateKey, Op: store.Check, Expect: pl.target.stateVersion},
 	}
 	if d.change.Action != Swept {
