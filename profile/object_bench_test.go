@@ -3,67 +3,30 @@ package profile
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"kith/api"
-	"kith/domain"
-	"kith/objecttype"
-	"kith/profile/change"
-	"kith/profile/write"
-	"kith/store"
 	"kith/store/pebble"
 )
-
-// objectService returns what puts objects, on a store.
-func objectService(b testing.TB, st store.Store) *Service {
-	b.Helper()
-	now := time.Now
-	domains := &domain.Service{Store: st, Now: now}
-	feed := &change.Feed{Store: st, Now: now, Alone: true}
-	s := &Service{Store: st, Domains: domains, Now: now, Feed: feed, Types: &objecttype.Service{Domains: domains}}
-	s.Writer = &write.Writer{Store: st, Feed: feed, Lookup: domains.Lookup, Now: now, Settle: s.SettleLinks}
-	_, err := domains.CreateDomain(b.Context(), &api.CreateDomainRequest{DomainName: api.Ptr("d"), DefaultExpirationDays: api.Ptr(int32(100))})
-	if err != nil {
-		b.Fatal(err)
-	}
-	field := func(source, target, ct string) api.ObjectTypeField {
-		f := api.ObjectTypeField{Source: &source}
-		if target != "" {
-			f.Target = &target
-		}
-		if ct != "" {
-			f.ContentType = api.Ptr(api.FieldContentType(ct))
-		}
-		return f
-	}
-	_, err = s.Types.PutProfileObjectType(b.Context(), &api.PutProfileObjectTypeRequest{DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("Shop"), Description: api.Ptr("x"),
-		AllowProfileCreation: api.Ptr(true),
-		Fields: map[string]api.ObjectTypeField{"id": field("_source.id", "", ""), "email": field("_source.email", "_profile.EmailAddress", "EMAIL_ADDRESS"),
-			"first": field("_source.first", "_profile.FirstName", "NAME"), "tier": field("_source.tier", "_profile.Attributes.tier", "")},
-		Keys: map[string][]api.ObjectTypeKey{"shopId": {{FieldNames: []string{"id"}, StandardIdentifiers: []api.StandardIdentifier{"UNIQUE"}}},
-			"_email": {{FieldNames: []string{"email"}, StandardIdentifiers: []api.StandardIdentifier{"PROFILE"}}}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return s
-}
 
 // shopObject is an object of about 1 KB.
 func shopObject(n, person int) string {
 	return fmt.Sprintf(`{"id":"%d","email":"p%d@example.com","first":"Ann","tier":"gold","more":"%01000d"}`, n, person, n)
 }
 
+// onDisk is a node on the embedded engine.
 func onDisk(b *testing.B) *Service {
 	st, err := pebble.Open(b.TempDir(), pebble.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = st.Close() })
-	return objectService(b, st)
+	w := newShop(b, st)
+	w.Writer.Lookup = w.Domains.Lookup // as a node does
+	return w.Service
 }
 
 // How many objects a second 64 callers put durably, in batches of ten and one by one.
@@ -111,7 +74,7 @@ func BenchmarkPutObjects(b *testing.B) {
 // What a put costs when its profile has many objects already.
 func BenchmarkPutToFullProfile(b *testing.B) {
 	for _, objects := range []int{1, 100, 999} {
-		b.Run(fmt.Sprint(objects), func(b *testing.B) {
+		b.Run(fmt.Sprint(objects, " objects"), func(b *testing.B) {
 			s := onDisk(b)
 			put := func(n int) {
 				if _, err := s.PutProfileObject(context.Background(), &api.PutProfileObjectRequest{DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("Shop"), Object: api.Ptr(shopObject(n, 0))}); err != nil {
@@ -134,5 +97,3 @@ func BenchmarkPutToFullProfile(b *testing.B) {
 		})
 	}
 }
-
-var _ = os.Getenv
