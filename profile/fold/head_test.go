@@ -234,3 +234,20 @@ func TestHeadOfAThousandObjects(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+func BenchmarkHead(b *testing.B) {
+	h := someHead(1000)
+	encoded := h.Append(nil)
+	b.Run("append", func(b *testing.B) {
+		for b.Loop() {
+			encoded = h.Append(encoded[:0])
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := DecodeHead(encoded); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
