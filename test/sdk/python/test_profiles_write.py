@@ -243,3 +243,19 @@ def test_attribute_values(client, domain):
     assert values("Nothing") == values("Attributes.nothing") == []
     client.delete_profile(DomainName=domain, ProfileId=one)
     assert "Low" not in values("LastName")
+
+
+def test_keys_of_several_fields(client, domain):
+    """A text of the fields joined by blanks, each way to split it; compared by the fields' content types."""
+    client.put_profile_object_type(
+        DomainName=domain, ObjectTypeName="visit", Description="d", AllowProfileCreation=True,
+        Fields={"id": {"Source": "_source.id"}, "name": {"Source": "_source.name", "ContentType": "NAME"}, "phone": {"Source": "_source.phone", "ContentType": "PHONE_NUMBER"}},
+        Keys={"visitId": [{"FieldNames": ["id"], "StandardIdentifiers": ["UNIQUE"]}], "person": [{"FieldNames": ["name", "phone"], "StandardIdentifiers": ["PROFILE"]}]},
+    )
+    client.put_profile_object(DomainName=domain, ObjectTypeName="visit", Object='{"id": "1", "name": "Ann Lee", "phone": "+1 206 555 0100"}')
+    (one,) = search(client, domain, "person", "ANN  lee (206) 5550100")
+    two = create(client, domain)
+    client.add_profile_key(DomainName=domain, ProfileId=two, KeyName="person", Values=["Bo 2065550101"])
+    assert search(client, domain, "person", "bo 206 555 0101") == [two] and search(client, domain, "visitId", "1") == [one]
+    assert search(client, domain, "person", "Ann Lee") == []
+    refused(lambda: client.add_profile_key(DomainName=domain, ProfileId=two, KeyName="person", Values=["Bo"]), says="each of its 2 fields")
