@@ -87,61 +87,6 @@ type DetectedProfileObjectType struct {
 // String keeps sensitive members out of logs and error texts.
 func (x DetectedProfileObjectType) String() string { return "DetectedProfileObjectType{redacted}" }
 
-// GetObjectTypeAttributeStatisticsPercentiles is the model's shape GetObjectTypeAttributeStatisticsPercentiles.
-type GetObjectTypeAttributeStatisticsPercentiles struct {
-	P5  *float64 `json:"P5,omitzero"`
-	P25 *float64 `json:"P25,omitzero"`
-	P50 *float64 `json:"P50,omitzero"`
-	P75 *float64 `json:"P75,omitzero"`
-	P95 *float64 `json:"P95,omitzero"`
-}
-
-// GetObjectTypeAttributeStatisticsRequest is the model's shape GetObjectTypeAttributeStatisticsRequest.
-type GetObjectTypeAttributeStatisticsRequest struct {
-	DomainName     *string `json:"-"`
-	ObjectTypeName *string `json:"-"`
-	AttributeName  *string `json:"-"`
-}
-
-func (x *GetObjectTypeAttributeStatisticsRequest) check(v *restjson.Violations, p *restjson.Path) {
-	if x.DomainName == nil {
-		v.Required(p.Member("DomainName"))
-	}
-	if x.DomainName != nil {
-		p := p.Member("DomainName")
-		v.String(rule_name, p, *x.DomainName)
-	}
-	if x.ObjectTypeName == nil {
-		v.Required(p.Member("ObjectTypeName"))
-	}
-	if x.ObjectTypeName != nil {
-		p := p.Member("ObjectTypeName")
-		v.String(rule_typeName, p, *x.ObjectTypeName)
-	}
-	if x.AttributeName == nil {
-		v.Required(p.Member("AttributeName"))
-	}
-	if x.AttributeName != nil {
-		p := p.Member("AttributeName")
-		v.String(rule_string1To1000, p, *x.AttributeName)
-	}
-}
-
-// GetObjectTypeAttributeStatisticsResponse is the model's shape GetObjectTypeAttributeStatisticsResponse.
-type GetObjectTypeAttributeStatisticsResponse struct {
-	Statistics   *GetObjectTypeAttributeStatisticsStats `json:"Statistics,omitzero"`
-	CalculatedAt *restjson.Time                         `json:"CalculatedAt,omitzero"`
-}
-
-// GetObjectTypeAttributeStatisticsStats is the model's shape GetObjectTypeAttributeStatisticsStats.
-type GetObjectTypeAttributeStatisticsStats struct {
-	Maximum           *float64                                     `json:"Maximum,omitzero"`
-	Minimum           *float64                                     `json:"Minimum,omitzero"`
-	Average           *float64                                     `json:"Average,omitzero"`
-	StandardDeviation *float64                                     `json:"StandardDeviation,omitzero"`
-	Percentiles       *GetObjectTypeAttributeStatisticsPercentiles `json:"Percentiles,omitzero"`
-}
-
 // GetProfileObjectTypeRequest is the model's shape GetProfileObjectTypeRequest.
 type GetProfileObjectTypeRequest struct {
 	DomainName     *string `json:"-"`
@@ -221,114 +166,6 @@ type GetProfileObjectTypeTemplateResponse struct {
 // String keeps sensitive members out of logs and error texts.
 func (x GetProfileObjectTypeTemplateResponse) String() string {
 	return "GetProfileObjectTypeTemplateResponse{redacted}"
-}
-
-// ListObjectTypeAttributeItem is the model's shape ListObjectTypeAttributeItem.
-type ListObjectTypeAttributeItem struct {
-	AttributeName *string        `json:"AttributeName,omitzero"`
-	LastUpdatedAt *restjson.Time `json:"LastUpdatedAt,omitzero"`
-}
-
-// ListObjectTypeAttributeValuesItem is the model's shape ListObjectTypeAttributeValuesItem.
-type ListObjectTypeAttributeValuesItem struct {
-	Value         *string        `json:"Value,omitzero"`
-	LastUpdatedAt *restjson.Time `json:"LastUpdatedAt,omitzero"`
-}
-
-// String keeps sensitive members out of logs and error texts.
-func (x ListObjectTypeAttributeValuesItem) String() string {
-	return "ListObjectTypeAttributeValuesItem{redacted}"
-}
-
-// ListObjectTypeAttributeValuesRequest is the model's shape ListObjectTypeAttributeValuesRequest.
-type ListObjectTypeAttributeValuesRequest struct {
-	NextToken      *string `json:"-"`
-	MaxResults     *int32  `json:"-"`
-	DomainName     *string `json:"-"`
-	ObjectTypeName *string `json:"-"`
-	AttributeName  *string `json:"-"`
-}
-
-func (x *ListObjectTypeAttributeValuesRequest) check(v *restjson.Violations, p *restjson.Path) {
-	if x.NextToken != nil {
-		p := p.Member("NextToken")
-		v.String(rule_token, p, *x.NextToken)
-	}
-	if x.MaxResults != nil {
-		p := p.Member("MaxResults")
-		restjson.Number(v, rule_maxSize100, p, *x.MaxResults)
-	}
-	if x.DomainName == nil {
-		v.Required(p.Member("DomainName"))
-	}
-	if x.DomainName != nil {
-		p := p.Member("DomainName")
-		v.String(rule_name, p, *x.DomainName)
-	}
-	if x.ObjectTypeName == nil {
-		v.Required(p.Member("ObjectTypeName"))
-	}
-	if x.ObjectTypeName != nil {
-		p := p.Member("ObjectTypeName")
-		v.String(rule_typeName, p, *x.ObjectTypeName)
-	}
-	if x.AttributeName == nil {
-		v.Required(p.Member("AttributeName"))
-	}
-	if x.AttributeName != nil {
-		p := p.Member("AttributeName")
-		v.String(rule_string1To1000, p, *x.AttributeName)
-	}
-}
-
-// ListObjectTypeAttributeValuesResponse is the model's shape ListObjectTypeAttributeValuesResponse.
-type ListObjectTypeAttributeValuesResponse struct {
-	Items     []ListObjectTypeAttributeValuesItem `json:"Items,omitzero"`
-	NextToken *string                             `json:"NextToken,omitzero"`
-}
-
-// String keeps sensitive members out of logs and error texts.
-func (x ListObjectTypeAttributeValuesResponse) String() string {
-	return "ListObjectTypeAttributeValuesResponse{redacted}"
-}
-
-// ListObjectTypeAttributesRequest is the model's shape ListObjectTypeAttributesRequest.
-type ListObjectTypeAttributesRequest struct {
-	NextToken      *string `json:"-"`
-	MaxResults     *int32  `json:"-"`
-	DomainName     *string `json:"-"`
-	ObjectTypeName *string `json:"-"`
-}
-
-func (x *ListObjectTypeAttributesRequest) check(v *restjson.Violations, p *restjson.Path) {
-	if x.NextToken != nil {
-		p := p.Member("NextToken")
-		v.String(rule_token, p, *x.NextToken)
-	}
-	if x.MaxResults != nil {
-		p := p.Member("MaxResults")
-		restjson.Number(v, rule_maxSize100, p, *x.MaxResults)
-	}
-	if x.DomainName == nil {
-		v.Required(p.Member("DomainName"))
-	}
-	if x.DomainName != nil {
-		p := p.Member("DomainName")
-		v.String(rule_name, p, *x.DomainName)
-	}
-	if x.ObjectTypeName == nil {
-		v.Required(p.Member("ObjectTypeName"))
-	}
-	if x.ObjectTypeName != nil {
-		p := p.Member("ObjectTypeName")
-		v.String(rule_typeName, p, *x.ObjectTypeName)
-	}
-}
-
-// ListObjectTypeAttributesResponse is the model's shape ListObjectTypeAttributesResponse.
-type ListObjectTypeAttributesResponse struct {
-	Items     []ListObjectTypeAttributeItem `json:"Items,omitzero"`
-	NextToken *string                       `json:"NextToken,omitzero"`
 }
 
 // ListProfileObjectTypeItem is the model's shape ListProfileObjectTypeItem.
@@ -600,16 +437,6 @@ func (x *DetectProfileObjectTypeRequest) BindRequest(b *restjson.Binder) {
 // Validate checks the model's constraints.
 func (x *DetectProfileObjectTypeRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
-// BindRequest reads the path and query members of GetObjectTypeAttributeStatistics.
-func (x *GetObjectTypeAttributeStatisticsRequest) BindRequest(b *restjson.Binder) {
-	b.Path("DomainName", &x.DomainName)
-	b.Path("ObjectTypeName", &x.ObjectTypeName)
-	b.Path("AttributeName", &x.AttributeName)
-}
-
-// Validate checks the model's constraints.
-func (x *GetObjectTypeAttributeStatisticsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
-
 // BindRequest reads the path and query members of GetProfileObjectType.
 func (x *GetProfileObjectTypeRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -626,45 +453,6 @@ func (x *GetProfileObjectTypeTemplateRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *GetProfileObjectTypeTemplateRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
-
-// BindRequest reads the path and query members of ListObjectTypeAttributeValues.
-func (x *ListObjectTypeAttributeValuesRequest) BindRequest(b *restjson.Binder) {
-	b.QueryString("next-token", &x.NextToken)
-	b.QueryInt("max-results", &x.MaxResults)
-	b.Path("DomainName", &x.DomainName)
-	b.Path("ObjectTypeName", &x.ObjectTypeName)
-	b.Path("AttributeName", &x.AttributeName)
-}
-
-// Validate checks the model's constraints.
-func (x *ListObjectTypeAttributeValuesRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
-
-// PageToken points at the paging members.
-func (x *ListObjectTypeAttributeValuesRequest) PageToken() (**string, **int32) {
-	return &x.NextToken, &x.MaxResults
-}
-
-// NextPage points at the token of the next page.
-func (x *ListObjectTypeAttributeValuesResponse) NextPage() **string { return &x.NextToken }
-
-// BindRequest reads the path and query members of ListObjectTypeAttributes.
-func (x *ListObjectTypeAttributesRequest) BindRequest(b *restjson.Binder) {
-	b.QueryString("next-token", &x.NextToken)
-	b.QueryInt("max-results", &x.MaxResults)
-	b.Path("DomainName", &x.DomainName)
-	b.Path("ObjectTypeName", &x.ObjectTypeName)
-}
-
-// Validate checks the model's constraints.
-func (x *ListObjectTypeAttributesRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
-
-// PageToken points at the paging members.
-func (x *ListObjectTypeAttributesRequest) PageToken() (**string, **int32) {
-	return &x.NextToken, &x.MaxResults
-}
-
-// NextPage points at the token of the next page.
-func (x *ListObjectTypeAttributesResponse) NextPage() **string { return &x.NextToken }
 
 // BindRequest reads the path and query members of ListProfileObjectTypeTemplates.
 func (x *ListProfileObjectTypeTemplatesRequest) BindRequest(b *restjson.Binder) {

@@ -14,6 +14,7 @@ import (
 
 	"kith/access"
 	"kith/blob"
+	"kith/catalog"
 	"kith/deadletter"
 	"kith/domain"
 	"kith/fault"
@@ -84,6 +85,7 @@ type Node struct {
 	Uploads      *upload.Service
 	Query        *query.Service
 	Integrations *integration.Service
+	Catalog      *catalog.Service
 	Letters      *deadletter.Service
 	Privacy      *privacy.Service
 
@@ -138,7 +140,7 @@ func Start(c Config) (*Node, error) {
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
-	sc.Query, sc.Integrations, sc.Types, sc.Privacy = n.Query, n.Integrations, n.Types, n.Privacy
+	sc.Query, sc.Integrations, sc.Types, sc.Privacy, sc.Catalog = n.Query, n.Integrations, n.Types, n.Privacy, n.Catalog
 	sc.Admin = c.admin()
 	n.Server = server.New(sc)
 	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
@@ -192,6 +194,10 @@ func (n *Node) services(sealer *access.Sealer) {
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, query.Name) }}
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
 	n.Privacy = &privacy.Service{Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Letters: n.Letters, Uploads: n.Uploads, Sealer: sealer, Now: c.Now}
+	n.Catalog = &catalog.Service{
+		Store: c.Store, Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Now: c.Now,
+		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, catalog.Standing) },
+	}
 }
 
 // admin is what belongs to the program as a whole. What a cluster does itself is refused with a sentence that says so.
@@ -280,6 +286,7 @@ func (n *Node) standing() []job.Standing {
 			return 0, err
 		}},
 		{Name: deadletter.Standing, Every: sendEvery, AtStart: true, Idle: n.Letters.Idle, Pause: sendPause, Run: n.Letters.SendAll},
+		{Name: catalog.Standing, Every: catalog.Every, Heavy: true, Run: n.Catalog.Keep},
 		{Name: profile.Statistics, Every: countEvery, AtStart: true, Heavy: true, Run: n.Profiles.CountProfiles},
 		{Name: change.Completer, Every: completeEvery, Pause: change.Window, AtStart: true, Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 			more, err := completer.Run(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap})

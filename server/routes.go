@@ -68,9 +68,17 @@ func (s *Server) bind() handlers {
 	on(h, "ListAccountIntegrations", s.Integrations.ListAccountIntegrations)
 	on(h, "GetIntegrationDetails", s.Integrations.GetIntegrationDetails)
 
+	s.bindCatalog(h)
 	s.bindOperators(h)
 
 	return h
+}
+
+// bindCatalog binds what tells what objects hold.
+func (s *Server) bindCatalog(h handlers) {
+	on(h, "ListObjectTypeAttributes", s.Catalog.ListObjectTypeAttributes)
+	on(h, "ListObjectTypeAttributeValues", s.Catalog.ListObjectTypeAttributeValues)
+	on(h, "GetObjectTypeAttributeStatistics", s.Catalog.GetObjectTypeAttributeStatistics)
 }
 
 // bindOperators binds what operators need besides the API.

@@ -28,6 +28,7 @@ import (
 
 	"kith/access"
 	"kith/api"
+	"kith/catalog"
 	"kith/deadletter"
 	"kith/domain"
 	"kith/fault"
@@ -49,6 +50,7 @@ type Config struct {
 	Uploads      *upload.Service
 	Query        *query.Service
 	Integrations *integration.Service
+	Catalog      *catalog.Service
 	Access       *access.Service
 	Admin        *Admin
 	Sealer       *access.Sealer

@@ -12,7 +12,6 @@ var nouns = map[string][]string{
 	"objecttype": {
 		"PutProfileObjectType", "GetProfileObjectType", "DeleteProfileObjectType", "ListProfileObjectTypes",
 		"GetProfileObjectTypeTemplate", "ListProfileObjectTypeTemplates", "DetectProfileObjectType",
-		"ListObjectTypeAttributes", "ListObjectTypeAttributeValues", "GetObjectTypeAttributeStatistics",
 	},
 	"profile": {
 		"CreateProfile", "UpdateProfile", "DeleteProfile", "BatchGetProfile", "SearchProfiles",
@@ -20,7 +19,8 @@ var nouns = map[string][]string{
 		"DeleteProfileObject", "MergeProfiles", "ListProfileHistoryRecords", "GetProfileHistoryRecord",
 		"ListProfileAttributeValues", "UnmergeProfiles", "GetProfileProvenance", "ListProfiles",
 	},
-	"query": {"QueryProfiles", "GetQuerySettings", "PutQuerySettings"},
+	"query":   {"QueryProfiles", "GetQuerySettings", "PutQuerySettings"},
+	"catalog": {"ListObjectTypeAttributes", "ListObjectTypeAttributeValues", "GetObjectTypeAttributeStatistics"},
 	"match": {
 		"GetMatches", "GetSimilarProfiles", "ListRuleBasedMatches", "GetAutoMergingPreview",
 		"GetIdentityResolutionJob", "ListIdentityResolutionJobs",

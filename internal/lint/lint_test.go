@@ -71,6 +71,7 @@ var layers = [][]string{
 	{"profile/change"},
 	{"profile/write"},
 	{"profile"},
+	{"catalog"},
 	{"upload/stage"},
 	{"upload", "query"},
 	{"integration"},
