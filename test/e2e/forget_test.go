@@ -97,15 +97,16 @@ func (s *secrets) inRows(t *testing.T, st store.Store, tables ...store.Table) ma
 type knownPerson struct {
 	*rig
 	person, stranger *secrets
-	email, other     string // keys of the person
-	main, member     string // ids of its profiles
-	rejecting        string // a job that has rejected a row of the person
+	replaced         *secrets // what an object of the person said before it was replaced
+	email, other     string   // keys of the person
+	main, member     string   // ids of its profiles
+	rejecting        string   // a job that has rejected a row of the person
 }
 
 // live makes a person in every way there is: by imports and calls, merged, changed, with dead letters and rejected rows.
 func live(t *testing.T, r *rig) *knownPerson {
 	rng := rand.New(rand.NewPCG(1, 2))
-	l := &knownPerson{rig: r, person: &secrets{rng: rng}, stranger: &secrets{rng: rng}}
+	l := &knownPerson{rig: r, person: &secrets{rng: rng}, stranger: &secrets{rng: rng}, replaced: &secrets{rng: rng}}
 	r.domain("d")
 	p, s := l.person, l.stranger
 	l.email = p.text() + "@example.com"
@@ -137,6 +138,10 @@ func live(t *testing.T, r *rig) *knownPerson {
 	if _, err := r.Profiles.MergeProfiles(ctx, &api.MergeProfilesRequest{DomainName: api.Ptr("d"), MainProfileId: &l.main, ProfileIdsToBeMerged: []string{l.member}}); err != nil {
 		t.Fatal(err)
 	}
+	putType(r)
+	l.putObject(l.replaced, "own", l.email)
+	l.putObject(p, "own", l.email)
+	l.putObject(s, "strange", s.text()+"@example.com")
 	for _, object := range []string{
 		fmt.Sprintf(`{"who":{"mail":" %s "},"note":%q}`, strings.ToUpper(l.email), p.text()),
 		fmt.Sprintf(`{"who":{"mail":%q},"note":%q}`, s.text()+"@example.com", s.text()),
@@ -147,6 +152,41 @@ func live(t *testing.T, r *rig) *knownPerson {
 		}
 	}
 	return l
+}
+
+// putType makes the type "Visit", whose objects find people by e-mail and make them.
+func putType(r *rig) {
+	r.t.Helper()
+	field := func(source, target string) api.ObjectTypeField {
+		f := api.ObjectTypeField{Source: api.Ptr("_source." + source)}
+		if target != "" {
+			f.Target = &target
+		}
+		return f
+	}
+	_, err := r.Types.PutProfileObjectType(ctx, &api.PutProfileObjectTypeRequest{
+		DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("Visit"), Description: api.Ptr("visits"), AllowProfileCreation: api.Ptr(true),
+		Fields: map[string]api.ObjectTypeField{"id": field("id", ""), "mail": field("mail", "_profile.BusinessEmailAddress"), "room": field("room", "_profile.Attributes.room"), "asset": field("asset", "_asset.AssetName"), "serial": field("serial", "_asset.SerialNumber")},
+		Keys: map[string][]api.ObjectTypeKey{
+			"visitId":    {{FieldNames: []string{"id"}, StandardIdentifiers: []api.StandardIdentifier{"UNIQUE"}}},
+			"_email":     {{FieldNames: []string{"mail"}, StandardIdentifiers: []api.StandardIdentifier{"PROFILE"}}},
+			"visitAsset": {{FieldNames: []string{"serial"}, StandardIdentifiers: []api.StandardIdentifier{"ASSET"}}},
+		},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// putObject puts an object that says something nobody else says, and returns its unique key.
+func (l *knownPerson) putObject(of *secrets, id, mail string) string {
+	l.t.Helper()
+	text := fmt.Sprintf(`{"id":%q,"mail":%q,"room":%q,"asset":%q,"serial":"a-%s","more":{"unmapped":[%q]}}`, id, mail, of.text(), of.text(), id, of.text())
+	out, err := l.Profiles.PutProfileObject(ctx, &api.PutProfileObjectRequest{DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("Visit"), Object: &text})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return *out.ProfileObjectUniqueKey
 }
 
 func (l *knownPerson) record() *domain.Record {
@@ -223,7 +263,7 @@ func TestForgetting(t *testing.T) {
 				t.Errorf("what is somebody else's is told: %q", others)
 			}
 			var doc struct{ Sources, Objects, History, DeadLetters, RejectedRows, NotSearched []map[string]any }
-			if err := json.Unmarshal([]byte(text), &doc); err != nil || len(doc.DeadLetters) != 2 || len(doc.RejectedRows) != 1 || len(doc.NotSearched) != 3 || len(doc.Sources) != 3 || len(doc.History) < 6 {
+			if err := json.Unmarshal([]byte(text), &doc); err != nil || len(doc.DeadLetters) != 2 || len(doc.RejectedRows) != 1 || len(doc.NotSearched) != 3 || len(doc.Sources) != 4 || len(doc.History) < 6 {
 				t.Errorf("%v: %d letters, %d rejected rows, %d sources, %d records, not searched %v", err, len(doc.DeadLetters), len(doc.RejectedRows), len(doc.Sources), len(doc.History), doc.NotSearched)
 			}
 		}
@@ -232,7 +272,7 @@ func TestForgetting(t *testing.T) {
 		if found := l.person.in([]byte(text)); found != nil || len(said.ProfileIds) != 2 || said.ProfileIds[0] != l.main {
 			t.Errorf("the statement names somebody: %s", text)
 		}
-		if r := said.Removed; r.Profiles != 2 || r.ImportedSources != 2 || r.IndexRows < 6 || r.HistoryContents < 2 || r.DeadLetters != 2 || said.RejectedRows != 1 || said.LeftAfterwards.IndexRows+said.LeftAfterwards.Profiles != 0 {
+		if r := said.Removed; r.Profiles != 2 || r.ImportedSources != 2 || r.IndexRows < 6 || r.Objects != 1 || r.HistoryContents < 2 || r.DeadLetters != 2 || said.RejectedRows != 1 || said.LeftAfterwards.IndexRows+said.LeftAfterwards.Profiles != 0 {
 			t.Errorf("the statement says %s", text)
 		}
 		if found := l.person.inRows(t, l.store, store.Profile, store.Index, store.History, store.Body, store.Resource, store.Query, store.Jobs); len(found) > 0 {
@@ -287,6 +327,7 @@ func TestForgettingReachesTheFiles(t *testing.T) {
 				}
 			} else {
 				l.forget(&api.ForgetPersonRequest{ProfileId: &l.member})
+				l.person.all = append(l.person.all, l.replaced.all...)
 				r.clock.add(32 * 24 * time.Hour)
 				if err := r.CleanUp(ctx); err != nil {
 					t.Fatal(err)
@@ -310,6 +351,41 @@ func TestForgettingReachesTheFiles(t *testing.T) {
 				t.Errorf("of a stranger only %v is left", found)
 			}
 		})
+	}
+}
+
+// An object that was deleted leaves nothing in any row or file, and what it said is said no more.
+func TestDeletedObjectsLeaveTheFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "db")
+	db, err := pebble.Open(dir, pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, db, upload.Config{})
+	r.domain("d")
+	putType(r)
+	l := &knownPerson{rig: r, person: &secrets{rng: rand.New(rand.NewPCG(3, 4))}}
+	mail := l.person.text() + "@example.com"
+	key := l.putObject(l.person, "1", mail)
+	id := l.find("_email", mail)
+	if found := l.person.inFiles(t, dir); len(found) != len(l.person.all) {
+		t.Fatalf("the test sees only %v", found)
+	}
+	_, err = r.Profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: api.Ptr("d"), ProfileId: &id, ObjectTypeName: api.Ptr("Visit"), ProfileObjectUniqueKey: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.idle()
+	r.clock.add(9 * 24 * time.Hour)
+	if _, err := r.Profiles.CreateProfile(ctx, &api.CreateProfileRequest{DomainName: api.Ptr("d"), FirstName: api.Ptr("Someone")}); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the object to go", func() bool { return len(l.person.inRows(t, l.store, store.Tables...)) == 0 })
+	if _, err := db.Purge(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if found := l.person.inFiles(t, dir); len(found) > 0 {
+		t.Errorf("files still hold %v", found)
 	}
 }
 
