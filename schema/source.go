@@ -109,12 +109,19 @@ func empty(v any) bool {
 	return scalar(v) == ""
 }
 
+// helpers are the blocks that change the text of what is in them. The last two are ours: AWS has no way to split a name.
+var helpers = map[string]func(string) string{
+	"removeExtraSpace": func(text string) string { return strings.Join(strings.Fields(text), " ") },
+	"givenName":        func(text string) string { given, _ := SplitName(text); return given },
+	"familyName":       func(text string) string { _, family := SplitName(text); return family },
+}
+
 // node is a piece of a template: text, a variable, or a block.
 type node struct {
 	text string
 	path string // of a variable or a block's subject
 	this bool   // the path is relative to the block's value
-	kind string // "", "var", "if", "unless", "with", "each", "removeExtraSpace"
+	kind string // "", "var", "if", "unless", "with", "each", or a helper
 	body []node
 	alt  []node // else
 }
@@ -196,12 +203,13 @@ func (p *parser) open(tag string, depth int) (node, error) {
 		if n.path, n.this, err = p.path(strings.TrimSpace(subject), depth); err != nil {
 			return n, err
 		}
-	case "removeExtraSpace":
-		if strings.TrimSpace(subject) != "" {
-			return n, errors.New("{{#removeExtraSpace}} takes no argument")
-		}
 	default:
-		return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each and removeExtraSpace", kind)
+		switch {
+		case helpers[kind] == nil:
+			return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each, removeExtraSpace, givenName and familyName", kind)
+		case strings.TrimSpace(subject) != "":
+			return n, fmt.Errorf("{{#%s}} takes no argument", kind)
+		}
 	}
 	var atElse bool
 	var err error
@@ -255,13 +263,13 @@ func (e *eval) run(nodes []node, this any) {
 		}
 		var v any
 		switch {
-		case n.kind == "removeExtraSpace":
+		case helpers[n.kind] != nil:
 		case n.this:
 			v = walk(this, n.path)
 		default:
 			v = e.lookup(n.path)
 		}
-		if n.kind != "removeExtraSpace" && !empty(v) {
+		if helpers[n.kind] == nil && !empty(v) {
 			e.filled = e.filled || n.kind != "var" || scalar(v) != ""
 		}
 		switch n.kind {
@@ -285,11 +293,11 @@ func (e *eval) run(nodes []node, this any) {
 			if len(list) == 0 {
 				e.run(n.alt, this)
 			}
-		case "removeExtraSpace":
+		default:
 			inner := &eval{lookup: e.lookup, steps: e.steps}
 			inner.run(n.body, this)
 			e.filled = e.filled || inner.filled
-			e.write(strings.Join(strings.Fields(inner.out.String()), " "))
+			e.write(helpers[n.kind](inner.out.String()))
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -136,25 +135,5 @@ func fromParquet(b []byte) (all []map[string]string) {
 		if err != nil {
 			panic(err)
 		}
-	}
-}
-
-// A header of an export is mapped to what its columns are.
-func TestSuggestsWhatExportsHave(t *testing.T) {
-	header := append([]string{"ProfileId"}, schema.StandardPaths()...)
-	header = append(header, "Attributes.Tier")
-	var left []string
-	for _, s := range suggest(header) {
-		if s.Target == "" {
-			left = append(left, s.Column)
-		} else if s.Target != s.Column {
-			t.Errorf("%s goes to %s", s.Column, s.Target)
-		}
-	}
-	if want := []string{"ProfileId", "PartyType", "Gender", "ProfileType", "EngagementPreferences.Phone", "EngagementPreferences.Email"}; !slices.Equal(left, want) {
-		t.Errorf("left out are %v, want %v", left, want)
-	}
-	if got := suggest([]string{"ProfileId", "first name"}); got[1].Target != "FirstName" {
-		t.Errorf("another file with ProfileId: %v", got)
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"kith/api"
 	"kith/schema"
+	"kith/upload/suggest"
 	"kith/upload/table"
 )
 
@@ -91,21 +92,25 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	if err != nil {
 		return usageError("%s: %w", path, err)
 	}
-	mapping := suggest(header)
+	proposal := suggest.For(header, text.rows, text.whole)
+	mapping := proposal.Columns
 	for _, m := range o.maps {
 		if err := override(mapping, m); err != nil {
 			return &exitErr{exitUsage, err}
 		}
 	}
-	if err := onceEach(mapping); err != nil {
+	if err := onceEach(mapping, o.maps); err != nil {
 		return usageError("%s: %w", path, err)
 	}
-	key, err := chooseKey(mapping, o.key)
+	key, err := chooseKey(proposal, o.key)
 	if err != nil {
 		return &exitErr{exitUsage, err}
 	}
 	printFormat(info, path, text)
 	printMapping(info, path, mapping, key)
+	for _, w := range proposal.Warnings {
+		fmt.Fprintln(info, w)
+	}
 	if err := ensureDomain(ctx, c, o.domain, info); err != nil {
 		return err
 	}
@@ -206,7 +211,35 @@ func (f onDisk) Size() int64 { return f.size }
 type found struct {
 	*table.Text
 	headerLine int64
-	passed     int // records before the header
+	passed     int        // records before the header
+	rows       [][]string // the first ones
+	whole      bool       // there are no others
+}
+
+// maxLookedAt is how many rows a mapping is proposed by.
+const maxLookedAt = 1000
+
+// firstRows reads the rows behind the header that are sound.
+func firstRows(sc *table.Scanner) (rows [][]string, whole bool, err error) {
+	for len(rows) < maxLookedAt {
+		rec, err := sc.Next()
+		if errors.Is(err, io.EOF) {
+			return rows, true, nil
+		}
+		if err != nil {
+			return rows, false, err
+		}
+		if rec.Fault != "" {
+			continue
+		}
+		cells, _ := table.Cells(rec.Text, sc.Delimiter(), nil, nil)
+		row := make([]string, len(cells))
+		for i, c := range cells {
+			row[i] = string(c)
+		}
+		rows = append(rows, row)
+	}
+	return rows, false, nil
 }
 
 // readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
@@ -228,15 +261,19 @@ func readHeader(ctx context.Context, file *os.File, o importOptions) ([]string, 
 	for i := range header {
 		header[i] = schema.ColumnName(header[i])
 	}
+	f := &found{Text: text, headerLine: sc.HeaderLine, passed: sc.Passed}
+	if f.rows, f.whole, err = firstRows(sc); err != nil {
+		return nil, nil, err
+	}
 	_, err = file.Seek(0, io.SeekStart)
-	return header, &found{text, sc.HeaderLine, sc.Passed}, err
+	return header, f, err
 }
 
 func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion) {
 	fmt.Fprintf(w, "Mapping of %s:\n", filepath.Base(path))
 	width := 0
 	for _, s := range mapping {
-		width = max(width, min(40, len([]rune(s.Column))))
+		width = max(width, min(40, len([]rune(s.Name))))
 	}
 	for _, s := range mapping {
 		target, note := "(left out)", ""
@@ -246,7 +283,7 @@ func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion
 		if s.Label == key.Label {
 			note = "  ← identifies the customer"
 		}
-		fmt.Fprintf(w, "  %-*s → %s%s\n", width, s.Column, target, note)
+		fmt.Fprintf(w, "  %-*s → %s%s\n", width, s.Name, target, note)
 	}
 }
 
@@ -279,7 +316,7 @@ func createJob(ctx context.Context, c *client, name string, mapping []suggestion
 		if s.Target == "" && s.Label != key.Label {
 			continue
 		}
-		f := types.ObjectTypeField{Source: aws.String("_source." + s.Column), ContentType: types.FieldContentType(s.ContentType)}
+		f := types.ObjectTypeField{Source: aws.String(s.Source), ContentType: types.FieldContentType(s.ContentType)}
 		if s.Target != "" {
 			f.Target = aws.String("_profile." + s.Target)
 		}

@@ -6,147 +6,11 @@ import (
 	"strings"
 
 	"kith/schema"
+	"kith/upload/suggest"
 )
 
 // suggestion is one column of a file with where it goes.
-type suggestion struct {
-	Column      string
-	Label       string // key in Fields
-	Target      string // below _profile; "" leaves the column out
-	ContentType schema.ContentType
-}
-
-// synonyms are the header names people use, without case and punctuation, for attributes of the standard profile.
-var synonyms = func() map[string]string {
-	all := map[string]string{}
-	for target, names := range map[string]string{
-		"AccountNumber":         "accountnumber account accountid accountno customerid custid customer customernumber customerno clientid userid memberid membernumber contactid personid recid recordid id uuid externalid kundennummer",
-		"FirstName":             "firstname givenname forename fname first vorname prenom nombre",
-		"MiddleName":            "middlename middle secondname",
-		"LastName":              "lastname surname familyname lname last nachname nom apellido",
-		"EmailAddress":          "email emailaddress mail mailaddress eaddress correo",
-		"PersonalEmailAddress":  "personalemail personalemailaddress privateemail homeemail",
-		"BusinessEmailAddress":  "businessemail businessemailaddress workemail companyemail",
-		"PhoneNumber":           "phone phonenumber telephone telephonenumber tel telefon telefono primaryphone",
-		"MobilePhoneNumber":     "mobile mobilephone mobilephonenumber mobilenumber cell cellphone cellnumber handy",
-		"HomePhoneNumber":       "homephone homephonenumber hometel landline",
-		"BusinessPhoneNumber":   "businessphone businessphonenumber workphone officephone",
-		"BirthDate":             "birthdate dateofbirth dob birthday geburtsdatum",
-		"GenderString":          "gender sex geschlecht",
-		"BusinessName":          "company companyname business businessname organization organisation employer firma",
-		"AdditionalInformation": "notes note comments comment remarks additionalinformation",
-		"Address.Address1":      "address address1 addressline1 street street1 streetaddress strasse line1",
-		"Address.Address2":      "address2 addressline2 street2 apartment unit line2",
-		"Address.Address3":      "address3 addressline3",
-		"Address.Address4":      "address4 addressline4",
-		"Address.City":          "city town suburb locality ort stadt ville ciudad",
-		"Address.County":        "county district",
-		"Address.State":         "state statecode region bundesland",
-		"Address.Province":      "province prov",
-		"Address.Country":       "country countrycode land pays pais",
-		"Address.PostalCode":    "zip zipcode postalcode postcode plz codepostal",
-	} {
-		for name := range strings.FieldsSeq(names) {
-			all[name] = target
-		}
-	}
-	return all
-}()
-
-// squeeze drops case and everything but letters and digits.
-func squeeze(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, strings.ToLower(name))
-}
-
-// suggest proposes a mapping from header names. Standard attributes go to the first column that names them, all other
-// columns become Attributes.<column>.
-func suggest(header []string) []suggestion {
-	if len(header) > 1 && header[0] == "ProfileId" {
-		if all := exported(header); all != nil {
-			return all
-		}
-	}
-	taken := map[string]bool{}
-	labels := map[string]bool{}
-	var all []suggestion
-	for i, column := range header {
-		column = schema.ColumnName(column)
-		s := suggestion{Column: column, Label: label(column, i, labels)}
-		if column != "" && !strings.Contains(column, "{{") {
-			s.Target = synonyms[squeeze(column)]
-			if strings.HasPrefix(column, "kith_") { // put there by "kith rejects"
-				all = append(all, s)
-				continue
-			}
-			if s.Target == "" || taken[s.Target] {
-				s.Target = "Attributes." + column
-			}
-			taken[s.Target] = true
-		}
-		s.ContentType = contentType(s.Target)
-		all = append(all, s)
-	}
-	return all
-}
-
-// exported proposes the mapping of a file that "kith export" wrote, whose columns are paths of attributes; nil: it did not. Left out is what
-// has no Target, and, of two attributes that exclude each other, the one that is an enumeration.
-func exported(header []string) (all []suggestion) {
-	labels := map[string]bool{}
-	for i, column := range header {
-		s := suggestion{Column: column, Label: label(column, i, labels)}
-		attr, ok := schema.ParsePath(column)
-		if !ok && i > 0 && !strings.HasPrefix(column, "EngagementPreferences.") {
-			return nil
-		}
-		_, twin := attr.Twin()
-		if _, err := schema.ParseTarget("_profile." + column); err == nil && !(twin && attr.Enum() != nil) {
-			s.Target = column
-		}
-		s.ContentType = contentType(s.Target)
-		all = append(all, s)
-	}
-	return all
-}
-
-// label makes a legal and unique key of Fields.
-func label(column string, i int, taken map[string]bool) string {
-	l := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-':
-			return r
-		}
-		return '_'
-	}, column)
-	if len(l) > 56 {
-		l = l[:56]
-	}
-	if strings.Trim(l, "_") == "" || taken[l] {
-		l = fmt.Sprintf("%s_%d", l, i+1)
-	}
-	taken[l] = true
-	return l
-}
-
-func contentType(target string) schema.ContentType {
-	a, ok := schema.ParsePath(target)
-	if !ok {
-		return schema.String
-	}
-	if name, ct := schema.PredefinedKey(a); name != "" {
-		return ct
-	}
-	switch a.ID {
-	case schema.FirstName, schema.MiddleName, schema.LastName:
-		return schema.Name
-	}
-	return schema.String
-}
+type suggestion = suggest.Column
 
 // override applies a --map COLUMN=TARGET. TARGET is a path with or without _profile., or "-" to leave the column out.
 func override(all []suggestion, text string) error {
@@ -162,61 +26,95 @@ func override(all []suggestion, text string) error {
 	}
 	i := columnIndex(all, column)
 	if i < 0 {
-		return fmt.Errorf("--map %s: the file has no column %q", text, column)
+		return fmt.Errorf("--map %s: the file has no column %q%s", text, column, nearest(all, column))
 	}
 	for j := range all {
 		if j != i && all[j].Target == target && target != "" {
-			all[j].Target = "Attributes." + all[j].Column
-			all[j].ContentType = contentType(all[j].Target)
+			all[j].Target = "Attributes." + all[j].Name
+			all[j].ContentType = suggest.ContentType(all[j].Target)
 		}
 	}
 	for j := i; j < len(all); j++ {
-		if all[j].Column == all[i].Column {
-			all[j].Target, all[j].ContentType = target, contentType(target)
+		if all[j].Name == all[i].Name {
+			all[j].Target, all[j].ContentType = target, suggest.ContentType(target)
 		}
 	}
 	return nil
 }
 
-// onceEach returns an error if two columns of one name are mapped: nobody could tell which is meant.
-func onceEach(all []suggestion) error {
-	first := map[string]int{}
-	for i, s := range all {
-		if s.Column == "" || s.Target == "" {
+// onceEach returns an error if several columns have one name, and nobody has said what to do with them: they would be left out.
+func onceEach(all []suggestion, maps []string) error {
+	for i, c := range all {
+		if !c.Twice || c.Target == "" && slices.ContainsFunc(maps, func(m string) bool {
+			name, _, _ := strings.Cut(m, "=")
+			return strings.EqualFold(schema.ColumnName(name), c.Name)
+		}) {
 			continue
 		}
-		if j, ok := first[s.Column]; ok {
-			return fmt.Errorf("the header names column %q twice, as number %d and %d: name one of them differently, or leave both out with --map %q", s.Column, j+1, i+1, s.Column+"=-")
+		again := slices.IndexFunc(all[i+1:], func(o suggestion) bool { return o.Name == c.Name })
+		if again >= 0 {
+			return fmt.Errorf("the header names column %q twice, as number %d and %d: name one of them differently, or leave both out with --map %q", c.Name, c.Number+1, all[i+1+again].Number+1, c.Name+"=-")
 		}
-		first[s.Column] = i
 	}
 	return nil
 }
 
 func columnIndex(all []suggestion, column string) int {
 	column = schema.ColumnName(column)
-	same := func(s suggestion) bool { return s.Column == column }
+	same := func(s suggestion) bool { return s.Name == column }
 	if i := slices.IndexFunc(all, same); i >= 0 {
 		return i
 	}
-	same = func(s suggestion) bool { return strings.EqualFold(s.Column, column) }
+	same = func(s suggestion) bool { return strings.EqualFold(s.Name, column) }
 	return slices.IndexFunc(all, same)
 }
 
-// chooseKey returns the column that identifies a customer: the one asked for, else an account number, an e-mail or a phone.
-func chooseKey(all []suggestion, asked string) (suggestion, error) {
+// chooseKey returns the column that identifies a customer: the one asked for, else the one proposed.
+func chooseKey(p *suggest.Proposal, asked string) (suggestion, error) {
 	if asked != "" {
-		if i := columnIndex(all, asked); i >= 0 {
-			return all[i], nil
+		if i := columnIndex(p.Columns, asked); i >= 0 {
+			p.TakeKey(i)
+			return p.Columns[i], nil
 		}
-		return suggestion{}, fmt.Errorf("--key %s: the file has no such column", asked)
+		return suggestion{}, fmt.Errorf("--key %s: the file has no such column%s", asked, nearest(p.Columns, asked))
 	}
-	for _, target := range []string{"AccountNumber", "EmailAddress", "PhoneNumber", "MobilePhoneNumber"} {
-		for _, s := range all {
-			if s.Target == target {
-				return s, nil
+	if p.Key < 0 {
+		return suggestion{}, fmt.Errorf("no column looks like a customer's number, e-mail or phone: say with --key COLUMN which one identifies a customer")
+	}
+	return p.Columns[p.Key], nil
+}
+
+// nearest names the column whose name is most like another, if one is.
+func nearest(all []suggestion, name string) string {
+	best, least := "", 1+len(name)/3
+	for _, c := range all {
+		if d := distance(strings.ToLower(c.Name), strings.ToLower(name)); d < least {
+			best, least = c.Name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is how many letters have to be changed, added or left out to make one text of another.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range x {
+		before := row[0]
+		row[0] = i + 1
+		for j := range y {
+			d := before
+			if x[i] != y[j] {
+				d = 1 + min(before, row[j], row[j+1])
 			}
+			before, row[j+1] = row[j+1], d
 		}
 	}
-	return suggestion{}, fmt.Errorf("no column looks like a customer's number, e-mail or phone: say with --key COLUMN which one identifies a customer")
+	return row[len(y)]
 }

@@ -22,6 +22,8 @@ type mapper struct {
 	// rejects is where those of all batches go.
 	rejects *rejectWriter
 	strict  bool
+	// guarded tells the columns whose values have a guard of text.
+	guarded []bool
 	// readAs names the encoding that the text was in.
 	readAs func() string
 
@@ -38,8 +40,8 @@ type mapper struct {
 	short     int64 // records that had fewer cells than the header
 }
 
-func (r *Reader) newMapper(b *bound, delim byte, readAs func() string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: delim, strict: r.StrictAWS, readAs: readAs}
+func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *mapper {
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: sc.Delimiter(), guarded: sc.Guarded, strict: r.StrictAWS, readAs: readAs}
 }
 
 // refuse returns the reject of the current record.
@@ -143,7 +145,11 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 		column := m.columnWith(func(c []byte) bool { return bytes.Contains(c, replacement) })
 		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", as)
 	}
-	return m.fit()
+	if rej := m.fit(); rej != nil {
+		return rej
+	}
+	m.unguard()
+	return nil
 }
 
 // fit gives the record as many cells as the header has. Cells that are missing at its end are blank, and surplus blank ones are nothing; a
@@ -164,6 +170,15 @@ func (m *mapper) fit() *Reject {
 	}
 	m.cells = m.cells[:n]
 	return nil
+}
+
+// unguard takes spreadsheets' guards of text off the columns that have them.
+func (m *mapper) unguard() {
+	for i, guarded := range m.guarded {
+		if guarded {
+			m.cells[i] = table.Unguard(schema.Trim(m.cells[i]))
+		}
+	}
 }
 
 // replacement is what decoders put in the place of bytes that mean nothing.

@@ -137,7 +137,7 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 	if prior != nil {
 		n, bounds = prior.Buckets, prior.Bounds
 	} else if ranges && text.Compression == "" && text.Encoding == "UTF-8" {
-		if bounds, err = r.sample(ctx, r.newMapper(b, sc.Delimiter(), text.ReadAs), n); err != nil {
+		if bounds, err = r.sample(ctx, r.newMapper(b, sc, text.ReadAs), n); err != nil {
 			return nil, nil, err
 		}
 		if bounds != nil {
@@ -249,7 +249,7 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 	})
 	for range workers {
 		wg.Go(func() {
-			m := r.newMapper(b, sc.Delimiter(), readAs)
+			m := r.newMapper(b, sc, readAs)
 			m.part, m.rejects = out.part, out.rejects
 			for bt := range todo {
 				m.run(bt)

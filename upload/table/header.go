@@ -255,12 +255,51 @@ func LooksLikeHeader(cells []string) bool {
 }
 
 // take makes a candidate the header and consumes it.
-func (s *Scanner) take(c candidate) error {
+func (t *top) take(c candidate) error {
+	s := t.Scanner
 	s.HeaderLine = s.line + int64(bytes.Count(s.buf[s.start:s.start+c.from], []byte("\n")))
 	s.Passed = c.passed
 	s.header = bytes.Clone(c.text)
+	if t.lenient {
+		s.Guarded = t.guarded(c.to, len(c.names))
+	}
 	s.consume(c.to, int64(bytes.Count(s.buf[s.start:s.start+c.to], []byte("\n"))))
 	return nil
+}
+
+// guarded tells which columns have guards, by the first records behind the header; nil: none.
+func (t *top) guarded(from, columns int) (all []bool) {
+	filled, guards := make([]int, columns), make([]int, columns)
+	t.records(t.window[from:], t.last, func(cells [][]byte) {
+		for i, c := range cells[:min(len(cells), columns)] {
+			if c = schema.Trim(c); len(c) > 0 {
+				filled[i]++
+				if len(Unguard(c)) < len(c) {
+					guards[i]++
+				}
+			}
+		}
+	})
+	for i := range columns {
+		if filled[i] > 0 && guards[i] == filled[i] {
+			if all == nil {
+				all = make([]bool, columns)
+			}
+			all[i] = true
+		}
+	}
+	return all
+}
+
+// Unguard returns a value without the guard that keeps a spreadsheet from taking it for a number: '007 or ="007".
+func Unguard(v []byte) []byte {
+	if n := len(v); n > 2 && v[0] == '=' && v[1] == '"' && v[n-1] == '"' {
+		return v[2 : n-1]
+	}
+	if len(v) > 1 && v[0] == '\'' && bytes.IndexByte(v[1:], '\'') < 0 {
+		return v[1:]
+	}
+	return v
 }
 
 // vote is what speaks for a delimiter.

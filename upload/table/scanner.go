@@ -70,6 +70,9 @@ type Scanner struct {
 	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
 	HeaderLine int64
 	Passed     int
+	// Guarded tells the columns whose values all have a spreadsheet's guard of text before them ('007, ="007"), as far as the first records
+	// show: the guard is no part of them.
+	Guarded []bool
 	// Repeated counts the records that were the header again.
 	Repeated int64
 	// looked counts bytes that were searched or moved, so that a test can tell that it is linear.

@@ -1,0 +1,159 @@
+package suggest
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// targets are the names that people give to columns, by the attribute they mean, without case, accents and signs. Languages: English, German,
+// French, Spanish, Portuguese, Italian, Dutch, Polish, Turkish, Japanese, Chinese, Korean; and the exports of common products.
+var targets = index(map[string]string{
+	"FirstName": `first firstname fname givenname forename contactfirstname vorname rufname prenom nombre nombres primernombre nome primeironome
+		voornaam imie ad adi isim 名 名前名 名字 이름 firstnamelocal`,
+	"MiddleName": "middle middlename secondname zweitername deuxiemeprenom segundonombre nomedomeio secondonome tweedenaam drugieimie",
+	"LastName": `last lastname lname surname familyname contactlastname nachname familienname zuname nom nomdefamille apellido apellidos sobrenome apelido
+		cognome achternaam familienaam nazwisko soyad soyadi 姓 苗字 姓氏 성`,
+	"EmailAddress": `email emailaddress mail mailaddress emailid eaddress primaryemail contactemail email1value email1address emailmaddress emailadresse mailadresse
+		courriel adressemail adresseemail adresseelectronique correo correoelectronico emailcorreo enderecoemail posta postaelettronica indirizzoemail
+		mailadres emailadres adresemail eposta epostaadresi メール メールアドレス 电子邮件 邮箱 邮件 電子郵件 이메일 전자우편`,
+	"PersonalEmailAddress": "personalemail personalemailaddress privateemail homeemail emailprivat email2address email2value",
+	"BusinessEmailAddress": "businessemail businessemailaddress workemail companyemail emailgeschaeftlich email3address",
+	"PhoneNumber": `phone phonenumber telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
+		telephonefixe numerodetelephone telefono numerodetelefono telefone telefoonnummer telefoon numertelefonu telefonnumarasi
+		電話 電話番号 电话 電話號碼 电话号码 전화 전화번호 billingphone`,
+	"MobilePhoneNumber": `mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
+		telephoneportable telephonemobile movil celular telefonocelular telefonomovil telemovel cellulare mobiel mobielnummer komorka telefonkomorkowy ceptelefonu cep
+		携帯 携帯電話 携帯電話番号 手机 手机号 手機 휴대폰 휴대전화 핸드폰`,
+	"HomePhoneNumber":     "homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
+	"BusinessPhoneNumber": "businessphone businessphonenumber workphone officephone companyphone telefongeschaeftlich telefonarbeit telefonotrabajo",
+	"BirthDate": `birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance fechadenacimiento fechanacimiento nacimiento cumpleanos
+		datadenascimento datanascimento nascimento datadinascita datanascita geboortedatum dataurodzenia dogumtarihi 生年月日 誕生日 出生日期 生日 생년월일 생일`,
+	"GenderString": "gender sex geschlecht genre sexe genero sexo genere sesso geslacht plec cinsiyet 性別 性别 성별",
+	"BusinessName": `company companyname business businessname organization organisation organizationname employer account accountname firm firma firmenname unternehmen societe entreprise
+		raisonsociale empresa razonsocial compania nomedaempresa azienda ragionesociale bedrijf bedrijfsnaam nazwafirmy sirket sirketadi 会社 会社名 公司 公司名称 회사 회사명 organization1name billingcompany`,
+	"AdditionalInformation": "note notes comment comments remark remarks description additionalinformation bemerkung bemerkungen notiz notizen commentaire commentaires remarque notas comentarios observaciones observacoes osservazioni opmerkingen uwagi notlar 備考 备注 비고",
+	"Address.Address1": `address address1 addressline addressline1 addressstreet street street1 streetaddress streetname streetandnumber line1 line strasse strassehausnummer strasseundhausnummer adresse adresse1 rue voie
+		direccion direccion1 calle domicilio endereco rua logradouro morada indirizzo via straat adres adresregel1 straatnaam ulica adres1 sokak acikadres 住所 住所1 番地 地址 街道 주소 도로명주소`,
+	"Address.Address2":   "address2 addressline2 street2 line2 apartment apt unit suite adresszusatz complementdadresse complement adresse2 direccion2 complemento indirizzo2 toevoeging adresregel2 住所2 建物名",
+	"Address.Address3":   "address3 addressline3 street3 line3",
+	"Address.Address4":   "address4 addressline4 street4 line4",
+	"Address.City":       "city town suburb locality addresscity ort stadt wohnort ville commune ciudad poblacion localidad municipio cidade localidade citta comune localita stad plaats woonplaats miasto miejscowosc sehir il 市区町村 市町村 市 城市 도시 시",
+	"Address.County":     "county landkreis condado ilce powiat",
+	"Address.State":      "state statecode stateprovince stateregion region bundesland estado uf departamento wojewodztwo 都道府県 州",
+	"Address.Province":   "province provincecode prov provincia provincie 省 省份 도",
+	"Address.Country":    "country countrycode countryregion countryname land pays pais paese nazione kraj ulke 国 国名 国家 國家 국가 나라",
+	"Address.PostalCode": "zip zipcode zippostal zippostalcode postal postalcode postalzipcode postcode plz postleitzahl codepostal cp codigopostal cep cap codiceavviamentopostale postnummer kodpocztowy postakodu 郵便番号 邮编 邮政编码 郵遞區號 우편번호",
+})
+
+// fullNames are the names of columns that hold the whole name of a person.
+var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 file as fileas")
+
+// ids are the names of columns that tell customers apart. Those before a bar say so themselves, the others say that they are some id.
+var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
+	kundennummer kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
+	klantnummer klantid klantnr numerklienta idklienta musterino musterinumarasi musteriid 顧客番号 顧客id 会員番号 お客様番号 客户编号 客户id 客戶編號 会员号 고객번호 회원번호
+	id uuid guid key userid recordid recid externalid personnumber identifier accountid 番号 编号 번호 identifiant identificador identificatie`)
+
+// blocks are the words that say which of the addresses a column belongs to.
+var blocks = map[string]string{
+	"mailing": "MailingAddress", "mail": "MailingAddress", "postal": "MailingAddress", "post": "MailingAddress", "shipping": "ShippingAddress", "ship": "ShippingAddress", "delivery": "ShippingAddress",
+	"liefer": "ShippingAddress", "lieferung": "ShippingAddress", "livraison": "ShippingAddress", "envio": "ShippingAddress", "spedizione": "ShippingAddress", "billing": "BillingAddress", "bill": "BillingAddress",
+	"invoice": "BillingAddress", "rechnung": "BillingAddress", "rechnungs": "BillingAddress", "facturation": "BillingAddress", "facturacion": "BillingAddress", "fatturazione": "BillingAddress",
+}
+
+// filling are words that say nothing.
+var filling = words("default primary main the your of contact customer client person user kunde kunden haupt principal value")
+
+func words(text string) map[string]bool {
+	all := map[string]bool{}
+	for w := range strings.FieldsSeq(text) {
+		all[w] = true
+	}
+	return all
+}
+
+// index turns lists of names by attribute into attributes by name.
+func index(lists map[string]string) map[string]string {
+	all := map[string]string{}
+	for target, list := range lists {
+		for w := range strings.FieldsSeq(list) {
+			all[fold(w)] = target
+		}
+	}
+	return all
+}
+
+// fold drops case, accents, and everything but letters and digits.
+func fold(name string) string {
+	name = strings.NewReplacer("ß", "ss", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae").Replace(name)
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsMark(r) && r < 0x3000:
+			return -1
+		case unicode.IsLetter(r), unicode.IsDigit(r), unicode.IsMark(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, norm.NFD.String(name)))
+}
+
+// parts cuts a name into its words, folded: at signs and blanks, and where a capital follows a small letter.
+func parts(name string) (all []string) {
+	var word []rune
+	end := func() {
+		if w := fold(string(word)); w != "" {
+			all = append(all, w)
+		}
+		word = nil
+	}
+	small := false
+	for _, r := range name {
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r):
+			end()
+		case small && unicode.IsUpper(r):
+			end()
+			word = append(word, r)
+		default:
+			word = append(word, r)
+		}
+		small = unicode.IsLower(r)
+	}
+	end()
+	return all
+}
+
+// meaning returns the attribute that the name of a column means, or "".
+func meaning(name string) string {
+	if t := targets[fold(name)]; t != "" {
+		return t
+	}
+	block := ""
+	var rest []string
+	for _, w := range parts(name) {
+		switch {
+		case block == "" && blocks[w] != "":
+			block = blocks[w]
+		case filling[w]:
+		default:
+			rest = append(rest, w)
+		}
+	}
+	core := strings.Join(rest, "")
+	t := targets[core]
+	if t == "" && len(rest) > 1 && (rest[0] == "address" || rest[0] == "adresse" || rest[0] == "addr") {
+		t = targets[strings.Join(rest[1:], "")]
+	}
+	part, isAddress := strings.CutPrefix(t, "Address.")
+	switch {
+	case block == "":
+		return t
+	case isAddress:
+		return block + "." + part
+	case core == "" || core == "address" || core == "adresse":
+		return block + ".Address1"
+	}
+	return "" // a phone for deliveries is no phone of the customer
+}

@@ -1,0 +1,128 @@
+package suggest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"kith/schema"
+)
+
+func table(text string) (header []string, rows [][]string) {
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		cells := strings.Split(line, "|")
+		if i == 0 {
+			header = cells
+		} else {
+			rows = append(rows, cells)
+		}
+	}
+	return header, rows
+}
+
+// said writes a proposal as column=target, the key with a star.
+func said(p *Proposal) string {
+	var all []string
+	for i, c := range p.Columns {
+		t := c.Target
+		if i == p.Key {
+			t += "*"
+		}
+		all = append(all, c.Name+"="+t)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestProposals(t *testing.T) {
+	for name, c := range map[string]struct{ table, want string }{
+		"names are no key":    {"Customer|Customer ID|Email\nAnn Lee|C1|a@x.de\nAnn Lee|C2|b@x.de", "Customer=FirstName Customer=LastName Customer ID=AccountNumber* Email=EmailAddress"},
+		"the id that differs": {"Account ID|Contact ID|Email\nA1|K1|a@x.de\nA1|K2|b@x.de", "Account ID=Attributes.Account ID Contact ID=AccountNumber* Email=EmailAddress"},
+		"e-mail before ids":   {"id|Email\n7|a@x.de\n7|b@x.de", "id=AccountNumber Email=EmailAddress*"},
+		"phone at last":       {"Vorname|Handy\nAnn|0171 1\nBea|0171 2", "Vorname=FirstName Handy=MobilePhoneNumber*"},
+		"nothing":             {"colour|size\nred|1", "colour=Attributes.colour size=Attributes.size"},
+		"content":             {"id|contact\n1|a@x.de\n2|b@x.de", "id=AccountNumber* contact=EmailAddress"},
+		"German": {"Kundennummer|Anrede|Vorname|Nachname|E-Mail-Adresse|Telefon|Mobil|Geburtsdatum|Straße|PLZ|Ort|Land|Firma\n0001|Herr|Jürgen|Müller|j@x.de|030|0171|1|S 5|01067|Dresden|D|M",
+			"Kundennummer=AccountNumber* Anrede=Attributes.Anrede Vorname=FirstName Nachname=LastName E-Mail-Adresse=EmailAddress Telefon=PhoneNumber Mobil=MobilePhoneNumber Geburtsdatum=BirthDate Straße=Address.Address1 PLZ=Address.PostalCode Ort=Address.City Land=Address.Country Firma=BusinessName"},
+		"German, short": {"Kd.-Nr.|Name|Vorname\n1|Roth|Ann\n2|Weiß|Bea", "Kd.-Nr.=AccountNumber* Name=LastName Vorname=FirstName"},
+		"French": {"Nom|Prénom|Courriel|Téléphone|Adresse|Code postal|Ville|Pays|Date de naissance|Société\nDupont|Élodie|e@x.de|06|1 rue|75001|Paris|F|1|ACME",
+			"Nom=LastName Prénom=FirstName Courriel=EmailAddress* Téléphone=PhoneNumber Adresse=Address.Address1 Code postal=Address.PostalCode Ville=Address.City Pays=Address.Country Date de naissance=BirthDate Société=BusinessName"},
+		"Spanish":  {"Nombre|Apellidos|Correo electrónico|Móvil|Código postal|Ciudad\nA|B|a@x.de|6|28001|Madrid", "Nombre=FirstName Apellidos=LastName Correo electrónico=EmailAddress* Móvil=MobilePhoneNumber Código postal=Address.PostalCode Ciudad=Address.City"},
+		"Polish":   {"Imię|Nazwisko|Adres e-mail|Ulica|Miasto\nA|B|a@x.de|U 1|Łódź", "Imię=FirstName Nazwisko=LastName Adres e-mail=EmailAddress* Ulica=Address.Address1 Miasto=Address.City"},
+		"Turkish":  {"Müşteri No|Adı|Soyadı|Şehir\n1|A|B|C", "Müşteri No=AccountNumber* Adı=FirstName Soyadı=LastName Şehir=Address.City"},
+		"Japanese": {"顧客番号|名|姓|市区町村\nK1|美咲|佐藤|大阪市\nK2|花|林|東京都", "顧客番号=AccountNumber* 名=FirstName 姓=LastName 市区町村=Address.City"},
+		"HubSpot": {"Record ID|First Name|Last Name|Email|Phone Number|Mobile Phone Number|Street Address|City|State/Region|Postal Code|Country/Region|Company Name|Date of birth|Lifecycle Stage\n51|Mia|Jones|m@x.de|6|7|2|C|MA|0|US|Acme|0|Lead",
+			"Record ID=AccountNumber* First Name=FirstName Last Name=LastName Email=EmailAddress Phone Number=PhoneNumber Mobile Phone Number=MobilePhoneNumber Street Address=Address.Address1 City=Address.City State/Region=Address.State Postal Code=Address.PostalCode Country/Region=Address.Country Company Name=BusinessName Date of birth=BirthDate Lifecycle Stage=Attributes.Lifecycle Stage"},
+		"Salesforce": {"Id|AccountId|LastName|FirstName|MailingStreet|MailingCity|MailingState|MailingPostalCode|MailingCountry|Phone|Email|Birthdate\n003A1|001A1|G|R|3 C|Austin|TX|7|USA|5|r@x.de|1",
+			"Id=AccountNumber* AccountId=Attributes.AccountId LastName=LastName FirstName=FirstName MailingStreet=MailingAddress.Address1 MailingCity=MailingAddress.City MailingState=MailingAddress.State MailingPostalCode=MailingAddress.PostalCode MailingCountry=MailingAddress.Country Phone=PhoneNumber Email=EmailAddress Birthdate=BirthDate"},
+		"Shopify": {"Customer ID|First Name|Last Name|Email|Default Address Company|Default Address Address1|Default Address City|Default Address Province Code|Default Address Country Code|Default Address Zip|Phone|Tags\n'70|A|H|a@x.de|Acme|1|Tokyo|JP|JP|'1|'8|v",
+			"Customer ID=AccountNumber* First Name=FirstName Last Name=LastName Email=EmailAddress Default Address Company=BusinessName Default Address Address1=Address.Address1 Default Address City=Address.City Default Address Province Code=Address.Province Default Address Country Code=Address.Country Default Address Zip=Address.PostalCode Phone=PhoneNumber Tags=Attributes.Tags"},
+		"WooCommerce": {"customer_id|billing_first_name|billing_city|shipping_postcode|billing_email\n5|A|Bonn|1|a@x.de", "customer_id=AccountNumber* billing_first_name=Attributes.billing_first_name billing_city=BillingAddress.City shipping_postcode=ShippingAddress.PostalCode billing_email=EmailAddress"},
+	} {
+		header, rows := table(c.table)
+		if got := said(For(header, rows, true)); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+// What is proposed is accepted: sources and targets are valid, labels are legal and differ, and no attribute is filled twice.
+func TestProposalsAreAccepted(t *testing.T) {
+	var header []string
+	for i := range 400 {
+		header = append(header, fmt.Sprintf("q%d", i))
+	}
+	header = append(header, "email", "note", "note", "{{x}}", "", "\u200b", "a\x01b", strings.Repeat("x", 300), "kith_line", "Name", "id\n2")
+	row := make([]string, len(header))
+	row[0], row[400], row[409], row[410] = "v", "a@x.de", "Ann Lee", "7"
+	for _, whole := range []bool{true, false} {
+		p := For(header, [][]string{row}, whole)
+		labels, targets, n := map[string]bool{}, map[string]bool{}, 0
+		for _, c := range p.Columns {
+			if labels[c.Label] || len(c.Label) > 64 || c.Label == "" {
+				t.Errorf("label %q", c.Label)
+			}
+			labels[c.Label] = true
+			if c.Target == "" {
+				if c.Why == "" {
+					t.Errorf("column %q is left out without a reason", c.Name)
+				}
+				continue
+			}
+			n++
+			if targets[c.Target] {
+				t.Errorf("%s is filled twice", c.Target)
+			}
+			targets[c.Target] = true
+			if _, err := schema.ParseTarget("_profile." + c.Target); err != nil {
+				t.Errorf("column %q: %v", c.Name, err)
+			}
+			if _, err := schema.ParseSource(c.Source); err != nil {
+				t.Errorf("column %q: %v", c.Name, err)
+			}
+		}
+		if n > maxFields || p.Key < 0 || p.Columns[p.Key].Target == "" {
+			t.Errorf("%d fields, key %d", n, p.Key)
+		}
+	}
+}
+
+// A header of an export is mapped to what its columns are.
+func TestSuggestsWhatExportsHave(t *testing.T) {
+	header := append([]string{"ProfileId"}, schema.StandardPaths()...)
+	header = append(header, "Attributes.Tier")
+	var left []string
+	for _, s := range For(header, nil, false).Columns {
+		if s.Target == "" {
+			left = append(left, s.Name)
+		} else if s.Target != s.Name {
+			t.Errorf("%s goes to %s", s.Name, s.Target)
+		}
+	}
+	if want := []string{"ProfileId", "PartyType", "Gender", "ProfileType", "EngagementPreferences.Phone", "EngagementPreferences.Email"}; !slices.Equal(left, want) {
+		t.Errorf("left out are %v, want %v", left, want)
+	}
+	if got := For([]string{"ProfileId", "first name"}, nil, false).Columns; got[1].Target != "FirstName" {
+		t.Errorf("another file with ProfileId: %v", got)
+	}
+}
