@@ -234,6 +234,9 @@ func (s *Service) Unmerge(ctx context.Context, rec *domain.Record, id fold.Merge
 func (s *Service) beginUnmerge(ctx context.Context, rec *domain.Record, m *mergeRecord) error {
 	gone := fault.BadRequestf("Profile %s was deleted; its merges can't be taken back.", m.Main)
 	for id := m.Main; ; {
+		if err := s.SettleLinks(ctx, rec, id); err != nil { // only links that hold lead upwards
+			return err
+		}
 		row, err := s.stateOf(ctx, rec.Incarnation, id)
 		switch {
 		case err != nil:

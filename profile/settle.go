@@ -250,6 +250,9 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 		return true, nil
 	})
 	if err == nil {
+		err = s.touchAbove(ctx, rec, m.Main)
+	}
+	if err == nil {
 		err = s.indexUnmerged(ctx, rec, m)
 	}
 	if err != nil {
@@ -264,6 +267,21 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 		at = max(at, p.Newest())
 	}
 	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.Ended = mergeUndone, at })
+}
+
+// touchAbove gives the state rows of all main profiles above a profile new versions. A write that has read one of them before, and so
+// takes the members of a merge that ends for a part of its person, conflicts and starts over.
+func (s *Service) touchAbove(ctx context.Context, rec *domain.Record, id ID) error {
+	for {
+		row, err := s.stateOf(ctx, rec.Incarnation, id)
+		if err != nil || row.links == nil || row.links.Into == nil {
+			return err
+		}
+		id = row.links.Into.Main
+		if err := s.swapState(ctx, rec.Incarnation, id, func(st *fold.State) (bool, error) { return !st.Empty(), nil }); err != nil {
+			return err
+		}
+	}
 }
 
 // SettleLinks settles all merges of which a profile has open links. Writers call it before they read a profile to change it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"kith/api"
@@ -15,6 +16,8 @@ import (
 	"kith/profile/write"
 	"kith/schema"
 	"kith/store"
+	"kith/store/faulty"
+	"kith/store/mem"
 	"kith/upload"
 )
 
@@ -135,4 +138,81 @@ func TestUnmergeGivesBackWhatWasWritten(t *testing.T) {
 			r.everyKeyFinds(merged.rec.Name)
 		}
 	})
+}
+
+// A put that has found its person before a merge is taken back, and would write after it, starts over: also when the merge was below the
+// person's main profile, whose own links stay as they are.
+func TestPutMeetsAnUnmerge(t *testing.T) {
+	for name, merges := range map[string][][2]string{"of the main profile": {{"1", "3"}}, "below it": {{"2", "3"}, {"1", "2"}}} {
+		t.Run(name, func(t *testing.T) {
+			st := &faulty.Store{Store: mem.New()}
+			r := newRig(t, st, upload.Config{})
+			r.domain("d")
+			r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n2\n3\n")
+			rec, err := r.Domains.Lookup(ctx, "d")
+			if err != nil {
+				t.Fatal(err)
+			}
+			main, left := r.id("d", "1"), r.id("d", "3")
+			for _, m := range merges {
+				r.merge("d", m[0], m[1])
+			}
+			id, _ := fold.ParseID(main)
+			var begun atomic.Bool
+			st.Before(func(op faulty.Op, p store.Partition) error {
+				if op == faulty.Commit && p == profile.Partition(rec.Incarnation, id) && begun.CompareAndSwap(false, true) {
+					_, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{left}})
+					return err
+				}
+				return nil
+			})
+			k := index.Key{Name: schema.KeyAccount, Value: "3"}
+			o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k, {Name: "order_id", Value: "o"}}, Match: []index.Key{k}}
+			put, err := r.Writer.Put(ctx, "d", "", o)
+			if err != nil || !begun.Load() {
+				t.Fatalf("%v, unmerged: %v", err, begun.Load())
+			}
+			if put.ID.String() != left {
+				t.Errorf("the object is at %s, want %s", put.ID, left)
+			}
+		})
+	}
+}
+
+// A link that a helper has left of a merge that does not hold says nothing of the profiles that it leads to.
+func TestUnmergeBelowALinkThatNobodyBelieves(t *testing.T) {
+	r := newRig(t, mem.New(), upload.Config{})
+	r.domain("d")
+	r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n2\n3\n")
+	rec, err := r.Domains.Lookup(ctx, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	main, left, gone := r.id("d", "1"), r.id("d", "2"), r.id("d", "3")
+	r.merge("d", "1", "2")
+	if _, err := r.Profiles.DeleteProfile(ctx, &api.DeleteProfileRequest{DomainName: api.Ptr("d"), ProfileId: &gone}); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := fold.ParseID(main)
+	p := profile.Partition(rec.Incarnation, id)
+	row, err := r.store.Get(ctx, p, []byte("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := fold.DecodeState(row.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Into = &fold.Link{Merge: fold.NewMergeID(1, 1), Open: fold.Making}
+	state.Into.Main, _ = fold.ParseID(gone)
+	value, _ := state.Append(nil)
+	if _, err := r.store.Swap(ctx, p, []store.Swap{{Key: []byte("a"), Value: value, Expect: row.Version}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{left}}); err != nil {
+		t.Fatal(err)
+	}
+	if r.id("d", "2") != left || r.id("d", "1") != main {
+		t.Error("the profiles are not by themselves")
+	}
 }
