@@ -255,6 +255,9 @@ func (s *Service) clientToken(j *Job) (key blob.Key, err error) {
 	return blob.Key(plain), nil
 }
 
+// undoing says that an undo was asked for and has neither been completed nor given up.
+func (j *Job) undoing() bool { return j.UndoAt != 0 && j.UndoneAt == 0 && j.UndoFailedAt == 0 }
+
 func (j *Job) idBytes() (b [16]byte) {
 	_, _ = hex.Decode(b[:], []byte(j.ID))
 	return b

@@ -48,7 +48,7 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 		j, err = s.dropUnstarted(ctx, rec, j)
 	case !j.Final:
 		return s.requeue(ctx, rec, id)
-	case j.UndoAt != 0 && j.UndoneAt == 0 && j.UndoFailedAt == 0:
+	case j.undoing():
 		return s.enqueueUndo(ctx, rec.Incarnation, j) // its runs are needed until it is done
 	default:
 		j, err = s.dropEnded(ctx, rec, j)
@@ -131,7 +131,7 @@ func (s *Service) dropEnded(ctx context.Context, rec *domain.Record, j *Job) (*J
 			if dropFile {
 				j.FileDeletedAt = s.Now().UnixMicro()
 			}
-			if dropRejects {
+			if dropRejects && !j.undoing() { // it may have been asked for just now
 				j.RejectsDeletedAt = s.Now().UnixMicro()
 			}
 			return nil
@@ -250,7 +250,7 @@ func (s *Service) needed(ctx context.Context, rec *domain.Record, j *Job) (map[s
 		}
 		needed[j.AmbiguousRejects] = true
 		for _, run := range runs {
-			needed[run.Run] = j.UndoneAt == 0
+			needed[run.Run] = true // of an import that was undone, too: the history asks for them (Wrote)
 		}
 	}
 	return needed, nil

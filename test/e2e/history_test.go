@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kith/api"
 	"kith/store"
+	"kith/store/mem"
 	"kith/upload"
 )
 
@@ -76,5 +78,25 @@ func TestHistorySaysUndone(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An undo is told for as long as the import's runs would have been kept, and what it no longer needs may go before that.
+func TestHistorySaysUndoneLater(t *testing.T) {
+	r := newRig(t, mem.New(), upload.Config{})
+	r.domain("d")
+	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:tier:Attributes.tier"}}
+	r.run("d", s, "id,tier\n1,x\n")
+	second := *r.run("d", s, "id,tier\n1,y\n2,y\n").JobId
+	id := r.id("d", "1")
+	r.undone("d", second)
+	want, _ := r.history("d", id)
+	r.later(26 * time.Hour)
+	if got, _ := r.history("d", id); !slices.Equal(got, want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	r.later(30 * 24 * time.Hour)
+	if got, _ := r.history("d", id); len(got) != 1 {
+		t.Fatalf("%v when the runs are gone", got)
 	}
 }

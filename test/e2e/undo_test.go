@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"kith/api"
 	"kith/fault"
+	"kith/job"
 	"kith/store"
+	"kith/store/faulty"
+	"kith/store/mem"
 	"kith/upload"
 )
 
@@ -412,4 +416,30 @@ func TestUndoLeavesNamesFound(t *testing.T) {
 		}
 		r.nothingLeft()
 	})
+}
+
+// An undo that is asked for while a clean-up is about to let go of the job's runs keeps them.
+func TestUndoKeepsTheRunsThatItNeeds(t *testing.T) {
+	st := &faulty.Store{Store: mem.New()}
+	r := newRig(t, st, upload.Config{})
+	r.domain("d")
+	id := *r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n").JobId
+	rec, err := r.Domains.Lookup(ctx, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Bool
+	st.Before(func(op faulty.Op, p store.Partition) error {
+		if op == faulty.Swap && p == job.Partition(rec.Incarnation, id) && asked.CompareAndSwap(false, true) {
+			_, err := r.undo("d", id)
+			return err
+		}
+		return nil
+	})
+	r.later(31 * 24 * time.Hour)
+	if !asked.Load() {
+		t.Fatal("the clean-up did nothing")
+	}
+	r.undone("d", id)
+	r.nothingLeft()
 }
