@@ -31,6 +31,10 @@ var migrations = [][]migration{
 		{cql: table("resource", "inc bigint, part blob")}, {cql: table("change", "inc bigint, part blob")},
 		{cql: table("history", "inc bigint, part blob")}, {cql: table("body", "inc bigint, part blob")},
 	},
+	// 4: the index of searches beyond the API
+	{
+		{cql: table("query_index", "inc bigint, part blob")},
+	},
 }
 
 // migration is a statement that changes the schema, and the column it adds, if it does.
