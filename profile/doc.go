@@ -14,7 +14,8 @@
 //	    "h"                 → fold.Head          Swap row: what API writes say, compacted
 //	table key_index: see package index
 //	table jobs, partition = "merges/" + hour
-//	    merge id            → mergeRecord        Swap row: how a merge stands (merge.go)
+//	    merge id            → mergeRecord        Swap row: how a merge stands (merge.go, settle.go)
+//	tables body and history: see package write
 //
 // A source is "i" + time of the upload job (8 bytes) + number of the first row that has the unique key (5 bytes), or, of imports that
 // were compacted, "f" + time of the compaction (8 bytes) + number (1 byte).
@@ -27,5 +28,5 @@
 //  3. Only the holder of the domain's turn writes contributions and index rows of class ByImport; but anybody may remove those of a
 //     profile with a tombstone, whose id is dead for good.
 //  4. A merge moves nothing: rows stay where they were written, and links say who belongs to whom. So whatever else writes a
-//     contribution or takes it back need not know of merges.
+//     contribution or takes it back need not know of merges. An unmerge moves no contribution either, only objects (unmerge.go).
 package profile

@@ -20,17 +20,18 @@ import (
 	"kith/store"
 )
 
-// A merge is membership: a record of its own, and a link in the state row of each profile that takes part. Nothing else is written, so
-// it costs a few Swaps, whatever its profiles own, and can be taken back.
+// A merge is membership: a record of its own (settle.go), and a link in the state row of each profile that takes part. Besides these it
+// writes index rows of the full names that show by it, and nothing that its profiles own. So it can be taken back (unmerge.go).
 //
-// It spans several partitions, and happens by one Swap of its record:
+// It spans several partitions, and happens by one Swap of its record. A change row announces it first, so that the completer takes it to its
+// end if nobody else does (announceMerge). merge and Unmerge do step 1; settle does the others, by make and end:
 //
 //	MERGE                                       UNMERGE
-//	1. the record is inserted, open             1. the main profile's link is marked as ending
-//	2. each profile, lowest id first, gets its  2. the record becomes ending, then each other link is
-//	   link, marked as making                      marked as ending; the merge still holds
-//	3. the record becomes done, with the time   3. the record becomes undone
-//	   of the merge
+//	1. the record is inserted, open             1. the main profile's link is marked as ending (beginUnmerge)
+//	2. each profile, lowest id first, gets its  2. the record becomes ending, then each other link is marked as ending, and the
+//	   link, marked as making (place)              main profiles above get new versions (touchAbove); the merge still holds
+//	3. the record becomes done, with the time   3. the record becomes undone, with a time that nothing written before is later than
+//	   of the merge (newest)
 //	4. the links are closed                     4. the links are removed
 //	                                            5. the history is told, objects go where their keys are (tidy), and the record says so
 //
@@ -46,8 +47,9 @@ import (
 //   - An unmerge begins at the state row of the main profile, where a deletion has its tombstone: of the two one meets the other. A deleted
 //     person's members get tombstones from the main profile down, before anything of them is removed (erase): so an unmerge frees all
 //     members of a merge, whole, or none.
-//   - Step 2 of an unmerge changes every state row, even one whose link is open already. So a helper that read "done" long ago, and
-//     would now close a link, meets a conflict.
+//   - An unmerge changes every state row, even one whose link is open already. So a helper that read "done" long ago, and
+//     would now close a link, meets a conflict; and so does a write that has read the profile before. Those above are changed, too: a write
+//     that has found its person through the merge is mostly one to the head of the person's main profile.
 //   - A record never goes back, except from done to ending. A helper that is late places at worst an open link of a merge that does
 //     not hold: a hint that nobody believes, removed by the next writer.
 
@@ -60,7 +62,7 @@ const (
 // mergePatience is how long a caller waits while others win every race for its profiles.
 const mergePatience = 10 * time.Second
 
-// errBusy says that another change of a profile was faster; nothing has happened, and the call may be made again.
+// errBusy says that another change was faster: what was to happen has not been decided by this attempt, and it may be made again.
 var errBusy = errors.New("another change of a profile is under way")
 
 // MergeProfiles makes profiles members of a main one; they exist no more by themselves. A field that several have keeps the main
@@ -267,8 +269,8 @@ func (s *Service) announceMerge(ctx context.Context, rec *domain.Record, main ID
 	return s.announce(ctx, rec.Incarnation, row)
 }
 
-// MergeImported merges a profile that an import made into one that an object made for the same key meanwhile. If one of them is gone
-// it does nothing.
+// MergeImported merges a profile that an import made into one that an object made for the same key meanwhile. If one of them is gone,
+// or the merge would be larger than merges may be, it does nothing.
 func (s *Service) MergeImported(ctx context.Context, rec *domain.Record, main, imported ID, by string) error {
 	err := patiently(ctx, func() error { return s.merge(ctx, rec, mergeRecord{Main: main, From: []ID{imported}, By: by}) })
 	if errors.Is(err, fault.BadRequest) {

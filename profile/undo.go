@@ -15,7 +15,8 @@ import (
 	"kith/store"
 )
 
-// Undo takes the contributions of one import out of profiles that others may have written to, too. It is used under the domain's turn.
+// Undo takes the contributions of one import out of profiles that others may have written to, too: it reads them, and removes the index rows that what
+// is left does not call for. It is used under the domain's turn, by package upload.
 type Undo struct {
 	s       *Service
 	rec     *domain.Record
@@ -95,6 +96,32 @@ func (u *Undo) End(ctx context.Context) error {
 		return fmt.Errorf("take an import back: %w", err)
 	}
 	return nil
+}
+
+// MendNames puts the index rows of full names that profiles show whose contributions have gone unread; ids ascend. What the import had
+// completed or masked of a name that an API write brought, no writer has seen.
+func (u *Undo) MendNames(ctx context.Context, ids []ID) error {
+	var named []ID
+	err := EachHead(ctx, u.s.Store, u.rec.Incarnation, ids, func(id ID, h *fold.Head) error {
+		if index.FillsNames(h.Values) {
+			named = append(named, id)
+		}
+		return nil
+	})
+	for chunk := range slices.Chunk(named, namesChunk) {
+		if err == nil {
+			err = u.s.mendNames(ctx, u.rec, chunk)
+		}
+	}
+	return err
+}
+
+// AnyWritten says whether API writes have ever changed a profile of the domain: if not, no names have to be mended.
+func (u *Undo) AnyWritten(ctx context.Context) (bool, error) {
+	for _, err := range u.s.Store.Sweep(ctx, store.SweepRange{Table: store.History, Incarnation: u.rec.Incarnation}) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // look notes what changes of some profiles.

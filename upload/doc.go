@@ -7,13 +7,15 @@
 // An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable: read, resolve
 // and apply. Package upload/stage does them; this one has the job's record, its lease and its publications (work.go, stages.go).
 //
-// A dry run is the first two without publishing, in a lane of its own; an undo is the runs once more, as deletions.
+// A dry run is the first two without publishing, in a lane of its own. An undo goes by the runs once more: what the job has created and no
+// later import has met is deleted as they name it; the other profiles that they name are read, and what they still require stays (undo.go).
 //
 // Rows, in the job's partition of table jobs (job.Partition), all Swap rows:
 //
 //	"state"     → Job          the record, its status, its counters once final
 //	"read"      → stage.ReadResult   published once when the file has been read
 //	"run/<n>"   → stage.RunResult    published once per bucket
+//	"applied/<n>"              where nodes share the work: the bucket has been applied
 //	"lease"                    of package job
 //	"partial"   → Partial      what has arrived of a file that is uploaded in parts
 //
@@ -25,7 +27,7 @@
 //
 // Blobs, all sealed with the job's client token: <incarnation>/<job>/file-*, spill-*, run-*, rows-*, ambiguous-*, rejects-*.
 // Each attempt writes under names of its own; what is published names the blobs that count. Spills and rows are scratch: they
-// may be gone after a power failure, and are made again from the file.
+// may be gone after a power failure, and are made again from the file. Runs are kept as long as rejects, for an undo and the history.
 //
 // Invariants:
 //

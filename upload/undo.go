@@ -153,8 +153,8 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 	return err
 }
 
-// beginUndo gives the undo a time: its index rows must not be older than those of any import before it. An undo that has one was cut
-// off, and may have left index rows of profiles that it had taken back already.
+// beginUndo gives the undo a time, by which it deletes index rows: later than those that any import before it has put. An undo that has one was cut
+// off, and may have left index rows of profiles that it had taken back already. It keeps its time: what it deletes nobody requires.
 func (w *work) beginUndo(ctx context.Context) error {
 	if w.job.UndoTime != 0 {
 		return w.Profiles.QueueIndexSweep(ctx, w.rec)
@@ -173,8 +173,9 @@ func (w *work) beginUndo(ctx context.Context) error {
 // undo takes back what the runs have brought. First contributions go, then the index rows that nothing requires any more, so that no
 // visible profile lacks one.
 //
-// What the job has created, and no later import has met, goes as the runs name it. Other profiles are read: what they still require
-// stays. A profile that was taken back before a crash names no rows any more; what rows of it are left are hints, which the sweep of
+// What the job has created, and no later import has met, goes as the runs name it, unread: nobody else has contributions there, and index
+// rows of class ByImport stand for contributions only. What API writes and merges rely on is of class ByAPI. Other profiles are read: what
+// they still require stays. Last, full names are mended of unread profiles that API writes have named. A profile that was taken back before a crash names no rows any more; what rows of it are left are hints, which the sweep of
 // the index removes.
 func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	met, err := w.metLater(ctx, runs)
@@ -193,15 +194,21 @@ func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	if err != nil {
 		return errors.Join(err, u.Wait())
 	}
-	return u.End(ctx)
+	if err := u.End(ctx); err != nil || met == nil {
+		return err
+	}
+	if written, err := u.AnyWritten(ctx); !written || err != nil {
+		return err
+	}
+	return w.plan.EachTouched(ctx, runs, nil, func(ids []fold.ID) error { return u.MendNames(ctx, ids) })
 }
 
 // maxMet bounds the profiles that metLater returns: they are kept in memory.
 const maxMet = 1 << 19
 
-// metLater returns the profiles of the job, among them all that it created, that may have index rows which something else relies on, too: imports
-// after it wrote to them. nil stands for all of its profiles: they are more than a quarter, or that can't be told, because runs are gone or damaged, or
-// an attribute became a key after the job, whose rows its runs do not name.
+// metLater returns those of the job's profiles to which imports after it wrote, and that are not undone: their index rows of class ByImport may stand
+// for these, too. Imports before it can't have met what it created. nil stands for all of its profiles: those met are more than a quarter of what it
+// created, or it can't be told, because runs are gone or damaged, or an attribute became a key after the job, whose rows its runs do not name.
 func (w *work) metLater(ctx context.Context, runs map[int]stage.RunResult) (map[fold.ID]bool, error) {
 	for _, run := range runs {
 		if run.Run != "" && len(run.Families) < w.plan.Families() {

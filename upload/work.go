@@ -28,9 +28,8 @@ var errStopped = errors.New("the job was stopped")
 // progress is what this node knows of a job it works on.
 type progress struct {
 	rows, bytes atomic.Int64
-	more        atomic.Int64 // rows of an undo besides those that it deletes
-	paused      atomic.Bool  // because the disk is full
-	shared      bool         // other nodes help
+	paused      atomic.Bool // because the disk is full
+	shared      bool        // other nodes help
 	stop        func()
 }
 

@@ -34,7 +34,7 @@ func importsPartition(inc store.Incarnation) store.Partition {
 }
 
 // NoteImport registers an import that has been applied, or taken back, and announces it. It is called by the holder of the domain's turn
-// when all that the import writes, or takes back, is done, and may be repeated.
+// when all that the import writes, or takes back, is done, or was given up half done, and may be repeated.
 func (f *Feed) NoteImport(ctx context.Context, inc store.Incarnation, im Import) error {
 	value, err := json.Marshal(im, json.Deterministic(true))
 	if err != nil {

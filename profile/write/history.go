@@ -28,7 +28,7 @@ const (
 	DeletedType
 )
 
-// Record is a history record of an API write.
+// Record is a history record: of an API write, or of what is none and can't be derived any more (event.go).
 type Record struct {
 	fold.Change
 	// Shown is what the profile showed after it; of Created and Updated only. The content of the others is in Detail: the row key of an

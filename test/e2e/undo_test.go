@@ -443,3 +443,19 @@ func TestUndoKeepsTheRunsThatItNeeds(t *testing.T) {
 	r.undone("d", id)
 	r.nothingLeft()
 }
+
+// What an import has masked or completed of a name that was set by hand is found by what is left of it.
+func TestUndoLeavesNamesThatAreFound(t *testing.T) {
+	r := newRig(t, mem.New(), upload.Config{})
+	r.domain("d")
+	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "f:first:FirstName", "l:last:LastName"}}
+	job := *r.run("d", s, "id,first,last\n1,Ann,Lee\n").JobId
+	id := r.id("d", "1")
+	if _, err := r.Profiles.UpdateProfile(ctx, &api.UpdateProfileRequest{DomainName: api.Ptr("d"), ProfileId: &id, FirstName: api.Ptr("Anna")}); err != nil {
+		t.Fatal(err)
+	}
+	r.undone("d", job)
+	if got := *r.find("d", "_fullName", "Anna").ProfileId; got != id {
+		t.Errorf("the name finds %s, want %s", got, id)
+	}
+}
