@@ -3,6 +3,7 @@ package change
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"kith/profile/fold"
 	"kith/store"
@@ -93,7 +94,7 @@ func (r *Row) append(dst []byte) []byte {
 	if r.Again {
 		flags |= flagAgain
 	}
-	dst = append(dst, rowV2, byte(r.Kind), r.Action, flags)
+	dst = append(slices.Grow(dst, r.size()), rowV2, byte(r.Kind), r.Action, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
 	dst = appendText(appendText(dst, r.Job), r.Moves)
 	for _, list := range [][]string{r.Keys, r.Claims, r.Bodies} {

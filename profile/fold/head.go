@@ -248,7 +248,7 @@ func (h *Head) Append(dst []byte) []byte {
 	if h.view {
 		panic("fold: a view of a head was encoded")
 	}
-	dst = append(dst, headV2)
+	dst = append(slices.Grow(dst, h.sizeGuess()), headV2)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Expires))
 	dst = appendSection(dst, h.appendValues)
@@ -272,6 +272,19 @@ func (h *Head) Append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint32(dst, h.Objects[i].Attempt)
 	}
 	return appendSection(dst, h.appendChange)
+}
+
+// sizeGuess is about how long the encoded head is, or a little more.
+func (h *Head) sizeGuess() int {
+	const fixed, value, object, keys = 128, 48, lifeSize + objectSize, 4
+	n := fixed + len(h.Objects)*(object+keys*carriedSize)
+	for i := range h.Values {
+		n += value + len(h.Values[i].Attr.Custom) + len(h.Values[i].Text)
+	}
+	for _, k := range h.Keys {
+		n += 4 + len(k.Name) + len(k.Value)
+	}
+	return n
 }
 
 // appendSection appends what another function appends, with its length before it.
@@ -314,15 +327,20 @@ type pair struct {
 }
 
 // carriedPairs returns which object carries which key, in order. Hashes are spread evenly, so they are dealt to buckets by their first bits
-// before they are sorted: a head of 1,000 objects is encoded with every put.
+// before they are sorted: a head of 1,000 objects is encoded with every put. For a few the buckets would cost more than they spare.
 func (h *Head) carriedPairs() []pair {
-	const shift = 64 - 8
-	var ends [1 << (64 - shift)]int
+	const few, shift = 64, 64 - 8
 	n := 0
+	for i := range h.Objects {
+		n += len(h.Objects[i].Keys)
+	}
+	if n <= few {
+		return h.fewPairs(n)
+	}
+	var ends [1 << (64 - shift)]int
 	for i := range h.Objects {
 		for _, hash := range h.Objects[i].Keys {
 			ends[hash>>shift]++
-			n++
 		}
 	}
 	at := 0
@@ -340,15 +358,29 @@ func (h *Head) carriedPairs() []pair {
 	}
 	from := 0
 	for _, end := range ends {
-		slices.SortFunc(pairs[from:end], func(a, b pair) int {
-			if a.hash != b.hash {
-				return cmp.Compare(a.hash, b.hash)
-			}
-			return cmp.Compare(a.object, b.object)
-		})
+		slices.SortFunc(pairs[from:end], comparePairs)
 		from = end
 	}
 	return pairs
+}
+
+// fewPairs returns all n pairs in order.
+func (h *Head) fewPairs(n int) []pair {
+	pairs := make([]pair, 0, n)
+	for i := range h.Objects {
+		for _, hash := range h.Objects[i].Keys {
+			pairs = append(pairs, pair{hash, uint32(i)})
+		}
+	}
+	slices.SortFunc(pairs, comparePairs)
+	return pairs
+}
+
+func comparePairs(a, b pair) int {
+	if a.hash != b.hash {
+		return cmp.Compare(a.hash, b.hash)
+	}
+	return cmp.Compare(a.object, b.object)
 }
 
 // appendCarried appends the section that finds objects by their keys.

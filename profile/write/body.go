@@ -3,6 +3,7 @@ package write
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -53,13 +54,27 @@ func BodyKey(o fold.ObjectRef) []byte {
 const bodyV2 = 2
 
 func (b *Body) append(dst []byte) []byte {
-	dst = appendText(append(dst, bodyV2), string(b.JSON))
+	dst = slices.Grow(dst, b.sizeGuess())
+	dst = binary.AppendUvarint(append(dst, bodyV2), uint64(len(b.JSON)))
+	dst = append(dst, b.JSON...)
 	dst = appendText(dst, b.UniqueKey)
 	dst = binary.AppendUvarint(dst, uint64(len(b.Standard)))
 	for i := range b.Standard {
 		dst = b.Standard[i].append(dst)
 	}
 	return appendContribution(dst, b.Keys, b.Values)
+}
+
+// sizeGuess is about how long the encoded body is without standard objects, or a little more.
+func (b *Body) sizeGuess() int {
+	n := 64 + len(b.JSON) + len(b.UniqueKey)
+	for i := range b.Values {
+		n += 32 + len(b.Values[i].Attr.Custom) + len(b.Values[i].Text)
+	}
+	for _, k := range b.Keys {
+		n += 4 + len(k.Name) + len(k.Value)
+	}
+	return n
 }
 
 func appendContribution(dst []byte, keys []index.Key, values []fold.Value) []byte {

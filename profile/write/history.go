@@ -51,7 +51,8 @@ const recordV1 = 1
 // recordOf returns the row of the record of the last change of a head, after which a person shows shown.
 func recordOf(c *fold.Change, shown *fold.Profile) store.Mutation {
 	change := (&fold.Head{Change: c}).Append(nil)
-	b := append(binary.AppendUvarint([]byte{recordV1}, uint64(len(change))), change...)
+	b := append(make([]byte, 0, 3+len(change)), recordV1)
+	b = append(binary.AppendUvarint(b, uint64(len(change))), change...)
 	if shown != nil && (c.Action == Created || c.Action == Updated) {
 		for _, v := range shown.Values {
 			b = fold.AppendValue(b, v, v.Stamp)

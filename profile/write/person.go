@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"kith/domain"
@@ -223,11 +222,14 @@ func membersOf(r *rows) (ids []fold.ID) {
 
 // readRows reads profiles by one Probe. Those without rows are added, empty.
 func (w *Writer) readRows(ctx context.Context, inc store.Incarnation, ids []fold.ID, all map[fold.ID]*rows, now int64) error {
-	want := map[fold.ID]bool{}
-	for _, id := range ids {
-		want[id] = true
+	if len(ids) == 0 {
+		return nil
 	}
-	ids = slices.SortedFunc(maps.Keys(want), func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
+	if len(ids) > 1 {
+		ids = slices.Clone(ids)
+		slices.SortFunc(ids, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
+		ids = slices.Compact(ids)
+	}
 	for _, id := range ids {
 		all[id] = &rows{member: fold.Member{ID: id}}
 	}

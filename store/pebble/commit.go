@@ -6,6 +6,8 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -25,68 +27,71 @@ import (
 // Deletes are not merge operands as well, although that would save the look: a compaction that merges a delete with a put leaves
 // nothing in their place, and older puts in lower levels would come back.
 
+// numStripes is how many locks all partitions share.
+const numStripes = 256
+
 // stripes are the locks of all partitions.
 type stripes struct {
 	seed  maphash.Seed
-	locks [256]sync.RWMutex
+	locks [numStripes]sync.RWMutex
 }
 
-// mode is how a stripe is held.
-type mode byte
-
-const (
-	free mode = iota
-	shared
-	exclusive
-)
+// held is which stripes a group holds: a bit each.
+type held struct {
+	stripes           *stripes
+	shared, exclusive [numStripes / 64]uint64
+}
 
 func newStripes() *stripes { return &stripes{seed: maphash.MakeSeed()} }
 
-// lock takes what a group needs, in one order for all, and returns how to let go of it.
-func (s *stripes) lock(g store.Group) (unlock func()) {
-	var held [256]mode
-	var buf [64]byte
-	want := func(p store.Partition, m mode) {
-		at := &held[maphash.Bytes(s.seed, store.AppendPartition(buf[:0], p))%uint64(len(s.locks))]
-		*at = max(*at, m)
+// lock takes what a group needs, in one order for all.
+func (s *stripes) lock(g store.Group) held {
+	h := held{stripes: s}
+	var buf [128]byte
+	want := func(p store.Partition, set *[numStripes / 64]uint64) {
+		at := maphash.Bytes(s.seed, store.AppendPartition(buf[:0], p)) % numStripes
+		set[at/64] |= 1 << (at % 64)
 	}
 	if len(g.Swap) > 0 {
-		want(g.Partition, exclusive)
+		want(g.Partition, &h.exclusive)
 	}
 	for _, part := range [][]store.PartitionWrite{g.Before, g.After} {
 		for _, w := range part {
-			if w.Partition.Table.ManyWriters() {
-				want(w.Partition, modeFor(w.Mutations))
+			switch {
+			case !w.Partition.Table.ManyWriters():
+			case deletes(w.Mutations):
+				want(w.Partition, &h.exclusive)
+			default:
+				want(w.Partition, &h.shared)
 			}
 		}
 	}
-	for i, m := range held {
-		switch m {
-		case shared:
-			s.locks[i].RLock()
-		case exclusive:
-			s.locks[i].Lock()
-		}
+	for i := range h.shared {
+		h.shared[i] &^= h.exclusive[i]
 	}
-	return func() {
-		for i, m := range held {
-			switch m {
-			case shared:
-				s.locks[i].RUnlock()
-			case exclusive:
-				s.locks[i].Unlock()
+	h.each((*sync.RWMutex).RLock, (*sync.RWMutex).Lock)
+	return h
+}
+
+// unlock lets go of them.
+func (h held) unlock() { h.each((*sync.RWMutex).RUnlock, (*sync.RWMutex).Unlock) }
+
+// each calls one of two functions for each stripe that is held, in their order.
+func (h *held) each(shared, exclusive func(*sync.RWMutex)) {
+	for i := range h.shared {
+		for set := h.shared[i] | h.exclusive[i]; set != 0; set &= set - 1 {
+			bit := bits.TrailingZeros64(set)
+			if l := &h.stripes.locks[64*i+bit]; h.exclusive[i]>>bit&1 == 1 {
+				exclusive(l)
+			} else {
+				shared(l)
 			}
 		}
 	}
 }
 
-func modeFor(ms []store.Mutation) mode {
-	for _, m := range ms {
-		if m.Delete {
-			return exclusive
-		}
-	}
-	return shared
+func deletes(ms []store.Mutation) bool {
+	return slices.ContainsFunc(ms, func(m store.Mutation) bool { return m.Delete })
 }
 
 // Write implements store.Store.
@@ -124,8 +129,11 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (uint64, error) {
 
 // apply fills the batch and puts it into the memtable.
 func (s *Store) apply(b *pebble.Batch, g store.Group) (version uint64, err error) {
-	defer s.locks.lock(g)()
-	prefix := store.AppendPartition(nil, g.Partition)
+	defer s.locks.lock(g).unlock()
+	var prefix []byte
+	if len(g.Swap) > 0 {
+		prefix = store.AppendPartition(make([]byte, 0, 128), g.Partition)
+	}
 	if version, err = s.expect(prefix, g.Swap); err != nil {
 		return 0, err
 	}
@@ -147,7 +155,7 @@ func (s *Store) expect(prefix []byte, ops []store.Swap) (uint64, error) {
 	}
 	var newest uint64
 	for _, op := range ops {
-		have, err := s.versionOf(append(prefix[:len(prefix):len(prefix)], op.Key...))
+		have, err := s.versionOf(append(prefix, op.Key...))
 		if err != nil {
 			return 0, err
 		}
@@ -186,11 +194,14 @@ func (s *Store) look(key []byte) (store.Row, error) {
 
 func addSwaps(b *pebble.Batch, prefix []byte, version uint64, ops []store.Swap) error {
 	for _, op := range ops {
-		key := append(prefix[:len(prefix):len(prefix)], op.Key...)
+		key := append(prefix, op.Key...) // the batch copies it
 		var err error
 		switch op.Op {
 		case store.Put:
-			err = b.Set(key, store.AppendSwapCell(nil, version, op.Value), nil)
+			put := b.SetDeferred(len(key), store.CellHeader+len(op.Value))
+			copy(put.Key, key)
+			store.AppendSwapCell(put.Value[:0], version, op.Value)
+			err = put.Finish()
 		case store.Delete:
 			err = b.Delete(key, nil)
 		}
@@ -202,13 +213,16 @@ func addSwaps(b *pebble.Batch, prefix []byte, version uint64, ops []store.Swap) 
 }
 
 func (s *Store) addWrites(b *pebble.Batch, writes []store.PartitionWrite) error {
+	var key []byte // the batch copies it
 	for _, w := range writes {
-		add := addTo
-		if w.Partition.Table.ManyWriters() {
-			add = s.addOrdered
-		}
+		ordered := w.Partition.Table.ManyWriters()
 		for _, m := range w.Mutations {
-			if err := add(b, store.AppendKey(nil, w.Partition, m.Key), m); err != nil {
+			key = store.AppendKey(key[:0], w.Partition, m.Key)
+			add := addTo
+			if ordered {
+				add = s.addOrdered
+			}
+			if err := add(b, key, m); err != nil {
 				return err
 			}
 		}
@@ -221,13 +235,20 @@ func addTo(b *pebble.Batch, key []byte, m store.Mutation) error {
 	if m.Delete {
 		return b.Delete(key, nil)
 	}
-	return b.Set(key, store.AppendWriteCell(nil, m.Time, m.Value), nil)
+	return putCell(b.SetDeferred(len(key), store.CellHeader+len(m.Value)), key, m)
+}
+
+// putCell writes a row into the room that a batch has made for it.
+func putCell(op *pebble.DeferredBatchOp, key []byte, m store.Mutation) error {
+	copy(op.Key, key)
+	store.AppendWriteCell(op.Value[:0], m.Time, m.Value)
+	return op.Finish()
 }
 
 // addOrdered adds a mutation of a row that has many writers. The caller holds the lock of its stripe.
 func (s *Store) addOrdered(b *pebble.Batch, key []byte, m store.Mutation) error {
 	if !m.Delete {
-		return b.Merge(key, store.AppendWriteCell(nil, m.Time, m.Value), nil)
+		return putCell(b.MergeDeferred(len(key), store.CellHeader+len(m.Value)), key, m)
 	}
 	row, err := s.look(key)
 	if errors.Is(err, store.ErrNotFound) || err == nil && row.Time > m.Time {
