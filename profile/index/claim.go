@@ -65,48 +65,50 @@ func (c Claims) Get(ctx context.Context, inc store.Incarnation, part string) (*C
 // Same says whether a claim is still the one that was seen.
 func (c *Claim) Same(seen *Claim) bool { return c != nil && seen != nil && c.version == seen.version }
 
-// swap writes or removes a claim that was seen, or is absent. ok: it did.
-func (c Claims) swap(ctx context.Context, inc store.Incarnation, op store.SwapOp, part string, id fold.ID, call [16]byte, version uint64) (ok bool, err error) {
+// swap writes or removes a claim that was seen, or is absent. ok: it did; now is the version of what it wrote.
+func (c Claims) swap(ctx context.Context, inc store.Incarnation, op store.SwapOp, part string, id fold.ID, call [16]byte, version uint64) (now uint64, ok bool, err error) {
 	value := append(append(append(make([]byte, 0, claimSize), claimV1), id[:]...), call[:]...)
-	_, err = c.Store.Commit(ctx, store.Group{Lazy: true, Partition: claimPartition(inc, part),
+	now, err = c.Store.Commit(ctx, store.Group{Lazy: true, Partition: claimPartition(inc, part),
 		Swap: []store.Swap{{Key: claimKey, Value: value, Expect: version, Op: op}}})
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) { // it is looked at again
-		return false, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("write a claim: %w", err)
+		return 0, false, fmt.Errorf("write a claim: %w", err)
 	}
-	return true, nil
+	return now, true, nil
 }
 
-// Take claims index partitions for a profile in the name of a call, in their order. It returns the first claim of another call that is in
-// the way; then it holds none.
-func (c Claims) Take(ctx context.Context, inc store.Incarnation, parts []string, id fold.ID, call [16]byte) (other *Claim, err error) {
+// Taken are the versions under which a call has taken claims, by partition: it need not read them to release them.
+type Taken map[string]uint64
+
+// Take claims index partitions for a profile in the name of a call, in their order, and notes their versions. It returns the first claim of
+// another call that is in the way; then it holds none.
+func (c Claims) Take(ctx context.Context, inc store.Incarnation, parts []string, id fold.ID, call [16]byte, taken Taken) (other *Claim, err error) {
 	parts = slices.Sorted(slices.Values(parts))
 	for i, part := range parts {
-		if other, err = c.take(ctx, inc, part, id, call); err != nil || other != nil {
-			return other, errors.Join(err, c.Release(ctx, inc, parts[:i], call))
+		if taken[part], other, err = c.take(ctx, inc, part, id, call); err != nil || other != nil {
+			return other, errors.Join(err, c.Release(ctx, inc, parts[:i], call, taken))
 		}
 	}
 	return nil, nil
 }
 
-func (c Claims) take(ctx context.Context, inc store.Incarnation, part string, id fold.ID, call [16]byte) (other *Claim, err error) {
-	version := uint64(0)
+func (c Claims) take(ctx context.Context, inc store.Incarnation, part string, id fold.ID, call [16]byte) (version uint64, other *Claim, err error) {
 	for {
-		if ok, err := c.swap(ctx, inc, store.Put, part, id, call, version); ok || err != nil {
-			return nil, err
+		if now, ok, err := c.swap(ctx, inc, store.Put, part, id, call, version); ok || err != nil {
+			return now, nil, err
 		}
 		there, err := c.Get(ctx, inc, part)
 		switch {
 		case err != nil:
-			return nil, err
+			return 0, nil, err
 		case there == nil:
 			version = 0
 		case there.Call != call:
-			return there, nil
+			return 0, there, nil
 		case there.ID == id:
-			return nil, nil
+			return there.version, nil, nil
 		default: // our own, of an attempt that is over
 			version = there.version
 		}
@@ -115,12 +117,23 @@ func (c Claims) take(ctx context.Context, inc store.Incarnation, part string, id
 
 // Adopt takes over a claim of another call, for the same profile. ok: it did; else the claim has changed.
 func (c Claims) Adopt(ctx context.Context, inc store.Incarnation, seen *Claim, call [16]byte) (ok bool, err error) {
-	return c.swap(ctx, inc, store.Put, seen.Partition, seen.ID, call, seen.version)
+	_, ok, err = c.swap(ctx, inc, store.Put, seen.Partition, seen.ID, call, seen.version)
+	return ok, err
 }
 
-// Release removes those claims that a call still has.
-func (c Claims) Release(ctx context.Context, inc store.Incarnation, parts []string, call [16]byte) error {
+// Release removes those claims that a call still has. taken are the versions that are known, or nil: a claim that has one is read only if
+// it has changed since.
+func (c Claims) Release(ctx context.Context, inc store.Incarnation, parts []string, call [16]byte, taken Taken) error {
 	for _, part := range parts {
+		if version := taken[part]; version != 0 {
+			delete(taken, part)
+			if _, ok, err := c.swap(ctx, inc, store.Delete, part, fold.ID{}, call, version); ok || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		for {
 			there, err := c.Get(ctx, inc, part)
 			if err != nil {
@@ -129,7 +142,7 @@ func (c Claims) Release(ctx context.Context, inc store.Incarnation, parts []stri
 			if there == nil || there.Call != call {
 				break
 			}
-			ok, err := c.swap(ctx, inc, store.Delete, part, there.ID, call, there.version)
+			_, ok, err := c.swap(ctx, inc, store.Delete, part, there.ID, call, there.version)
 			if err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ func TestClaims(t *testing.T) {
 	}
 	take := func(parts []string, id fold.ID, call [16]byte) *Claim {
 		t.Helper()
-		other, err := c.Take(ctx, 7, parts, id, call)
+		other, err := c.Take(ctx, 7, parts, id, call, Taken{})
 		must(true, err)
 		return other
 	}
@@ -55,7 +55,7 @@ func TestClaims(t *testing.T) {
 	if !held([]string{"y"}, one, b) {
 		t.Fatal("it was adopted for the same profile")
 	}
-	must(true, c.Release(ctx, 7, []string{"x", "y", "none"}, a))
+	must(true, c.Release(ctx, 7, []string{"x", "y", "none"}, a, nil))
 	if gone, err := c.Get(ctx, 7, "x"); gone != nil || err != nil || !held([]string{"y"}, one, b) {
 		t.Fatalf("only its own: %+v, %v", gone, err)
 	}

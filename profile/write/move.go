@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
 
 	"kith/domain"
@@ -51,18 +51,12 @@ func objectOf(h *fold.Head, k index.Key) *fold.ObjectRef {
 }
 
 // places returns where an object is, given its key. What has expired is nowhere.
-func (w *Writer) places(ctx context.Context, rec *domain.Record, k index.Key, seen persons) (at []place, err error) {
+func (w *Writer) places(ctx context.Context, rec *domain.Record, k index.Key, named iter.Seq2[fold.ID, error], seen persons) (at []place, err error) {
 	now := w.Now().UnixMicro()
-	var last fold.ID
-	for row, err := range w.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}, store.Range{}) {
+	for id, err := range named {
 		if err != nil {
-			return nil, fmt.Errorf("read the index: %w", err)
+			return nil, err
 		}
-		id, _, ok := index.ParseRowKey(row.Key)
-		if !ok || id == last {
-			continue
-		}
-		last = id
 		p, err := w.person(ctx, rec, id, seen)
 		if err != nil {
 			return nil, err
@@ -87,7 +81,7 @@ func (w *Writer) moved(ctx context.Context, rec *domain.Record, k index.Key, by 
 	if more, err := w.severalHints(ctx, rec, k); !more || err != nil {
 		return err
 	}
-	at, err := w.places(ctx, rec, k, persons{})
+	at, err := w.places(ctx, rec, k, w.named(ctx, rec.Incarnation, index.PartitionKey(k)), persons{})
 	if err != nil {
 		return err
 	}
@@ -96,18 +90,12 @@ func (w *Writer) moved(ctx context.Context, rec *domain.Record, k index.Key, by 
 
 // severalHints says whether the index names more than one profile for a key.
 func (w *Writer) severalHints(ctx context.Context, rec *domain.Record, k index.Key) (bool, error) {
-	var first fold.ID
-	for row, err := range w.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}, store.Range{}) {
+	n := 0
+	for _, err := range w.named(ctx, rec.Incarnation, index.PartitionKey(k)) {
 		if err != nil {
-			return false, fmt.Errorf("read the index: %w", err)
+			return false, err
 		}
-		id, _, ok := index.ParseRowKey(row.Key)
-		if !ok {
-			continue
-		}
-		if first == (fold.ID{}) {
-			first = id
-		} else if id != first {
+		if n++; n > 1 {
 			return true, nil
 		}
 	}

@@ -37,6 +37,8 @@ type ingestion struct {
 	adopted map[string]fold.ID
 	// dead are the calls whose claims stayed.
 	dead map[[16]byte]bool
+	// looked is how many keys of Match the attempt's resolution has looked at.
+	looked int
 }
 
 // attempt finds a profile, announces the write, claims what the profile lacks, finds it again, and writes.
@@ -46,7 +48,12 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		return Result{}, err
 	}
 	seen := persons{}
-	at, err := c.places(ctx, rec, c.key, seen)
+	own := index.PartitionKey(c.key)
+	named, err := c.hints(ctx, c.inc, c.partitions(len(c.object.Match), own))
+	if err != nil {
+		return Result{}, err
+	}
+	at, err := c.places(ctx, rec, c.key, named.named(ctx, own), seen)
 	if err != nil {
 		return Result{}, err
 	}
@@ -56,7 +63,7 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		}
 		return Result{}, errAgain
 	}
-	p, creates, err := c.resolve(ctx, rec, seen)
+	p, creates, err := c.resolve(ctx, rec, named, seen)
 	if err != nil {
 		return Result{}, err
 	}
@@ -68,7 +75,7 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 	if len(at) > 0 && p.all[at[0].id] != nil {
 		pl.target = p.all[at[0].id]
 	} else {
-		pl.moves = index.PartitionKey(c.key)
+		pl.moves = own
 		if len(at) > 0 {
 			pl.after = at[0].ref.Time
 		}
@@ -110,11 +117,11 @@ func (c *ingestion) wanted(rec *domain.Record, p *Person, creates bool) (parts [
 func (c *ingestion) claim(ctx context.Context, parts []string, id fold.ID) error {
 	claims := index.Claims{Store: c.Store}
 	gone := slices.DeleteFunc(slices.Clone(c.claims), func(part string) bool { return slices.Contains(parts, part) })
-	if err := claims.Release(ctx, c.inc, gone, c.row.Call); err != nil {
+	if err := claims.Release(ctx, c.inc, gone, c.row.Call, c.taken); err != nil {
 		return err
 	}
 	c.claims = parts // as far as it gets
-	other, err := claims.Take(ctx, c.inc, parts, id, c.row.Call)
+	other, err := claims.Take(ctx, c.inc, parts, id, c.row.Call, c.taken)
 	if err != nil || other == nil {
 		return err
 	}
@@ -171,9 +178,13 @@ func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) 
 	if err != nil {
 		return err
 	}
+	named, err := c.hints(ctx, c.inc, c.partitions(c.looked))
+	if err != nil {
+		return err
+	}
 	seen := persons{}
 	seen.add(found) // it need not be read again: the Swap checks it
-	p, _, err := c.resolve(ctx, rec, seen)
+	p, _, err := c.resolve(ctx, rec, named, seen)
 	if err != nil {
 		return err
 	}
@@ -183,11 +194,24 @@ func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) 
 	return nil
 }
 
+// partitions returns those of the first keys of Match by which the index is asked, and others.
+func (c *ingestion) partitions(first int, others ...string) []string {
+	for _, k := range c.object.Match[:first] {
+		if k.Name != schema.KeyProfileID {
+			others = append(others, index.PartitionKey(k))
+		}
+	}
+	return others
+}
+
 // resolve finds the profile of the object. creates says that there is none: the person is one that has yet to be made.
-func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, seen persons) (p *Person, creates bool, err error) {
-	for _, keys := range [][]index.Key{c.object.Match, c.object.Fallback} {
-		for _, k := range keys {
-			hits, err := c.found(ctx, rec, k, seen)
+func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, named *hints, seen persons) (p *Person, creates bool, err error) {
+	for list, keys := range [][]index.Key{c.object.Match, c.object.Fallback} {
+		for i, k := range keys {
+			if list == 0 {
+				c.looked = i + 1
+			}
+			hits, err := c.found(ctx, rec, k, named, seen)
 			if err != nil {
 				return nil, false, err
 			}
@@ -210,9 +234,9 @@ func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, seen person
 }
 
 // found returns the persons that a key of an object leads to, two at most.
-func (c *ingestion) found(ctx context.Context, rec *domain.Record, k index.Key, seen persons) ([]*Person, error) {
+func (c *ingestion) found(ctx context.Context, rec *domain.Record, k index.Key, named *hints, seen persons) ([]*Person, error) {
 	if k.Name != schema.KeyProfileID {
-		return c.holders(ctx, rec, k, seen)
+		return c.holders(ctx, rec, k, named, seen)
 	}
 	id, ok := fold.ParseID(k.Value)
 	if !ok {
@@ -226,19 +250,12 @@ func (c *ingestion) found(ctx context.Context, rec *domain.Record, k index.Key, 
 }
 
 // holders returns the persons that have a key, two at most.
-func (c *ingestion) holders(ctx context.Context, rec *domain.Record, k index.Key, seen persons) (hits []*Person, err error) {
+func (c *ingestion) holders(ctx context.Context, rec *domain.Record, k index.Key, named *hints, seen persons) (hits []*Person, err error) {
 	now := c.Now().UnixMicro()
-	part := store.Partition{Table: store.Index, Incarnation: rec.Incarnation, Key: index.PartitionKey(k)}
-	var last fold.ID
-	for row, err := range c.Store.Scan(ctx, part, store.Range{}) {
+	for id, err := range named.named(ctx, index.PartitionKey(k)) {
 		if err != nil {
-			return nil, fmt.Errorf("read the index: %w", err)
+			return nil, err
 		}
-		id, _, ok := index.ParseRowKey(row.Key)
-		if !ok || id == last {
-			continue
-		}
-		last = id
 		p, err := c.person(ctx, rec, id, seen)
 		if err != nil {
 			return nil, err

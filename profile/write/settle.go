@@ -135,7 +135,7 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 		}
 	}
 	for _, row := range all {
-		if err := (index.Claims{Store: s.Store}).Release(ctx, inc, row.Claims, row.Call); err != nil {
+		if err := (index.Claims{Store: s.Store}).Release(ctx, inc, row.Claims, row.Call, nil); err != nil {
 			return err
 		}
 		if err := s.again(ctx, inc, h, row); err != nil {

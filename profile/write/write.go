@@ -78,13 +78,14 @@ type call struct {
 	id           fold.ID
 	touched      bool     // an attempt may have put some of them
 	claims       []string // may be held
+	taken        index.Taken
 	attempts     uint32
 	salt         uint32
 	lazy         bool // the write need not be durable on return
 }
 
 func (w *Writer) newCall(name, by string) *call {
-	c := &call{Writer: w, name: name, by: by, keys: map[string]bool{}, bodies: map[string]bool{}}
+	c := &call{Writer: w, name: name, by: by, keys: map[string]bool{}, bodies: map[string]bool{}, taken: index.Taken{}}
 	var salt [4]byte
 	_, _ = rand.Read(c.row.Call[:])
 	_, _ = rand.Read(salt[:])
@@ -139,7 +140,7 @@ func (c *call) end(ctx context.Context, inc store.Incarnation, err error) error 
 	if errors.Is(err, store.ErrUnknown) { // its last attempt may yet happen
 		return err
 	}
-	gaveUp := index.Claims{Store: c.Store}.Release(ctx, inc, c.claims, c.row.Call)
+	gaveUp := index.Claims{Store: c.Store}.Release(ctx, inc, c.claims, c.row.Call, c.taken)
 	if err != nil && gaveUp == nil && c.old != nil && !c.touched { // it announces nothing
 		_ = c.Feed.Withdraw(ctx, inc, c.old)
 	}
