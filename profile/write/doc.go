@@ -8,12 +8,14 @@
 //	rule                     pure: what the head says afterwards, with the time T
 //	announce                 the change row, with T, and all keys, claims and bodies in question
 //	claim                    keys that resolution goes by and the profile lacks, in order            (objects only)
-//	resolve again            the same profile; else start over                                        (objects only)
+//	resolve again            the same profile, by what the index says now; else start over            (objects only)
 //	commit: before           missing index rows of class 'a', with T; the object's body; a history record that is missing
 //	        swap             the head, expecting its version, and that the state row is as it was read
 //	        after            the history record; index rows in excess are deleted, with T; bodies in excess
 //	look                     where else the object is, and strike it off there: move.go              (objects that were not there)
 //	release                  the claims
+//
+// Each resolution reads what the index says about the keys by one Probe: the second begins when all claims stand.
 //
 // A call that loses to others for too long gives up: it releases its claims and answers that the caller may try again (Writer.GiveUp).
 //

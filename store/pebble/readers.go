@@ -51,6 +51,21 @@ type reader struct {
 	index    int    // of the present probe
 }
 
+// spareReaders are readers without an iterator: what they have memory for is used again.
+var spareReaders = sync.Pool{New: func() any { return &reader{} }}
+
+// maxSpare bounds the keys that a spare reader has room for.
+const maxSpare = 1 << 10
+
+// discard closes the iterator of a reader that nobody has. What it failed with, its user has heard.
+func (r *reader) discard() {
+	_ = r.Close()
+	r.Iterator = nil
+	if cap(r.at)+cap(r.last)+cap(r.floor) <= maxSpare {
+		spareReaders.Put(r)
+	}
+}
+
 // changing surrounds whatever changes the store: all of its commits, ingests and range deletions.
 func (p *readers) changing() (done func()) {
 	p.active.Add(1)
@@ -72,7 +87,8 @@ func (p *readers) get(t store.Table, inc store.Incarnation) (*reader, error) {
 			return r, nil
 		}
 	}
-	r := &reader{table: t, changes: now}
+	r := spareReaders.Get().(*reader)
+	r.table, r.changes = t, now
 	r.bound(inc)
 	var err error
 	r.Iterator, err = p.db.NewIter(&pebble.IterOptions{LowerBound: r.bounds[:len(r.bounds)/2], UpperBound: r.bounds[len(r.bounds)/2:]})
@@ -103,7 +119,7 @@ func (p *readers) take(t store.Table, changes uint64) *reader {
 		if r.changes == changes {
 			return r
 		}
-		_ = r.Close() // what it failed with, its user has heard
+		r.discard()
 	}
 	return nil
 }
@@ -111,14 +127,14 @@ func (p *readers) take(t store.Table, changes uint64) *reader {
 // put takes an iterator back.
 func (p *readers) put(r *reader) {
 	if r.Error() != nil || r.changes != p.changes.Load() {
-		_ = r.Close()
+		r.discard()
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	idle := &p.idle[r.table]
 	if p.closed || len(*idle) == maxIdleReaders {
-		_ = r.Close()
+		r.discard()
 		return
 	}
 	if *idle = append(*idle, r); p.timer == nil {
@@ -132,7 +148,7 @@ func (p *readers) drop() {
 	defer p.mu.Unlock()
 	for t, idle := range p.idle {
 		for _, r := range idle {
-			_ = r.Close()
+			r.discard()
 		}
 		p.idle[t] = nil
 	}
