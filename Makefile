@@ -49,8 +49,8 @@ torture:    ## import while the server is killed TORTURE times, and all tests of
 	KITH_TORTURE=$(TORTURE) $(GO) test ./test/e2e -run 'KillDuring|Fault|Lost|Full|NoSpace|HoweverItRuns|Strangers' -v -timeout 90m
 
 CORE ?= 2000
-core:       ## CORE random lives of a domain against the model of the core
-	KITH_TEST_CORE=$(CORE) $(GO) test ./test/e2e -run TestCoreIsWhatTheModelSays -timeout 90m
+core:       ## CORE random lives of a domain against the model of the core, calm and with power failures
+	KITH_TEST_CORE=$(CORE) $(GO) test ./test/e2e -run 'TestCoreIsWhat|TestCoreSurvives' -timeout 90m
 
 long: torture core ## everything that takes hours: torture, core, and ten minutes of every fuzz target
 	$(MAKE) fuzz FUZZTIME=10m

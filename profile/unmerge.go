@@ -99,6 +99,8 @@ func (s *Service) tidy(ctx context.Context, rec *domain.Record, m *mergeRecord) 
 type side struct {
 	id     ID // of the profile of the merge
 	person *stored
+	// since is when each profile of the person came to the merge: what it got before was not written while the merge held.
+	since map[ID]int64
 	// own is the person without the objects that were written while the merge held, and what they say.
 	own *fold.Member
 }
@@ -125,16 +127,16 @@ func (s *Service) sortOut(ctx context.Context, rec *domain.Record, m *mergeRecor
 			}
 		}
 	}
-	since := func(at int64) bool { return at > m.At && at <= m.Ended }
 	for _, of := range sides {
-		of.own = without(&of.person.Member, heads, since)
+		of.since = together(&of.person.Member, of.id, m.At)
+		of.own = without(&of.person.Member, heads, of.since, m.Ended)
 	}
 	var all []misplaced
 	for _, of := range sides {
 		var failed error
 		of.person.Walk(func(member *fold.Member) {
 			for _, o := range objectsOf(heads[member.ID]) {
-				if failed == nil && since(o.Time) {
+				if failed == nil && o.Time > of.since[member.ID] && o.Time <= m.Ended {
 					var to *side
 					if to, failed = s.sideOf(ctx, rec, sides, of, member.ID, o); to != nil {
 						all = append(all, misplaced{member.ID, to.id, o})
@@ -206,9 +208,55 @@ func (s *Service) wholeHeads(ctx context.Context, inc store.Incarnation, person 
 	return err
 }
 
-// without returns a person without the objects of some times, and without what they say.
-func without(m *fold.Member, heads map[ID]*fold.Head, gone func(at int64) bool) *fold.Member {
+// together returns when each profile of a person came to a merge of one of them: the latest time of the merges between the two, and no
+// earlier than that merge.
+func together(person *fold.Member, id ID, merged int64) map[ID]int64 {
+	type link struct {
+		main ID
+		at   int64
+	}
+	into := map[ID]link{}
+	person.Walk(func(of *fold.Member) {
+		if of.State != nil {
+			for _, g := range of.State.Merges {
+				for _, from := range g.From {
+					into[from] = link{of.ID, g.At}
+				}
+			}
+		}
+	})
+	above := map[ID]int64{} // main profiles from the one up, and the latest merge on the way there
+	for up, at := id, merged; ; {
+		above[up] = at
+		l, ok := into[up]
+		if !ok {
+			break
+		}
+		up, at = l.main, max(at, l.at)
+	}
+	since := map[ID]int64{}
+	person.Walk(func(of *fold.Member) {
+		at, up := int64(0), of.ID
+		for {
+			if n, ok := above[up]; ok {
+				since[of.ID] = max(at, n)
+				return
+			}
+			l, ok := into[up]
+			if !ok { // the two do not belong together any more: nothing was written while they did
+				since[of.ID] = fold.EndOfTime
+				return
+			}
+			at, up = max(at, l.at), l.main
+		}
+	})
+	return since
+}
+
+// without returns a person without the objects that came to its profiles after some times and until another, and without what they say.
+func without(m *fold.Member, heads map[ID]*fold.Head, since map[ID]int64, until int64) *fold.Member {
 	c := *m
+	gone := func(at int64) bool { return at > since[m.ID] && at <= until }
 	if h := heads[m.ID]; h != nil {
 		own := h.Clone()
 		own.Objects = slices.DeleteFunc(own.Objects, func(o fold.ObjectRef) bool { return gone(o.Time) })
@@ -217,7 +265,7 @@ func without(m *fold.Member, heads map[ID]*fold.Head, gone func(at int64) bool) 
 	}
 	c.Of = map[ID]*fold.Member{}
 	for id, of := range m.Of {
-		c.Of[id] = without(of, heads, gone)
+		c.Of[id] = without(of, heads, since, until)
 	}
 	return &c
 }

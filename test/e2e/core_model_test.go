@@ -38,9 +38,11 @@ type coreProfile struct {
 	said    []said
 	made    bool                // by a hand or an object: it is there although it says nothing
 	objects map[string][]string // keys that each object carries
+	written map[string]int      // when each object came here
 	added   map[string]bool     // keys by hand
 	merges  []coreMerge         // that brought others here
-	into    *coreProfile        // where it was merged into
+	into    *coreProfile        // where it was merged into, and when
+	joined  int
 	dead    bool
 }
 
@@ -179,7 +181,7 @@ func (c *core) find(key string) (all []*coreProfile) {
 }
 
 func (c *core) make() *coreProfile {
-	p := &coreProfile{n: len(c.profiles), objects: map[string][]string{}, added: map[string]bool{}}
+	p := &coreProfile{n: len(c.profiles), objects: map[string][]string{}, written: map[string]int{}, added: map[string]bool{}}
 	c.profiles = append(c.profiles, p)
 	return p
 }
@@ -248,7 +250,7 @@ func (c *core) put(at int, o corePut) {
 		of.forget(o.object())
 	}
 	target.made = true
-	target.objects[o.object()] = carried
+	target.objects[o.object()], target.written[o.object()] = carried, at
 	for _, attr := range coreAttrs {
 		if o.values[attr] != "" {
 			target.said = append(target.said, said{at, 0, 'o', o.object(), attr, o.values[attr]})
@@ -304,7 +306,7 @@ func (c *core) undo(job string) {
 
 func (c *core) merge(at int, main *coreProfile, from []*coreProfile) {
 	for _, of := range from {
-		of.into = main
+		of.into, of.joined = main, at
 	}
 	main.merges = append(main.merges, coreMerge{at, from})
 }
@@ -318,8 +320,8 @@ func (p *coreProfile) byHand(at int, values map[string]string) {
 	}
 }
 
-// whole is everything that searches can show.
-func (c *core) whole(universe []string) string {
+// whole is everything that searches can show, and those profiles that are known by their ids.
+func (c *core) whole(universe []string, known []int) string {
 	var b strings.Builder
 	for _, key := range universe {
 		var found []string
@@ -328,6 +330,19 @@ func (c *core) whole(universe []string) string {
 		}
 		slices.Sort(found)
 		fmt.Fprintf(&b, "%s: %s\n", key, strings.Join(found, "  "))
+	}
+	for _, n := range known {
+		fmt.Fprintf(&b, "profile %d: ", n)
+		if p := c.profiles[n]; p.into == nil && p.visible() {
+			objects := map[string]bool{}
+			p.walk(func(of *coreProfile) {
+				for o := range of.objects {
+					objects[o] = true
+				}
+			})
+			fmt.Fprint(&b, p.show(), " ", slices.Sorted(maps.Keys(objects)))
+		}
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "letters: %d\n", c.letters)
 	return b.String()

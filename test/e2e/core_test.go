@@ -35,12 +35,15 @@ type coreWorld struct {
 	jobs     map[string]string // ids of imports by their names
 	undone   map[string]bool
 	universe []string
+	ids      map[int]string // of profiles that took part in merges, by their numbers in the model
+	merges   []knownMerge
+	power    *power // nil: it can't fail
 }
 
 const coreDomain = "core"
 
 func newCoreWorld(t *testing.T, st store.Store, seed uint64) *coreWorld {
-	w := &coreWorld{rig: newRig(t, st, upload.Config{}), rnd: rand.New(rand.NewPCG(seed, 4)), jobs: map[string]string{}, undone: map[string]bool{}}
+	w := &coreWorld{rig: newRig(t, st, upload.Config{}), rnd: rand.New(rand.NewPCG(seed, 4)), jobs: map[string]string{}, undone: map[string]bool{}, ids: map[int]string{}}
 	w.domain(coreDomain)
 	for i := range crowd {
 		w.universe = append(w.universe, fmt.Sprintf("_account=%d", i), fmt.Sprintf("_email=e%d@x.com", i), fmt.Sprintf("_phone=555000100%d", i))
@@ -123,6 +126,9 @@ func (w *coreWorld) server() string {
 		slices.Sort(found)
 		fmt.Fprintf(&b, "%s: %s\n", key, strings.Join(found, "  "))
 	}
+	for _, n := range w.known() {
+		fmt.Fprintf(&b, "profile %d: %s\n", n, w.byID(w.ids[n]))
+	}
 	letters, err := w.Letters.ListDeadLetters(ctx, &api.ListDeadLettersRequest{DomainName: api.Ptr(coreDomain), MaxResults: api.Ptr(int32(500))})
 	if err != nil {
 		w.t.Fatal(err)
@@ -135,12 +141,15 @@ func (w *coreWorld) server() string {
 func (w *coreWorld) call(what string, do func() error, apply func(c *core, at int)) {
 	w.t.Helper()
 	cut := w.rnd.IntN(3) == 0
-	if cut {
+	dies := cut && w.power != nil && w.rnd.IntN(3) > 0
+	if dies {
+		w.power.failAt(1 + w.rnd.IntN(25))
+	} else if cut {
 		var calls atomic.Int64
 		n := int64(1 + w.rnd.IntN(25))
 		hook := func(faulty.Op, store.Partition) error {
 			if calls.Add(1) >= n {
-				return errors.New("the process died")
+				return errDied
 			}
 			return nil
 		}
@@ -153,6 +162,9 @@ func (w *coreWorld) call(what string, do func() error, apply func(c *core, at in
 	err := do()
 	w.faults.Before(nil)
 	w.faults.After(nil)
+	if dies && w.revive() {
+		err = errDied
+	}
 	if cut { // what it may have left undone is the completer's
 		w.settle()
 	}
@@ -164,7 +176,7 @@ func (w *coreWorld) call(what string, do func() error, apply func(c *core, at in
 	if !cut || errors.Is(err, fault.BadRequest) || errors.Is(err, fault.NotFound) {
 		w.fail(what + " failed: " + err.Error())
 	}
-	got, with, without := w.server(), w.model(apply).whole(w.universe), w.model().whole(w.universe)
+	got, with, without := w.server(), w.model(apply).whole(w.universe, w.known()), w.model().whole(w.universe, w.known())
 	switch {
 	case with == without && got == with: // nobody can tell: it is made again, as clients do
 		if err := do(); err != nil && !errors.Is(err, fault.BadRequest) && !errors.Is(err, fault.NotFound) {
@@ -251,7 +263,9 @@ func optional(values map[string]string, attr string) *string {
 // step makes one call.
 func (w *coreWorld) step() {
 	d := api.Ptr(coreDomain)
-	switch n := w.rnd.IntN(24); {
+	switch n := w.rnd.IntN(28); {
+	case n >= 24:
+		w.unmergeOne()
 	case n >= 20:
 		w.stepOfOne(n)
 	case n < 8:
@@ -291,15 +305,7 @@ func (w *coreWorld) step() {
 			return err
 		}, func(c *core, at int) { c.find(key)[0].byHand(at, values) })
 	case n < 18:
-		a, main := w.anyone()
-		b, other := w.anyone()
-		if main == "" || other == "" || main == other {
-			return
-		}
-		w.call(fmt.Sprint("merge ", b, " into ", a), func() error {
-			_, err := w.profiles.MergeProfiles(ctx, &api.MergeProfilesRequest{DomainName: d, MainProfileId: &main, ProfileIdsToBeMerged: []string{other}})
-			return err
-		}, func(c *core, at int) { c.merge(at, c.find(a)[0], []*coreProfile{c.find(b)[0]}) })
+		w.mergeSome()
 	case n < 19:
 		key, id := w.anyone()
 		if id == "" {
@@ -388,10 +394,17 @@ func (w *coreWorld) importSome() {
 	}
 	sp := spec{fields: []string{"a:AccountNumber:AccountNumber", "e:EmailAddress:EmailAddress:EMAIL_ADDRESS", "p:PhoneNumber:PhoneNumber:PHONE_NUMBER", "f:FirstName:FirstName:NAME"}, key: "a", expiry: 1000}
 	id := w.uploaded(coreDomain, sp, strings.NewReader(file))
-	if err := w.startJob(coreDomain, id); err != nil {
+	dies := w.power != nil && w.rnd.IntN(2) == 0
+	if dies {
+		w.power.failAt(1 + w.rnd.IntN(150))
+	}
+	if err := w.startJob(coreDomain, id); err != nil && !dies {
 		w.fail(err.Error())
 	}
-	if w.rnd.IntN(3) == 0 {
+	if dies {
+		w.dieImporting(id)
+		name += " with a power failure"
+	} else if w.rnd.IntN(3) == 0 {
 		w.restart()
 		w.connect()
 		name += " with a restart"
@@ -410,6 +423,13 @@ func (w *coreWorld) undoOne() {
 	for _, name := range slices.Sorted(maps.Keys(w.jobs)) {
 		if !w.undone[name] && w.rnd.IntN(2) == 0 {
 			w.undone[name] = true
+			if w.power != nil && w.rnd.IntN(2) == 0 {
+				w.power.failAt(1 + w.rnd.IntN(60))
+				for range 20 {
+					_, _ = w.rig.undo(coreDomain, w.jobs[name])
+				}
+				w.revive()
+			}
 			w.rig.undone(coreDomain, w.jobs[name])
 			w.calls = append(w.calls, func(c *core, _ int) { c.undo(name) })
 			w.note("undo " + name)
@@ -418,31 +438,39 @@ func (w *coreWorld) undoOne() {
 	}
 }
 
-// The server and a model of the core agree on what every key finds and shows, after random calls, imports, merges, undos, restarts and calls that
-// are cut off anywhere. KITH_TEST_CORE is how many seeds are tried, from KITH_TEST_CORE_FROM on.
+// The server and a model of the core agree on what every key finds and shows, and on what profiles of merges show and own, after random calls,
+// imports, merges that are taken back, undos, restarts and calls that are cut off anywhere. KITH_TEST_CORE is how many seeds are tried, from
+// KITH_TEST_CORE_FROM on.
 func TestCoreIsWhatTheModelSays(t *testing.T) {
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		t.Cleanup(func() { _ = st.Close() })
-		n, from := seeds(t, 6), uint64(1)
-		if many, err := strconv.ParseUint(os.Getenv("KITH_TEST_CORE"), 10, 64); err == nil {
-			n = many
-		}
-		if first, err := strconv.ParseUint(os.Getenv("KITH_TEST_CORE_FROM"), 10, 64); err == nil {
-			from = first
-		}
-		for seed := from; seed < from+n; seed++ {
-			t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-				w := newCoreWorld(t, &shared{Store: st}, seed)
-				defer func() { _, _ = w.Domains.DeleteDomain(ctx, &api.DeleteDomainRequest{DomainName: api.Ptr(coreDomain)}) }()
-				for range 40 {
-					w.step()
-					if got, want := w.server(), w.model().whole(w.universe); got != want {
-						w.differ(want, got)
-					}
-				}
-			})
-		}
+		coreSeeds(t, seeds(t, 6), func(t *testing.T, seed uint64) { newCoreWorld(t, &shared{Store: st}, seed).live() })
 	})
+}
+
+// coreSeeds runs a test with n seeds, or as many as the environment says.
+func coreSeeds(t *testing.T, n uint64, test func(t *testing.T, seed uint64)) {
+	from := uint64(1)
+	if many, err := strconv.ParseUint(os.Getenv("KITH_TEST_CORE"), 10, 64); err == nil {
+		n = many
+	}
+	if first, err := strconv.ParseUint(os.Getenv("KITH_TEST_CORE_FROM"), 10, 64); err == nil {
+		from = first
+	}
+	for seed := from; seed < from+n; seed++ {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { test(t, seed) })
+	}
+}
+
+// live makes random calls, and compares after each.
+func (w *coreWorld) live() {
+	defer func() { _, _ = w.Domains.DeleteDomain(ctx, &api.DeleteDomainRequest{DomainName: api.Ptr(coreDomain)}) }()
+	for range 40 {
+		w.step()
+		if got, want := w.server(), w.model().whole(w.universe, w.known()); got != want {
+			w.differ(want, got)
+		}
+	}
 }
 
 // shared is an engine that outlives the rigs that use it.
