@@ -9,7 +9,7 @@ import (
 
 // Every table of the contract is made by some migration; a table that none makes is noticed without a cluster.
 func TestEveryTableIsMigrated(t *testing.T) {
-	for table := store.Catalog; !strings.HasPrefix(table.String(), "table"); table++ {
+	for _, table := range store.Tables {
 		made := false
 		for _, step := range migrations {
 			for _, m := range step {
