@@ -37,13 +37,14 @@ type coreWorld struct {
 	universe []string
 	ids      map[int]string // of profiles that took part in merges, by their numbers in the model
 	merges   []knownMerge
+	merging  bool   // most calls are merges, what takes them back, and objects
 	power    *power // nil: it can't fail
 }
 
 const coreDomain = "core"
 
 func newCoreWorld(t *testing.T, st store.Store, seed uint64) *coreWorld {
-	w := &coreWorld{rig: newRig(t, st, upload.Config{}), rnd: rand.New(rand.NewPCG(seed, 4)), jobs: map[string]string{}, undone: map[string]bool{}, ids: map[int]string{}}
+	w := &coreWorld{rig: newRig(t, st, upload.Config{}), rnd: rand.New(rand.NewPCG(seed, 4)), jobs: map[string]string{}, undone: map[string]bool{}, ids: map[int]string{}, merging: seed%2 == 1}
 	w.domain(coreDomain)
 	for i := range crowd {
 		w.universe = append(w.universe, fmt.Sprintf("_account=%d", i), fmt.Sprintf("_email=e%d@x.com", i), fmt.Sprintf("_phone=555000100%d", i))
@@ -263,7 +264,11 @@ func optional(values map[string]string, attr string) *string {
 // step makes one call.
 func (w *coreWorld) step() {
 	d := api.Ptr(coreDomain)
-	switch n := w.rnd.IntN(28); {
+	n := w.rnd.IntN(28)
+	if w.merging {
+		n = []int{0, 0, 0, 0, 0, 12, 12, 12, 16, 16, 16, 16, 24, 24, 24, n}[w.rnd.IntN(16)]
+	}
+	switch {
 	case n >= 24:
 		w.unmergeOne()
 	case n >= 20:
