@@ -198,7 +198,10 @@ func (w *coreWorld) call(what string, do func() error, apply func(c *core, at in
 
 func (w *coreWorld) settle() {
 	m := &mess{rig: w.rig}
-	m.rec, _ = w.Domains.Lookup(ctx, coreDomain)
+	var err error
+	if m.rec, err = w.Domains.Lookup(ctx, coreDomain); err != nil {
+		w.fail("the domain is lost: " + err.Error())
+	}
 	m.settle()
 }
 
