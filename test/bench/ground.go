@@ -42,7 +42,9 @@ func (b *bench) ground() error {
 	defer blobs.Close()
 	g := &ground{bench: b, store: st, ctx: context.Background()}
 	g.start = func() (err error) {
-		g.Node, err = node.Start(node.Config{Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "bench", Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+		g.Node, err = node.Start(node.Config{Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "bench",
+			Objects: write.Quotas{Objects: 10 * objectsOfMany, Bytes: 1 << 30}, // of what is merged
+			Log:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 		return err
 	}
 	for _, part := range []func() error{g.objects, g.imports} {
@@ -210,7 +212,7 @@ func (g *ground) putAll() (map[int][]fold.ID, error) {
 // groundObject is an object of the p-th profile with n objects: an order with 20 values of the profile.
 func groundObject(n, p, i int) *write.Object {
 	who := index.Key{Name: schema.KeyEmail, Value: fmt.Sprintf("%d.%d@example.com", n, p)}
-	o := &write.Object{Type: "Order", Incarnation: 1, UniqueKey: fmt.Sprint(i), JSON: fmt.Appendf(nil, `{"OrderId":"%d","Email":%q}`, i, who.Value),
+	o := &write.Object{Type: "Order", Incarnation: 1, UniqueKey: fmt.Sprint(n, p, i), JSON: fmt.Appendf(nil, `{"OrderId":"%d","Email":%q}`, i, who.Value),
 		Life: 365 * 24 * time.Hour, Match: []index.Key{who}, Create: true,
 		Keys: []index.Key{who, {Name: "group", Value: fmt.Sprint("of ", n)}, {Name: "article", Value: fmt.Sprint(p, " ", i%ownKeys)}}}
 	o.Values = append(o.Values, fold.Value{Attr: schema.Attr{ID: schema.EmailAddress}, Text: who.Value})
