@@ -262,7 +262,7 @@ func newCrew(t *testing.T, nodes int, config upload.Config, o crewOptions) *rig 
 	far := func(node int) store.Store {
 		c, st := newCable(), &faulty.Store{Store: engine}
 		st.Before(func(op faulty.Op, p store.Partition) error {
-			if (op == faulty.Probe || op == faulty.WriteRun) && p.Table != store.Change { // the feed has readers of its own
+			if (op == faulty.Probe || op == faulty.WriteRun) && (p.Table == store.Index || p.Table == store.Profile) { // others are read and written by other work too
 				time.Sleep(time.Millisecond)
 				m.call(op, node)
 				if o.meeting && o.freezing && op == faulty.WriteRun {
