@@ -1,11 +1,15 @@
 package table
 
 import (
+	"bufio"
 	"bytes"
 	"io"
+	"kith/upload/table/charset"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/encoding/charmap"
 )
 
@@ -55,6 +59,8 @@ func TestEvidenceIsFoundAnywhere(t *testing.T) {
 		"a single e-acute":     {plain + encoded(t, charmap.Windows1252, "1,Zoé,Orléans\n"), plain + "1,Zoé,Orléans\n"},
 		"UTF-8 at the end":     {plain + polish, plain + polish},
 		"UTF-8 and bad rows":   {"1,Zo\xe9,x\n" + plain + strings.Repeat(polish, 10), "1,Zo\xe9,x\n" + plain + strings.Repeat(polish, 10)},
+		"a bad byte in a word": {"id,name\n1,Zoé é\xff\n2,Käthe\xff\n", "id,name\n1,Zoé é\xff\n2,Käthe\xff\n"},
+		"the only word":        {"id,name\n1,Käthé\xe9\n", "id,name\n1,Käthé\xe9\n"},
 		"UTF-8 in the sample":  {"1,Zo\xe9,x\n2,Zoé,y\n3,Björn,z\n", "1,Zo\xe9,x\n2,Zoé,y\n3,Björn,z\n"},
 		"old Mac, LF in cells": {encoded(t, charmap.Macintosh, "id,name\r1,\"Zoé\nÉmile\"\r2,Björn Müller\r"), "id,name\n1,\"Zoé\nÉmile\"\n2,Björn Müller\n"},
 	} {
@@ -89,6 +95,40 @@ func TestThinEvidenceIsSaid(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), strings.NewReader(file), Options{Encoding: "klingon"}); err == nil || !strings.Contains(err.Error(), "windows-1250") {
 		t.Errorf("an unknown encoding: %v", err)
+	}
+}
+
+// No row in another encoding is taken for UTF-8.
+func TestOtherEncodingsAreNotUTF8(t *testing.T) {
+	f, err := os.Open("charset/testdata/rows.tsv.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]string{"ja": "EUC-JP Shift_JIS", "ko": "EUC-KR", "zh-Hans": "GB18030", "zh-Hant": "Big5 GB18030"}
+	rows := 0
+	for sc := bufio.NewScanner(z); sc.Scan(); {
+		language, row, _ := strings.Cut(sc.Text(), "\t")
+		for _, name := range charset.Names() {
+			wide := strings.Contains("EUC-JP Shift_JIS EUC-KR GB18030 Big5", name)
+			if wide && !strings.Contains(written[language], name) {
+				continue
+			}
+			b, err := charset.ByName(name).Encoding.NewEncoder().Bytes([]byte(row))
+			if err != nil || highByte(b) < 0 {
+				continue
+			}
+			if rows++; isUTF8(b) {
+				t.Errorf("%s in %s: %q", row, name, b)
+			}
+		}
+	}
+	if rows < 30_000 {
+		t.Errorf("only %d rows", rows)
 	}
 }
 
