@@ -112,16 +112,6 @@ func (d *Draft) DeleteKeys(keys []index.Key) int {
 	return n - len(d.head.Keys)
 }
 
-// has says whether a rows' head lists an object.
-func (r *rows) has(objectType string, incarnation uint64, hash [16]byte) (bool, error) {
-	h, err := r.look()
-	if err != nil {
-		return false, err
-	}
-	_, ok := h.Object(objectType, incarnation, hash)
-	return ok, nil
-}
-
 // FindProfile returns the error of a Rule that wants an existing profile, or nil. One that was merged into another does not exist.
 func (d *Draft) FindProfile(id fold.ID) error {
 	switch main := d.Person.ID(); {

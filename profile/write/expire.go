@@ -59,9 +59,6 @@ func (d *Draft) expire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range gone {
-		d.happened = append(d.happened, expiryOf(&o.ObjectRef, o.uniqueKey))
-	}
 	values := len(d.head.Values)
 	d.head.Objects = rest
 	d.head.Write(nil, d.barriers)

@@ -161,11 +161,11 @@ func (w *Writer) Move(ctx context.Context, rec *domain.Record, by string, from, 
 			return Result{}, errNothing
 		}
 		pl := &plan{rec: rec, person: p, target: target, moves: index.PartitionKey(k), after: o.Time}
-		pl.rule = func(_ context.Context, d *Draft) error {
+		pl.rule = func(ctx context.Context, d *Draft) error {
 			if err := d.FindProfile(p.ID()); err != nil {
 				return err
 			}
-			return d.adopt(o, b)
+			return d.adopt(ctx, o, b)
 		}
 		return c.write(ctx, pl)
 	})
@@ -175,21 +175,26 @@ func (w *Writer) Move(ctx context.Context, rec *domain.Record, by string, from, 
 	return err
 }
 
-// adopt puts an object of another profile, as it is.
-func (d *Draft) adopt(o fold.ObjectRef, b *Body) error {
+// adopt puts an object of another profile, as it is, in place of an older version: values that only this one had stay, as when an object is
+// put.
+func (d *Draft) adopt(ctx context.Context, o fold.ObjectRef, b *Body) error {
+	body := *b
 	if here, ok := d.head.Object(o.Type, o.Incarnation, o.Hash); ok {
 		if here.Time >= o.Time {
 			return errNothing
 		}
-		d.drop = append(d.drop, string(BodyKey(here)))
-		d.touch(b.Keys)
+		was, err := d.remove(ctx, &here)
+		if err != nil {
+			return err
+		}
+		body.Values = d.said(was.Values, b.Values)
 	}
 	o.Time, o.Attempt = d.Time, d.attempt
 	d.touch(b.Keys)
 	d.head.PutObject(o)
 	d.head.Write(slices.Clone(b.Values), d.barriers)
 	d.live(o.Expires)
-	d.put = append(d.put, store.Mutation{Key: BodyKey(o), Value: b.append(nil), Time: d.Time})
+	d.put = append(d.put, store.Mutation{Key: BodyKey(o), Value: body.append(nil), Time: d.Time})
 	d.Note(Ingested, o.Type, b.UniqueKey, string(BodyKey(o)))
 	return nil
 }

@@ -203,6 +203,72 @@ func TestPutAfterAMoveThatWasCutOff(t *testing.T) {
 	})
 }
 
+// An object that is taken back to a profile which still lists an old version of it that has expired takes its place: no index row of the
+// old one is left, and the history tells that it had expired.
+func TestMoveOverAnExpiredVersion(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		node := w.writer(0)
+		a, b := create(t, w, "a@x.de"), create(t, w, "b@x.de")
+		put := func(o *Object) {
+			t.Helper()
+			r, err := node.Put(t.Context(), name, "", o)
+			must(t, r, err)
+		}
+		old := found("o", "a@x.de", "gold")
+		old.Keys = append(old.Keys, orderKey("old"))
+		put(old)
+		w.complete() // what its change row names is not looked at again
+		w.sleep(51 * day)
+		put(found("o", "b@x.de", "lead"))
+		ref, _ := w.covered("put again").heads[b].Object("order", 3, fold.HashObject("o"))
+		if err := node.Move(t.Context(), w.record(), "", b, a, ref); err != nil {
+			t.Fatal(err)
+		}
+		w.complete()
+		s := w.exact("settled")
+		if got := s.owners("o"); len(got) != 1 || got[0] != a {
+			t.Errorf("the object is at %v, not at %s", got, a)
+		}
+		if got := s.actions(a, ExpiredObject); got != 1 {
+			t.Errorf("the history tells %d times that the old version had expired", got)
+		}
+	})
+}
+
+// An object that has expired is not there for who deletes it, and goes with its type: either way the history still tells that it had expired.
+func TestExpiredObjectsAreNotDeleted(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		node := w.writer(0)
+		a := create(t, w, "a@x.de")
+		for _, unique := range []string{"o", "p"} {
+			r, err := node.Put(t.Context(), name, "", found(unique, "a@x.de", "gold"))
+			must(t, r, err)
+		}
+		w.sleep(51 * day)
+		if _, err := node.DeleteObject(t.Context(), name, "", a, "order", 3, "o"); !errors.Is(err, fault.NotFound) {
+			t.Errorf("an object that has expired was deleted: %v", err)
+		}
+		if err := node.StripTypes(t.Context(), name, "", a, []uint64{3}); err != nil {
+			t.Fatal(err)
+		}
+		w.complete()
+		s := w.exact("settled")
+		if got := s.actions(a, ExpiredObject); got != 2 || len(s.heads[a].Objects) != 0 {
+			t.Errorf("the history tells %d times that an object had expired, and %d are left", got, len(s.heads[a].Objects))
+		}
+	})
+}
+
+// actions returns how many records of a profile's history are of an action.
+func (s *state) actions(id fold.ID, action byte) (n int) {
+	for _, r := range s.history[id] {
+		if r.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
 // A profile owns as many objects, and as many bytes of them, as it may. Replacing one, and another profile, is no matter.
 func TestQuotas(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

@@ -90,13 +90,8 @@ func (d *Draft) PutObject(ctx context.Context, o *Object, creates bool) error {
 	was := &Body{}
 	if replaces {
 		var err error
-		if was, err = d.body(ctx, d.target, old); err != nil {
+		if was, err = d.remove(ctx, &old); err != nil {
 			return err
-		}
-		d.touch(was.Keys)
-		d.drop = append(d.drop, string(BodyKey(old)))
-		if old.Expires <= d.barriers.Now {
-			d.happened = append(d.happened, expiryOf(&old, was.UniqueKey))
 		}
 	}
 	values, keys := slices.Clone(o.Values), append(slices.Clone(o.Keys), objectKey(o.Incarnation, ref.Hash))
@@ -338,12 +333,27 @@ func (d *Draft) body(ctx context.Context, of *rows, o fold.ObjectRef) (*Body, er
 	return DecodeBody(row.Value)
 }
 
+// remove has the body and index rows of an object removed that the head lists no more, in this version, and returns what it was. That it
+// had expired is written down: until now the history derived it.
+func (d *Draft) remove(ctx context.Context, o *fold.ObjectRef) (*Body, error) {
+	b, err := d.body(ctx, d.target, *o)
+	if err != nil {
+		return nil, err
+	}
+	d.touch(b.Keys)
+	d.drop = append(d.drop, string(BodyKey(*o)))
+	if o.Expires <= d.barriers.Now {
+		d.happened = append(d.happened, expiryOf(o, b.UniqueKey))
+	}
+	return b, nil
+}
+
 // DeleteObject deletes an object and takes back what it said: the head is made again from what the other objects say. It is
-// fault.NotFound when the profile has no such object.
+// fault.NotFound when the profile has no such object; one that has expired is none.
 func (d *Draft) DeleteObject(ctx context.Context, objectType string, incarnation uint64, uniqueKey string) error {
 	hash := fold.HashObject(uniqueKey)
 	gone, err := d.dropObjects(ctx, func(o *fold.ObjectRef) bool {
-		return o.Type == objectType && o.Incarnation == incarnation && o.Hash == hash
+		return o.Type == objectType && o.Incarnation == incarnation && o.Hash == hash && o.Expires > d.barriers.Now
 	})
 	if err == nil && len(gone) == 0 {
 		err = fault.NotFoundf("Profile %s has no object of type %s with that unique key.", d.Person.ID(), objectType)
@@ -384,12 +394,10 @@ func (d *Draft) strikeOff(ctx context.Context, pick func(*fold.ObjectRef) bool) 
 			rest = append(rest, *o)
 			continue
 		}
-		b, err := d.body(ctx, d.target, *o)
+		b, err := d.remove(ctx, o)
 		if err != nil {
 			return nil, nil, err
 		}
-		d.touch(b.Keys)
-		d.drop = append(d.drop, string(BodyKey(*o)))
 		gone = append(gone, dropped{*o, b.UniqueKey})
 	}
 	return gone, rest, nil

@@ -160,9 +160,14 @@ func (w *Writer) Create(ctx context.Context, domain, by string, rule Rule) (Resu
 // DeleteObject deletes an object of a profile, or of a member of it.
 func (w *Writer) DeleteObject(ctx context.Context, domain, by string, id fold.ID, objectType string, incarnation uint64, uniqueKey string) (Result, error) {
 	pick := func(p *Person) (*rows, error) {
+		now := w.Now().UnixMicro()
 		for _, r := range p.all {
-			if ok, err := r.has(objectType, incarnation, fold.HashObject(uniqueKey)); ok || err != nil {
-				return r, err
+			h, err := r.look()
+			if err != nil {
+				return nil, err
+			}
+			if o, ok := h.Object(objectType, incarnation, fold.HashObject(uniqueKey)); ok && o.Expires > now {
+				return r, nil
 			}
 		}
 		return p.rows, nil
@@ -182,7 +187,7 @@ func (w *Writer) DeleteKeys(ctx context.Context, domain, by string, id fold.ID, 
 		pick := func(p *Person) (*rows, error) {
 			var found *rows
 			for _, r := range p.all {
-				h, err := r.Head()
+				h, err := r.look()
 				if err != nil {
 					return nil, err
 				}
