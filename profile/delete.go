@@ -53,7 +53,7 @@ func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
 	}
 	row := &change.Row{ID: id, Kind: change.Write, Action: write.Deleted, Time: fold.WriteTime(s.Now().UnixMicro(), p.Newest(), rec.LastJobTime)}
 	_, _ = rand.Read(row.Call[:])
-	if err := s.announce(ctx, rec.Incarnation, row); err != nil {
+	if err := s.Feed.AnnounceBeyond(ctx, rec.Incarnation, row); err != nil {
 		return err
 	}
 	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it. The head stands as it was when the
@@ -74,17 +74,6 @@ func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
 		return fmt.Errorf("delete a profile: %w", err)
 	}
 	return s.erase(ctx, rec, id)
-}
-
-// announce puts a row into the feed.
-func (s *Service) announce(ctx context.Context, inc store.Incarnation, r *change.Row) error {
-	for after := int64(0); ; {
-		sealed, err := s.Feed.Announce(ctx, inc, r, nil, after)
-		if !errors.Is(err, change.ErrSealed) {
-			return err
-		}
-		after = sealed
-	}
 }
 
 // erase removes the rows of a deleted profile and of its members, but for their states: the ids are dead for good. Members get

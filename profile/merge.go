@@ -266,7 +266,7 @@ func (s *Service) beginUnmerge(ctx context.Context, rec *domain.Record, m *merge
 func (s *Service) announceMerge(ctx context.Context, rec *domain.Record, main ID, id fold.MergeID) error {
 	row := &change.Row{ID: main, Kind: change.Merged}
 	copy(row.Call[:], id[:])
-	return s.announce(ctx, rec.Incarnation, row)
+	return s.Feed.AnnounceBeyond(ctx, rec.Incarnation, row)
 }
 
 // MergeImported merges a profile that an import made into one that an object made for the same key meanwhile. If one of them is gone,

@@ -33,10 +33,8 @@ var ErrSealed = errors.New("announced too late")
 // The row is durable before anything that this process writes later.
 func (f *Feed) Announce(ctx context.Context, inc store.Incarnation, r, earlier *Row, after int64) (sealed int64, err error) {
 	r.At = max(f.Now().UnixMicro(), after+1)
-	g := store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),
-		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}}
-	if _, err := f.Store.Commit(ctx, g); err != nil {
-		return 0, fmt.Errorf("announce a change: %w", err)
+	if err := f.put(ctx, inc, r, true); err != nil {
+		return 0, err
 	}
 	s, err := f.judged(ctx, inc)
 	if err != nil {
@@ -54,13 +52,30 @@ func (f *Feed) Announce(ctx context.Context, inc store.Incarnation, r, earlier *
 	return 0, nil
 }
 
-// Sync has everything that this process has written by now durable: it puts a row again, which it has announced.
-func (f *Feed) Sync(ctx context.Context, inc store.Incarnation, r *Row) error {
-	if _, err := f.Store.Commit(ctx, store.Group{Before: []store.PartitionWrite{{Partition: r.partition(inc),
-		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}}); err != nil {
+// AnnounceBeyond is Announce for who need not start over when the seal was faster: the row is put again, beyond it.
+func (f *Feed) AnnounceBeyond(ctx context.Context, inc store.Incarnation, r *Row) error {
+	for after := int64(0); ; {
+		sealed, err := f.Announce(ctx, inc, r, nil, after)
+		if !errors.Is(err, ErrSealed) {
+			return err
+		}
+		after = sealed
+	}
+}
+
+// put puts a row. lazy: it is durable before anything that this process writes later; else on return, and all that it has written before.
+func (f *Feed) put(ctx context.Context, inc store.Incarnation, r *Row, lazy bool) error {
+	_, err := f.Store.Commit(ctx, store.Group{Lazy: lazy, Before: []store.PartitionWrite{{Partition: r.partition(inc),
+		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}})
+	if err != nil {
 		return fmt.Errorf("announce a change: %w", err)
 	}
 	return nil
+}
+
+// Sync has everything that this process has written by now durable: it puts a row again, which it has announced.
+func (f *Feed) Sync(ctx context.Context, inc store.Incarnation, r *Row) error {
+	return f.put(ctx, inc, r, false)
 }
 
 // Withdraw removes a row of a write that will not happen and has put nothing.
@@ -80,11 +95,7 @@ const Later = time.Hour
 // Again has a row settled a second time.
 func (f *Feed) Again(ctx context.Context, inc store.Incarnation, r Row) error {
 	r.At, r.Again = f.Now().Add(Later).UnixMicro(), true
-	if _, err := f.Store.Commit(ctx, store.Group{Lazy: true, Before: []store.PartitionWrite{{Partition: r.partition(inc),
-		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}}); err != nil {
-		return fmt.Errorf("announce a change again: %w", err)
-	}
-	return nil
+	return f.put(ctx, inc, &r, true)
 }
 
 // spanMinutes is how many minutes are read by one Probe.

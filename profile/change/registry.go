@@ -50,12 +50,7 @@ func (f *Feed) NoteImport(ctx context.Context, inc store.Incarnation, im Import)
 	}
 	r := &Row{Kind: kind, Job: im.Job, Time: im.Time}
 	binary.BigEndian.PutUint64(r.Call[:], uint64(im.Time))
-	for after := int64(0); ; {
-		after, err = f.Announce(ctx, inc, r, nil, after)
-		if err != ErrSealed {
-			return err
-		}
-	}
+	return f.AnnounceBeyond(ctx, inc, r)
 }
 
 // Imports lists the imports of a domain, from old to new.
