@@ -497,7 +497,7 @@ func (s *Service) content(ctx context.Context, rec *domain.Record, p *past, d *h
 	case d.action == api.ActionTypeAddedProfileKey || d.action == api.ActionTypeDeletedProfileKey:
 		return api.Ptr(d.stored.Detail), nil
 	case d.action == api.ActionTypeIngested:
-		b, err := write.ReadBody(ctx, s.Store, rec.Incarnation, d.of, d.stored.Detail)
+		b, err := write.ReadBody(ctx, s.Store, rec.Incarnation, d.of, []byte(d.stored.Detail))
 		if b == nil || err != nil {
 			return nil, err
 		}

@@ -119,7 +119,7 @@ func (s *Service) KnownObjects(ctx context.Context, rec *domain.Record, id ID) i
 			return
 		}
 		for _, o := range h.Objects {
-			b, err := write.ReadBody(ctx, s.Store, rec.Incarnation, id, string(write.BodyKey(o)))
+			b, err := write.ReadBody(ctx, s.Store, rec.Incarnation, id, write.BodyKey(o))
 			if err == nil && b == nil { // it was replaced, or removed, meanwhile
 				continue
 			}

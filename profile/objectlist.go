@@ -211,7 +211,7 @@ func (l *listing) page(ctx context.Context) (*api.ListProfileObjectsResponse, er
 		if l.after != nil && o.position().compare(*l.after) <= 0 || !l.filter.may(&o.ObjectRef) {
 			continue
 		}
-		b, err := l.s.objectBody(ctx, l.rec, o)
+		b, err := write.ReadBody(ctx, l.s.Store, l.rec.Incarnation, o.by, write.BodyKey(o.ObjectRef))
 		if err != nil {
 			return nil, err
 		}
@@ -226,18 +226,6 @@ func (l *listing) page(ctx context.Context) (*api.ListProfileObjectsResponse, er
 		last = o.position()
 	}
 	return out, nil
-}
-
-// objectBody reads the body of an object; nil: it was replaced or deleted since its head was read.
-func (s *Service) objectBody(ctx context.Context, rec *domain.Record, o *owned) (*write.Body, error) {
-	row, err := s.Store.Get(ctx, store.Partition{Table: store.Body, Incarnation: rec.Incarnation, Key: string(o.by[:])}, write.BodyKey(o.ObjectRef))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read an object: %w", err)
-	}
-	return write.DecodeBody(row.Value)
 }
 
 // profile answers the profile itself as an object.

@@ -166,7 +166,7 @@ func objectsOf(h *fold.Head) []fold.ObjectRef {
 // sideOf returns the side to which an object of another side belongs: the first whose keys it carries, if it carries none of those of the
 // side where it is. Keys that several sides have tell nothing. nil: it stays.
 func (s *Service) sideOf(ctx context.Context, rec *domain.Record, sides []*side, at *side, holder ID, o fold.ObjectRef) (*side, error) {
-	b, err := write.ReadBody(ctx, s.Store, rec.Incarnation, holder, string(write.BodyKey(o)))
+	b, err := write.ReadBody(ctx, s.Store, rec.Incarnation, holder, write.BodyKey(o))
 	if b == nil || err != nil {
 		return nil, err
 	}

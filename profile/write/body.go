@@ -1,7 +1,9 @@
 package write
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -92,6 +94,19 @@ func (s *Standard) append(dst []byte) []byte {
 
 func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// ReadBody returns the body of an object of a profile, given its row key (BodyKey, or Detail of a record of it), or nil when it has been
+// replaced or removed since.
+func ReadBody(ctx context.Context, st store.Store, inc store.Incarnation, id fold.ID, key []byte) (*Body, error) {
+	row, err := st.Get(ctx, bodyPartition(inc, id), key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read an object: %w", err)
+	}
+	return DecodeBody(row.Value)
 }
 
 // DecodeBody reads an encoded body. JSON is a part of b.

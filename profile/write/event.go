@@ -1,7 +1,6 @@
 package write
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -54,15 +53,4 @@ func records(ctx context.Context, st store.Store, inc store.Incarnation, id fold
 			}
 		}
 	}
-}
-
-// ReadBody returns the body of an object, given what a record of it says (Record.Detail), or nil when it has been replaced since.
-func ReadBody(ctx context.Context, st store.Store, inc store.Incarnation, id fold.ID, bodyKey string) (*Body, error) {
-	for row, err := range st.Scan(ctx, bodyPartition(inc, id), store.Range{Start: []byte(bodyKey), End: store.After([]byte(bodyKey)), Limit: 1}) {
-		if err != nil {
-			return nil, fmt.Errorf("read an object: %w", err)
-		}
-		return DecodeBody(bytes.Clone(row.Value))
-	}
-	return nil, nil
 }

@@ -103,7 +103,7 @@ func ExpiredObjects(ctx context.Context, st store.Store, inc store.Incarnation, 
 		if o.Expires > now {
 			continue
 		}
-		b, err := ReadBody(ctx, st, inc, id, string(BodyKey(*o)))
+		b, err := ReadBody(ctx, st, inc, id, BodyKey(*o))
 		if err != nil {
 			return nil, err
 		}

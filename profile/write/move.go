@@ -145,7 +145,7 @@ func (w *Writer) strike(ctx context.Context, rec *domain.Record, by string, k in
 
 // Move takes an object from one profile to another, with all it has said. It does nothing when the object has been replaced, or is there.
 func (w *Writer) Move(ctx context.Context, rec *domain.Record, by string, from, to fold.ID, o fold.ObjectRef) error {
-	b, err := ReadBody(ctx, w.Store, rec.Incarnation, from, string(BodyKey(o)))
+	b, err := ReadBody(ctx, w.Store, rec.Incarnation, from, BodyKey(o))
 	if b == nil || err != nil {
 		return err
 	}

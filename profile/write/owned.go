@@ -323,14 +323,11 @@ var errMoved = fmt.Errorf("the profile has changed meanwhile: %w", errAgain)
 
 // body reads the body of an object that the head of a profile of the person lists.
 func (d *Draft) body(ctx context.Context, of *rows, o fold.ObjectRef) (*Body, error) {
-	row, err := d.w.Store.Get(ctx, bodyPartition(d.Record.Incarnation, of.member.ID), BodyKey(o))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, errMoved
+	b, err := ReadBody(ctx, d.w.Store, d.Record.Incarnation, of.member.ID, BodyKey(o))
+	if b == nil && err == nil {
+		err = errMoved
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read an object: %w", err)
-	}
-	return DecodeBody(row.Value)
+	return b, err
 }
 
 // remove has the body and index rows of an object removed that the head lists no more, in this version, and returns what it was. That it
