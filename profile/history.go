@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -22,7 +21,6 @@ import (
 	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/write"
-	"kith/store"
 )
 
 // A profile's history has two sources. Records of API writes, of what expired and of merges that were taken back are rows of the table
@@ -172,26 +170,15 @@ func (p *past) until() int64 {
 
 // noteHeads notes the last changes of heads, whose rows may yet be missing.
 func (s *Service) noteHeads(ctx context.Context, rec *domain.Record, p *past) error {
-	for id, st := range p.all {
-		if st.Head == nil || p.gone() {
-			continue
-		}
-		row, err := s.Store.Get(ctx, Partition(rec.Incarnation, id), headKey)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read a profile: %w", err)
-		}
-		h, err := fold.DecodeHead(row.Value)
-		if err != nil {
-			return fmt.Errorf("profile %s: %w", id, err)
-		}
+	if p.gone() {
+		return nil
+	}
+	return s.eachWholeHead(ctx, rec.Incarnation, idsOf(&p.Member), func(id ID, h *fold.Head) error {
 		if err := s.noteExpiredObjects(ctx, rec, p, id, h); err != nil {
 			return err
 		}
 		if h.Change == nil || h.Change.At <= p.since(id) || h.Change.At > p.until() {
-			continue
+			return nil
 		}
 		if d, ok := recordOf(id, &write.Record{Change: *h.Change}); ok {
 			if h.Change.Action == write.Created || h.Change.Action == write.Updated { // what it showed is in the row alone
@@ -199,8 +186,8 @@ func (s *Service) noteHeads(ctx context.Context, rec *domain.Record, p *past) er
 			}
 			p.note(d)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // gone says that the profile was deleted.

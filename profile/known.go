@@ -91,18 +91,6 @@ func (s *Service) knowKeys(ctx context.Context, rec *domain.Record, k *Known) er
 	return nil
 }
 
-// wholeHead reads a head with its objects.
-func (s *Service) wholeHead(ctx context.Context, inc store.Incarnation, id ID) (*fold.Head, error) {
-	row, err := s.Store.Get(ctx, Partition(inc, id), headKey)
-	if errors.Is(err, store.ErrNotFound) {
-		return &fold.Head{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return fold.DecodeHead(row.Value)
-}
-
 // KnownObject is an object of a person.
 type KnownObject struct {
 	Type string

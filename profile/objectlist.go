@@ -18,7 +18,6 @@ import (
 	"kith/profile/index"
 	"kith/profile/write"
 	"kith/schema"
-	"kith/store"
 )
 
 const (
@@ -92,24 +91,16 @@ func (o *owned) position() position { return position{o.Time, o.Hash} }
 
 // ownedBy returns the visible objects of a person, newest first.
 func (s *Service) ownedBy(ctx context.Context, rec *domain.Record, m *fold.Member, now int64) (all []owned, err error) {
-	var ids []ID
-	m.Walk(func(of *fold.Member) { ids = append(ids, of.ID) })
-	slices.SortFunc(ids, compareIDs)
-	ids = slices.Compact(ids)
-	probes := probesOf(ids, store.Range{Start: headKey, End: store.After(headKey), Limit: 1})
-	for hit, err := range s.Store.Probe(ctx, store.Profile, rec.Incarnation, probes) {
-		if err != nil {
-			return nil, fmt.Errorf("read the objects of a profile: %w", err)
-		}
-		h, err := fold.DecodeHead(hit.Row.Value)
-		if err != nil {
-			return nil, fmt.Errorf("profile %s: %w", ids[hit.Index], err)
-		}
+	err = s.eachWholeHead(ctx, rec.Incarnation, idsOf(m), func(id ID, h *fold.Head) error {
 		for _, o := range h.Objects {
 			if o.Expires > now && !rec.IsDead(o.Incarnation) {
-				all = append(all, owned{o, ids[hit.Index]})
+				all = append(all, owned{o, id})
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b owned) int { return a.position().compare(b.position()) })
 	return all, nil

@@ -114,6 +114,13 @@ func (s *Service) withMembers(ctx context.Context, inc store.Incarnation, all ma
 	return nil
 }
 
+// idsOf returns the ids of a person's profiles, ascending.
+func idsOf(person *fold.Member) (ids []ID) {
+	person.Walk(func(of *fold.Member) { ids = append(ids, of.ID) })
+	slices.SortFunc(ids, compareIDs)
+	return slices.Compact(ids)
+}
+
 // eachFrom calls do for the profiles that were merged into p.
 func eachFrom(p *stored, do func(ID)) {
 	if p.State == nil {

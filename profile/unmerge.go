@@ -122,7 +122,11 @@ func (s *Service) sortOut(ctx context.Context, rec *domain.Record, m *mergeRecor
 		}
 		if person := people[id]; person != nil && !slices.ContainsFunc(sides, func(o *side) bool { return o.person.ID == person.ID }) {
 			sides = append(sides, &side{id: id, person: person})
-			if err := s.wholeHeads(ctx, rec.Incarnation, person, heads); err != nil {
+			err := s.eachWholeHead(ctx, rec.Incarnation, idsOf(&person.Member), func(id ID, h *fold.Head) error {
+				heads[id] = h
+				return nil
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -188,24 +192,6 @@ func (s *Service) sideOf(ctx context.Context, rec *domain.Record, sides []*side,
 		}
 	}
 	return found, nil
-}
-
-// wholeHeads reads the heads of a person's profiles as a whole.
-func (s *Service) wholeHeads(ctx context.Context, inc store.Incarnation, person *stored, heads map[ID]*fold.Head) (err error) {
-	person.Walk(func(of *fold.Member) {
-		if of.Head == nil || err != nil {
-			return
-		}
-		var row store.Row
-		if row, err = s.Store.Get(ctx, Partition(inc, of.ID), headKey); errors.Is(err, store.ErrNotFound) {
-			err = nil
-			return
-		}
-		if err == nil {
-			heads[of.ID], err = fold.DecodeHead(row.Value)
-		}
-	})
-	return err
 }
 
 // together returns when each profile of a person came to a merge of one of them: the latest time of the merges between the two, and no
