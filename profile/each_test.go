@@ -270,7 +270,7 @@ func (w *town) compare(seed uint64, round int, loaded map[ID]*fold.Profile) {
 	}, w.ranges(), w.rng.IntN(2) == 0)
 	w.must(err)
 	if !reflect.DeepEqual(got, all) {
-		for _, id := range slices.SortedFunc(maps.Keys(all), compareIDs) {
+		for _, id := range slices.SortedFunc(maps.Keys(all), ID.Compare) {
 			if !reflect.DeepEqual(got[id], all[id]) {
 				w.t.Errorf("seed %d, round %d: profile %s\nby a pass %+v\nloaded    %+v\nlinks %+v", seed, round, id, got[id], all[id], w.links[id])
 			}

@@ -268,11 +268,9 @@ func memberAsOf(m *fold.Member, at, row int64) *fold.Member {
 	if m.State != nil {
 		then.State = &fold.State{Merges: slices.DeleteFunc(slices.Clone(m.State.Merges), func(g fold.Merge) bool { return g.At > at })}
 		then.Of = map[ID]*fold.Member{}
-		for _, g := range then.State.Merges {
-			for _, id := range g.From {
-				if of := m.Of[id]; of != nil {
-					then.Of[id] = memberAsOf(of, at, row)
-				}
+		for id := range then.State.Members() {
+			if of := m.Of[id]; of != nil {
+				then.Of[id] = memberAsOf(of, at, row)
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func (s *Service) Know(ctx context.Context, rec *domain.Record, id ID) (*Known, 
 			continue
 		}
 		k.IDs, k.all[of.ID] = append(k.IDs, of.ID), of
-		eachFrom(of, func(id ID) { queue = append(queue, id) })
+		queue = slices.AppendSeq(queue, of.State.Members())
 	}
 	return k, s.knowKeys(ctx, rec, k)
 }
@@ -244,7 +244,7 @@ func (s *Service) Footprint(ctx context.Context, rec *domain.Record, k *Known) (
 	slices.Sort(parts)
 	parts = slices.Compact(parts)
 	ids := slices.Clone(k.IDs)
-	slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, ID.Compare)
 	probes := func(yield func(store.Probe) bool) {
 		for _, part := range parts {
 			for _, id := range ids {

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -14,7 +13,7 @@ import (
 // readAll reads profiles by one Probe, without their members. Ids without rows are missing in the result.
 func (s *Service) readAll(ctx context.Context, inc store.Incarnation, ids []ID, now int64) (map[ID]*stored, error) {
 	ids = slices.Clone(ids)
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, ID.Compare)
 	ids = slices.Compact(ids)
 	all := make(map[ID]*stored, len(ids))
 	r := NewReader(now)
@@ -43,8 +42,6 @@ func (s *Service) readAll(ctx context.Context, inc store.Incarnation, ids []ID, 
 	}
 	return all, nil
 }
-
-func compareIDs(a, b ID) int { return bytes.Compare(a[:], b[:]) }
 
 // EachOf reads the rows in a range of profiles whose ids ascend, by one Probe: row is called for every row, settle when all rows of a
 // profile have been. Profiles without such rows are left out.
@@ -80,11 +77,11 @@ func (s *Service) withMembers(ctx context.Context, inc store.Incarnation, all ma
 	for len(level) > 0 {
 		var missing []ID
 		for _, p := range level {
-			eachFrom(p, func(id ID) {
+			for id := range p.State.Members() {
 				if all[id] == nil {
 					missing = append(missing, id)
 				}
-			})
+			}
 		}
 		if missing == nil {
 			break
@@ -100,16 +97,16 @@ func (s *Service) withMembers(ctx context.Context, inc store.Incarnation, all ma
 		}
 	}
 	for _, p := range all {
-		eachFrom(p, func(id ID) {
+		for id := range p.State.Members() {
 			of := all[id]
 			if of == nil {
-				return
+				continue
 			}
 			if p.Of == nil {
 				p.Of = map[ID]*fold.Member{}
 			}
 			p.Of[id] = &of.Member
-		})
+		}
 	}
 	return nil
 }
@@ -117,20 +114,8 @@ func (s *Service) withMembers(ctx context.Context, inc store.Incarnation, all ma
 // idsOf returns the ids of a person's profiles, ascending.
 func idsOf(person *fold.Member) (ids []ID) {
 	person.Walk(func(of *fold.Member) { ids = append(ids, of.ID) })
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, ID.Compare)
 	return slices.Compact(ids)
-}
-
-// eachFrom calls do for the profiles that were merged into p.
-func eachFrom(p *stored, do func(ID)) {
-	if p.State == nil {
-		return
-	}
-	for _, m := range p.State.Merges {
-		for _, id := range m.From {
-			do(id)
-		}
-	}
 }
 
 // people reads the persons that profiles belong to: a profile that was merged leads to the main one. A profile without rows, and one
@@ -263,33 +248,18 @@ const maxRereads = 100
 
 // fitsTogether says whether all links between profiles are there on both sides.
 func fitsTogether(all map[ID]*stored) bool {
+	of := func(id ID) *fold.Member {
+		if p := all[id]; p != nil {
+			return &p.Member
+		}
+		return nil
+	}
 	for _, p := range all {
-		if p.State == nil {
-			continue
-		}
-		if into := p.State.Into; into != nil {
-			if main := all[into.Main]; main != nil && !main.has(into.Merge) {
-				return false
-			}
-		}
-		for _, m := range p.State.Merges {
-			for _, id := range m.From {
-				if of := all[id]; of != nil && !of.has(m.ID) {
-					return false
-				}
-			}
+		if !p.FitsTogether(of) {
+			return false
 		}
 	}
 	return true
-}
-
-// has says whether a profile has a link of a merge that is believed.
-func (p *stored) has(m fold.MergeID) bool {
-	if p.State == nil {
-		return false
-	}
-	_, ok := p.State.Linked(m)
-	return ok
 }
 
 // People returns the persons that profiles belong to, as people does.

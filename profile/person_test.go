@@ -26,7 +26,7 @@ func TestPeopleOfIsPeople(t *testing.T) {
 			for range 1 + rng.IntN(8) {
 				ids = append(ids, w.ids[rng.IntN(len(w.ids))])
 			}
-			slices.SortFunc(ids, compareIDs)
+			slices.SortFunc(ids, ID.Compare)
 			ids = slices.Compact(ids)
 			got, err := w.s.peopleOf(ctx, townInc, ids)
 			w.must(err)

@@ -14,11 +14,11 @@ type ID = fold.ID
 
 // The row keys of a profile's partition, in the order in which they are read.
 var (
-	stateKey = []byte("a")
-	headKey  = []byte("h")
+	stateKey = []byte(fold.StateKey)
+	headKey  = []byte(fold.HeadKey)
 )
 
-const contributionPrefix = "c"
+const contributionPrefix = fold.ContributionPrefix
 
 // Partition returns the partition of a profile.
 func Partition(inc store.Incarnation, id ID) store.Partition {

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"bytes"
 	"context"
 	"iter"
 	"slices"
@@ -314,11 +313,11 @@ func (q *search) rarest(ctx context.Context) (int, error) {
 func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, error) {
 	var before []ID
 	person.Walk(func(m *fold.Member) {
-		if compareIDs(m.ID, id) < 0 {
+		if m.ID.Compare(id) < 0 {
 			before = append(before, m.ID)
 		}
 	})
-	slices.SortFunc(before, compareIDs)
+	slices.SortFunc(before, ID.Compare)
 	var parts []string
 	for _, p := range q.driving() {
 		for _, f := range p.forms {
@@ -353,7 +352,7 @@ func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, norm
 // readHolders is holders as a call.
 func (s *Service) readHolders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID, yield func(ID, error) bool) {
 	if name == schema.KeyProfileID {
-		if id, ok := fold.ParseID(normalized); ok && (after == nil || compareIDs(id, *after) > 0) {
+		if id, ok := fold.ParseID(normalized); ok && (after == nil || id.Compare(*after) > 0) {
 			yield(id, nil)
 		}
 		return
@@ -417,7 +416,7 @@ func union(seqs []iter.Seq2[ID, error]) iter.Seq2[ID, error] {
 			return
 		}
 		for len(streams) > 0 {
-			least := slices.MinFunc(streams, func(a, b *stream) int { return bytes.Compare(a.id[:], b.id[:]) }).id
+			least := slices.MinFunc(streams, func(a, b *stream) int { return a.id.Compare(b.id) }).id
 			if !yield(least, nil) {
 				return
 			}

@@ -153,7 +153,7 @@ func (s *Service) settle(ctx context.Context, rec *domain.Record, id fold.MergeI
 // eachState changes the state rows of a merge's profiles, lowest id first.
 func (s *Service) eachState(ctx context.Context, rec *domain.Record, m *mergeRecord, change func(ID, *fold.State) (bool, error)) error {
 	ids := append([]ID{m.Main}, m.From...)
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, ID.Compare)
 	for _, id := range ids {
 		if err := s.swapState(ctx, rec.Incarnation, id, func(st *fold.State) (bool, error) { return change(id, st) }); err != nil {
 			return err
@@ -168,7 +168,7 @@ var errGone = errors.New("a profile of the merge is gone")
 // make places the links of an open merge and decides it. errBusy: it was decided meanwhile.
 func (s *Service) make(ctx context.Context, rec *domain.Record, m *mergeRecord) error {
 	ids := append([]ID{m.Main}, m.From...)
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, ID.Compare)
 	for _, id := range ids {
 		err := s.place(ctx, rec, m, id)
 		if errors.Is(err, errGone) {

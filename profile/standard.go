@@ -129,7 +129,7 @@ func (l *listing) eachSaid(ctx context.Context, t *schema.Standard, do func(*own
 		at[place{o.by, string(write.BodyKey(o.ObjectRef))}] = o
 		ids = append(ids, o.by)
 	}
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, ID.Compare)
 	for _, id := range slices.Compact(ids) {
 		part := store.Partition{Table: store.Body, Incarnation: l.rec.Incarnation, Key: string(id[:])}
 		for row, err := range l.s.Store.Scan(ctx, part, store.Range{}) {

@@ -112,7 +112,7 @@ func (w *sweeping) visit(ctx context.Context, id ID, p *stored) error {
 			return w.s.erase(ctx, w.rec, id)
 		}
 		return nil
-	case p.links != nil && len(p.links.OpenMerges()) > 0:
+	case len(p.links.OpenMerges()) > 0:
 		if err := w.s.SettleLinks(ctx, w.rec, id); err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package fold
 
 import (
-	"bytes"
 	"reflect"
 	"slices"
 	"testing"
@@ -125,7 +124,7 @@ func TestImportIDsAscend(t *testing.T) {
 			}
 		}
 	}
-	if !slices.IsSortedFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) }) {
+	if !slices.IsSortedFunc(ids, ID.Compare) {
 		t.Fatalf("%v", ids)
 	}
 	id := ids[0]

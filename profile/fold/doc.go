@@ -16,3 +16,10 @@
 // A merge is replayed at its time: what each member had by then is combined once, and whatever any of them gets later is replayed in
 // the order of the main profile. So what is taken back, by an undo, an expiry or an unmerge, is gone from what the merge decided too.
 package fold
+
+// The row keys of a profile's partition.
+const (
+	StateKey           = "a"
+	ContributionPrefix = "c"
+	HeadKey            = "h"
+)

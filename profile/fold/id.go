@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -8,6 +9,9 @@ import (
 
 // ID is a profile id; its text is 32 hex digits.
 type ID [16]byte
+
+// Compare is the order of ids, in which the store has profiles.
+func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
 // String returns the 32 hex digits of the API.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }

@@ -121,16 +121,37 @@ func (m *Member) Alone() *Member {
 
 // eachMember calls do for the members directly below m, in the order of their merges.
 func (m *Member) eachMember(do func(*Member)) {
-	if m.State == nil {
-		return
-	}
-	for _, g := range m.State.Merges {
-		for _, id := range g.From {
-			if of := m.Of[id]; of != nil {
-				do(of)
-			}
+	for id := range m.State.Members() {
+		if of := m.Of[id]; of != nil {
+			do(of)
 		}
 	}
+}
+
+// FitsTogether says whether the links of a profile are there on both sides, as far as profiles at the other ends were read: of returns
+// these, else nil. Profiles of merges are read one after another, and a merge that happens or is taken back meanwhile would show one in no
+// person, or in two.
+func (m *Member) FitsTogether(of func(ID) *Member) bool {
+	if m.State == nil {
+		return true
+	}
+	fits := func(id ID, merge MergeID) bool {
+		other := of(id)
+		if other == nil {
+			return true
+		}
+		_, linked := other.State.Linked(merge)
+		return linked
+	}
+	if into := m.State.Into; into != nil && !fits(into.Main, into.Merge) {
+		return false
+	}
+	for _, g := range m.State.Merges {
+		if slices.ContainsFunc(g.From, func(id ID) bool { return !fits(id, g.ID) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // Walk calls do for m and all members below it, each before those that were merged into it.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 )
@@ -253,8 +254,11 @@ func PeekLinks(b []byte) (l Links, err error) {
 // Empty says that the state says nothing.
 func (s *State) Empty() bool { return s.Deleted == nil && s.Into == nil && len(s.Merges) == 0 }
 
-// OpenMerges lists the merges whose links are open.
+// OpenMerges lists the merges whose links are open. Of a nil state there are none.
 func (s *State) OpenMerges() (open []MergeID) {
+	if s == nil {
+		return nil
+	}
 	if s.Into != nil && s.Into.Open != 0 {
 		open = append(open, s.Into.Merge)
 	}
@@ -324,8 +328,27 @@ func (s *State) Unlink(id MergeID) {
 	s.Merges = slices.DeleteFunc(s.Merges, func(m Merge) bool { return m.ID == id })
 }
 
-// Linked returns how the links of a merge stand, and whether there is one.
+// Members streams the profiles that became members of this one, merge by merge. Of a nil state there are none.
+func (s *State) Members() iter.Seq[ID] {
+	return func(yield func(ID) bool) {
+		if s == nil {
+			return
+		}
+		for i := range s.Merges {
+			for _, id := range s.Merges[i].From {
+				if !yield(id) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Linked returns how the links of a merge stand, and whether there is one. In a nil state there is none.
 func (s *State) Linked(id MergeID) (Pending, bool) {
+	if s == nil {
+		return 0, false
+	}
 	if s.Into != nil && s.Into.Merge == id {
 		return s.Into.Open, true
 	}

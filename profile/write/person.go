@@ -15,11 +15,9 @@ import (
 
 // The row keys of a profile's partition.
 var (
-	stateKey = []byte("a")
-	headKey  = []byte("h")
+	stateKey = []byte(fold.StateKey)
+	headKey  = []byte(fold.HeadKey)
 )
-
-const contributionPrefix = "c"
 
 func profilePartition(inc store.Incarnation, id fold.ID) store.Partition {
 	return store.Partition{Table: store.Profile, Incarnation: inc, Key: string(id[:])}
@@ -64,14 +62,14 @@ func (r *rows) add(row store.Row, now int64) (err error) {
 	case string(row.Key) == string(headKey):
 		r.head, r.headVersion = bytes.Clone(row.Value), row.Version
 		r.member.Head, err = fold.DecodeHeadView(r.head, now)
-	case len(row.Key) > 0 && row.Key[0] == contributionPrefix[0]:
+	case len(row.Key) > 0 && row.Key[0] == fold.ContributionPrefix[0]:
 		var expires int64
 		if expires, err = fold.Expiry(row.Value); err != nil || expires <= now {
 			return err
 		}
 		c := &fold.Contribution{}
 		err = c.Decode(row.Value, now)
-		r.member.Parts = append(r.member.Parts, fold.Part{Source: string(row.Key[len(contributionPrefix):]), Contribution: c})
+		r.member.Parts = append(r.member.Parts, fold.Part{Source: string(row.Key[len(fold.ContributionPrefix):]), Contribution: c})
 	}
 	return err
 }
@@ -137,7 +135,7 @@ func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.
 			return nil, id, err
 		}
 		s := all[main].member.State
-		if s != nil && len(s.OpenMerges()) > 0 {
+		if len(s.OpenMerges()) > 0 {
 			return nil, main, nil
 		}
 		if s == nil || s.Into == nil || s.Deleted != nil {
@@ -149,7 +147,7 @@ func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.
 	for level := []*rows{p.rows}; len(level) > 0; {
 		var missing []fold.ID
 		for _, r := range level {
-			for _, of := range membersOf(r) {
+			for of := range r.member.State.Members() {
 				if p.all[of] == nil {
 					missing = append(missing, of)
 				}
@@ -161,14 +159,14 @@ func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.
 		level = level[:0]
 		for _, of := range missing {
 			r := p.all[of]
-			if r.member.State != nil && len(r.member.State.OpenMerges()) > 0 {
+			if len(r.member.State.OpenMerges()) > 0 {
 				return nil, of, nil
 			}
 			level = append(level, r)
 		}
 	}
 	for _, r := range p.all {
-		for _, of := range membersOf(r) {
+		for of := range r.member.State.Members() {
 			if r.member.Of == nil {
 				r.member.Of = map[fold.ID]*fold.Member{}
 			}
@@ -176,48 +174,29 @@ func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.
 		}
 	}
 	p.Profile = p.member.Profile()
-	p.torn = torn(all, p.all)
+	p.torn = torn(all) || torn(p.all)
 	return p, id, nil
 }
 
-// torn says whether profiles that were read one after another do not agree about their merges: a link is there on one side only.
-func torn(chain, members map[fold.ID]*rows) bool {
-	for _, r := range chain {
-		if s := r.member.State; s != nil && s.Into != nil && chain[s.Into.Main] != nil && !chain[s.Into.Main].linked(s.Into.Merge) {
-			return true
+// torn says whether profiles that were read one after another do not agree about their merges.
+func torn(all map[fold.ID]*rows) bool {
+	of := func(id fold.ID) *fold.Member {
+		if r := all[id]; r != nil && r.stored() {
+			return &r.member
 		}
+		return nil
 	}
-	for _, r := range members {
-		if r.member.State == nil {
-			continue
-		}
-		for _, m := range r.member.State.Merges {
-			for _, of := range m.From {
-				if !members[of].linked(m.ID) && len(members[of].member.Parts)+len(members[of].head) > 0 {
-					return true
-				}
-			}
+	for _, r := range all {
+		if !r.member.FitsTogether(of) {
+			return true
 		}
 	}
 	return false
 }
 
-// linked says whether a profile has a link of a merge.
-func (r *rows) linked(m fold.MergeID) bool {
-	if r.member.State == nil {
-		return false
-	}
-	_, ok := r.member.State.Linked(m)
-	return ok
-}
-
-func membersOf(r *rows) (ids []fold.ID) {
-	if r.member.State != nil {
-		for _, m := range r.member.State.Merges {
-			ids = append(ids, m.From...)
-		}
-	}
-	return ids
+// stored says whether anything of a profile is.
+func (r *rows) stored() bool {
+	return r.member.State != nil || r.head != nil || len(r.member.Parts) > 0
 }
 
 // readRows reads profiles by one Probe. Those without rows are added, empty.
@@ -227,7 +206,7 @@ func (w *Writer) readRows(ctx context.Context, inc store.Incarnation, ids []fold
 	}
 	if len(ids) > 1 {
 		ids = slices.Clone(ids)
-		slices.SortFunc(ids, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
+		slices.SortFunc(ids, fold.ID.Compare)
 		ids = slices.Compact(ids)
 	}
 	for _, id := range ids {
