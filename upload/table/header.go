@@ -3,7 +3,6 @@ package table
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -39,38 +38,54 @@ func (s *Scanner) Header(l Layout, bind func(names []string) error) error {
 	if err != nil {
 		return err
 	}
-	return t.find(func(c *candidate) error {
-		if c.err != nil {
-			return c.err
+	var unreadable, likely, first error
+	for _, v := range t.votes {
+		t.delim = v.delim
+		for i, c := range t.candidates(v.width) {
+			err := c.err
+			if err == nil {
+				err = bind(c.names)
+			}
+			if err == nil {
+				t.take(c)
+				return nil
+			}
+			if i == 0 {
+				unreadable = cmp.Or(unreadable, c.err)
+			}
+			if c.likely {
+				likely = cmp.Or(likely, err)
+			}
+			first = cmp.Or(first, err)
 		}
-		return bind(c.names)
-	})
+	}
+	return cmp.Or(unreadable, likely, first, t.nothing())
 }
 
-// LikelyHeader finds the header without knowing any of its names: the first record that looks like one, else the first that can be one. It
+// LikelyHeader finds the header without knowing any of its names: the first record that looks like one, else the first of all. It
 // returns the names as they are in the file. Errors are FileErrors, or those of reading.
 func (s *Scanner) LikelyHeader(l Layout) (names []string, err error) {
 	t, err := s.openTop(l)
 	if err != nil {
 		return nil, err
 	}
-	t.delims = t.delims[:1]
-	for _, likely := range []bool{true, false} {
-		err = t.find(func(c *candidate) error {
-			if c.err == nil && (c.likely || !likely) {
-				names = c.names
-				return nil
-			}
-			return cmp.Or(c.err, errUnlikely)
-		})
-		if !errors.Is(err, errUnlikely) {
-			break
-		}
+	t.delim = t.votes[0].delim
+	all := t.candidates(t.votes[0].width)
+	if len(all) == 0 {
+		return nil, t.nothing()
 	}
-	return names, err
+	c := all[max(0, slices.IndexFunc(all, func(c candidate) bool { return c.likely }))]
+	if c.err != nil {
+		return nil, c.err
+	}
+	t.take(c)
+	return c.names, nil
 }
 
-var errUnlikely = errors.New("the record does not look like a header")
+// nothing is the error for a text in which no record can be the header.
+func (t *top) nothing() error {
+	return &FileError{"empty-file", "The file is empty: it needs a header line with the column names."}
+}
 
 // top is what a text begins with.
 type top struct {
@@ -78,7 +93,7 @@ type top struct {
 	known  Layout
 	window []byte
 	last   bool   // it is all of the text
-	delims []byte // that may separate cells, the likeliest first
+	votes  []vote // for what may separate cells, the likeliest first
 }
 
 // openTop reads the top of a text.
@@ -93,36 +108,15 @@ func (s *Scanner) openTop(l Layout) (t *top, err error) {
 		t.window = t.window[n:]
 		t.known.Delimiter = cmp.Or(t.known.Delimiter, delim)
 	}
-	t.delims = []byte{cmp.Or(t.known.Delimiter, ',')}
-	if t.known.Delimiter == 0 && !l.Strict {
-		t.delims = s.votes(t.window, t.last)
+	if t.known.Delimiter != 0 || l.Strict {
+		t.votes = []vote{t.vote(cmp.Or(t.known.Delimiter, ','))}
+		return t, nil
 	}
+	for _, delim := range []byte(Delimiters) {
+		t.votes = append(t.votes, t.vote(delim))
+	}
+	slices.SortStableFunc(t.votes, func(a, b vote) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.width, a.width)) })
 	return t, nil
-}
-
-// find takes the first candidate that is accepted.
-func (t *top) find(accept func(*candidate) error) error {
-	var unreadable, likely, first error
-	for _, delim := range t.delims {
-		t.delim = delim
-		for i, c := range t.candidates(t.window, t.last, t.known) {
-			err := accept(&c)
-			if err == nil {
-				return t.take(c)
-			}
-			if i == 0 {
-				unreadable = cmp.Or(unreadable, c.err)
-			}
-			if c.likely {
-				likely = cmp.Or(likely, err)
-			}
-			first = cmp.Or(first, err)
-		}
-	}
-	if first == nil {
-		first = &FileError{"empty-file", "The file is empty: it needs a header line with the column names."}
-	}
-	return cmp.Or(unreadable, likely, first)
 }
 
 // layoutWindow returns what the text begins with. last says that it is all of it. It ends with a whole line, unless the text does not, or its first
@@ -162,57 +156,63 @@ type candidate struct {
 	err    error // why it can't be
 	likely bool  // it looks like one
 	text   []byte
-	from   int // of the record in the window
-	to     int
-	passed int // records before it
+	line   int64 // physical line that it begins at
+	to     int   // where it ends in the window
+	passed int   // records before it
 }
 
-// candidates lists the first records that are not blank, or the one that is to be the header.
-func (s *Scanner) candidates(window []byte, last bool, l Layout) (all []candidate) {
+// candidates lists the first records that are not blank, or the one that is to be the header. width is how many cells most records have.
+func (t *top) candidates(width int) (all []candidate) {
 	most := maxTitle
-	if l.Strict {
+	if t.known.Strict || t.known.Line > 0 {
 		most = 1
 	}
-	width := s.width(window, last)
-	line, passed := s.line, 0
-	for at := 0; at < len(window) && len(all) < most; {
-		p := s.follow(window[at:], place{}, last)
-		c := candidate{from: at, to: at + p.at, passed: passed}
+	line, passed := t.line, 0
+	var known ahead
+	for at := 0; at < len(t.window) && len(all) < most; {
+		p, first := t.recordAt(at, &known)
+		c := candidate{line: line, to: at + p.at, passed: passed}
 		switch {
-		case p.how != ended && !last && p.at+at >= len(window) && len(window)-at <= MaxHeader:
+		case p.how != ended && !t.last && c.to >= len(t.window) && len(t.window)-at <= MaxHeader:
 			return all // it goes on behind the window
 		case p.how == notYet && !p.quoted:
 			c.err = errHeaderTooLong
-			c.to = len(window)
 		case p.how != ended:
 			c.err = &FileError{"header-quotes", "The header line can't be read: its quotes are not balanced."}
-			if nl := bytes.IndexByte(window[at:], '\n'); nl >= 0 { // the next line may be the header
-				c.to = at + nl + 1
-			} else {
-				c.to = len(window)
-			}
+			c.to = at + first // the next line may be the header
 		}
-		c.text = trimLine(window[at:c.to])
-		begins := line
-		line += int64(bytes.Count(window[at:c.to], []byte("\n")))
+		c.text = trimLine(t.window[at:c.to])
+		line += int64(bytes.Count(t.window[at:c.to], []byte("\n")))
 		at = c.to
-		if len(c.text) == 0 || !l.Strict && blankRecord(c.text, s.delim) || l.Line > begins {
+		if len(c.text) == 0 || !t.known.Strict && blankRecord(c.text, t.delim) || t.known.Line > c.line {
 			continue
 		}
 		passed++
-		s.judge(&c, width)
+		t.judge(&c, width)
 		all = append(all, c)
-		if l.Line > 0 {
-			break
-		}
 	}
 	return all
+}
+
+// recordAt follows the record at a place of the window. first is how long its first line is with its end. Whoever goes through the window hands
+// one ahead over, so that all of it takes time linear in the window, as with the records of Next.
+func (t *top) recordAt(at int, known *ahead) (p place, first int) {
+	rest := t.window[at:]
+	nl := t.index(rest, '\n')
+	if first = nl + 1; nl < 0 {
+		first = len(rest)
+	}
+	p = t.follow(rest[:first], place{}, t.last && first == len(rest))
+	if p.how == notYet && nl >= 0 {
+		p = t.lookAhead(known, rest, int64(at), first, t.last)
+	}
+	return p, first
 }
 
 var errHeaderTooLong = &FileError{"header-too-long", fmt.Sprintf("The header line is longer than %d bytes.", MaxHeader)}
 
 // judge splits a candidate, and says whether it looks like a header.
-func (s *Scanner) judge(c *candidate, width int) {
+func (t *top) judge(c *candidate, width int) {
 	switch {
 	case c.err != nil:
 		return
@@ -226,7 +226,7 @@ func (s *Scanner) judge(c *candidate, width int) {
 		c.err = &FileError{"header-nul", "The header line holds a NUL byte; the file is no CSV text."}
 		return
 	}
-	cells, _ := Cells(c.text, s.delim, nil, nil)
+	cells, _ := Cells(c.text, t.delim, nil, nil)
 	filled := 0
 	for _, cell := range cells {
 		c.names = append(c.names, string(cell))
@@ -255,22 +255,19 @@ func LooksLikeHeader(cells []string) bool {
 }
 
 // take makes a candidate the header and consumes it.
-func (t *top) take(c candidate) error {
-	s := t.Scanner
-	s.HeaderLine = s.line + int64(bytes.Count(s.buf[s.start:s.start+c.from], []byte("\n")))
-	s.Passed = c.passed
-	s.header = bytes.Clone(c.text)
+func (t *top) take(c candidate) {
+	t.HeaderLine, t.Passed = c.line, c.passed
+	t.header = bytes.Clone(c.text)
 	if t.lenient {
-		s.Guarded = t.guarded(c.to, len(c.names))
+		t.Guarded = t.guarded(c.to, len(c.names))
 	}
-	s.consume(c.to, int64(bytes.Count(s.buf[s.start:s.start+c.to], []byte("\n"))))
-	return nil
+	t.consume(c.to, int64(bytes.Count(t.window[:c.to], []byte("\n"))))
 }
 
 // guarded tells which columns have guards, by the first records behind the header; nil: none.
 func (t *top) guarded(from, columns int) (all []bool) {
 	filled, guards := make([]int, columns), make([]int, columns)
-	t.records(t.window[from:], t.last, func(cells [][]byte) {
+	t.records(from, func(cells [][]byte) {
 		for i, c := range cells[:min(len(cells), columns)] {
 			if c = schema.Trim(c); len(c) > 0 {
 				filled[i]++
@@ -309,27 +306,13 @@ type vote struct {
 	width int
 }
 
-// votes orders the delimiters by how well the first records agree with each.
-func (s *Scanner) votes(window []byte, last bool) []byte {
-	var all []vote
-	for _, d := range []byte(Delimiters) {
-		s.delim = d
-		all = append(all, s.vote(window, last))
-	}
-	slices.SortStableFunc(all, func(a, b vote) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.width, a.width)) })
-	var out []byte
-	for _, v := range all {
-		out = append(out, v.delim)
-	}
-	return out
-}
-
 // vote says how many of the first records have the same number of cells, if it is more than one; blank cells at a record's end don't count. Where
 // cells begin with a blank, or hold what else may be a delimiter, it is more likely a sign within a text.
-func (s *Scanner) vote(window []byte, last bool) vote {
+func (t *top) vote(delim byte) vote {
+	t.delim = delim
 	widths := map[int]int{}
 	records, cells, doubtful := 0, 0, 0
-	s.records(window, last, func(row [][]byte) {
+	t.records(0, func(row [][]byte) {
 		records++
 		n := 0
 		for i, c := range row {
@@ -337,13 +320,13 @@ func (s *Scanner) vote(window []byte, last bool) vote {
 				n = i + 1
 			}
 			cells++
-			if i > 0 && len(c) > 1 && c[0] == ' ' || strings.IndexFunc(Delimiters, func(r rune) bool { return byte(r) != s.delim && bytes.IndexByte(c, byte(r)) >= 0 }) >= 0 {
+			if i > 0 && len(c) > 1 && c[0] == ' ' || strings.IndexFunc(Delimiters, func(r rune) bool { return byte(r) != delim && bytes.IndexByte(c, byte(r)) >= 0 }) >= 0 {
 				doubtful++
 			}
 		}
 		widths[n]++
 	})
-	v := vote{delim: s.delim}
+	v := vote{delim: delim}
 	for n, times := range widths {
 		if score := float64(times) / float64(records); n > 1 && (score > v.score || score == v.score && n > v.width) {
 			v.score, v.width = score, n
@@ -355,31 +338,27 @@ func (s *Scanner) vote(window []byte, last bool) vote {
 	return v
 }
 
-// width is how many cells most of the first records have.
-func (s *Scanner) width(window []byte, last bool) int { return max(1, s.vote(window, last).width) }
-
-// records calls yield with the cells of the first records that are sound and not blank.
-func (s *Scanner) records(window []byte, last bool, yield func(cells [][]byte)) {
+// records calls yield with the cells of the first records from a place of the window on that are sound and not blank.
+func (t *top) records(at int, yield func(cells [][]byte)) {
 	var cells [][]byte
 	var scratch []byte
-	n := 0
-	for at := 0; at < len(window) && n < layoutRecords; {
-		p := s.follow(window[at:], place{}, last)
-		text := window[at : at+p.at]
+	var known ahead
+	for n := 0; at < len(t.window) && n < layoutRecords; {
+		p, first := t.recordAt(at, &known)
+		if p.how == notYet {
+			return
+		}
 		if p.how != ended {
-			nl := bytes.IndexByte(window[at:], '\n')
-			if nl < 0 || p.how == notYet {
-				return
-			}
-			at += nl + 1
+			at += first
 			continue
 		}
+		text := trimLine(t.window[at : at+p.at])
 		at += p.at
-		if text = trimLine(text); len(text) == 0 || blankRecord(text, s.delim) {
+		if len(text) == 0 || blankRecord(text, t.delim) {
 			continue
 		}
 		n++
-		cells, scratch = Cells(text, s.delim, cells, scratch)
+		cells, scratch = Cells(text, t.delim, cells, scratch)
 		yield(cells)
 	}
 }

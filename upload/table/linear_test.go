@@ -199,6 +199,38 @@ func TestScannerIsLinearAtFullSize(t *testing.T) {
 	}
 }
 
+// The top of a text, too, is read with a bounded number of looks at each byte, and its records are those that following each from its start finds.
+func TestTopIsLinearAndExact(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 9))
+	texts := []string{"a,b\n" + strings.Repeat("x\",\"y\n", 15_000) + "\"z\n", strings.Repeat("x\";\"\n", 15_000) + "\"z\n", strings.Repeat("\n", 100_000), strings.Repeat("\"\n", 50_000)}
+	for range 3000 {
+		texts = append(texts, adversary(rng, rng.IntN(1200)))
+	}
+	for _, text := range texts {
+		sc := NewScanner(strings.NewReader(text))
+		_ = sc.Header(Layout{}, func([]string) error { return errors.New("none") })
+		if most := int64(2 * len(Delimiters) * maxLooks * (len(text) + 10)); sc.looked > most {
+			t.Fatalf("%d looks at a text of %d bytes: %.1000q", sc.looked, len(text), text)
+		}
+		if len(text) > 2000 {
+			continue
+		}
+		for _, last := range []bool{true, false} {
+			top := &top{Scanner: sc, window: []byte(text), last: last}
+			var known ahead
+			for at := 0; at < len(text); {
+				p, first := top.recordAt(at, &known)
+				if want := sc.follow(top.window[at:], place{}, last); p != want {
+					t.Fatalf("last %v, at %d of %q: %+v, want %+v", last, at, text, p, want)
+				}
+				if at += first; p.how == ended {
+					at += p.at - first
+				}
+			}
+		}
+	}
+}
+
 // FuzzScanner holds the scanner to its specification, with records short enough for what lies at their limit to come up.
 func FuzzScanner(f *testing.F) {
 	for _, s := range append(slices.Clone(pieces), strings.Repeat("5\",\"x\n", 9), "\"a\n\"b\nc\"d\n", "\"\r\n\"\r") {

@@ -172,7 +172,8 @@ func (s *Scanner) quoted(first int) (Record, error) {
 		if err := s.fill(s.max + 2); err != nil {
 			return Record{}, err
 		}
-		p = s.lookAhead(first)
+		window := s.buf[s.start:min(s.end, s.start+s.max+1)]
+		p = s.lookAhead(&s.ahead, window, s.off, first, s.eof && s.start+len(window) == s.end)
 	}
 	rec := Record{Line: s.line}
 	switch {
@@ -200,20 +201,20 @@ func (s *Scanner) quoted(first int) (Record, error) {
 	return rec, nil
 }
 
-// lookAhead follows a record that is inside quotes at the end of its first line, as far as a record may go.
-func (s *Scanner) lookAhead(first int) place {
-	window := s.buf[s.start:min(s.end, s.start+s.max+1)]
-	known, next := &s.ahead, s.off+int64(first)
+// lookAhead follows the record at the start of a window, which is inside quotes at the end of its first line, as far as the window goes. off is where the
+// window is, by the reckoning of what is known. last says that the text is over behind it.
+func (s *Scanner) lookAhead(known *ahead, window []byte, off int64, first int, last bool) place {
+	next := off + int64(first)
 	p := place{at: first, quoted: true}
 	if known.from <= next && next < known.to {
-		p = place{int(known.to - s.off), known.quoted, known.how}
+		p = place{int(known.to - off), known.quoted, known.how}
 	} else {
 		known.from = next
 	}
 	if p.how == notYet {
-		p = s.follow(window, p, s.eof && s.start+len(window) == s.end)
+		p = s.follow(window, p, last)
 	}
-	known.to, known.quoted, known.how = s.off+int64(p.at), p.quoted, p.how
+	known.to, known.quoted, known.how = off+int64(p.at), p.quoted, p.how
 	return p
 }
 
