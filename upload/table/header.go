@@ -345,8 +345,8 @@ func (t *top) records(at int, yield func(cells [][]byte)) {
 	var known ahead
 	for n := 0; at < len(t.window) && n < layoutRecords; {
 		p, first := t.recordAt(at, &known)
-		if p.how == notYet {
-			return
+		if p.how == notYet && !t.last {
+			return // it goes on behind the window
 		}
 		if p.how != ended {
 			at += first

@@ -34,6 +34,7 @@ func TestLikelyHeader(t *testing.T) {
 		"plain":                 {"id,city\n1,Bonn\n2,Ulm\n", "id|city", 1, 0, 2},
 		"title":                 {"Customer list 2026,,,\n,,,\nid,first name,city,email\n1,Ann,Bonn,a@x.de\n", "id|first name|city|email", 3, 1, 1},
 		"title without commas":  {"Kundenliste\nStand: 1.2.2026\n\nid;Vorname;Ort\n1;Ann;Bonn\n2;Bea;Ulm\n", "id|Vorname|Ort", 4, 2, 2},
+		"an open quote":         {"\"Kundenliste\nid;Vorname;Ort\n1;Ann;Bonn\n2;Bea;Ulm\n", "id|Vorname|Ort", 2, 1, 2},
 		"blanks first":          {"  \n,,\n\u00a0,\u200b,\nid,city,note\n1,Bonn,x\n", "id|city|note", 4, 0, 1},
 		"sep":                   {"sep=;\r\nid;city\r\n1;Bonn\r\n", "id|city", 2, 0, 1},
 		"sep of a rare kind":    {"\"sep=^\"\nid^city\n1^Bonn\n", "id|city", 2, 0, 1},
