@@ -84,6 +84,9 @@ func (s *Scanner) LikelyHeader(l Layout) (names []string, err error) {
 
 // nothing is the error for a text in which no record can be the header.
 func (t *top) nothing() error {
+	if t.known.Line > 0 && len(t.window) > 0 {
+		return &FileError{"header-line", fmt.Sprintf("The file has no line %d that could be the header: there is nothing in it, nor in the next ones, within the first %d bytes.", t.known.Line, layoutBytes)}
+	}
 	return &FileError{"empty-file", "The file is empty: it needs a header line with the column names."}
 }
 

@@ -86,6 +86,11 @@ func TestHeaderIsFoundByItsNames(t *testing.T) {
 	if err := sc.Header(Layout{Line: 2}, wants("id")); err != nil || sc.HeaderLine != 2 || len(all(t, sc)) != 3 {
 		t.Errorf("line %d, %v", sc.HeaderLine, err)
 	}
+	for text, want := range map[string]string{text: "no line 9", "": "empty", "\n\n": "no line 9"} {
+		if err := NewScanner(strings.NewReader(text)).Header(Layout{Line: 9}, wants("id")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("line 9 of %q: %v", text, err)
+		}
+	}
 	sc = NewScanner(strings.NewReader(text))
 	if err := sc.Header(Layout{Strict: true}, wants("name")); err == nil {
 		t.Error("in strict mode the header is not the first line")
