@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,14 +74,17 @@ func (s *Service) requeue(ctx context.Context, rec *domain.Record, id string) er
 	return s.enqueue(ctx, rec.Incarnation, j)
 }
 
+// How long what belongs to a job is kept, as the service is set up.
+func (s *Service) keepUnstarted() time.Duration {
+	return cmp.Or(s.KeepUnstarted, s.urlLife()+24*time.Hour)
+}
+func (s *Service) keepFiles() time.Duration   { return cmp.Or(s.KeepFiles, 7*24*time.Hour) }
+func (s *Service) keepRejects() time.Duration { return cmp.Or(s.KeepRejects, 30*24*time.Hour) }
+
 // dropUnstarted deletes the file of a job, or what has arrived of it, when it has lain there for so long that nobody seems to start
 // the job. The job stays, and takes another file.
 func (s *Service) dropUnstarted(ctx context.Context, rec *domain.Record, j *Job) (*Job, error) {
-	keep := s.KeepUnstarted
-	if keep == 0 {
-		keep = s.urlLife() + 24*time.Hour
-	}
-	over := func(since int64) bool { return s.Now().Sub(time.UnixMicro(since)) >= keep }
+	over := func(since int64) bool { return s.Now().Sub(time.UnixMicro(since)) >= s.keepUnstarted() }
 	partial, err := s.loadPartial(ctx, rec, j.ID)
 	if err != nil {
 		return nil, err
@@ -114,16 +118,9 @@ func (s *Service) dropUnstarted(ctx context.Context, rec *domain.Record, j *Job)
 
 // dropEnded notes that files and rejects go whose retention has ended, and deletes rows that are of no use any more.
 func (s *Service) dropEnded(ctx context.Context, rec *domain.Record, j *Job) (*Job, error) {
-	keepFiles, keepRejects := s.KeepFiles, s.KeepRejects
-	if keepFiles == 0 {
-		keepFiles = 7 * 24 * time.Hour
-	}
-	if keepRejects == 0 {
-		keepRejects = 30 * 24 * time.Hour
-	}
 	age := s.Now().Sub(time.UnixMicro(j.CompletedAt))
-	dropFile := j.File != nil && j.FileDeletedAt == 0 && age >= keepFiles
-	dropRejects := j.RejectsDeletedAt == 0 && age >= keepRejects
+	dropFile := j.File != nil && j.FileDeletedAt == 0 && age >= s.keepFiles()
+	dropRejects := j.RejectsDeletedAt == 0 && age >= s.keepRejects()
 	if dropFile || dropRejects {
 		// The record first: what it says is gone is deleted below, now or by the next clean-up.
 		var err error

@@ -3,7 +3,6 @@ package upload
 import (
 	"context"
 	"iter"
-	"time"
 
 	"kith/api"
 	"kith/domain"
@@ -47,24 +46,14 @@ func (s *Service) KeptFiles(ctx context.Context, rec *domain.Record) iter.Seq2[K
 
 func (s *Service) kept(j *Job) KeptFile {
 	f := KeptFile{Job: j.ID, Status: j.Status, File: j.File != nil && j.FileDeletedAt == 0, Writes: !j.Final}
-	keepFiles, keepRejects, keepUnstarted := s.KeepFiles, s.KeepRejects, s.KeepUnstarted
-	if keepFiles == 0 {
-		keepFiles = 7 * 24 * time.Hour
-	}
-	if keepRejects == 0 {
-		keepRejects = 30 * 24 * time.Hour
-	}
-	if keepUnstarted == 0 {
-		keepUnstarted = s.urlLife() + 24*time.Hour
-	}
 	f.Rejects = j.Status != api.UploadJobStatusCreated && j.RejectsDeletedAt == 0
 	switch {
 	case j.Status == api.UploadJobStatusCreated:
 		if f.File {
-			f.FileUntil = j.File.UploadedAt + keepUnstarted.Microseconds()
+			f.FileUntil = j.File.UploadedAt + s.keepUnstarted().Microseconds()
 		}
 	case j.CompletedAt != 0:
-		f.FileUntil, f.RejectsUntil = j.CompletedAt+keepFiles.Microseconds(), j.CompletedAt+keepRejects.Microseconds()
+		f.FileUntil, f.RejectsUntil = j.CompletedAt+s.keepFiles().Microseconds(), j.CompletedAt+s.keepRejects().Microseconds()
 	}
 	return f
 }
