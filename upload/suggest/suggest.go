@@ -404,8 +404,12 @@ func label(column string, i int, taken map[string]bool) string {
 	if len(l) > 56 {
 		l = l[:56]
 	}
-	if strings.Trim(l, "_") == "" || taken[l] {
-		l = fmt.Sprintf("%s_%d", l, i+1)
+	base := l
+	if strings.Trim(l, "_") == "" {
+		l = fmt.Sprintf("%s_%d", base, i+1)
+	}
+	for ; taken[l]; i++ {
+		l = fmt.Sprintf("%s_%d", base, i+1)
 	}
 	taken[l] = true
 	return l

@@ -107,6 +107,18 @@ func TestProposalsAreAccepted(t *testing.T) {
 	}
 }
 
+// Labels differ, whatever the names make of themselves.
+func TestLabelsDiffer(t *testing.T) {
+	p := For([]string{"a_b_3", "a b", "a.b", "a_b_3_3", "\u3042", "__5_5", "_6"}, nil, false)
+	seen := map[string]string{}
+	for _, c := range p.Columns {
+		if other, ok := seen[c.Label]; ok {
+			t.Errorf("%q and %q are both %s", other, c.Name, c.Label)
+		}
+		seen[c.Label] = c.Name
+	}
+}
+
 // A header of an export is mapped to what its columns are.
 func TestSuggestsWhatExportsHave(t *testing.T) {
 	header := append([]string{"ProfileId"}, schema.StandardPaths()...)
