@@ -7,9 +7,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// targets are the names that people give to columns, by the attribute they mean, without case, accents and signs. Languages: English, German,
+// names are those that people give to columns, by the attribute they mean, without case, accents and signs. Languages: English, German,
 // French, Spanish, Portuguese, Italian, Dutch, Polish, Turkish, Japanese, Chinese, Korean; and the exports of common products.
-var targets = index(map[string]string{
+var names = map[string]string{
 	"FirstName": `first firstname fname givenname forename contactfirstname vorname rufname prenom nombre nombres primernombre nome primeironome
 		voornaam imie ad adi isim 名 名前名 名字 이름 firstnamelocal`,
 	"MiddleName": "middle middlename secondname zweitername deuxiemeprenom segundonombre nomedomeio secondonome tweedenaam drugieimie",
@@ -24,7 +24,7 @@ var targets = index(map[string]string{
 		telephonefixe numerodetelephone telefono numerodetelefono telefone telefoonnummer telefoon numertelefonu telefonnumarasi
 		電話 電話番号 电话 電話號碼 电话号码 전화 전화번호 billingphone`,
 	"MobilePhoneNumber": `mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
-		telephoneportable telephonemobile movil celular telefonocelular telefonomovil telemovel cellulare mobiel mobielnummer komorka telefonkomorkowy ceptelefonu cep
+		telephoneportable telephonemobile movil celular telefonocelular telefonomovil telemovel cellulare mobiel mobielnummer komorka telefonkomorkowy ceptelefonu
 		携帯 携帯電話 携帯電話番号 手机 手机号 手機 휴대폰 휴대전화 핸드폰`,
 	"HomePhoneNumber":     "homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
 	"BusinessPhoneNumber": "businessphone businessphonenumber workphone officephone companyphone telefongeschaeftlich telefonarbeit telefonotrabajo",
@@ -45,12 +45,18 @@ var targets = index(map[string]string{
 	"Address.Province":   "province provincecode prov provincia provincie 省 省份 도",
 	"Address.Country":    "country countrycode countryregion countryname land pays pais paese nazione kraj ulke 国 国名 国家 國家 국가 나라",
 	"Address.PostalCode": "zip zipcode zippostal zippostalcode postal postalcode postalzipcode postcode plz postleitzahl codepostal cp codigopostal cep cap codiceavviamentopostale postnummer kodpocztowy postakodu 郵便番号 邮编 邮政编码 郵遞區號 우편번호",
-})
+}
+
+// targets are the attributes by the names that mean them.
+var targets = index(names)
+
+// others are what names mean where the values don't fit what they mean first: a cep is a postal code in Brazil, and a mobile phone in Turkey.
+var others = map[string]string{"cep": "MobilePhoneNumber"}
 
 // fullNames are the names of columns that hold the whole name of a person.
-var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 file as fileas")
+var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas")
 
-// ids are the names of columns that tell customers apart. Those before a bar say so themselves, the others say that they are some id.
+// ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
 var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
 	kundennummer kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
 	klantnummer klantid klantnr numerklienta idklienta musterino musterinumarasi musteriid 顧客番号 顧客id 会員番号 お客様番号 客户编号 客户id 客戶編號 会员号 고객번호 회원번호

@@ -149,7 +149,7 @@ func (c *Column) unique(rows int) bool { return rows > 0 && c.Filled == rows && 
 func (c *Column) looksLikeID() bool {
 	for _, v := range c.Samples {
 		blank, digit := strings.Contains(v, " "), strings.ContainsFunc(v, unicode.IsDigit)
-		if strings.Contains(v, "@") || blank && !digit || !digit && len(v) < 12 && len(c.Samples) > 0 && !isCode(v) {
+		if strings.Contains(v, "@") || blank && !digit || !digit && len(v) < 12 && !isCode(v) {
 			return false
 		}
 	}
@@ -223,6 +223,9 @@ func (p *Proposal) target(key int) {
 			continue
 		}
 		t := meaning(c.Name)
+		if o := others[fold(c.Name)]; o != "" && !fits(t, c) {
+			t = o
+		}
 		switch {
 		case t != "" && !taken[t] && fits(t, c):
 			c.Target, c.Why = t, "its name"
@@ -241,10 +244,24 @@ func fits(target string, c *Column) bool {
 	switch {
 	case strings.HasSuffix(target, "EmailAddress"):
 		return len(c.Samples) == 0 || slices.ContainsFunc(c.Samples, func(v string) bool { return strings.Contains(v, "@") })
+	case target == "Address.PostalCode":
+		return !slices.ContainsFunc(c.Samples, func(v string) bool { return digits(v) > maxPostalDigits })
 	case target == "BusinessName":
 		return len(c.Samples) == 0 || slices.ContainsFunc(c.Samples, func(v string) bool { return strings.ContainsFunc(v, unicode.IsLetter) }) && !isPersonColumn(c)
 	}
 	return true
+}
+
+// maxPostalDigits is how many digits a postal code has at most.
+const maxPostalDigits = 10
+
+func digits(v string) (n int) {
+	for _, r := range v {
+		if unicode.IsDigit(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // isPersonColumn says whether a column is one of whole names, by its name.

@@ -40,6 +40,8 @@ func TestProposals(t *testing.T) {
 		"the id that differs": {"Account ID|Contact ID|Email\nA1|K1|a@x.de\nA1|K2|b@x.de", "Account ID=Attributes.Account ID Contact ID=AccountNumber* Email=EmailAddress"},
 		"e-mail before ids":   {"id|Email\n7|a@x.de\n7|b@x.de", "id=AccountNumber Email=EmailAddress*"},
 		"phone at last":       {"Vorname|Handy\nAnn|0171 1\nBea|0171 2", "Vorname=FirstName Handy=MobilePhoneNumber*"},
+		"a postal code":       {"id|CEP\n1|01310-100\n2|20040002", "id=AccountNumber* CEP=Address.PostalCode"},
+		"a mobile phone":      {"id|Cep\n1|0532 123 45 67\n2|+90 533 765 43 21", "id=AccountNumber* Cep=MobilePhoneNumber"},
 		"nothing":             {"colour|size\nred|1", "colour=Attributes.colour size=Attributes.size"},
 		"content":             {"id|contact\n1|a@x.de\n2|b@x.de", "id=AccountNumber* contact=EmailAddress"},
 		"German": {"Kundennummer|Anrede|Vorname|Nachname|E-Mail-Adresse|Telefon|Mobil|Geburtsdatum|Straße|PLZ|Ort|Land|Firma\n0001|Herr|Jürgen|Müller|j@x.de|030|0171|1|S 5|01067|Dresden|D|M",
@@ -103,6 +105,26 @@ func TestProposalsAreAccepted(t *testing.T) {
 		}
 		if n > maxFields || p.Key < 0 || p.Columns[p.Key].Target == "" {
 			t.Errorf("%d fields, key %d", n, p.Key)
+		}
+	}
+}
+
+// Every name is written as it is looked up, and means one attribute: else what it means would change from run to run.
+func TestNamesMeanOneAttribute(t *testing.T) {
+	seen := map[string]string{}
+	for target, list := range names {
+		for name := range strings.FieldsSeq(list) {
+			if other, ok := seen[fold(name)]; ok || fold(name) != name {
+				t.Errorf("%q means %s and %s, or is not as it is looked up", name, target, other)
+			}
+			seen[fold(name)] = target
+		}
+	}
+	for _, set := range []map[string]bool{fullNames, ids, filling} {
+		for name := range set {
+			if fold(name) != name {
+				t.Errorf("%q can't be found: it is looked up as %q", name, fold(name))
+			}
 		}
 	}
 }
