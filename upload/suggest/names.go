@@ -91,9 +91,12 @@ func index(lists map[string]string) map[string]string {
 	return all
 }
 
+// spelt replaces letters that have no accent to drop, and that people spell in ASCII.
+var spelt = strings.NewReplacer("ß", "ss", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
+
 // fold drops case, accents, and everything but letters and digits.
 func fold(name string) string {
-	name = strings.NewReplacer("ß", "ss", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae").Replace(name)
+	name = spelt.Replace(name)
 	return norm.NFC.String(strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsMark(r) && r < 0x3000:

@@ -48,20 +48,18 @@ const maxFields = 250
 // For proposes what to do with a table, by its header and some of its rows. whole says that these are all rows.
 func For(header []string, rows [][]string, whole bool) *Proposal {
 	p := &Proposal{Rows: len(rows), Key: -1}
-	labels := map[string]bool{}
+	labels, times := map[string]bool{}, map[string]int{}
 	for i, name := range header {
 		c := Column{Number: i, Name: schema.ColumnName(name)}
 		c.look(rows)
 		c.Label = label(c.Name, i, labels)
 		c.Source = "_source." + c.Name
+		times[c.Name]++
 		p.Columns = append(p.Columns, c)
 	}
 	for i := range p.Columns {
-		for j := range p.Columns[:i] {
-			if c, o := &p.Columns[i], &p.Columns[j]; c.Name != "" && c.Name == o.Name {
-				c.Twice, o.Twice = true, true
-			}
-		}
+		c := &p.Columns[i]
+		c.Twice = c.Name != "" && times[c.Name] > 1
 	}
 	if !p.ownExport() {
 		p.target(p.chooseID())
