@@ -6,7 +6,8 @@ func TestSplitName(t *testing.T) {
 	for full, want := range map[string][2]string{
 		"Ann Lee": {"Ann", "Lee"}, "Roth, Bea": {"Bea", "Roth"}, "Cleo": {"Cleo", ""}, "": {"", ""}, "Dr. Ann Marie Lee": {"Ann Marie", "Lee"},
 		"Ludwig van Beethoven": {"Ludwig", "van Beethoven"}, "Maria de la Cruz": {"Maria", "de la Cruz"}, "Prof. Dr. Otto von der Heide": {"Otto", "von der Heide"},
-		"von Bülow, Vicco": {"Vicco", "von Bülow"}, "Lee, Dr. Ann": {"Ann", "Lee"}, "Lee,": {"Lee", ""}, "  Ann\u00a0 Lee ": {"Ann", "Lee"}, "Herr Roth": {"Roth", ""}, "山田 太郎": {"山田", "太郎"},
+		"von Bülow, Vicco": {"Vicco", "von Bülow"}, "Lee, Dr. Ann": {"Ann", "Lee"}, "Lee,": {"Lee", ""}, "  Ann\u00a0 Lee ": {"Ann", "Lee"}, "Herr Roth": {"Roth", ""}, "山田 太郎": {"太郎", "山田"}, "山田\u3000太郎": {"太郎", "山田"}, "김 철수": {"철수", "김"}, "山田, 太郎": {"太郎", "山田"},
+		"マイケル ジャクソン": {"マイケル", "ジャクソン"},
 	} {
 		given, family := SplitName(full)
 		if given != want[0] || family != want[1] {
