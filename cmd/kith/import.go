@@ -93,19 +93,19 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 		return usageError("%s: %w", path, err)
 	}
 	proposal := suggest.For(header, text.rows, text.whole)
-	mapping := proposal.Columns
 	for _, m := range o.maps {
-		if err := override(mapping, m); err != nil {
+		if err := override(proposal, m); err != nil {
 			return &exitErr{exitUsage, err}
 		}
 	}
-	if err := onceEach(mapping, o.maps); err != nil {
+	if err := onceEach(proposal.Columns, o.maps); err != nil {
 		return usageError("%s: %w", path, err)
 	}
 	key, err := chooseKey(proposal, o.key)
 	if err != nil {
 		return &exitErr{exitUsage, err}
 	}
+	mapping := proposal.Columns
 	printFormat(info, path, text)
 	printMapping(info, path, mapping, key)
 	for _, w := range proposal.Warnings {

@@ -13,7 +13,7 @@ import (
 type suggestion = suggest.Column
 
 // override applies a --map COLUMN=TARGET. TARGET is a path with or without _profile., or "-" to leave the column out.
-func override(all []suggestion, text string) error {
+func override(p *suggest.Proposal, text string) error {
 	column, target, ok := strings.Cut(text, "=")
 	if !ok {
 		return fmt.Errorf("--map %q must be COLUMN=TARGET", text)
@@ -24,21 +24,11 @@ func override(all []suggestion, text string) error {
 	} else if _, err := schema.ParseTarget("_profile." + target); err != nil {
 		return fmt.Errorf("--map %s: %w", text, err)
 	}
-	i := columnIndex(all, column)
+	i := columnIndex(p.Columns, column)
 	if i < 0 {
-		return fmt.Errorf("--map %s: the file has no column %q%s", text, column, nearest(all, column))
+		return fmt.Errorf("--map %s: the file has no column %q%s", text, column, nearest(p.Columns, column))
 	}
-	for j := range all {
-		if j != i && all[j].Target == target && target != "" {
-			all[j].Target = "Attributes." + all[j].Name
-			all[j].ContentType = suggest.ContentType(all[j].Target)
-		}
-	}
-	for j := i; j < len(all); j++ {
-		if all[j].Name == all[i].Name {
-			all[j].Target, all[j].ContentType = target, suggest.ContentType(target)
-		}
-	}
+	p.Map(i, target)
 	return nil
 }
 

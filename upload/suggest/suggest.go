@@ -360,18 +360,46 @@ func (p *Proposal) chooseKey() {
 	}
 }
 
-// TakeKey makes a column the one that tells customers apart. An id becomes the account number, if that is another's.
-func (p *Proposal) TakeKey(i int) {
-	c := &p.Columns[i]
-	if isID(c.Name) && strings.HasPrefix(c.Target, "Attributes.") {
-		for j := range p.Columns {
-			if o := &p.Columns[j]; o.Target == "AccountNumber" {
-				o.Target, o.Why = custom(o.Name), "another column is the customer's number"
-				o.ContentType = ContentType(o.Target)
-			}
+// Map gives a column, and those of the same name, another target: a path below _profile, or "" to leave it out. Another column that had the target
+// becomes a custom attribute. A column that was split is whole again: i is the first half.
+func (p *Proposal) Map(i int, target string) {
+	c := p.Columns[i]
+	if c.split() {
+		half := i + 1 + slices.IndexFunc(p.Columns[i+1:], func(o Column) bool { return o.Number == c.Number })
+		p.Columns = slices.Delete(p.Columns, half, half+1)
+		if p.Key >= half {
+			p.Key--
 		}
-		c.Target, c.Why = "AccountNumber", "it is the key"
-		c.ContentType = ContentType(c.Target)
+	}
+	for j := range p.Columns {
+		switch o := &p.Columns[j]; {
+		case o.Name == c.Name:
+			o.to(target, "it was asked for")
+		case target == "" || o.Target != target:
+		case o.split():
+			o.to("", "another column fills the attribute")
+		default:
+			o.to(custom(o.Name), "another column fills the attribute")
+		}
+	}
+	p.Columns[i].Source = "_source." + c.Name
+}
+
+// to gives a column a target, and the content type that goes with it.
+func (c *Column) to(target, why string) {
+	c.Target, c.Why, c.ContentType = target, why, ContentType(target)
+}
+
+// split says whether a column is one of the two that a column of whole names became.
+func (c *Column) split() bool { return c.Source != "_source."+c.Name }
+
+// TakeKey makes a column the one that tells customers apart. An id becomes the account number, whoever had that; names are taken whole.
+func (p *Proposal) TakeKey(i int) {
+	switch c := &p.Columns[i]; {
+	case c.split():
+		p.Map(i, custom(c.Name))
+	case isID(c.Name) && strings.HasPrefix(c.Target, "Attributes."):
+		p.Map(i, "AccountNumber")
 	}
 	p.Key, p.Why = i, "it was asked for"
 }
