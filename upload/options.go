@@ -42,7 +42,7 @@ func (o Options) check() error {
 			return fault.BadRequestf("%s", err)
 		}
 	}
-	if d := o.Delimiter; d != "" && (d[0] >= 0x80 || d[0] == '"' || d[0] == '\n' || d[0] == '\r' || d[0] == 0) {
+	if d := o.Delimiter; d != "" && !table.MaySeparate(d[0]) {
 		return fault.BadRequestf("Delimiter must be one ASCII character that is no quote and no line end.")
 	}
 	return nil

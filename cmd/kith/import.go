@@ -46,10 +46,10 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Import a CSV file of customers", Args: cobra.ExactArgs(1),
 		Long: `Import a CSV file of customers through the public API: the domain is created if it is missing, a mapping is suggested from
-the header, the file is uploaded, and the job followed to its end.
+the header and the first rows, the file is uploaded, and the job followed to its end.
 
-The file may be UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars, and compressed with gzip or zstd. An
-upload that is cut goes on by itself.
+The file may be in UTF-8, UTF-16 or one of 28 older encodings, separated by commas, semicolons, tabs or bars, and compressed with gzip or
+zstd; what it is, is found out and said. An upload that is cut goes on by itself.
 
 Exit codes: 0 all rows imported, 3 some rows were rejected, 4 the import failed or was stopped, 2 wrong usage, 1 anything else.
 With --dry-run they say the same of what would happen.`,
@@ -58,6 +58,9 @@ With --dry-run they say the same of what would happen.`,
   kith import customers.csv --rejects rejects.csv
   kith import customers.csv --domain shop --key email --map "Cust. level=Attributes.tier" --map internal=-`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
 			c, err := connectOrCreate(cmd)
 			if err != nil {
 				return err
@@ -134,15 +137,30 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	return errors.Join(followJob(ctx, c, o.domain, id, out, info), saveRejects(ctx, c, o, id, false, info))
 }
 
-// separator is what --delimiter names, or 0.
-func (o importOptions) separator() byte {
+// maxHeaderLine is the last line that PutUploadJobOptions takes for that of a header.
+const maxHeaderLine = 1000
+
+// check refuses flags that say nothing about a file, and gives the delimiter its form.
+func (o *importOptions) check() error {
 	if o.delimiter == "tab" || o.delimiter == `\t` {
-		return '\t'
+		o.delimiter = "\t"
 	}
-	if o.delimiter == "" {
-		return 0
+	if d := o.delimiter; d != "" && (len(d) > 1 || !table.MaySeparate(d[0])) {
+		return usageError("--delimiter %q must be one character of ASCII, no quote and no line end, or the word tab", d)
 	}
-	return o.delimiter[0]
+	if o.headerLine < 0 || o.headerLine > maxHeaderLine {
+		return usageError("--header-line must be 1 to %d, or 0: it is found out", maxHeaderLine)
+	}
+	return nil
+}
+
+// layout is what the flags say about the header.
+func (o *importOptions) layout() table.Layout {
+	l := table.Layout{Line: o.headerLine}
+	if o.delimiter != "" {
+		l.Delimiter = o.delimiter[0]
+	}
+	return l
 }
 
 // sayOptions tells the server what the flags say about the file.
@@ -151,8 +169,8 @@ func sayOptions(ctx context.Context, c *client, id string, o importOptions) erro
 	if o.encoding != "" {
 		body["Encoding"] = o.encoding
 	}
-	if d := o.separator(); d != 0 {
-		body["Delimiter"] = string(rune(d))
+	if o.delimiter != "" {
+		body["Delimiter"] = o.delimiter
 	}
 	if o.headerLine > 0 {
 		body["HeaderLine"] = o.headerLine
@@ -254,7 +272,7 @@ func readHeader(ctx context.Context, file *os.File, o importOptions) ([]string, 
 	}
 	defer text.Close()
 	sc := table.NewScanner(text)
-	header, err := sc.LikelyHeader(table.Layout{Delimiter: o.separator(), Line: o.headerLine})
+	header, err := sc.LikelyHeader(o.layout())
 	if err != nil {
 		return nil, nil, err
 	}

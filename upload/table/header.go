@@ -147,7 +147,7 @@ func sepLine(text []byte) (delim byte, n int) {
 	line := bytes.Trim(trimCR(text[:i]), "\"")
 	rest, ok := bytes.CutPrefix(bytes.ToLower(line), []byte("sep="))
 	rest = bytes.Trim(rest, "\"")
-	if !ok || len(rest) != 1 || rest[0] >= utf8.RuneSelf || rest[0] == '"' {
+	if !ok || len(rest) != 1 || !MaySeparate(rest[0]) {
 		return 0, 0
 	}
 	return rest[0], i + 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // Limits of a file's parts.
@@ -15,6 +16,11 @@ const (
 
 // Delimiters are what may separate cells, in the order in which they are tried.
 const Delimiters = ",;\t|"
+
+// MaySeparate says whether a byte can separate cells.
+func MaySeparate(c byte) bool {
+	return 0 < c && c < utf8.RuneSelf && c != '"' && c != '\n' && c != '\r'
+}
 
 // Fault is a way in which the text of a record can be wrong. Its text is a stable code.
 type Fault string
