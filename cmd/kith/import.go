@@ -234,12 +234,15 @@ type found struct {
 	whole      bool       // there are no others
 }
 
-// maxLookedAt is how many rows a mapping is proposed by.
-const maxLookedAt = 1000
+// Bounds of the rows that a mapping is proposed by.
+const (
+	maxLookedAt      = 1000
+	maxLookedAtBytes = 4 << 20
+)
 
 // firstRows reads the rows behind the header that are sound.
 func firstRows(sc *table.Scanner) (rows [][]string, whole bool, err error) {
-	for len(rows) < maxLookedAt {
+	for size := 0; len(rows) < maxLookedAt && size < maxLookedAtBytes; {
 		rec, err := sc.Next()
 		if errors.Is(err, io.EOF) {
 			return rows, true, nil
@@ -250,6 +253,7 @@ func firstRows(sc *table.Scanner) (rows [][]string, whole bool, err error) {
 		if rec.Fault != "" {
 			continue
 		}
+		size += len(rec.Text)
 		cells, _ := table.Cells(rec.Text, sc.Delimiter(), nil, nil)
 		row := make([]string, len(cells))
 		for i, c := range cells {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"kith/upload/suggest"
+	"kith/upload/table"
 )
 
 func TestOverridesAndKeys(t *testing.T) {
@@ -57,5 +59,14 @@ func TestSplitNamesAreTakenWhole(t *testing.T) {
 		if got := said(p); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
 		}
+	}
+}
+
+// However long rows are, few bytes of them are looked at.
+func TestFirstRowsAreFewBytes(t *testing.T) {
+	sc := table.NewScanner(strings.NewReader(strings.Repeat(strings.Repeat("x", 1<<20-1)+"\n", 20)))
+	rows, whole, err := firstRows(sc)
+	if err != nil || whole || len(rows) != 5 {
+		t.Errorf("%d rows of 1 MiB, whole %v, %v", len(rows), whole, err)
 	}
 }
