@@ -80,12 +80,7 @@ func Compile(fields map[string]api.ObjectTypeField, uniqueKey string) (*Mapping,
 			return nil, fault.BadRequestf("Fields %q and %q are mutually exclusive: map either _profile.%s or _profile.%s.", label, byAttr[twin], a.Path(), twin.Path())
 		}
 	}
-	slices.SortFunc(m.fields, func(a, b field) int {
-		if a.attr.Less(b.attr) {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(m.fields, func(a, b field) int { return a.attr.Compare(b.attr) })
 	var err error
 	if m.unique, err = resolveUnique(byLabel, fields, uniqueKey); err != nil {
 		return nil, err

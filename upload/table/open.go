@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"kith/upload/table/charset"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -16,6 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
+
+	"kith/upload/table/charset"
 )
 
 // detectBytes is how much of a file decides what it is.

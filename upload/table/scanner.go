@@ -127,7 +127,7 @@ func (s *Scanner) Next() (Record, error) {
 		if err != nil || rec.Fault != "" || !s.lenient {
 			return rec, err
 		}
-		if len(rec.Text) == len(s.header) && bytes.Equal(rec.Text, s.header) {
+		if bytes.Equal(rec.Text, s.header) {
 			s.Repeated++
 			continue
 		}

@@ -9,8 +9,8 @@
 package charset
 
 import (
+	"cmp"
 	"slices"
-	"sort"
 	"strings"
 	"unicode"
 
@@ -71,7 +71,7 @@ func Detect(text []byte, macLines bool) []Guess {
 		}
 		all = append(all, r)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].cost+all[i].handicap < all[j].cost+all[j].handicap })
+	slices.SortStableFunc(all, func(a, b reading) int { return cmp.Compare(a.cost+a.handicap, b.cost+b.handicap) })
 	var best []reading
 	for _, r := range all {
 		if len(best) < 3 && !slices.ContainsFunc(best, func(b reading) bool { return b.text == r.text }) {
@@ -165,8 +165,4 @@ var aliases = map[string][]string{
 	"macintosh": {"macroman", "mac"}, "x-mac-cyrillic": {"maccyrillic"}, "IBM437": {"cp437"}, "IBM850": {"cp850"}, "IBM852": {"cp852"},
 	"IBM866": {"cp866"}, "Shift_JIS": {"sjis", "cp932", "windows31j", "ms932"}, "EUC-JP": {"ujis"}, "GB18030": {"gbk", "gb2312", "cp936"},
 	"Big5": {"cp950"}, "EUC-KR": {"cp949", "uhc", "ksc5601"},
-}
-
-func sortBy(all []rune, less func(a, b rune) bool) {
-	sort.Slice(all, func(i, j int) bool { return less(all[i], all[j]) })
 }

@@ -2,6 +2,7 @@ package charset
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	_ "embed"
 	"encoding/binary"
@@ -175,7 +176,7 @@ func commonLetters(words map[string]int, limit int) []rune {
 			all = append(all, r)
 		}
 	}
-	sortBy(all, func(a, b rune) bool { return seen[a] > seen[b] || seen[a] == seen[b] && a < b })
+	slices.SortFunc(all, func(a, b rune) int { return cmp.Or(cmp.Compare(seen[b], seen[a]), cmp.Compare(a, b)) })
 	return all[:min(len(all), limit)]
 }
 

@@ -224,11 +224,11 @@ func (m *Model) costByCharacter(d decoded, level func(rune, []byte) int) (cost i
 
 // Costs of characters by how common they are in an encoding of thousands.
 const (
-	costCommon  = 12*8 + 4 // one of some 3,000
-	costRare    = 17 * 8
-	costSyllabe = 8 * 8 // a kana or a sign
-	costLatin   = 5 * 8 // a letter from a to z
-	costMixed   = 6 * 8 // such a letter beside a character
+	costCommon   = 12*8 + 4 // one of some 3,000
+	costRare     = 17 * 8
+	costSyllable = 8 * 8 // a kana or a sign
+	costLatin    = 5 * 8 // a letter from a to z
+	costMixed    = 6 * 8 // such a letter beside a character
 )
 
 // levelShiftJIS tells by the first byte: JIS X 0208 has its common characters in rows 16 to 47, before 0x98.
@@ -237,7 +237,7 @@ func levelShiftJIS(r rune, code []byte) int {
 	case len(code) == 1: // half-width kana
 		return costOddity
 	case unicode.In(r, unicode.Hiragana, unicode.Katakana) || code[0] == 0x81:
-		return costSyllabe
+		return costSyllable
 	case 0x88 <= code[0] && code[0] <= 0x97, code[0] == 0x98 && code[1] <= 0x72:
 		return costCommon
 	}
@@ -252,7 +252,7 @@ func levelEUCJP(r rune, code []byte) int {
 	case len(code) == 2 && code[0] == 0x8e:
 		return costOddity
 	case unicode.In(r, unicode.Hiragana, unicode.Katakana) || code[0] == 0xa1:
-		return costSyllabe
+		return costSyllable
 	case 0xb0 <= code[0] && code[0] <= 0xcf:
 		return costCommon
 	}
@@ -264,7 +264,7 @@ func levelGB(_ rune, code []byte) int {
 	if len(code) == 2 && code[1] >= 0xa1 {
 		switch {
 		case code[0] == 0xa1 || code[0] == 0xa3:
-			return costSyllabe
+			return costSyllable
 		case 0xb0 <= code[0] && code[0] <= 0xd7:
 			return costCommon
 		}
@@ -279,7 +279,7 @@ func levelGB(_ rune, code []byte) int {
 func levelBig5(_ rune, code []byte) int {
 	switch {
 	case code[0] == 0xa1 || code[0] == 0xa2:
-		return costSyllabe
+		return costSyllable
 	case 0xa4 <= code[0] && code[0] <= 0xc6:
 		return costCommon + 4
 	}
@@ -291,7 +291,7 @@ func levelKorean(_ rune, code []byte) int {
 	if len(code) == 2 && code[1] >= 0xa1 {
 		switch {
 		case code[0] == 0xa1 || code[0] == 0xa3:
-			return costSyllabe
+			return costSyllable
 		case 0xb0 <= code[0] && code[0] <= 0xc8:
 			return costCommon
 		}
