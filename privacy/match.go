@@ -2,9 +2,11 @@ package privacy
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 
-	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"kith/domain"
 	"kith/objecttype"
@@ -52,32 +54,24 @@ func (k *keySet) carries(t *objecttype.Type, object string) bool {
 			return false
 		}
 	}
-	var v any
-	if json.Unmarshal([]byte(object), &v) != nil {
-		return k.in([]string{object})
+	if texts, ok := scalars(object); ok {
+		return k.in(texts)
 	}
-	var texts []string
-	leaves(v, func(text string) { texts = append(texts, text) })
-	return k.in(texts)
+	return k.in([]string{object})
 }
 
-// leaves calls do for every text and number of a JSON value.
-func leaves(v any, do func(string)) {
-	switch v := v.(type) {
-	case string:
-		do(v)
-	case float64:
-		b, err := json.Marshal(v)
-		if err == nil {
-			do(string(b))
+// scalars lists the texts and numbers of a JSON value as they are written, without the names of members. ok is false for what is no JSON.
+func scalars(object string) (all []string, ok bool) {
+	d := jsontext.NewDecoder(strings.NewReader(object), jsontext.AllowDuplicateNames(true))
+	for {
+		tok, err := d.ReadToken()
+		if err != nil {
+			return all, errors.Is(err, io.EOF)
 		}
-	case []any:
-		for _, e := range v {
-			leaves(e, do)
-		}
-	case map[string]any:
-		for _, e := range v {
-			leaves(e, do)
+		in, n := d.StackIndex(d.StackDepth())
+		isName := in == '{' && n%2 == 1
+		if kind := tok.Kind(); kind == '0' || kind == '"' && !isName {
+			all = append(all, tok.String())
 		}
 	}
 }
