@@ -115,7 +115,10 @@ func (s *Service) Lookup(ctx context.Context, rec *domain.Record, name string) (
 // IsTemplate says whether there is a template of a name: a type so named needs no PutProfileObjectType.
 func IsTemplate(name string) bool { return templates[name] != nil }
 
-// Find returns a type that exists, or fault.NotFound. It is as it was at most domain.MaxStaleness ago.
+// ErrUnreadable says that a type is stored that objects can't be read by.
+var ErrUnreadable = errors.New("a stored object type can't be read: it breaks a rule that types have now")
+
+// Find returns a type that exists, or fault.NotFound, or ErrUnreadable. It is as it was at most domain.MaxStaleness ago.
 func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*Type, error) {
 	s.init()
 	return s.types.Get(ctx, typeKey(rec, name), func(ctx context.Context) (*Type, error) {
@@ -125,7 +128,7 @@ func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*T
 		}
 		t, err := compile(r.Name, &r.Data)
 		if err != nil { // it was checked when it was put; the sentence quotes fields, which no log may have
-			return nil, errors.New("a stored object type can't be read: it breaks a rule that types have now")
+			return nil, ErrUnreadable
 		}
 		return t, nil
 	})

@@ -196,7 +196,11 @@ func (x *exporter) letters(ctx context.Context, keys *keySet) error {
 		if err != nil {
 			return err
 		}
-		if keys.carries(types.of(ctx, l.Type), l.Object) {
+		t, err := types.of(ctx, l.Type)
+		if err != nil {
+			return err
+		}
+		if keys.carries(t, l.Object) {
 			x.value(struct{ DeadLetterId, ReceivedAt, ObjectTypeName, Reason, Object string }{l.ID, l.Received.Format(time.RFC3339), l.Type, l.Reason, l.Object})
 		}
 	}

@@ -95,7 +95,11 @@ func (s *Service) eachLetter(ctx context.Context, rec *domain.Record, keys *keyS
 		if err != nil {
 			return n, err
 		}
-		if !keys.carries(types.of(ctx, l.Type), l.Object) {
+		t, err := types.of(ctx, l.Type)
+		if err != nil {
+			return n, err
+		}
+		if !keys.carries(t, l.Object) {
 			continue
 		}
 		n++

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"kith/domain"
+	"kith/fault"
 	"kith/objecttype"
 	"kith/profile/fold"
 	"kith/schema"
@@ -107,17 +108,17 @@ type types struct {
 }
 
 // of returns a type, or nil if there is none that can be read.
-func (t *types) of(ctx context.Context, name string) *objecttype.Type {
+func (t *types) of(ctx context.Context, name string) (*objecttype.Type, error) {
 	if found, ok := t.all[name]; ok {
-		return found
+		return found, nil
 	}
 	found, err := t.find(ctx, t.rec, name)
-	if err != nil {
-		found = nil
+	if err != nil && !errors.Is(err, fault.NotFound) && !errors.Is(err, objecttype.ErrUnreadable) {
+		return nil, err
 	}
 	if t.all == nil {
 		t.all = map[string]*objecttype.Type{}
 	}
 	t.all[name] = found
-	return found
+	return found, nil
 }
