@@ -19,7 +19,7 @@
 //   - values: of each attribute the newest, valuesSize bytes of them, and less of each if all together are more than censusMemory. A value that is among
 //     the newest when the pass ends has been among them since it was met with its last time, so nothing of what is told was lost on the way;
 //   - statistics: count, extremes and sum run along, the sum with what rounding takes from it. Deviation and percentiles are made when the numbers come in
-//     order of attribute and value: numbersMemory of them are sorted in memory, more in runs in sealed, unlinked files, which are merged in the end. So the
+//     order of attribute and value: numbersMemory of them are sorted in memory, more in runs that are spilled (blob.Spill) and merged in the end. So the
 //     objects are read once, nothing is estimated, and the order in which they come does not matter.
 //
 // Rows, all Write rows in table resource under the domain's incarnation, JSON behind a version byte:

@@ -3,14 +3,12 @@ package catalog
 import (
 	"bufio"
 	"cmp"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
-	"os"
 	"slices"
 
 	"kith/blob"
@@ -44,8 +42,7 @@ func (n number) compare(o number) int {
 	return cmp.Or(cmp.Compare(n.attr, o.attr), cmp.Compare(n.bits, o.bits))
 }
 
-// numbers sorts more numbers than fit into memory. What it has no memory for goes to files in sorted runs; they are sealed with keys that only this
-// process has, and unlinked before anything is written.
+// numbers sorts more numbers than fit into memory. What it has no memory for is spilled in sorted runs.
 type numbers struct {
 	dir  string
 	most int // numbers in memory
@@ -55,8 +52,7 @@ type numbers struct {
 
 // run is sorted numbers on disk.
 type run struct {
-	file  *os.File
-	named bool // close must remove it
+	spill *blob.Spill
 	in    io.Reader
 	at    number
 }
@@ -74,38 +70,20 @@ func (s *numbers) add(attr uint32, f float64) error {
 
 func (s *numbers) flush() error {
 	slices.SortFunc(s.buf, number.compare)
-	f, err := os.CreateTemp(s.dir, "kith-numbers-*")
-	if err != nil {
-		return fmt.Errorf("spill numbers: %w", err)
-	}
-	r := &run{file: f, named: os.Remove(f.Name()) != nil} // not every system can unlink an open file
-	s.runs = append(s.runs, r)
-	var key blob.Key
-	_, _ = rand.Read(key[:])
-	out := bufio.NewWriterSize(f, 256<<10)
-	w, err := blob.Seal(out, key)
-	if err != nil {
-		return err
-	}
-	b := make([]byte, 0, numberSize)
-	for _, n := range s.buf {
-		b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b[:0], n.attr), n.bits)
-		if _, err := w.Write(b); err != nil {
-			return fmt.Errorf("spill numbers: %w", err)
+	spill, err := blob.NewSpill(s.dir, "numbers", 256<<10, func(w io.Writer) error {
+		b := make([]byte, 0, numberSize)
+		for _, n := range s.buf {
+			b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b[:0], n.attr), n.bits)
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
 		}
-	}
-	if err := errors.Join(w.Close(), out.Flush()); err != nil {
-		return fmt.Errorf("spill numbers: %w", err)
-	}
-	end, err := f.Seek(0, io.SeekCurrent)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	plain, err := blob.Unseal(f, end, key)
-	if err != nil {
-		return err
-	}
-	r.in = bufio.NewReaderSize(plain.Stream(0), 64<<10)
+	s.runs = append(s.runs, &run{spill: spill, in: bufio.NewReaderSize(spill.Stream(0), 64<<10)})
 	s.buf = s.buf[:0]
 	return nil
 }
@@ -160,10 +138,7 @@ func (s *numbers) sorted() iter.Seq2[number, error] {
 
 func (s *numbers) close() {
 	for _, r := range s.runs {
-		_ = r.file.Close()
-		if r.named {
-			_ = os.Remove(r.file.Name())
-		}
+		r.spill.Close()
 	}
 }
 

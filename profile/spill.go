@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"kith/blob"
@@ -26,8 +24,7 @@ func shardOf(main ID) int { return int(main[15]) % shards }
 const recordKeySize = 1 + 2*len(ID{})
 
 // spill takes in the rows of profiles that take part in merges, in the order of the sweep, and gives them back in the order of their
-// persons. It is for one goroutine until it is full. What it has no memory for goes to files that are sealed with a key that only this
-// process has, and are unlinked before anything is written, so that nobody finds them, whatever happens.
+// persons. It is for one goroutine until it is full. What it has no memory for goes to files (blob.Spill).
 //
 // A record is: length of the rest (4) | key (recordKeySize) | value.
 type spill struct {
@@ -71,9 +68,7 @@ const spillBlock = 1 << 20
 
 // spilled is a sorted run of records on disk.
 type spilled struct {
-	file   *os.File
-	named  bool // close must remove it
-	plain  *blob.Plain
+	*blob.Spill
 	shards [shards + 1]int64 // where those of each shard begin
 }
 
@@ -156,51 +151,36 @@ func (s *spill) flush() (err error) {
 		return nil
 	}
 	s.sort()
-	f, err := os.CreateTemp(s.dir, "kith-persons-*")
-	if err != nil {
-		return fmt.Errorf("spill persons of merges: %w", err)
-	}
-	run := &spilled{file: f, named: os.Remove(f.Name()) != nil} // not every system can unlink an open file
-	s.runs = append(s.runs, run)
-	var key blob.Key
-	_, _ = rand.Read(key[:])
-	out := bufio.NewWriterSize(f, 1<<20)
-	w, err := blob.Seal(out, key)
+	run := &spilled{}
+	run.Spill, err = blob.NewSpill(s.dir, "persons", 1<<20, func(w io.Writer) error {
+		size, shard := int64(0), 0
+		for i := range s.refs {
+			r := s.record(&s.refs[i])
+			for ; shard < int(r[4]); shard++ {
+				run.shards[shard+1] = size
+			}
+			if _, err := w.Write(r); err != nil {
+				return err
+			}
+			size += int64(len(r))
+		}
+		for ; shard < shards; shard++ {
+			run.shards[shard+1] = size
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	size, shard := int64(0), 0
-	for i := range s.refs {
-		r := s.record(&s.refs[i])
-		for ; shard < int(r[4]); shard++ {
-			run.shards[shard+1] = size
-		}
-		if _, err := w.Write(r); err != nil {
-			return fmt.Errorf("spill persons of merges: %w", err)
-		}
-		size += int64(len(r))
-	}
-	for ; shard < shards; shard++ {
-		run.shards[shard+1] = size
-	}
-	if err := errors.Join(w.Close(), out.Flush()); err != nil {
-		return fmt.Errorf("spill persons of merges: %w", err)
-	}
-	end, err := f.Seek(0, io.SeekCurrent)
-	if err == nil {
-		run.plain, err = blob.Unseal(f, end, key)
-	}
+	s.runs = append(s.runs, run)
 	s.blocks, s.size, s.refs = s.blocks[:0], 0, s.refs[:0]
-	return err
+	return nil
 }
 
 // close lets go of the files.
 func (s *spill) close() {
 	for _, r := range s.runs {
-		_ = r.file.Close()
-		if r.named {
-			_ = os.Remove(r.file.Name())
-		}
+		r.Close()
 	}
 }
 
@@ -243,7 +223,7 @@ func (s *spill) sources(shard int) (all []*source) {
 		if from == to {
 			continue
 		}
-		in := bufio.NewReaderSize(io.LimitReader(run.plain.Stream(from), to-from), 64<<10)
+		in := bufio.NewReaderSize(io.LimitReader(run.Stream(from), to-from), 64<<10)
 		var buf []byte
 		all = append(all, &source{next: func() ([]byte, error) {
 			var size [4]byte
