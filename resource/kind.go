@@ -190,20 +190,24 @@ func (k Kind[R]) begin(ctx context.Context, at Scope, name string) (*change[R], 
 	if err != nil {
 		return nil, err
 	}
-	c := &change[R]{kind: k, at: at, rec: rec}
-	row, err := at.Store.Get(ctx, partition(at.Incarnation, k.Name), []byte(stateKey))
-	if errors.Is(err, store.ErrNotFound) {
-		return c, nil
-	}
+	was, err := k.loadState(ctx, at)
 	if err != nil {
-		return nil, fmt.Errorf("read the state of a kind of resource: %w", err)
-	}
-	if err := decode(row.Value, &c.was); err != nil {
 		return nil, err
 	}
-	c.was.version = row.Version
-	c.state = c.was
-	return c, nil
+	return &change[R]{kind: k, at: at, rec: rec, was: was, state: was}, nil
+}
+
+// loadState returns what is stored of all records together.
+func (k Kind[R]) loadState(ctx context.Context, at Scope) (s state, err error) {
+	row, err := at.Store.Get(ctx, partition(at.Incarnation, k.Name), []byte(stateKey))
+	if errors.Is(err, store.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the state of a kind of resource: %w", err)
+	}
+	s.version = row.Version
+	return s, decode(row.Value, &s)
 }
 
 // advance gives a changed record its revision, its time and its place among the records of its kind.
@@ -247,15 +251,7 @@ func (c *change[R]) turn() {
 
 // Turns returns how many changes a Serial kind has seen in a domain: while it is the same, so are the records but for their tags.
 func (k Kind[R]) Turns(ctx context.Context, at Scope) (int64, error) {
-	row, err := at.Store.Get(ctx, partition(at.Incarnation, k.Name), []byte(stateKey))
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read the state of a kind of resource: %w", err)
-	}
-	var s state
-	err = decode(row.Value, &s)
+	s, err := k.loadState(ctx, at)
 	return s.Turns, err
 }
 
