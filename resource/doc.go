@@ -6,7 +6,7 @@
 //
 //	partition "k/<kind>", Swap rows
 //	  "k"        → state    how many records the kind has, and which one is its default
-//	  "r/<name>" → row      a record: revision, times, tags, data, and the name of its text
+//	  "r/<name>" → row      a record: revision, times, tags, data, its last calls, and the name of its text
 //	  "x/<text>" → pending  a text that no record names: it is being written, or it is garbage
 //	partition "t/<text>", Write rows
 //	  <number, 2 bytes> → a part of the text, 1 MiB
@@ -23,5 +23,7 @@
 //     A reader that misses a part reads the record again.
 //  4. The count of a kind and its default change in the same Swap as the records. So a limit, and that at most one is the default,
 //     hold whoever else writes.
-//  5. A write that a deletion of the domain overtook is taken back and answered with NotFound.
+//  5. A call whose answer was lost (store.ErrUnknown) has its effect once, and finds out by reading: a record knows the last calls that changed it.
+//     What has not happened is done again. A refusal that comes behind it is told only when it can't happen any more.
+//  6. A write that a deletion of the domain overtook is taken back and answered with NotFound.
 package resource

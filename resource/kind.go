@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,17 +112,20 @@ func (k Kind[R]) List(ctx context.Context, at Scope, cursor *string, max *int32)
 
 // Delete removes a resource, or returns fault.NotFound. may, if it is not nil, looks at the record first, and its error refuses.
 func (k Kind[R]) Delete(ctx context.Context, at Scope, name string, may func(*Record[R]) error) error {
-	for {
+	for lost := (*change[R])(nil); ; {
 		c, err := k.begin(ctx, at, name)
 		if err != nil {
-			return err
+			return lost.instead(nil, err)
+		}
+		if lost != nil && c.rec.CreatedAt != lost.rec.CreatedAt {
+			return nil // what was to be removed has gone, by this call or by another one at the same time
 		}
 		if !c.rec.Exists() {
 			return k.notFound(at, name)
 		}
 		if may != nil {
 			if err := may(c.rec); err != nil {
-				return err
+				return lost.instead(c, err)
 			}
 		}
 		c.state.Count--
@@ -130,36 +135,44 @@ func (k Kind[R]) Delete(ctx context.Context, at Scope, name string, may func(*Re
 		}
 		c.ops = []store.Swap{{Key: recordKey(name), Op: store.Delete, Expect: c.rec.version}}
 		c.gone = c.rec.text
-		if again, err := c.publish(ctx); !again {
+		again, err := c.publish(ctx)
+		if errors.Is(err, store.ErrUnknown) {
+			c.lost, lost, again = err, c, true
+		}
+		if !again {
 			return err
 		}
 	}
 }
 
-// write is every change of a record but its deletion: read, change, publish, until nobody else was in between.
+// write is every change of a record but its deletion: read, change, publish, until nobody else was in between. When the answer of an attempt is lost
+// it reads whether the record has the call's id, and else makes another one.
 func (k Kind[R]) write(ctx context.Context, at Scope, name string, do func(*Record[R]) error) (*Record[R], error) {
 	var text *writing // what this call has written and no record names yet
 	defer func() { text.drop(ctx) }()
-	for {
+	id := rand.Uint64()
+	for lost := (*change[R])(nil); ; {
 		c, err := k.begin(ctx, at, name)
 		if err != nil {
-			return nil, err
+			return nil, lost.instead(nil, err)
 		}
-		if err := do(c.rec); err != nil {
-			return nil, err
+		if lost != nil && slices.Contains(c.rec.calls, id) {
+			return c.rec, at.stillThere(ctx)
 		}
-		if err := c.advance(ctx); err != nil {
-			return nil, err
+		if err = do(c.rec); err == nil {
+			err = c.advance(ctx, id)
 		}
-		if c.rec.newText != nil {
-			if text, err = k.writeText(ctx, at, text, *c.rec.newText); err != nil {
-				return nil, err
+		if err == nil && c.rec.newText != nil {
+			if text, err = k.writeText(ctx, at, text, *c.rec.newText); err == nil {
+				c.ops = append(c.ops, text.name())
+				c.gone, c.rec.text = c.rec.text, &text.pending.Text
 			}
-			c.ops = append(c.ops, text.name())
-			c.gone, c.rec.text = c.rec.text, &text.pending.Text
 		}
-		if err := c.put(c.rec); err != nil {
-			return nil, err
+		if err == nil {
+			err = c.put(c.rec)
+		}
+		if err != nil {
+			return nil, lost.instead(c, err)
 		}
 		again, err := c.publish(ctx)
 		if again {
@@ -168,8 +181,12 @@ func (k Kind[R]) write(ctx context.Context, at Scope, name string, do func(*Reco
 		if c.rec.newText != nil {
 			text = nil // the record names it, or after an error perhaps: its row tells Tidy
 		}
+		if errors.Is(err, store.ErrUnknown) {
+			c.lost, lost = err, c
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, lost.instead(c, err)
 		}
 		return c.rec, at.stillThere(ctx)
 	}
@@ -183,6 +200,16 @@ type change[R any] struct {
 	was, state state
 	ops        []store.Swap
 	gone       *textName // the text that the record named before
+	lost       error     // why nobody knows whether it has happened
+}
+
+// instead returns what a call says that ends with an error after c, an attempt whose answer was lost, or nil. As long as c may yet happen it says that
+// it does not know. now is what the call has read since; nil: it could not.
+func (c *change[R]) instead(now *change[R], err error) error {
+	if c == nil || now != nil && (now.rec.version != c.rec.version || c.state != c.was && now.was.version != c.was.version) {
+		return err
+	}
+	return c.lost
 }
 
 func (k Kind[R]) begin(ctx context.Context, at Scope, name string) (*change[R], error) {
@@ -210,10 +237,11 @@ func (k Kind[R]) loadState(ctx context.Context, at Scope) (s state, err error) {
 	return s, decode(row.Value, &s)
 }
 
-// advance gives a changed record its revision, its time and its place among the records of its kind.
-func (c *change[R]) advance(ctx context.Context) error {
+// advance gives a changed record its call, its revision, its time and its place among the records of its kind.
+func (c *change[R]) advance(ctx context.Context, call uint64) error {
 	r := c.rec
 	c.turn()
+	r.calls = append(r.calls[max(0, len(r.calls)-maxCalls+1):], call)
 	r.UpdatedAt = max(c.at.Now().UnixMicro(), r.UpdatedAt+1000) // the wire shows milliseconds
 	r.Revision++
 	if !r.Exists() {

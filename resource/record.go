@@ -22,9 +22,13 @@ type Record[R any] struct {
 	Data R
 
 	version uint64
+	calls   []uint64 // ids of the last calls that changed it, but for tags
 	text    *textName
 	newText *string
 }
+
+// maxCalls is how many calls a record remembers: behind as many others a call whose answer was lost still finds that it has happened.
+const maxCalls = 8
 
 // SetText makes s the text of the resource. A resource without a text has "".
 func (r *Record[R]) SetText(s string) { r.newText = &s }
@@ -37,6 +41,7 @@ type row[R any] struct {
 	Tags      map[string]string `json:",omitzero"`
 	Default   bool              `json:",omitzero"`
 	Text      *textName         `json:",omitzero"`
+	Calls     []uint64          `json:",omitzero"`
 	Data      R
 }
 
@@ -80,7 +85,7 @@ func decode(b []byte, v any) error {
 func (r *Record[R]) Exists() bool { return r.version != 0 }
 
 func (r *Record[R]) encode() ([]byte, error) {
-	return encode(row[R]{Revision: r.Revision, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Tags: r.Tags, Default: r.Default, Text: r.text, Data: r.Data})
+	return encode(row[R]{Revision: r.Revision, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Tags: r.Tags, Default: r.Default, Text: r.text, Calls: r.calls, Data: r.Data})
 }
 
 func decodeRecord[R any](from store.Row) (*Record[R], error) {
@@ -90,7 +95,7 @@ func decodeRecord[R any](from store.Row) (*Record[R], error) {
 	}
 	return &Record[R]{
 		Name: strings.TrimPrefix(string(from.Key), recordPrefix), Revision: v.Revision, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt,
-		Tags: v.Tags, Default: v.Default, Data: v.Data, text: v.Text, version: from.Version,
+		Tags: v.Tags, Default: v.Default, Data: v.Data, text: v.Text, calls: v.Calls, version: from.Version,
 	}, nil
 }
 

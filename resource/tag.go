@@ -2,10 +2,12 @@ package resource
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"kith/fault"
+	"kith/store"
 )
 
 // raw is a kind of which only the name is known: tags are changed without a look at the data.
@@ -55,6 +57,9 @@ func ChangeTags(ctx context.Context, at Scope, kind, name string, do func(tags m
 			return err
 		}
 		again, err := c.publish(ctx)
+		if errors.Is(err, store.ErrUnknown) { // tags that are changed twice are changed
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -67,17 +67,11 @@ func (k Kind[R]) writeText(ctx context.Context, at Scope, w *writing, text strin
 		}
 	}
 	w.drop(ctx)
-	var id [16]byte
-	_, _ = rand.Read(id[:])
-	w = &writing{
-		at: at, part: partition(at.Incarnation, k.Name), text: text,
-		pending: pending{Text: textName{ID: hex.EncodeToString(id[:]), Bytes: len(text), At: at.Now().UnixMicro()}},
+	w, err := k.beginText(ctx, at, text)
+	for errors.Is(err, store.ErrUnknown) { // a row that has come to be, or yet comes, is Tidy's
+		w, err = k.beginText(ctx, at, text)
 	}
-	op, err := w.put()
 	if err != nil {
-		return nil, err
-	}
-	if w.version, err = at.Store.Swap(ctx, w.part, []store.Swap{op}); err != nil {
 		return nil, fmt.Errorf("begin to write a text: %w", err)
 	}
 	for i := 0; i*partBytes < len(text); i++ {
@@ -88,6 +82,22 @@ func (k Kind[R]) writeText(ctx context.Context, at Scope, w *writing, text strin
 		}
 	}
 	return w, nil
+}
+
+// beginText puts the row of a text under a new name.
+func (k Kind[R]) beginText(ctx context.Context, at Scope, text string) (*writing, error) {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	w := &writing{
+		at: at, part: partition(at.Incarnation, k.Name), text: text,
+		pending: pending{Text: textName{ID: hex.EncodeToString(id[:]), Bytes: len(text), At: at.Now().UnixMicro()}},
+	}
+	op, err := w.put()
+	if err != nil {
+		return nil, err
+	}
+	w.version, err = at.Store.Swap(ctx, w.part, []store.Swap{op})
+	return w, err
 }
 
 // drop removes a text that no record names, and its row. What fails is left to Tidy: the row stays until the parts are gone.
