@@ -86,7 +86,7 @@ func (s *Service) confirm(ctx context.Context, rec *domain.Record, uri string) e
 func (s *Service) setOwner(ctx context.Context, rec *domain.Record, uri string, was owner) (again bool, err error) {
 	value := binary.BigEndian.AppendUint64([]byte{ownerFormat}, uint64(rec.Incarnation))
 	_, err = s.Store.Swap(ctx, flows, []store.Swap{{Key: []byte(uri), Value: value, Expect: was.version}})
-	if errors.Is(err, store.ErrConflict) {
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) { // what has happened is done again, and does no harm
 		return true, nil
 	}
 	if err != nil {
@@ -101,11 +101,19 @@ func (s *Service) release(ctx context.Context, inc store.Incarnation, uri string
 	if err != nil || o.inc != inc {
 		return err
 	}
-	_, err = s.Store.Swap(ctx, flows, []store.Swap{{Key: []byte(uri), Op: store.Delete, Expect: o.version}})
-	if errors.Is(err, store.ErrConflict) {
-		return nil
+	for now := o; now.version == o.version; { // a new claim of the same domain stays
+		_, err = s.Store.Swap(ctx, flows, []store.Swap{{Key: []byte(uri), Op: store.Delete, Expect: o.version}})
+		if errors.Is(err, store.ErrConflict) {
+			return nil
+		}
+		if !errors.Is(err, store.ErrUnknown) {
+			return err
+		}
+		if now, err = s.owner(ctx, uri); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // has says whether a domain lives and has an integration.

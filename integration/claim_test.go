@@ -243,3 +243,43 @@ func TestFlowsGoWithTheirDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A put and a delete whose answers get lost on the way find out what became of them.
+func TestAFlowWhenAnswersAreLost(t *testing.T) {
+	for _, happened := range []bool{false, true} {
+		for n := 1; ; n++ {
+			shared := mem.New()
+			a, b := newParty(t, shared, "a"), newParty(t, shared, "b")
+			swaps := 0
+			hook := func(op faulty.Op, _ store.Partition) error {
+				if op != faulty.Swap {
+					return nil
+				}
+				if swaps++; swaps == n {
+					return store.ErrUnknown
+				}
+				return nil
+			}
+			if happened {
+				a.store.After(hook)
+			} else {
+				a.store.Before(hook)
+			}
+			if err := a.put(t.Context()); err != nil || !a.have(t) {
+				t.Fatalf("put, Swap %d lost, happened %t: %v", n, happened, err)
+			}
+			if err := a.remove(t.Context()); err != nil || a.have(t) {
+				t.Fatalf("delete, Swap %d lost, happened %t: %v", n, happened, err)
+			}
+			if err := b.put(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if o, err := a.owner(t.Context(), flowARN); err != nil || o.inc == 0 {
+				t.Fatal(o, err)
+			}
+			if swaps < n {
+				break
+			}
+		}
+	}
+}
