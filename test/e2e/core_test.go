@@ -52,6 +52,14 @@ func newCoreWorld(t *testing.T, st store.Store, seed uint64) *coreWorld {
 			w.universe = append(w.universe, fmt.Sprintf("maker_id=m%d", i), fmt.Sprintf("joiner_id=j%d", i))
 		}
 	}
+	w.coreTypes(coreDomain)
+	w.connect()
+	return w
+}
+
+// coreTypes puts the types "maker", whose objects make profiles, and "joiner", whose objects find them.
+func (r *rig) coreTypes(domain string) {
+	r.t.Helper()
 	for name, id := range map[string][]string{"maker": {"UNIQUE", "PROFILE"}, "joiner": {"UNIQUE"}} {
 		ids := func(of ...string) (all []api.StandardIdentifier) {
 			for _, s := range of {
@@ -66,8 +74,8 @@ func newCoreWorld(t *testing.T, st store.Store, seed uint64) *coreWorld {
 			}
 			return f
 		}
-		_, err := w.Types.PutProfileObjectType(ctx, &api.PutProfileObjectTypeRequest{
-			DomainName: api.Ptr(coreDomain), ObjectTypeName: &name, Description: &name, AllowProfileCreation: api.Ptr(name == "maker"),
+		_, err := r.Types.PutProfileObjectType(ctx, &api.PutProfileObjectTypeRequest{
+			DomainName: &domain, ObjectTypeName: &name, Description: &name, AllowProfileCreation: api.Ptr(name == "maker"),
 			Fields: map[string]api.ObjectTypeField{
 				"id": field("id", "", "STRING"), "mail": field("EmailAddress", "EmailAddress", "EMAIL_ADDRESS"),
 				"phone": field("PhoneNumber", "PhoneNumber", "PHONE_NUMBER"), "first": field("FirstName", "FirstName", "NAME"),
@@ -79,11 +87,9 @@ func newCoreWorld(t *testing.T, st store.Store, seed uint64) *coreWorld {
 			},
 		})
 		if err != nil {
-			t.Fatal(err)
+			r.t.Fatal(err)
 		}
 	}
-	w.connect()
-	return w
 }
 
 // connect gives API calls a store that may fail.
