@@ -18,6 +18,10 @@
 //	"o" + id (16) → the object as it was put
 //	"q" + id (16) → empty                                  it is still to be sent
 //
+// and partition "dead-objects", Swap rows:
+//
+//	hash of type and unique key (16) → id of the object's letter
+//
 // An id is the time in microseconds (8 bytes) and a random number (8 bytes): letters are in the order in which they came.
 //
 // Invariants:
@@ -26,5 +30,8 @@
 //  2. Room is bounded without counters: whoever has kept a sixteenth of the room since it looked last counts, and removes the oldest
 //     letters that are too many. So a domain holds at most its room and a sixteenth of it for each node.
 //  3. A replayed letter is deleted after its object has been attached, never before. An object put twice replaces itself.
-//  4. Nothing of a letter is logged but its domain and how many there were.
+//  4. An object has one letter, with what was put last, however often it is put in vain: the letter is written before its row in "dead-objects"
+//     changes, and the older one goes after that. Who is cut off between leaves one letter too many, never one too few. A row whose
+//     letter has gone is removed when room is made.
+//  5. Nothing of a letter is logged but its domain and how many there were.
 package deadletter

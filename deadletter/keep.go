@@ -60,6 +60,8 @@ type Letter struct {
 	ObjectType string // its type's name
 	Reason     string // a sentence that says why, without anything of the object
 	Object     string // the JSON text as it was put
+	// UniqueKey is the object's ProfileObjectUniqueKey: a letter replaces that of the same object. "": it replaces none.
+	UniqueKey string
 }
 
 // fresh counts what this process has kept in a domain since the room was looked at.
@@ -91,38 +93,58 @@ func (s *Service) room() (letters, bytes int64) {
 	return letters, bytes
 }
 
-// Keep keeps a letter: it is durable when Keep returns nil. In a replay it keeps none, because the letter is there already.
+// Keep keeps a letter: it is durable when Keep returns nil. It takes the place of an older letter of the same object; one of this day that says
+// the same stays instead. In a replay it keeps none, because the letter is there already.
 func (s *Service) Keep(ctx context.Context, rec *domain.Record, l Letter) error {
 	if r, ok := ctx.Value(replayKey{}).(*replayed); ok {
 		r.refused, r.reason = true, l.Reason
 		return nil
 	}
-	at := l.At
-	if at == 0 {
-		at = s.Now().UnixMicro()
+	if l.At == 0 {
+		l.At = s.Now().UnixMicro()
 	}
-	m := &meta{id: newID(at), Type: l.ObjectType, Reason: l.Reason, Bytes: int64(len(l.Object))}
-	value, err := m.encode()
+	if l.UniqueKey == "" {
+		_, err := s.write(ctx, rec, &l)
+		return err
+	}
+	old, err := s.ofObject(ctx, rec, &l)
 	if err != nil {
 		return err
 	}
+	if same, err := s.stands(ctx, rec, old.id, &l); same || err != nil {
+		return err
+	}
+	id, err := s.write(ctx, rec, &l)
+	if err != nil {
+		return err
+	}
+	return s.replace(ctx, rec, &l, old, id)
+}
+
+// write writes the rows of a letter, and has it sent.
+func (s *Service) write(ctx context.Context, rec *domain.Record, l *Letter) (letterID, error) {
+	m := &meta{id: newID(l.At), Type: l.ObjectType, Reason: l.Reason, Bytes: int64(len(l.Object))}
+	value, err := m.encode()
+	if err != nil {
+		return m.id, err
+	}
 	ms := []store.Mutation{
-		{Key: rowKey(metaRow, m.id), Value: value, Time: at},
-		{Key: rowKey(objectRow, m.id), Value: []byte(l.Object), Time: at},
+		{Key: rowKey(metaRow, m.id), Value: value, Time: l.At},
+		{Key: rowKey(objectRow, m.id), Value: []byte(l.Object), Time: l.At},
 	}
 	if rec.DeadLetterQueueURL != "" {
-		ms = append(ms, store.Mutation{Key: rowKey(queueRow, m.id), Time: at})
+		ms = append(ms, store.Mutation{Key: rowKey(queueRow, m.id), Time: l.At})
 	}
 	p := store.Partition{Table: store.Resource, Incarnation: rec.Incarnation, Key: m.id.partition()}
 	if err := s.Store.Write(ctx, p, ms); err != nil {
-		return fmt.Errorf("keep a dead letter: %w", err)
+		return m.id, fmt.Errorf("keep a dead letter: %w", err)
 	}
 	s.stats.kept.Add(1)
 	if rec.DeadLetterQueueURL != "" && s.Wake != nil {
 		s.Wake(rec.Incarnation)
 	}
 	s.crowd(context.WithoutCancel(ctx), rec, m.Bytes)
-	return nil
+	return m.id, nil
 }
 
 // crowd makes room when much has been kept since that was done last. What goes wrong is left to the next letter and to CleanUp.
@@ -191,7 +213,11 @@ func (s *Service) trim(ctx context.Context, rec *domain.Record, from time.Time) 
 		s.stats.crowded.Add(int64(crowded))
 		s.Log.Warn("a domain has more dead letters than there is room for; the oldest were removed", "domain", rec.Name, "removed", crowded)
 	}
-	return nil
+	alive := make(map[letterID]bool, len(all)-crowded)
+	for _, l := range all[crowded:] {
+		alive[l.id] = true
+	}
+	return s.dropNotes(ctx, rec, alive)
 }
 
 // CleanUp removes the letters of a domain that are older than they are kept, and those that there is no room for. The first time in a process

@@ -118,7 +118,7 @@ func (s *Service) named(ctx context.Context, rec *domain.Record, ids []string) (
 			row, err = s.Store.Get(ctx, store.Partition{Table: store.Resource, Incarnation: rec.Incarnation, Key: id.partition()}, rowKey(metaRow, id))
 		}
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, fault.NotFoundf("Dead letter %s is not found in domain %s: it was replayed, deleted, or is too old. ListDeadLetters tells what there is.", text, rec.Name)
+			return nil, fault.NotFoundf("Dead letter %s is not found in domain %s: it was replayed, deleted, replaced by a newer one of its object, or is too old. ListDeadLetters tells what there is.", text, rec.Name)
 		}
 		if err != nil {
 			return nil, err

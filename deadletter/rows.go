@@ -23,10 +23,13 @@ var Families = []store.Family{
 		Value: "the object as it was put", Writers: "as the dead letter"},
 	{Name: "dead letter to be sent", Table: store.Resource, Partition: partitionPrefix + "{day:4}", Key: store.Pattern(string(queueRow) + "{time:8}{random:8}"), Kind: store.WriteRows,
 		Value: "empty", Writers: "as the dead letter; the sender, when the queue has it"},
+	{Name: "letter of an object", Table: store.Resource, Partition: notesKey, Key: "{hash:16}", Kind: store.SwapRows,
+		Value: "the id of the object's dead letter, if it is still there", Writers: "puts of objects that can't be attached; whoever makes room"},
 }
 
 const (
 	partitionPrefix = "dead/"
+	notesKey        = "dead-objects"
 	metaRow         = 'm'
 	objectRow       = 'o'
 	queueRow        = 'q'

@@ -156,7 +156,7 @@ func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objectty
 		o.Standard = append(o.Standard, st)
 	}
 	r, err = s.Writer.Put(ctx, rec.Name, caller(ctx), o)
-	letter := deadletter.Letter{ObjectType: t.Name, Object: object}
+	letter := deadletter.Letter{ObjectType: t.Name, Object: object, UniqueKey: x.UniqueKey}
 	switch {
 	case errors.Is(err, write.ErrNoProfile):
 		letter.Reason = "The keys of the object find no profile, or more than one each, and its type does not create profiles."

@@ -27,8 +27,8 @@ func (v said) replaces(cur said) bool { return v.kind != 'o' || cur.kind != 'h' 
 
 type core struct {
 	profiles []*coreProfile
-	letters  int
-	created  map[string]int // counters of imports
+	letters  map[string]bool // objects that were put in vain, once each
+	created  map[string]int  // counters of imports
 	updated  map[string]int
 	failed   map[string]int
 }
@@ -232,7 +232,10 @@ func (c *core) put(at int, o corePut) {
 		}
 	}
 	if p == nil && o.objectType != "maker" {
-		c.letters++
+		if c.letters == nil {
+			c.letters = map[string]bool{}
+		}
+		c.letters[o.object()] = true
 		return
 	}
 	if p == nil {
@@ -344,6 +347,6 @@ func (c *core) whole(universe []string, known []int) string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "letters: %d\n", c.letters)
+	fmt.Fprintf(&b, "letters: %d\n", len(c.letters))
 	return b.String()
 }
