@@ -354,8 +354,23 @@ func TestForgettingReachesTheFiles(t *testing.T) {
 	}
 }
 
-// An object that was deleted leaves nothing in any row or file, and what it said is said no more.
+// An object that was deleted, by itself or with its type, leaves nothing in any row or file, and what it said is said no more.
 func TestDeletedObjectsLeaveTheFiles(t *testing.T) {
+	for name, del := range map[string]func(r *rig, id, key string) error{
+		"object": func(r *rig, id, key string) error {
+			_, err := r.Profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: api.Ptr("d"), ProfileId: &id, ObjectTypeName: api.Ptr("Visit"), ProfileObjectUniqueKey: &key})
+			return err
+		},
+		"type": func(r *rig, _, _ string) error {
+			_, err := r.Types.DeleteProfileObjectType(ctx, &api.DeleteProfileObjectTypeRequest{DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("Visit")})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) { testDeletedObject(t, del) })
+	}
+}
+
+func testDeletedObject(t *testing.T, del func(r *rig, id, key string) error) {
 	dir := filepath.Join(t.TempDir(), "db")
 	db, err := pebble.Open(dir, pebble.Options{})
 	if err != nil {
@@ -371,10 +386,14 @@ func TestDeletedObjectsLeaveTheFiles(t *testing.T) {
 	if found := l.person.inFiles(t, dir); len(found) != len(l.person.all) {
 		t.Fatalf("the test sees only %v", found)
 	}
-	_, err = r.Profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: api.Ptr("d"), ProfileId: &id, ObjectTypeName: api.Ptr("Visit"), ProfileObjectUniqueKey: &key})
-	if err != nil {
+	if err := del(r, id, key); err != nil {
 		t.Fatal(err)
 	}
+	r.clock.add(time.Minute) // every node knows of a type's end
+	r.until("the type to be forgotten", func() bool {
+		rec, err := r.Domains.Read(ctx, "d")
+		return err == nil && len(rec.DeadTypes) == 0
+	})
 	r.idle()
 	r.clock.add(9 * 24 * time.Hour)
 	if _, err := r.Profiles.CreateProfile(ctx, &api.CreateProfileRequest{DomainName: api.Ptr("d"), FirstName: api.Ptr("Someone")}); err != nil {
