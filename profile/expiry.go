@@ -84,8 +84,10 @@ func (w *sweeping) expire(ctx context.Context, id ID, p *stored) error {
 	if err != nil {
 		return err
 	}
-	if person != nil { // before anything of it goes
+	lives := int64(fold.EndOfTime) // until when the person does
+	if person != nil {             // before anything of it goes
 		if at := person.Profile(); at != nil {
+			lives = at.Expires
 			told, err := w.s.toldExpired(ctx, w.rec, person.ID, at.Expires)
 			if err != nil {
 				return err
@@ -107,7 +109,28 @@ func (w *sweeping) expire(ctx context.Context, id ID, p *stored) error {
 	if err != nil {
 		return err
 	}
-	return w.rewrite.expire(ctx, id, w.now)
+	return w.expireImports(ctx, id, lives)
+}
+
+// expireImports removes the contributions of a profile that have expired, and writes down which of them did while the person lived.
+func (w *sweeping) expireImports(ctx context.Context, id ID, lives int64) error {
+	gone, err := w.rewrite.expire(ctx, id, w.now)
+	if err != nil {
+		return err
+	}
+	for _, part := range gone {
+		if part.Expires >= lives {
+			continue
+		}
+		if w.imports == nil {
+			if w.imports, err = w.s.Feed.Imports(ctx, w.rec.Incarnation); err != nil {
+				return err
+			}
+		}
+		d := expiredImport(w.imports, part)
+		w.rewrite.history = append(w.rewrite.history, write.RecordRow(w.rec.Incarnation, id, d.asChange(write.ExpiredImport)))
+	}
+	return w.rewrite.flushMuch(ctx)
 }
 
 // expiredPerson returns the person that a profile belongs to, with what has expired, if nothing of it is visible; else nil. Its state is as

@@ -56,6 +56,7 @@ const profileType = "_profile"
 const (
 	byUpload    = "upload-job/" // and the job's id
 	byUndo      = "/undo"       // behind it
+	byExpired   = "/expiry"     // behind it
 	byCompacted = "upload-job"  // of several jobs, which have been compacted
 )
 
@@ -74,6 +75,7 @@ var actions = map[byte]api.ActionType{
 	write.MergedOthers: api.ActionTypeMerged, write.MergedAway: api.ActionTypeDeletedByMerge,
 	write.ExpiredObject: api.ActionTypeExpired, write.DeletedType: api.ActionTypeDeletedByCustomer,
 	write.Returned: api.ActionTypeCreated, write.LostOthers: api.ActionTypeUpdated,
+	write.ExpiredImport: api.ActionTypeExpired,
 }
 
 // recordOf returns the record of a row; ok is false when it is not told.
@@ -130,7 +132,7 @@ func (s *Service) remember(ctx context.Context, rec *domain.Record, id ID) (*pas
 	if p.stored == nil {
 		p.stored = &stored{Member: fold.Member{ID: id}}
 	}
-	p.noteImports(imports)
+	p.noteImports(imports, s.Now().UnixMicro())
 	p.noteState()
 	if err := s.noteHeads(ctx, rec, p); err != nil {
 		return nil, err
@@ -195,16 +197,40 @@ func (p *past) gone() bool { return p.State != nil && p.State.Deleted != nil }
 
 func (p *past) note(d historyRecord) { p.records = append(p.records, d) }
 
-// noteImports notes the contributions that are there.
-func (p *past) noteImports(imports []change.Import) {
-	for _, part := range p.Parts {
-		by := byCompacted
-		at, isImport := ImportTime(part.Source)
-		if i := slices.IndexFunc(imports, func(j change.Import) bool { return isImport && j.Time == at }); i >= 0 {
-			by = byUpload + imports[i].Job
-		}
-		p.note(newRecord(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, by, part.Source, true))
+// noteImports notes the contributions that are there, and of those that have expired that they have.
+func (p *past) noteImports(imports []change.Import, now int64) {
+	end := int64(fold.EndOfTime)
+	if whole := p.Profile(); whole != nil {
+		end = whole.Expires
 	}
+	p.Walk(func(of *fold.Member) {
+		mine := func(at int64) bool { return at > p.since(of.ID) && at <= p.until() }
+		for _, part := range of.Parts {
+			if mine(part.Stamp.Time) {
+				p.note(newRecord(part.Stamp.Time, part.Stamp.Row, api.ActionTypeIngested, importer(imports, part.Source), part.Source, true))
+			}
+			if part.Expires <= now && part.Expires < end && mine(part.Expires) {
+				p.note(expiredImport(imports, part))
+			}
+		}
+	})
+}
+
+// importer names the import that a contribution is of.
+func importer(imports []change.Import, source string) string {
+	at, isImport := ImportTime(source)
+	if i := slices.IndexFunc(imports, func(j change.Import) bool { return isImport && j.Time == at }); i >= 0 {
+		return byUpload + imports[i].Job
+	}
+	return byCompacted
+}
+
+// expiredImport is the record that what an import brought to a profile has expired, while the profile lives on. Its id does not depend on
+// whether the import is still known.
+func expiredImport(imports []change.Import, part fold.Part) historyRecord {
+	d := newRecord(part.Expires, 0, api.ActionTypeExpired, write.ByExpiry, part.Source, false)
+	d.by = importer(imports, part.Source) + byExpired
+	return d
 }
 
 // noteState notes merges and the deletion.

@@ -13,6 +13,7 @@ import (
 
 	"kith/domain"
 	"kith/job"
+	"kith/profile/change"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -102,6 +103,7 @@ type sweeping struct {
 	rewrite *rewrite
 	named   []ID // whose full names may come from several sources
 	stale   []ID // whose heads hold what has expired
+	imports []change.Import
 }
 
 // visit looks at a profile.
@@ -251,7 +253,12 @@ func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite {
 // replace is note, and writes what is noted when it is much.
 func (w *rewrite) replace(ctx context.Context, before, after *fold.Member, rows []store.RunRow) error {
 	w.note(before, after, rows)
-	if len(w.missing)+len(w.contributions)+len(w.excess) < runChunk {
+	return w.flushMuch(ctx)
+}
+
+// flushMuch writes what is noted when it is much.
+func (w *rewrite) flushMuch(ctx context.Context) error {
+	if len(w.history)+len(w.missing)+len(w.contributions)+len(w.excess) < runChunk {
 		return nil
 	}
 	return w.flush(ctx)
@@ -301,11 +308,11 @@ func (w *rewrite) flush(ctx context.Context) error {
 	return nil
 }
 
-// expire removes what has expired of a profile.
-func (w *rewrite) expire(ctx context.Context, id ID, now int64) error {
+// expire removes the contributions of a profile that have expired, and returns them.
+func (w *rewrite) expire(ctx context.Context, id ID, now int64) (gone []fold.Part, err error) {
 	all, err := w.s.readAll(ctx, w.rec.Incarnation, []ID{id}, 0) // with what has expired
 	if err != nil || all[id] == nil {
-		return err
+		return nil, err
 	}
 	p := all[id]
 	before, after := p.Member.Alone(), p.Member.Alone()
@@ -315,13 +322,14 @@ func (w *rewrite) expire(ctx context.Context, id ID, now int64) error {
 		if part.Expires > now {
 			after.Parts = append(after.Parts, part)
 		} else {
+			gone = append(gone, part)
 			rows = append(rows, contributionRow(w.rec.Incarnation, id, part.Source, store.Mutation{Delete: true, Time: p.times[i]}))
 		}
 	}
-	if rows == nil {
-		return nil
+	if rows != nil {
+		w.note(before, after, rows)
 	}
-	return w.replace(ctx, before, after, rows)
+	return gone, nil
 }
 
 // eachProfile walks a sweep of table profile: r gathers the rows of a profile, then settle is called.

@@ -42,6 +42,8 @@ const (
 	Swept
 	// LostOthers: a main profile has been left by those that a merge had brought, since it was taken back.
 	LostOthers
+	// ExpiredImport: what an import had brought to a profile has expired, and the profile lives on.
+	ExpiredImport
 )
 
 // Record is a history record: of an API write, or of what is none and can't be derived any more.

@@ -28,6 +28,7 @@ type life struct {
 	until   time.Time // of that, and of keys that were added by hand
 	said    []source  // by imports and objects, in the order of time
 	expired int       // objects that have
+	faded   int       // what imports brought and has, while the customer lived on
 }
 
 type source struct {
@@ -74,10 +75,17 @@ func (y *years) pass(d time.Duration) {
 		}
 	}
 	for account, l := range y.lives {
+		end := l.until
+		for _, s := range l.said {
+			end = later(end, s.until)
+		}
 		l.said = slices.DeleteFunc(l.said, func(s source) bool {
 			gone := !s.until.After(y.now())
-			if gone && s.object != "" {
+			switch {
+			case gone && s.object != "":
 				l.expired++
+			case gone && s.until.Before(end):
+				l.faded++
 			}
 			return gone
 		})
@@ -89,6 +97,13 @@ func (y *years) pass(d time.Duration) {
 			}
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // hasNumber says whether the customer is found by the account number: objects do not say it.
@@ -277,9 +292,13 @@ func (y *years) expired(seed uint64) {
 		for _, l := range y.dead {
 			lines, ids := y.allHistory(l.id)
 			var told []string // but for what imports did, which goes with their contributions
-			expired := 0
+			expired, faded := 0, 0
 			for i, line := range lines {
-				if strings.HasPrefix(line, "EXPIRED") {
+				switch {
+				case !strings.HasPrefix(line, "EXPIRED"):
+				case strings.HasSuffix(line, "/expiry"):
+					faded++
+				default:
 					expired++
 				}
 				if !strings.HasPrefix(line, "INGESTED _profile upload-job") {
@@ -288,6 +307,9 @@ func (y *years) expired(seed uint64) {
 			}
 			if expired != 1+l.expired {
 				y.t.Fatalf("seed %d, %s: %d records say that a profile with %d objects has expired: %q", seed, sweep, expired, l.expired, lines)
+			}
+			if faded > l.faded { // several that were compacted expire as one
+				y.t.Fatalf("seed %d, %s: %d records say that an import has expired, of %d: %q", seed, sweep, faded, l.faded, lines)
 			}
 			if before[l.id] == nil {
 				before[l.id] = told
@@ -303,4 +325,44 @@ func (y *years) expired(seed uint64) {
 			}
 		}
 	}
+}
+
+// What an import brought expires while the profile lives on: the history says so, once, before and after the sweep; of a merged profile
+// the person's does.
+func TestExpiredImportsAreTold(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		y := &years{rig: r, t: t, domain: "d"}
+		fields := []string{"a:a:AccountNumber", "l:l:LastName"}
+		short := *r.run("d", spec{fields: fields, key: "a", expiry: 2}, "a,l\n1,Short\n2,Short\n").JobId
+		r.run("d", spec{fields: fields, key: "a", expiry: 20}, "a,l\n1,Long\n2,Long\n")
+		one, two := *r.find("d", "_account", "1").ProfileId, *r.find("d", "_account", "2").ProfileId
+		if _, err := r.Profiles.MergeProfiles(ctx, &api.MergeProfilesRequest{DomainName: api.Ptr("d"), MainProfileId: &one, ProfileIdsToBeMerged: []string{two}}); err != nil {
+			t.Fatal(err)
+		}
+		want := "EXPIRED _profile upload-job/" + short + "/expiry"
+		var before []string
+		for _, swept := range []bool{false, true, true} {
+			if y.clock.add(3 * day); swept {
+				r.sweep()
+			}
+			lines, ids := y.allHistory(one)
+			var told []string
+			for i, line := range lines {
+				if line == want {
+					told = append(told, ids[i])
+				}
+			}
+			if before == nil {
+				before = told
+			}
+			if len(told) != 2 || !slices.Equal(told, before) { // of either profile of the person
+				t.Fatalf("swept %t: the history is %q", swept, lines)
+			}
+			if lines, _ := y.allHistory(two); slices.Contains(lines, want) {
+				t.Fatalf("swept %t: the merged profile's history is %q", swept, lines)
+			}
+		}
+	})
 }
