@@ -202,6 +202,8 @@ type GetUploadJobDetailsResponse struct {
 	RepeatedHeaderRows  *int64         `json:"RepeatedHeaderRows,omitzero"`
 	ShortRows           *int64         `json:"ShortRows,omitzero"`
 	Compression         *string        `json:"Compression,omitzero"`
+	Sheet               *string        `json:"Sheet,omitzero"`
+	UncalculatedCells   *int64         `json:"UncalculatedCells,omitzero"`
 	ByteOrderMark       *bool          `json:"ByteOrderMark,omitzero"`
 	LineEnd             *string        `json:"LineEnd,omitzero"`
 	Delimiter           *string        `json:"Delimiter,omitzero"`
@@ -373,6 +375,7 @@ type PutUploadJobOptionsRequest struct {
 	Encoding   *string `json:"Encoding,omitzero"`
 	Delimiter  *string `json:"Delimiter,omitzero"`
 	HeaderLine *int32  `json:"HeaderLine,omitzero"`
+	Sheet      *string `json:"Sheet,omitzero"`
 }
 
 func (x *PutUploadJobOptionsRequest) check(v *restjson.Violations, p *restjson.Path) {
@@ -401,6 +404,10 @@ func (x *PutUploadJobOptionsRequest) check(v *restjson.Violations, p *restjson.P
 	if x.HeaderLine != nil {
 		p := p.Member("HeaderLine")
 		restjson.Number(v, rule_kithHeaderLine, p, *x.HeaderLine)
+	}
+	if x.Sheet != nil {
+		p := p.Member("Sheet")
+		v.String(rule_kithSheet, p, *x.Sheet)
 	}
 }
 
@@ -562,6 +569,8 @@ var rule_kithDelimiter = &restjson.StringRule{Min: 1, Max: 1}
 var rule_kithEncoding = &restjson.StringRule{Min: 1, Max: 40}
 
 var rule_kithHeaderLine = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(1000)}
+
+var rule_kithSheet = &restjson.StringRule{Min: 1, Max: 255}
 
 // BindRequest reads the path and query members of CreateUploadJob.
 func (x *CreateUploadJobRequest) BindRequest(b *restjson.Binder) {

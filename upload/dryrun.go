@@ -174,7 +174,7 @@ func (s *Service) dryProgress(j *Job) (stage string, percent int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.buckets == 0 {
-		return "reading", int32(50 * d.progress.bytes.Load() / max(1, j.File.Size))
+		return "reading", int32(50 * min(d.progress.bytes.Load(), j.File.Size) / max(1, j.File.Size))
 	}
 	return "resolving", int32(50 + 50*len(d.runs)/d.buckets)
 }

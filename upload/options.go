@@ -9,13 +9,13 @@ import (
 )
 
 // PutUploadJobOptions says how the file of a job that has not been started is to be read: its encoding, what separates its cells, the line of its
-// header. What is not said is found out. It replaces what was said before.
+// header, the sheet of a workbook. What is not said is found out. It replaces what was said before.
 func (s *Service) PutUploadJobOptions(ctx context.Context, in *api.PutUploadJobOptionsRequest) (*api.PutUploadJobOptionsResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {
 		return nil, err
 	}
-	o := Options{Encoding: api.Val(in.Encoding), Delimiter: api.Val(in.Delimiter), HeaderLine: int64(api.Val(in.HeaderLine))}
+	o := Options{Encoding: api.Val(in.Encoding), Delimiter: api.Val(in.Delimiter), HeaderLine: int64(api.Val(in.HeaderLine)), Sheet: api.Val(in.Sheet)}
 	if err := o.check(); err != nil {
 		return nil, err
 	}

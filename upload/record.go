@@ -93,7 +93,8 @@ type Job struct {
 type Options struct {
 	Encoding   string `json:",omitzero"`
 	Delimiter  string `json:",omitzero"` // one ASCII character
-	HeaderLine int64  `json:",omitzero"` // physical line, from 1
+	HeaderLine int64  `json:",omitzero"` // physical line, or row of a sheet, from 1
+	Sheet      string `json:",omitzero"` // of a workbook, by its name or its number, from 1
 }
 
 // File is the last completely uploaded file: one blob, or several that follow each other.

@@ -436,6 +436,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		if read.Compression != "" {
 			out.Compression = &read.Compression
 		}
+		if read.Sheet != "" {
+			out.Sheet, out.UncalculatedCells = &read.Sheet, &read.Uncalculated
+		}
 		if read.ByteOrder {
 			out.ByteOrderMark = &read.ByteOrder
 		}
@@ -462,7 +465,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	}
 	if p, ok := s.progress.Load(j.ID); ok && stage == "reading" && j.File.Size > 0 {
 		rows := p.(*progress).rows.Load()
-		out.RowsRead, percent = &rows, int32(int64(guessWeights(p.(*progress).shared).read)*p.(*progress).bytes.Load()/j.File.Size)
+		out.RowsRead, percent = &rows, int32(int64(guessWeights(p.(*progress).shared).read)*min(p.(*progress).bytes.Load(), j.File.Size)/j.File.Size)
 	}
 	out.Stage, out.PercentComplete = &stage, &percent
 	return out, nil

@@ -31,7 +31,7 @@ func (w *work) prepare() {
 // newReader returns what reads the job's file. The seed of the hash that divides keys is not known to who has made the file.
 func (w *work) newReader() *stage.Reader {
 	return w.plan.NewReader(stage.Reading{
-		File: w.file, StrictAWS: w.StrictAWS, Encoding: w.job.Options.Encoding, Layout: w.job.Options.layout(), BucketBytes: w.BucketBytes, MemoryBytes: w.MemoryBytes, Workers: w.Workers, BatchBytes: w.BatchBytes,
+		File: w.file, StrictAWS: w.StrictAWS, Encoding: w.job.Options.Encoding, Layout: w.job.Options.layout(), Sheet: w.job.Options.Sheet, BucketBytes: w.BucketBytes, MemoryBytes: w.MemoryBytes, Workers: w.Workers, BatchBytes: w.BatchBytes,
 		Shared: w.task.Shared(), Secret: binary.BigEndian.Uint64(w.Sealer.Subkey("buckets")),
 		Rows: &w.progress.rows, Bytes: &w.progress.bytes, Room: w.waitForRoom,
 	})

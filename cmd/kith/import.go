@@ -21,9 +21,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"kith/api"
+	"kith/blob"
 	"kith/schema"
 	"kith/upload/suggest"
 	"kith/upload/table"
+	"kith/upload/table/xlsx"
 )
 
 // importExpiry is the default life of imported data here, in days: the longest the API allows. Its own default is 14.
@@ -39,13 +41,14 @@ type importOptions struct {
 
 	encoding, delimiter string // of the file, "" is found out
 	headerLine          int64
+	sheet               string
 }
 
 func importCommand() *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Import a CSV file of customers", Args: cobra.ExactArgs(1),
-		Long: `Import a CSV file of customers through the public API: the domain is created if it is missing, a mapping is suggested from
+		Use: "import FILE", Short: "Import a CSV file or a workbook of customers", Args: cobra.ExactArgs(1),
+		Long: `Import a CSV file or an Excel workbook (.xlsx) of customers through the public API: the domain is created if it is missing, a mapping is suggested from
 the header and the first rows, the file is uploaded, and the job followed to its end.
 
 The file may be in UTF-8, UTF-16 or one of 28 older encodings, separated by commas, semicolons, tabs or bars, and compressed with gzip or
@@ -54,6 +57,7 @@ zstd; what it is, is found out and said. An upload that is cut goes on by itself
 Exit codes: 0 all rows imported, 3 some rows were rejected, 4 the import failed or was stopped, 2 wrong usage, 1 anything else.
 With --dry-run they say the same of what would happen.`,
 		Example: `  kith import customers.csv
+  kith import customers.xlsx --sheet Customers
   kith import customers.csv --dry-run
   kith import customers.csv --rejects rejects.csv
   kith import customers.csv --domain shop --key email --map "Cust. level=Attributes.tier" --map internal=-`,
@@ -77,6 +81,7 @@ With --dry-run they say the same of what would happen.`,
 	f.StringVar(&o.encoding, "encoding", "", "encoding of the file, such as windows-1250 (default: found out)")
 	f.StringVar(&o.delimiter, "delimiter", "", "character between cells; tab is a tab (default: found out)")
 	f.Int64Var(&o.headerLine, "header-line", 0, "line of the header (default: found out)")
+	f.StringVar(&o.sheet, "sheet", "", "sheet of a workbook, by its name or number (default: the first with something in it)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what the import would do, and write nothing")
 	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
 	f.BoolVar(&o.safe, "safe-for-spreadsheets", false, "put an apostrophe before cells of --rejects that a spreadsheet takes for formulas")
@@ -175,6 +180,9 @@ func sayOptions(ctx context.Context, c *client, id string, o importOptions) erro
 	if o.headerLine > 0 {
 		body["HeaderLine"] = o.headerLine
 	}
+	if o.sheet != "" {
+		body["Sheet"] = o.sheet
+	}
 	if len(body) == 0 {
 		return nil
 	}
@@ -188,6 +196,12 @@ func sayOptions(ctx context.Context, c *client, id string, o importOptions) erro
 func printFormat(w io.Writer, path string, t *found) {
 	f := t.Found()
 	var what []string
+	if f.Sheet != "" {
+		what = append(what, fmt.Sprintf("a workbook; sheet %q is read", f.Sheet))
+		if n := len(t.Sheets); n > 1 {
+			what[0] = fmt.Sprintf("a workbook of %d sheets; sheet %q is read (--sheet names another)", n, f.Sheet)
+		}
+	}
 	if f.Compression != "" {
 		what = append(what, f.Compression)
 	}
@@ -224,6 +238,11 @@ func (f onDisk) Stream(off int64) io.Reader { return io.NewSectionReader(f.File,
 
 // Size implements table.File.
 func (f onDisk) Size() int64 { return f.size }
+
+// spillTexts keeps the texts of a workbook that memory is not to hold, sealed.
+func spillTexts(write func(io.Writer) error) (xlsx.Spill, error) {
+	return blob.NewSpill("", "texts", 1<<20, write)
+}
 
 // found is what a file was found to be.
 type found struct {
@@ -270,7 +289,9 @@ func readHeader(ctx context.Context, file *os.File, o importOptions) ([]string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := table.Open(ctx, file, table.Options{Encoding: o.encoding, Evidence: table.Evidence(ctx, onDisk{file, info.Size()})})
+	text, err := table.Open(ctx, file, table.Options{
+		Encoding: o.encoding, Evidence: table.Evidence(ctx, onDisk{file, info.Size()}), File: onDisk{file, info.Size()}, Sheet: o.sheet, Spill: spillTexts,
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -428,6 +449,9 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 	fmt.Fprintln(out)
 	if n := api.Val(details.ShortRows); n > 0 {
 		fmt.Fprintf(out, "%s fewer cells than the header; what was missing is blank.\n", rowsHave(n))
+	}
+	if n := api.Val(details.UncalculatedCells); n > 0 {
+		fmt.Fprintf(out, "%d cells have formulas whose values were not saved, and count as blank: open the workbook in Excel, save it, and import it again.\n", n)
 	}
 	if n := api.Val(details.RepeatedHeaderRows); n > 0 {
 		fmt.Fprintf(out, "%s the names of the columns again and were passed over.\n", rowsHave(n))

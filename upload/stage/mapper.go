@@ -24,6 +24,8 @@ type mapper struct {
 	strict  bool
 	// guarded tells the columns whose values have a guard of text.
 	guarded []bool
+	// ragged says that rows end with their last cell that has something in it.
+	ragged bool
 	// readAs names the encoding that the text was in.
 	readAs func() string
 
@@ -41,7 +43,7 @@ type mapper struct {
 }
 
 func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: sc.Delimiter(), guarded: sc.Guarded, strict: r.StrictAWS, readAs: readAs}
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: sc.Delimiter(), guarded: sc.Guarded, ragged: sc.Ragged(), strict: r.StrictAWS, readAs: readAs}
 }
 
 // refuse returns the reject of the current record.
@@ -162,7 +164,7 @@ func (m *mapper) fit() *Reject {
 	if m.strict || len(m.cells) > n && slices.ContainsFunc(m.cells[n:], func(c []byte) bool { return !schema.Blank(c) }) {
 		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), n)
 	}
-	if len(m.cells) < n {
+	if len(m.cells) < n && !m.ragged {
 		m.short++
 	}
 	for len(m.cells) < n {

@@ -14,6 +14,7 @@ import (
 	"kith/internal/extsort"
 	"kith/profile/fold"
 	"kith/upload/table"
+	"kith/upload/table/xlsx"
 )
 
 // batch is a number of whole records, the unit of parallel reading.
@@ -59,6 +60,7 @@ type Reading struct {
 	// Encoding is how the file is to be read, and Layout what is known of its header; what they leave open is found out.
 	Encoding    string
 	Layout      table.Layout
+	Sheet       string                      // of a workbook, by its name or number; "" is the first one with something in it
 	BucketBytes int64                       // of the file per bucket [8 MiB; less where nodes share the work]
 	MemoryBytes int64                       // bytes of rows that are not spilled [32 MiB; 256 KiB where nodes share the work]
 	Workers     int                         // [number of cores]
@@ -119,7 +121,7 @@ func (r *Reader) partition(n int, bounds [][]byte) *extsort.Partition {
 func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadResult) (*ReadResult, *sinks, error) {
 	raw := &countingReader{r: r.File.Stream(0), n: r.Bytes}
 	raw.n.Store(0)
-	o := table.Options{Strict: r.StrictAWS, Encoding: r.Encoding}
+	o := table.Options{Strict: r.StrictAWS, Encoding: r.Encoding, File: countedFile{r.File, r.Bytes}, Sheet: r.Sheet, Spill: spillTexts}
 	if !o.Strict && o.Encoding == "" {
 		o.Evidence = table.Evidence(ctx, r.File)
 	}
@@ -136,7 +138,7 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 	var bounds [][]byte
 	if prior != nil {
 		n, bounds = prior.Buckets, prior.Bounds
-	} else if ranges && text.Compression == "" && text.Encoding == "UTF-8" {
+	} else if ranges && !text.Packed() && text.Encoding == "UTF-8" {
 		if bounds, err = r.sample(ctx, r.newMapper(b, sc, text.ReadAs), n); err != nil {
 			return nil, nil, err
 		}
@@ -145,7 +147,7 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 		}
 	}
 	out := r.newSinks(r.partition(n, bounds), prior != nil)
-	if text.Compression != "" && n < fold.MaxBuckets {
+	if text.Packed() && n < fold.MaxBuckets {
 		out.most = 2 * int64(n) * r.bucketBytes() // how large the text is shows only now
 	}
 	rows, err := r.pump(ctx, sc, b, text.ReadAs, out)
@@ -175,6 +177,20 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n.Add(int64(n))
 	return n, err
+}
+
+// countedFile counts what is read of a file by its streams.
+type countedFile struct {
+	blob.Reader
+	n *atomic.Int64
+}
+
+// Stream implements table.File.
+func (f countedFile) Stream(off int64) io.Reader { return &countingReader{f.Reader.Stream(off), f.n} }
+
+// spillTexts keeps the texts of a workbook that memory is not to hold, sealed.
+func spillTexts(write func(io.Writer) error) (xlsx.Spill, error) {
+	return blob.NewSpill("", "texts", 1<<20, write)
 }
 
 // Buckets are of this many bytes of the file. Where nodes share the work they are smaller for smaller files, so that there is

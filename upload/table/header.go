@@ -106,7 +106,9 @@ func (s *Scanner) openTop(l Layout) (t *top, err error) {
 	if t.window, t.last, err = s.layoutWindow(); err != nil {
 		return nil, err
 	}
-	if delim, n := sepLine(t.window); n > 0 && !l.Strict {
+	if s.sheet {
+		t.known.Delimiter = ','
+	} else if delim, n := sepLine(t.window); n > 0 && !l.Strict {
 		s.consume(n, 1)
 		t.window = t.window[n:]
 		t.known.Delimiter = cmp.Or(t.known.Delimiter, delim)
@@ -161,6 +163,7 @@ type candidate struct {
 	text   []byte
 	line   int64 // physical line that it begins at
 	to     int   // where it ends in the window
+	next   int64 // physical line that it ends before
 	passed int   // records before it
 }
 
@@ -185,8 +188,8 @@ func (t *top) candidates(width int) (all []candidate) {
 			c.to = at + first // the next line may be the header
 		}
 		c.text = trimLine(t.window[at:c.to])
-		line += int64(bytes.Count(t.window[at:c.to], []byte("\n")))
-		at = c.to
+		line += t.lines(t.window[at:c.to])
+		at, c.next = c.to, line
 		if len(c.text) == 0 || !t.known.Strict && blankRecord(c.text, t.delim) || t.known.Line > c.line {
 			continue
 		}
@@ -264,7 +267,7 @@ func (t *top) take(c candidate) {
 	if t.lenient {
 		t.Guarded = t.guarded(c.to, len(c.names))
 	}
-	t.consume(c.to, int64(bytes.Count(t.window[:c.to], []byte("\n"))))
+	t.consume(c.to, c.next-t.line)
 }
 
 // guarded tells which columns have guards, by the first records behind the header; nil: none.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/transform"
 
 	"kith/upload/table/charset"
+	"kith/upload/table/xlsx"
 )
 
 // detectBytes is how much of a file decides what it is.
@@ -26,6 +27,13 @@ const detectBytes = 64 << 10
 // for more. Without the second half the decoder would move the whole window for every block of 128 KiB, and take a second for 10 MB.
 const zstdWindow = 64 << 20
 
+// How much a compressed file may unpack to: these times its size, and so much more. Tables of customers come to 30 times; what unpacks to more was made to
+// keep a machine busy.
+const (
+	unpackTimes = 200
+	unpackFloor = 256 << 20
+)
+
 // Format is what a file was found to be.
 type Format struct {
 	Compression string `json:",omitzero"` // "gzip", "zstd", or ""
@@ -33,14 +41,23 @@ type Format struct {
 	OrElse      string `json:",omitzero"` // the encodings that it may be instead, when it is not certain, separated by commas
 	ByteOrder   bool   `json:",omitzero"` // it begins with a byte-order mark
 	LineEnd     string `json:",omitzero"` // "LF", "CRLF" or "CR"
+	Sheet       string `json:",omitzero"` // of a workbook
+	// Uncalculated is how many cells of a sheet have a formula whose value was not saved.
+	Uncalculated int64 `json:",omitzero"`
 }
+
+// Packed says that the text is not the file's own bytes.
+func (f *Format) Packed() bool { return f.Compression != "" || f.Sheet != "" }
 
 // Text is a file as UTF-8 text with line ends that have an LF.
 type Text struct {
 	Format
 	// Readings are the ways to read the file, the likeliest first, when what it is has been decided and is not certain. The first is taken.
 	Readings []Reading
+	// Sheets are the names of a workbook's sheets, in their order.
+	Sheets []string
 	io.Reader
+	book    *xlsx.Book
 	raw     io.Reader // the bytes of the text, before decoding; used by Evidence only
 	certain bool      // the first bytes tell what the encoding is
 	late    atomic.Pointer[decision]
@@ -70,6 +87,9 @@ func (t *Text) Found() Format {
 		}
 	}
 	f.OrElse = strings.Join(others, ",")
+	if t.book != nil {
+		f.Uncalculated = t.book.Uncalculated
+	}
 	return f
 }
 
@@ -81,10 +101,17 @@ type Options struct {
 	Encoding string
 	// Evidence is what Evidence has found of the file; without it its first 64 kB decide, if they have a byte beyond ASCII.
 	Evidence []byte
+	// File is the file once more, to be read from anywhere, as workbooks are; without it they are not.
+	File File
+	// Sheet is the name or the number of the sheet of a workbook; empty is the first one with something in it.
+	Sheet string
+	// Spill keeps the texts of a workbook that memory is not to hold; without it there may not be so many.
+	Spill func(write func(io.Writer) error) (xlsx.Spill, error)
 }
 
 // Open finds out what a file is and returns its text. Gzip and zstd are decompressed; what is not UTF-8 is decoded: UTF-16 in
-// both byte orders, and the code pages and multi-byte encodings that package charset tells apart. A byte-order mark is dropped; CR alone as
+// both byte orders, and the code pages and multi-byte encodings that package charset tells apart. Of a workbook it is the text of a sheet, a line for each of its
+// rows. What is no table, such as a PDF document, is an error that says what it is. A byte-order mark is dropped; CR alone as
 // a line end becomes LF. Bytes that are not valid stay invalid, for the rows that hold them to be rejected. When neither the first bytes nor the
 // evidence have a byte beyond ASCII, the decision waits for the first one. In strict mode
 // the text is the file, and what AWS would not read is an error. Errors about the file are FileErrors. Reading ends soon after ctx
@@ -93,6 +120,19 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Text, error) {
 	t := &Text{close: func() {}}
 	// Stopped at both ends: little of a file may become very much text, and much of it none at all.
 	buf := bufio.NewReaderSize(stoppable{ctx, r}, detectBytes)
+	head, err := peek(buf)
+	if err != nil {
+		return nil, err
+	}
+	if other := byMagic(head, o.File); other != nil {
+		return nil, other
+	}
+	if isZIP(head) {
+		return t, t.openBook(ctx, o)
+	}
+	if o.Sheet != "" {
+		return nil, &FileError{"sheet-of-text", fmt.Sprintf("The file is no Excel workbook, so it has no sheet %.40q. Leave the name of the sheet out.", o.Sheet)}
+	}
 	if err := t.decompress(&buf, o.Strict); err != nil {
 		return nil, err
 	}
@@ -104,6 +144,43 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Text, error) {
 		t.Reader = crToLF{t.Reader}
 	}
 	return t, nil
+}
+
+func isZIP(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06"))
+}
+
+// openBook opens a workbook, or says what else a ZIP archive is.
+func (t *Text) openBook(ctx context.Context, o Options) (err error) {
+	switch {
+	case o.Strict:
+		return &FileError{"strict-workbook", "The file is a workbook or another archive and must be CSV; the server runs with --strict-aws."}
+	case o.File == nil:
+		return isA("file-zip", "a ZIP archive or an Excel workbook", saveAs)
+	}
+	if t.book, err = xlsx.Open(ctx, o.File, xlsx.Options{Sheet: o.Sheet, Spill: o.Spill}); err != nil {
+		return asFileError(err)
+	}
+	t.close, t.certain = t.book.Close, true
+	t.Format = Format{Encoding: "UTF-8", LineEnd: "LF", Sheet: t.book.Sheet}
+	t.Sheets = t.book.Sheets
+	t.Reader = stoppable{ctx, rows{t.book}}
+	return nil
+}
+
+// rows are the rows of a sheet.
+type rows struct{ *xlsx.Book }
+
+func (r rows) Read(p []byte) (int, error) {
+	n, err := r.Book.Read(p)
+	return n, asFileError(err)
+}
+
+func asFileError(err error) error {
+	if bad, ok := errors.AsType[*xlsx.Error](err); ok {
+		return &FileError{bad.Code, bad.Reason}
+	}
+	return err
 }
 
 // decode decides how the text is read, now or later.
@@ -130,6 +207,9 @@ func (t *Text) decode(ctx context.Context, buf *bufio.Reader, o Options) error {
 	case d.mark:
 		_, _ = buf.Discard(3)
 		head = head[3:]
+	}
+	if other := byText(head); other != nil {
+		return other
 	}
 	t.LineEnd = lineEnd(head)
 	var text io.Reader = buf
@@ -285,10 +365,6 @@ func (t *Text) decompress(r **bufio.Reader, strict bool) error {
 		}
 		t.close = z.Close
 		plain = z
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return &FileError{"file-zip", "The file is a ZIP archive or an Excel workbook. Save the sheet as CSV; gzip and zstd are read as they are."}
-	case bytes.HasPrefix(head, []byte("BZh")), bytes.HasPrefix(head, []byte("\xfd7zX")):
-		return &FileError{"file-compressed", "The file is compressed in a way that is not read here. Use gzip or zstd, or upload it uncompressed."}
 	default:
 		return nil
 	}
@@ -296,18 +372,31 @@ func (t *Text) decompress(r **bufio.Reader, strict bool) error {
 		t.Close()
 		return &FileError{"strict-compressed", "The file is compressed and must not be; the server runs with --strict-aws."}
 	}
-	*r = bufio.NewReaderSize(&decompressed{plain, from, t.Compression}, detectBytes)
+	*r = bufio.NewReaderSize(&decompressed{Reader: plain, from: from, kind: t.Compression}, detectBytes)
+	if head, err = peek(*r); err != nil {
+		return err
+	}
+	other := byMagic(head, nil)
+	if other == nil && isZIP(head) {
+		other = isA("file-zip", "a ZIP archive or an Excel workbook", "")
+	}
+	if other != nil {
+		what := strings.TrimPrefix(strings.SplitAfter(other.Reason, ". ")[0], "The file is ")
+		return &FileError{other.Code, fmt.Sprintf("Within the %s file is %sUnpack it first; a workbook is read as it is.", t.Compression, what)}
+	}
 	return nil
 }
 
 // source remembers how reading the compressed data itself failed, if it did.
 type source struct {
 	r   io.Reader
+	n   int64
 	err error
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
+	s.n += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
@@ -319,10 +408,14 @@ type decompressed struct {
 	io.Reader
 	from *source
 	kind string
+	n    int64
 }
 
 func (d *decompressed) Read(p []byte) (int, error) {
 	n, err := d.Reader.Read(p)
+	if d.n += int64(n); d.n > unpackFloor+unpackTimes*d.from.n {
+		return 0, &FileError{"file-unpacked", fmt.Sprintf("The %s file unpacks to more than %d times its size and %d MB, as no table of customers does. If it is one, upload it uncompressed.", d.kind, unpackTimes, unpackFloor>>20)}
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = d.from.explain(d.kind, err)
 	}

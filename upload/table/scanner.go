@@ -73,6 +73,8 @@ type Scanner struct {
 	// header is the text of the header's record. lenient passes over what repeats it, and records of blank cells.
 	header  []byte
 	lenient bool
+	// sheet says that a record is a row of a sheet, and counts as one line, whatever its cells hold.
+	sheet bool
 	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
 	HeaderLine int64
 	Passed     int
@@ -109,12 +111,21 @@ type place struct {
 	how    ending
 }
 
-// NewScanner returns a scanner that takes commas for delimiters unless Header finds others.
-func NewScanner(r io.Reader) *Scanner { return newScanner(r, MaxRecord) }
+// NewScanner returns a scanner that takes commas for delimiters unless Header finds others. Lines of the Text of a workbook are rows of its sheet.
+func NewScanner(r io.Reader) *Scanner {
+	s := newScanner(r, MaxRecord)
+	if t, ok := r.(*Text); ok {
+		s.sheet = t.Sheet != ""
+	}
+	return s
+}
 
 func newScanner(r io.Reader, longest int) *Scanner {
 	return &Scanner{r: r, delim: ',', max: longest, buf: make([]byte, 2*(longest+2)), line: 1}
 }
+
+// Ragged says that rows end where there is nothing more in them.
+func (s *Scanner) Ragged() bool { return s.sheet }
 
 // Delimiter is what separates the cells of the records.
 func (s *Scanner) Delimiter() byte { return s.delim }
@@ -198,10 +209,7 @@ func (s *Scanner) quoted(first int) (Record, error) {
 	rec.Text = trimLine(text)
 	if n > first {
 		s.looked += int64(n)
-		lines = int64(bytes.Count(text, []byte("\n")))
-		if text[n-1] != '\n' {
-			lines++
-		}
+		lines = s.lines(text)
 	}
 	s.consume(n, lines)
 	return rec, nil
@@ -345,6 +353,18 @@ func trimCR(line []byte) []byte {
 		return line[:n-1]
 	}
 	return line
+}
+
+// lines counts those of a record.
+func (s *Scanner) lines(text []byte) int64 {
+	if s.sheet {
+		return 1
+	}
+	n := int64(bytes.Count(text, []byte("\n")))
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		n++
+	}
+	return n
 }
 
 // trimLine cuts the line end off.
