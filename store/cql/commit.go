@@ -48,28 +48,39 @@ func (s *Store) writeAll(ctx context.Context, writes []store.PartitionWrite) err
 	return errors.Join(errs...)
 }
 
-// DropPartitions implements store.Store by a deletion for each partition that is listed.
+// DropPartitions implements store.Store by a deletion for each partition that is listed, several side by side.
 func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Incarnation, from, to string, keys iter.Seq[string]) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slots := make(chan struct{}, sideBySide)
+	var wg sync.WaitGroup
 	for key := range keys {
 		if key < from || key >= to {
 			continue
 		}
-		p := store.Partition{Table: t, Incarnation: inc, Key: key}
-		n, err := s.shards(ctx, p)
-		if err != nil {
-			return err
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
 		}
-		for i := range n {
-			if err := s.purge(ctx, shardOf(p, i)); err != nil {
-				return fmt.Errorf("drop a partition: %w", err)
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := s.dropPartition(ctx, store.Partition{Table: t, Incarnation: inc, Key: key}); err != nil {
+				cancel(fmt.Errorf("drop a partition: %w", err))
 			}
-		}
-		if err := s.purge(ctx, placeOf(p)); err != nil {
-			return fmt.Errorf("drop a partition: %w", err)
-		}
+		})
 	}
-	return nil
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// dropPartition removes a partition and the shards that it may have.
+func (s *Store) dropPartition(ctx context.Context, p store.Partition) error {
+	n, err := s.shards(ctx, p)
+	for i := 0; i < n && err == nil; i++ {
+		err = s.purge(ctx, shardOf(p, i))
+	}
+	if err == nil {
+		err = s.purge(ctx, placeOf(p))
+	}
+	return err
 }
