@@ -19,6 +19,14 @@ import (
 // Each runs a test on an empty store of each engine: mem, pebble in memory, and the cluster whose hosts KITH_TEST_CQL names, if it is set. Tests of
 // different packages run side by side, so each package names a keyspace of its own.
 func Each(t *testing.T, keyspace string, test func(t *testing.T, st store.Store)) {
+	Embedded(t, keyspace, test)
+	if os.Getenv("KITH_TEST_CQL") != "" {
+		t.Run("cql", func(t *testing.T) { test(t, cluster(t, keyspace)) })
+	}
+}
+
+// Embedded is Each without the cluster: for the later ones of many random runs, each of which takes long there.
+func Embedded(t *testing.T, _ string, test func(t *testing.T, st store.Store)) {
 	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
 	t.Run("pebble", func(t *testing.T) {
 		st, err := pebble.Open("db", pebble.Options{FS: vfs.NewMem()})
@@ -32,9 +40,6 @@ func Each(t *testing.T, keyspace string, test func(t *testing.T, st store.Store)
 		})
 		test(t, st)
 	})
-	if os.Getenv("KITH_TEST_CQL") != "" {
-		t.Run("cql", func(t *testing.T) { test(t, cluster(t, keyspace)) })
-	}
 }
 
 // keyspaces are made once: that takes seconds.
