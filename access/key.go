@@ -180,7 +180,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *api.CreateAccessKeyRe
 	id, secret := NewKeyPair()
 	rec.Secret = s.Sealer.Seal("access key", id, []byte(secret))
 	for {
-		swaps, err := s.bind(ctx, &rec)
+		checks, err := s.bind(ctx, &rec)
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +188,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *api.CreateAccessKeyRe
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.Store.Swap(ctx, keysPartition, append(swaps, store.Swap{Key: []byte(id), Value: value}))
+		_, err = store.Certain(ctx, s.Store, keysPartition, append([]store.Swap{{Key: []byte(id), Value: value}}, checks...), nil) // a sealed secret is unique
 		if errors.Is(err, store.ErrConflict) {
 			continue // the maker is gone: bind says so
 		}
@@ -277,7 +277,7 @@ func (s *Service) DeleteAccessKey(ctx context.Context, in *api.DeleteAccessKeyRe
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.Store.Swap(ctx, keysPartition, []store.Swap{{Key: id, Op: store.Delete, Expect: row.Version}})
+		_, err = store.Certain(ctx, s.Store, keysPartition, []store.Swap{{Key: id, Op: store.Delete, Expect: row.Version}}, nil)
 		s.remembered().Drop(string(id)) // whatever became of the Swap
 		if errors.Is(err, store.ErrConflict) {
 			continue
@@ -343,7 +343,7 @@ func (s *Service) CheckMaster(ctx context.Context) error {
 	p, key := masterPartition, masterRow
 	row, err := s.Store.Get(ctx, p, key)
 	if errors.Is(err, store.ErrNotFound) {
-		_, err = s.Store.Swap(ctx, p, []store.Swap{{Key: key, Value: s.Sealer.Seal("master key check", "", []byte(text))}})
+		_, err = store.Certain(ctx, s.Store, p, []store.Swap{{Key: key, Value: s.Sealer.Seal("master key check", "", []byte(text))}}, nil)
 		if errors.Is(err, store.ErrConflict) {
 			return s.CheckMaster(ctx)
 		}

@@ -32,13 +32,8 @@ func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest)
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.Store.Swap(ctx, catalog, []store.Swap{{Key: liveKey(rec.Name), Value: value}})
-	s.remembered().Drop(rec.Name)
-	if errors.Is(err, store.ErrConflict) {
-		return nil, fault.BadRequestf("Domain %s already exists", rec.Name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("write a domain: %w", err)
+	if err := s.create(ctx, rec, value); err != nil {
+		return nil, err
 	}
 	return &api.CreateDomainResponse{
 		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
@@ -46,6 +41,31 @@ func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest)
 		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
 		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
 	}, nil
+}
+
+// create puts the row of a new domain. One whose answer is lost may have been deleted by others before anybody looks; its mark tells, and keeps
+// the incarnation from having a second life.
+func (s *Service) create(ctx context.Context, rec *Record, value []byte) error {
+	_, err := store.Certain(ctx, s.Store, catalog, []store.Swap{
+		{Key: liveKey(rec.Name), Value: value},
+		{Key: deadKey(rec.Incarnation), Op: store.Check},
+	}, func(value []byte) bool {
+		now := &Record{}
+		return json.Unmarshal(value, now) == nil && now.Incarnation == rec.Incarnation
+	})
+	s.remembered().Drop(rec.Name)
+	if !errors.Is(err, store.ErrConflict) {
+		if err != nil {
+			err = fmt.Errorf("write a domain: %w", err)
+		}
+		return err
+	}
+	if errors.Is(err, store.ErrUnknown) {
+		if _, err := s.Store.Get(ctx, catalog, deadKey(rec.Incarnation)); !errors.Is(err, store.ErrNotFound) {
+			return err // nil: it was there
+		}
+	}
+	return fault.BadRequestf("Domain %s already exists", rec.Name)
 }
 
 // GetDomain returns a domain with its statistics.
@@ -102,15 +122,19 @@ func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest)
 // DeleteDomain makes a domain and all its data unreachable at once; the rows are removed in the background. The name may be
 // used again immediately.
 func (s *Service) DeleteDomain(ctx context.Context, in *api.DeleteDomainRequest) (*api.DeleteDomainResponse, error) {
-	for {
+	for was := store.Incarnation(0); ; {
 		rec, err := s.Read(ctx, *in.DomainName)
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.Store.Swap(ctx, catalog, []store.Swap{
+		if was != 0 && rec.Incarnation != was {
+			return &api.DeleteDomainResponse{Message: api.Ptr("Domain Deleted")}, nil // the one that was meant has gone
+		}
+		was = rec.Incarnation
+		_, err = store.Certain(ctx, s.Store, catalog, []store.Swap{
 			{Key: liveKey(rec.Name), Op: store.Delete, Expect: rec.Version},
 			{Key: deadKey(rec.Incarnation)},
-		})
+		}, nil)
 		s.remembered().Drop(rec.Name)
 		if errors.Is(err, store.ErrConflict) {
 			continue

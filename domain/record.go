@@ -45,6 +45,8 @@ type Record struct {
 	Keys []Key `json:",omitzero"`
 	// DeadTypes are the lives of profile object types that have ended, as long as profiles may have objects of them.
 	DeadTypes []DeadType `json:",omitzero"`
+	// Calls are those that changed the record last.
+	Calls store.Calls `json:",omitzero"`
 }
 
 // DeadType is an object type that was deleted, or the one that a name had before.
@@ -195,6 +197,7 @@ var ErrGone = errors.New("the domain is gone")
 // Update changes the record of a living domain; change may be called several times. The incarnation 0 is any; another one
 // returns ErrGone when the domain was deleted, or deleted and created again.
 func (s *Service) Update(ctx context.Context, name string, inc store.Incarnation, change func(*Record) error) (*Record, error) {
+	call := store.NewCall()
 	for {
 		rec, err := s.Read(ctx, name)
 		if inc != 0 && (errors.Is(err, fault.NotFound) || err == nil && rec.Incarnation != inc) {
@@ -206,11 +209,15 @@ func (s *Service) Update(ctx context.Context, name string, inc store.Incarnation
 		if err := change(rec); err != nil {
 			return nil, err
 		}
+		rec.Calls = rec.Calls.With(call)
 		value, err := json.Marshal(rec, json.Deterministic(true))
 		if err != nil {
 			return nil, err
 		}
-		rec.Version, err = s.Store.Swap(ctx, catalog, []store.Swap{{Key: liveKey(name), Value: value, Expect: rec.Version}})
+		rec.Version, err = store.Certain(ctx, s.Store, catalog, []store.Swap{{Key: liveKey(name), Value: value, Expect: rec.Version}}, func(value []byte) bool {
+			now := &Record{}
+			return json.Unmarshal(value, now) == nil && now.Calls.Has(call)
+		})
 		s.remembered().Drop(name) // whatever became of the Swap
 		if errors.Is(err, store.ErrConflict) {
 			continue

@@ -28,6 +28,10 @@ const (
 // error with a hint for the caller; store.ErrUnavailable and blob.ErrUnavailable are it.
 var ErrUnavailable = errors.New("not available at the moment")
 
+// ErrUnknown says that nobody knows whether a call has happened, or yet will: its answer was lost, and reading did not tell. It is an
+// internal error with a hint for the caller; store.ErrUnknown is it.
+var ErrUnknown = errors.New("outcome unknown")
+
 // Error makes a Kind usable as the target of errors.Is.
 func (k Kind) Error() string { return string(k) }
 

@@ -46,7 +46,7 @@ func take(ctx context.Context, s store.Store, p store.Partition, key []byte, ver
 	if err != nil {
 		return nil, err
 	}
-	version, err = s.Swap(ctx, p, append([]store.Swap{op}, beside...))
+	version, err = store.Certain(ctx, s, p, append([]store.Swap{op}, beside...), nil) // nobody else writes this owner
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +67,11 @@ func readLease(ctx context.Context, s store.Store, p store.Partition, key []byte
 }
 
 // swap publishes rows of the partition if the lease is still ours, and checks or deletes it in the same call. It returns ErrLost
-// when the lease is gone.
+// when the lease is gone. The first row is one that is put or deleted.
 func (h *hold) swap(ctx context.Context, own store.SwapOp, ops []store.Swap) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v, err := h.store.Swap(ctx, h.p, append(ops, store.Swap{Key: h.key, Op: own, Expect: h.version}))
+	v, err := store.Certain(ctx, h.store, h.p, append(ops, store.Swap{Key: h.key, Op: own, Expect: h.version}), nil)
 	if errors.Is(err, store.ErrConflict) {
 		return 0, h.explain(ctx, err)
 	}
@@ -98,13 +98,6 @@ func (h *hold) renew(ctx context.Context) error {
 	if errors.Is(err, store.ErrConflict) {
 		return ErrLost
 	}
-	if errors.Is(err, store.ErrUnknown) {
-		// A lease that reads as the one written is it: nobody else writes this owner.
-		if have, version, readErr := readLease(ctx, h.store, h.p, h.key); readErr == nil && have == h.lease && version > h.version {
-			h.version = version
-			return nil
-		}
-	}
 	if err != nil {
 		return err
 	}
@@ -116,7 +109,7 @@ func (h *hold) renew(ctx context.Context) error {
 func (h *hold) drop(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, err := h.store.Swap(ctx, h.p, []store.Swap{{Key: h.key, Op: store.Delete, Expect: h.version}})
+	_, err := store.Certain(ctx, h.store, h.p, []store.Swap{{Key: h.key, Op: store.Delete, Expect: h.version}}, nil)
 	if errors.Is(err, store.ErrConflict) {
 		return nil
 	}

@@ -134,7 +134,7 @@ func changeQueue(ctx context.Context, s store.Store, inc store.Incarnation, chan
 		}
 		_, err = s.Swap(ctx, queuePartition(inc), []store.Swap{{Key: queueKey, Value: value, Expect: version}})
 		switch {
-		case errors.Is(err, store.ErrUnknown) && doubt == nil:
+		case errors.Is(err, store.ErrUnknown):
 			doubt = err
 		case errors.Is(err, store.ErrConflict):
 		default:

@@ -383,7 +383,7 @@ func (r *Runner) readAttempts(ctx context.Context, p store.Partition, leaseVersi
 	if err != nil {
 		return a, 0, err
 	}
-	version, err = r.Store.Swap(ctx, p, []store.Swap{op, {Key: leaseKey, Op: store.Check, Expect: leaseVersion}})
+	version, err = store.Certain(ctx, r.Store, p, []store.Swap{op, {Key: leaseKey, Op: store.Check, Expect: leaseVersion}}, nil)
 	return a, version, err
 }
 

@@ -161,7 +161,7 @@ func (r *Runner) rewrite(ctx context.Context, t *Task, ops func(a attempts, vers
 		if err != nil {
 			return err
 		}
-		_, err = r.Store.Swap(ctx, p, ops)
+		_, err = store.Certain(ctx, r.Store, p, ops, nil)
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
@@ -188,7 +188,7 @@ func (r *Runner) lost(ctx context.Context, t *Task) {
 		if err != nil {
 			return
 		}
-		if _, err = r.Store.Swap(ctx, t.Partition(), []store.Swap{op}); !errors.Is(err, store.ErrConflict) {
+		if _, err = r.Store.Swap(ctx, t.Partition(), []store.Swap{op}); !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnknown) {
 			return
 		}
 	}

@@ -63,9 +63,12 @@ func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Store.Swap(ctx, Partition(rec.Incarnation, id), []store.Swap{
+	_, err = store.Certain(ctx, s.Store, Partition(rec.Incarnation, id), []store.Swap{
 		{Key: stateKey, Value: value, Expect: p.stateVersion},
 		{Key: headKey, Op: store.Check, Expect: p.headVersion},
+	}, func(value []byte) bool {
+		now, err := fold.DecodeState(value)
+		return err == nil && now.Deleted != nil
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return errors.Join(errBusy, s.Feed.Withdraw(ctx, rec.Incarnation, row))

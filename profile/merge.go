@@ -192,7 +192,7 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 	if err := s.announceMerge(ctx, rec, want.Main, want.id); err != nil {
 		return err
 	}
-	if err := s.swapMerge(ctx, rec.Incarnation, &want, func(*mergeRecord) {}); err != nil {
+	if err := s.beginMerge(ctx, rec.Incarnation, &want); err != nil {
 		return err
 	}
 	state, err := s.settle(ctx, rec, want.id)

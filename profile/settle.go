@@ -81,7 +81,20 @@ func (s *Service) holds(ctx context.Context, inc store.Incarnation) func(fold.Me
 	}
 }
 
-// swapMerge changes a merge's record. errBusy: another process was faster.
+// beginMerge puts the record of a new merge.
+func (s *Service) beginMerge(ctx context.Context, inc store.Incarnation, m *mergeRecord) error {
+	value, err := json.Marshal(m, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	_, err = store.Certain(ctx, s.Store, mergesPartition(inc, m.id.Asked()), []store.Swap{{Key: m.id[:], Value: value}}, func([]byte) bool { return true }) // its id is random
+	if err != nil {
+		return fmt.Errorf("write a merge: %w", err)
+	}
+	return nil
+}
+
+// swapMerge changes a merge's record. errBusy: another process was faster, or nobody knows.
 func (s *Service) swapMerge(ctx context.Context, inc store.Incarnation, m *mergeRecord, change func(*mergeRecord)) error {
 	changed := *m
 	change(&changed)
@@ -90,7 +103,7 @@ func (s *Service) swapMerge(ctx context.Context, inc store.Incarnation, m *merge
 		return err
 	}
 	changed.version, err = s.Store.Swap(ctx, mergesPartition(inc, m.id.Asked()), []store.Swap{{Key: m.id[:], Value: value, Expect: m.version}})
-	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) && m.version != 0 {
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
 		return errBusy
 	}
 	if err != nil {

@@ -228,7 +228,7 @@ func (s *Service) sweepMerge(ctx context.Context, rec *domain.Record, m *mergeRe
 		return err
 	}
 	_, err = s.Store.Swap(ctx, mergesPartition(rec.Incarnation, m.id.Asked()), []store.Swap{{Key: m.id[:], Op: store.Delete, Expect: m.version}})
-	if errors.Is(err, store.ErrConflict) {
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) { // the next sweep looks again
 		return nil
 	}
 	return err

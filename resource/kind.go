@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -150,13 +148,13 @@ func (k Kind[R]) Delete(ctx context.Context, at Scope, name string, may func(*Re
 func (k Kind[R]) write(ctx context.Context, at Scope, name string, do func(*Record[R]) error) (*Record[R], error) {
 	var text *writing // what this call has written and no record names yet
 	defer func() { text.drop(ctx) }()
-	id := rand.Uint64()
+	id := store.NewCall()
 	for lost := (*change[R])(nil); ; {
 		c, err := k.begin(ctx, at, name)
 		if err != nil {
 			return nil, lost.instead(nil, err)
 		}
-		if lost != nil && slices.Contains(c.rec.calls, id) {
+		if lost != nil && c.rec.calls.Has(id) {
 			return c.rec, at.stillThere(ctx)
 		}
 		if err = do(c.rec); err == nil {
@@ -241,7 +239,7 @@ func (k Kind[R]) loadState(ctx context.Context, at Scope) (s state, err error) {
 func (c *change[R]) advance(ctx context.Context, call uint64) error {
 	r := c.rec
 	c.turn()
-	r.calls = append(r.calls[max(0, len(r.calls)-maxCalls+1):], call)
+	r.calls = r.calls.With(call)
 	r.UpdatedAt = max(c.at.Now().UnixMicro(), r.UpdatedAt+1000) // the wire shows milliseconds
 	r.Revision++
 	if !r.Exists() {

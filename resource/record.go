@@ -22,13 +22,10 @@ type Record[R any] struct {
 	Data R
 
 	version uint64
-	calls   []uint64 // ids of the last calls that changed it, but for tags
+	calls   store.Calls // that changed it last, but for tags
 	text    *textName
 	newText *string
 }
-
-// maxCalls is how many calls a record remembers: behind as many others a call whose answer was lost still finds that it has happened.
-const maxCalls = 8
 
 // SetText makes s the text of the resource. A resource without a text has "".
 func (r *Record[R]) SetText(s string) { r.newText = &s }
@@ -41,7 +38,7 @@ type row[R any] struct {
 	Tags      map[string]string `json:",omitzero"`
 	Default   bool              `json:",omitzero"`
 	Text      *textName         `json:",omitzero"`
-	Calls     []uint64          `json:",omitzero"`
+	Calls     store.Calls       `json:",omitzero"`
 	Data      R
 }
 

@@ -62,6 +62,9 @@ const internalText = "The server could not complete the request. The log has the
 // unavailableText is the hint for errors that may be gone when the request comes again.
 const unavailableText = "The server's storage does not answer at the moment. Send the request again in a few seconds. The log has the reason under this request id."
 
+// unknownText is the hint for calls of which nobody knows whether they have happened: what was asked of the storage has not been answered.
+const unknownText = "The server's storage has not said whether the request was carried out. Look before you send it again, or send it again where that does no harm. The log has the reason under this request id."
+
 // classify turns any error into what the caller sees. internal says that the error itself belongs into the log.
 func classify(err error) (e *edgeError, internal bool) {
 	if e, ok := errors.AsType[*edgeError](err); ok {
@@ -82,6 +85,9 @@ func classify(err error) (e *edgeError, internal bool) {
 	}
 	if s, ok := errors.AsType[*restjson.SyntaxError](err); ok {
 		return &edgeError{status: http.StatusBadRequest, code: "SerializationException", message: s.Message}, false
+	}
+	if errors.Is(err, fault.ErrUnknown) {
+		return &edgeError{status: http.StatusInternalServerError, code: string(fault.Internal), message: unknownText, header: http.Header{"Retry-After": {"2"}}}, true
 	}
 	if errors.Is(err, fault.ErrUnavailable) {
 		return &edgeError{status: http.StatusInternalServerError, code: string(fault.Internal), message: unavailableText, header: http.Header{"Retry-After": {"2"}}}, true

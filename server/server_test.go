@@ -196,10 +196,13 @@ func FuzzTusHeaders(f *testing.F) {
 
 // An engine that does not answer at the moment is a 500 with a hint to come again, and a reason for the log alone.
 func TestUnavailableEnginesAskToComeAgain(t *testing.T) {
-	for _, sentinel := range []error{fault.ErrUnavailable, fmt.Errorf("the store is %w", fault.ErrUnavailable)} {
+	for _, sentinel := range []error{fault.ErrUnavailable, fmt.Errorf("the store is %w", fault.ErrUnavailable), fault.ErrUnknown} {
 		e, internal := classify(fmt.Errorf("read a domain: %w: host 10.0.0.1 is down", sentinel))
 		if e.status != 500 || e.header.Get("Retry-After") == "" || !internal || strings.Contains(e.message, "10.0.0.1") || !strings.Contains(e.message, "again") {
 			t.Errorf("%v: %+v, internal %t", sentinel, e, internal)
+		}
+		if errors.Is(sentinel, fault.ErrUnknown) != strings.Contains(e.message, "whether the request was carried out") {
+			t.Errorf("%v: %s", sentinel, e.message)
 		}
 	}
 }

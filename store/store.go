@@ -20,8 +20,8 @@ var (
 	ErrNotFound = errors.New("row not found")
 	// ErrConflict says that a row had not the version a Swap expected; nothing was written.
 	ErrConflict = errors.New("version conflict")
-	// ErrUnknown says that a Swap may or may not have happened. Read again before deciding.
-	ErrUnknown = errors.New("outcome unknown")
+	// ErrUnknown says that a Swap may or may not have happened. Read again before deciding, as Certain does.
+	ErrUnknown = fmt.Errorf("the store's answer was lost: %w", fault.ErrUnknown)
 	// ErrTooLarge says that a key, value or batch is over the limits below.
 	ErrTooLarge = errors.New("too large for the store")
 	// ErrOrder says that a Probe or a WriteRun was not given in ascending order.

@@ -7,7 +7,7 @@ var Families = []store.Family{
 	{Name: "upload job in the list", Table: store.Jobs, Partition: "upload-jobs", Key: "{2^64-1 - creation:8}{job id}", Kind: store.WriteRows,
 		Value: "empty", Writers: "CreateUploadJob, retention"},
 	{Name: "upload job", Table: store.Jobs, Partition: "work/{job id}", Key: "state", Kind: store.SwapRows,
-		Value: "JSON: definition, status, counters", Writers: "operations on the job; the node that has its lease"},
+		Value: "JSON: definition, status, counters, last calls", Writers: "operations on the job; the node that has its lease"},
 	{Name: "outcome of reading", Table: store.Jobs, Partition: "work/{job id}", Key: "read", Kind: store.SwapRows,
 		Value: "JSON: format of the file, counters, buckets", Writers: "the node that has the lease"},
 	{Name: "run of a bucket", Table: store.Jobs, Partition: "work/{job id}", Key: runPrefix + "{bucket:5}", Kind: store.SwapRows,

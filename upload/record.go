@@ -87,6 +87,9 @@ type Job struct {
 
 	FileDeletedAt    int64 `json:",omitzero"`
 	RejectsDeletedAt int64 `json:",omitzero"`
+
+	// Calls are those that changed the record last, its worker's excepted.
+	Calls store.Calls `json:",omitzero"`
 }
 
 // Options are what a caller says about a file; what is not said is found out.
@@ -183,8 +186,10 @@ func (j *Job) swap() (store.Swap, error) {
 // errUnchanged makes change return the job as it is.
 var errUnchanged = errors.New("nothing to change")
 
-// change loads a job, changes it and writes it back, again when somebody else was faster. change may be called several times.
-func (s *Service) change(ctx context.Context, rec *domain.Record, id string, change func(*Job) error) (*Job, error) {
+// change loads a job, changes it and writes it back, with other rows of its partition, again when somebody else was faster. change may be called
+// several times. The job that is returned may hold what others have changed since.
+func (s *Service) change(ctx context.Context, rec *domain.Record, id string, change func(*Job) error, also ...store.Swap) (*Job, error) {
+	call := store.NewCall()
 	for {
 		j, err := s.load(ctx, rec, id)
 		if err != nil {
@@ -195,18 +200,33 @@ func (s *Service) change(ctx context.Context, rec *domain.Record, id string, cha
 		} else if err != nil {
 			return nil, err
 		}
+		j.Calls = j.Calls.With(call)
 		op, err := j.swap()
 		if err != nil {
 			return nil, err
 		}
-		j.Version, err = s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{op})
+		j.Version, err = store.Certain(ctx, s.Store, job.Partition(rec.Incarnation, id), append([]store.Swap{op}, also...), changedBy(call))
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("write an upload job: %w", err)
 		}
+		if j.Version == 0 {
+			return s.load(ctx, rec, id)
+		}
 		return j, nil
+	}
+}
+
+// anything tells that a row with a random name has been put.
+func anything([]byte) bool { return true }
+
+// changedBy tells records of jobs that a call has changed.
+func changedBy(call uint64) func([]byte) bool {
+	return func(value []byte) bool {
+		j := &Job{}
+		return json.Unmarshal(value, j) == nil && j.Calls.Has(call)
 	}
 }
 

@@ -77,8 +77,8 @@ func (s *Service) savePartial(ctx context.Context, rec *domain.Record, id string
 	if err != nil {
 		return err
 	}
-	v, err := s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{{Key: partialKey, Value: value, Expect: p.version}})
-	if errors.Is(err, store.ErrConflict) {
+	v, err := store.Certain(ctx, s.Store, job.Partition(rec.Incarnation, id), []store.Swap{{Key: partialKey, Value: value, Expect: p.version}}, nil)
+	if errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnknown) {
 		return ErrOffset // another request was faster
 	}
 	if err == nil {
@@ -188,7 +188,10 @@ func (s *Service) receiveSegment(ctx context.Context, rec *domain.Record, id str
 	next.Segments = append(p.Segments[:len(p.Segments):len(p.Segments)], Segment{info.Name, n})
 	next.Offset += n
 	if err := s.savePartial(ctx, rec, id, &next); err != nil {
-		return n, nil, errors.Join(err, s.Blobs.Delete(ctx, info.Name))
+		if !errors.Is(err, store.ErrUnknown) { // then it may be part of the file; the next clean-up knows
+			err = errors.Join(err, s.Blobs.Delete(ctx, info.Name))
+		}
+		return n, nil, err
 	}
 	*p = next
 	return n, bodyErr, nil
@@ -206,16 +209,9 @@ func (t *sinkError) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// completeFile makes the segments the job's file.
+// completeFile makes the segments the job's file, if they are still what has arrived of it.
 func (s *Service) completeFile(ctx context.Context, rec *domain.Record, id string, p *Partial) error {
-	if err := s.setFile(ctx, rec, id, &File{Segments: p.Segments, Size: p.Length}); err != nil {
-		return err
-	}
-	_, err := s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{{Key: partialKey, Op: store.Delete, Expect: p.version}})
-	if errors.Is(err, store.ErrConflict) {
-		return nil
-	}
-	return err
+	return s.setFile(ctx, rec, id, &File{Segments: p.Segments, Size: p.Length}, p)
 }
 
 // DropPart forgets what has arrived of a job's file. A file that is complete stays.
@@ -227,24 +223,28 @@ func (s *Service) DropPart(ctx context.Context, domainName, id string) error {
 	if j.Status != api.UploadJobStatusCreated {
 		return ErrNotCreated
 	}
-	return s.dropPartial(ctx, rec, j)
+	return s.dropPartial(ctx, rec, id)
 }
 
-func (s *Service) dropPartial(ctx context.Context, rec *domain.Record, j *Job) error {
-	p, err := s.loadPartial(ctx, rec, j.ID)
+func (s *Service) dropPartial(ctx context.Context, rec *domain.Record, id string) error {
+	p, err := s.loadPartial(ctx, rec, id)
 	if p == nil || err != nil {
 		return err
 	}
-	_, err = s.Store.Swap(ctx, job.Partition(rec.Incarnation, j.ID), []store.Swap{{Key: partialKey, Op: store.Delete, Expect: p.version}})
+	_, err = store.Certain(ctx, s.Store, job.Partition(rec.Incarnation, id), []store.Swap{{Key: partialKey, Op: store.Delete, Expect: p.version}}, nil)
 	if errors.Is(err, store.ErrConflict) {
 		return ErrOffset
 	}
 	if err != nil {
 		return err
 	}
+	j, err := s.load(ctx, rec, id)
+	if err != nil {
+		return err
+	}
 	for _, seg := range p.Segments {
 		if j.File.has(seg.Blob) {
-			continue // it was completed after all
+			continue // it was completed by a call whose answer was late
 		}
 		if err := s.Blobs.Delete(ctx, seg.Blob); err != nil {
 			return err
@@ -253,20 +253,30 @@ func (s *Service) dropPartial(ctx context.Context, rec *domain.Record, j *Job) e
 	return nil
 }
 
-// setFile makes a file the job's, if the job still takes one, and deletes the one it had.
-func (s *Service) setFile(ctx context.Context, rec *domain.Record, id string, f *File) error {
+// setFile makes a file the job's, if the job still takes one, and deletes the one it had. arrived, if it is not nil, is what the file was made of:
+// its row goes with the same Swap, and ErrOffset says that it has gone or changed.
+func (s *Service) setFile(ctx context.Context, rec *domain.Record, id string, f *File, arrived *Partial) error {
 	var old *File
+	var also []store.Swap
+	if arrived != nil {
+		also = []store.Swap{{Key: partialKey, Op: store.Delete, Expect: arrived.version}}
+	}
 	f.UploadedAt = s.Now().UnixMicro()
 	_, err := s.change(ctx, rec, id, func(j *Job) error {
 		if j.Status != api.UploadJobStatusCreated {
 			return ErrNotCreated
 		}
+		if arrived != nil {
+			if now, err := s.loadPartial(ctx, rec, id); err != nil || now == nil || now.version != arrived.version {
+				return errors.Join(err, ErrOffset)
+			}
+		}
 		old = j.File
 		j.File, j.FileDeletedAt = f, 0
 		return nil
-	})
+	}, also...)
 	if err != nil {
-		if errors.Is(err, ErrNotCreated) || errors.Is(err, fault.NotFound) {
+		if arrived == nil && (errors.Is(err, ErrNotCreated) || errors.Is(err, fault.NotFound)) {
 			s.deleteFile(ctx, id, f)
 		}
 		return err

@@ -90,7 +90,7 @@ func (s *Service) dropUnstarted(ctx context.Context, rec *domain.Record, j *Job)
 		return nil, err
 	}
 	if partial != nil && over(partial.UpdatedAt) {
-		if err := s.dropPartial(ctx, rec, j); err != nil && !errors.Is(err, ErrOffset) { // more of it has just arrived
+		if err := s.dropPartial(ctx, rec, j.ID); err != nil && !errors.Is(err, ErrOffset) { // more of it has just arrived
 			return nil, err
 		}
 	}
@@ -137,7 +137,7 @@ func (s *Service) dropEnded(ctx context.Context, rec *domain.Record, j *Job) (*J
 			return nil, err
 		}
 	}
-	if err := s.dropPartial(ctx, rec, j); err != nil && !errors.Is(err, ErrOffset) {
+	if err := s.dropPartial(ctx, rec, j.ID); err != nil && !errors.Is(err, ErrOffset) {
 		return nil, err
 	}
 	s.endDry(ctx, rec, j.ID) // one that ended while the job was started has left its result
@@ -164,7 +164,7 @@ func (s *Service) deleteRows(ctx context.Context, rec *domain.Record, id, prefix
 		}
 		_, err := s.Store.Swap(ctx, p, ops)
 		ops = nil
-		if errors.Is(err, store.ErrConflict) {
+		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
 			return nil // the next clean-up deletes what is left
 		}
 		return err

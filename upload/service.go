@@ -101,7 +101,7 @@ func (s *Service) CreateUploadJob(ctx context.Context, in *api.CreateUploadJobRe
 	if err != nil {
 		return nil, fmt.Errorf("list an upload job: %w", err)
 	}
-	if _, err := s.Store.Swap(ctx, job.Partition(rec.Incarnation, id), []store.Swap{op}); err != nil {
+	if _, err := store.Certain(ctx, s.Store, job.Partition(rec.Incarnation, id), []store.Swap{op}, anything); err != nil {
 		return nil, fmt.Errorf("create an upload job: %w", err)
 	}
 	return &api.CreateUploadJobResponse{JobId: &id}, nil
@@ -221,11 +221,11 @@ func (s *Service) ReceiveFile(ctx context.Context, domainName, id string, key bl
 	if err != nil {
 		return "", err
 	}
-	if err := s.setFile(ctx, rec, id, &File{Blob: info.Name, Size: info.Size}); err != nil {
+	if err := s.setFile(ctx, rec, id, &File{Blob: info.Name, Size: info.Size}, nil); err != nil {
 		return "", err
 	}
 	// Parts of another upload are void now; what can't be deleted is by the next clean-up.
-	_ = s.dropPartial(context.WithoutCancel(ctx), rec, &Job{ID: id, File: &File{Blob: info.Name}})
+	_ = s.dropPartial(context.WithoutCancel(ctx), rec, id)
 	return etag, nil
 }
 

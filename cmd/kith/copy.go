@@ -215,7 +215,7 @@ func copyTable(ctx context.Context, src, dst store.Store, t store.Table) (d dige
 
 func copySwapRow(ctx context.Context, dst store.Store, row store.SweepRow) error {
 	r := row.Row.Clone()
-	_, err := dst.Swap(ctx, row.Partition, []store.Swap{{Key: r.Key, Value: r.Value}})
+	_, err := store.Certain(ctx, dst, row.Partition, []store.Swap{{Key: r.Key, Value: r.Value}}, nil)
 	if errors.Is(err, store.ErrConflict) {
 		return nil // from the copy before; the digest tells if not
 	}

@@ -105,6 +105,9 @@ func (w *attempt) undecided(doubt bool, err error) error {
 	if !doubt {
 		return err
 	}
+	if err == nil {
+		err = errors.New("others have written since")
+	}
 	return fmt.Errorf("%w: %w", store.ErrUnknown, err)
 }
 
