@@ -88,7 +88,7 @@ func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name strin
 		parts = []schema.ContentType{schema.KeyContentType(name)}
 	}
 	for i, v := range values {
-		forms, err := keyForms(parts, v)
+		forms, err := keyForms(nil, parts, v)
 		if err != nil {
 			return nil, fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
 		}
@@ -127,19 +127,25 @@ func attributeKey(name string) (schema.Attr, bool) {
 // maxSplits bounds in how many ways the text of a key of several fields is read.
 const maxSplits = 32
 
-// keyForms returns the normalised values that the text of a key may stand for. A key of several fields has a text of these joined by blanks;
+// keyForms appends the normalised values that the text of a key may stand for. A key of several fields has a text of these joined by blanks;
 // where fields have blanks themselves, each way to split it is one. The error is a sentence for the caller.
-func keyForms(parts []schema.ContentType, text string) (forms []string, err error) {
-	if len(parts) < 2 {
-		ct := schema.String
-		if len(parts) == 1 {
-			ct = parts[0]
-		}
-		if n := schema.Normalize(ct, text); n != "" {
-			forms = append(forms, n)
-		}
-		return forms, nil
+func keyForms(dst []string, parts []schema.ContentType, text string) ([]string, error) {
+	if len(parts) > 1 {
+		forms, err := tupleForms(parts, text)
+		return append(dst, forms...), err
 	}
+	ct := schema.String
+	if len(parts) == 1 {
+		ct = parts[0]
+	}
+	if n := schema.Normalize(ct, text); n != "" {
+		dst = append(dst, n)
+	}
+	return dst, nil
+}
+
+// tupleForms is keyForms of a key of several fields.
+func tupleForms(parts []schema.ContentType, text string) (forms []string, err error) {
 	words := strings.Fields(text)
 	var split func(tuple []string, words []string) error
 	split = func(tuple []string, words []string) error {

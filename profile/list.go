@@ -90,7 +90,7 @@ func (s *Service) MergedBy(ctx context.Context, inc store.Incarnation, id fold.M
 
 // PeopleOf returns the visible profiles among those that ids name, folded. Ids ascend. Members of others are missing.
 func (s *Service) PeopleOf(ctx context.Context, inc store.Incarnation, ids []ID) (map[ID]*fold.Profile, error) {
-	people, err := s.peopleOf(ctx, inc, ids)
+	people, err := s.peopleOf(ctx, inc, &plainReader{ids: ids})
 	if err != nil {
 		return nil, err
 	}

@@ -139,40 +139,38 @@ func (s *Service) people(ctx context.Context, inc store.Incarnation, ids []ID) (
 	return out, nil
 }
 
-// peopleOf is people for ids that ascend, in their order; nil stands for a profile that leads to nobody.
-func (s *Service) peopleOf(ctx context.Context, inc store.Incarnation, ids []ID) ([]*stored, error) {
-	found, plain, err := s.readPlain(ctx, inc, ids)
-	if plain || err != nil {
-		return found, err
-	}
-	people, err := s.people(ctx, inc, ids)
-	for i, id := range ids {
-		found[i] = people[id]
-	}
-	return found, err
-}
-
-// readPlain reads profiles whose ids ascend by one Probe, for people who were never merged, which are most. plain is false when one of them has
-// a state, and then only people can tell.
-func (s *Service) readPlain(ctx context.Context, inc store.Incarnation, ids []ID) (found []*stored, plain bool, err error) {
-	p := &plainReader{Reader: Reader{now: s.Now().UnixMicro()}, ids: ids, found: make([]*stored, len(ids)), open: -1, plain: true}
-	s.Store.Probe(ctx, store.Profile, inc, probesOf(ids, store.Range{}))(p.take)
+// peopleOf is people for the ids of a reader, which ascend, in their order; nil stands for a profile that leads to nobody. It reads them by one
+// Probe: that is all for people who were never merged, which are most. When one of them has a state, only people can tell.
+func (s *Service) peopleOf(ctx context.Context, inc store.Incarnation, p *plainReader) ([]*stored, error) {
+	p.now, p.open, p.plain = s.Now().UnixMicro(), -1, true
+	p.found = slices.Grow(p.found[:0], len(p.ids))[:len(p.ids)]
+	clear(p.found)
+	s.Store.Probe(ctx, store.Profile, inc, p.probes)(p.take)
 	if p.err != nil {
-		return nil, false, fmt.Errorf("read profiles: %w", p.err)
+		return nil, fmt.Errorf("read profiles: %w", p.err)
 	}
 	p.settle()
-	return p.found, p.plain, nil
+	if p.plain {
+		return p.found, nil
+	}
+	people, err := s.people(ctx, inc, p.ids)
+	for i, id := range p.ids {
+		p.found[i] = people[id]
+	}
+	return p.found, err
 }
 
-// plainReader is readPlain under way. It takes hits by a method, not in the body of a loop, whose variables would be allocated one by one.
+// plainReader reads profiles for peopleOf. It takes hits by a method, not in the body of a loop, whose variables would be allocated one by one.
 type plainReader struct {
 	Reader
-	ids   []ID
-	found []*stored
-	open  int // of ids; -1: none yet
+	ids   []ID      // wanted
+	found []*stored // of ids; its memory is used
+	open  int       // of ids; -1: none yet
 	plain bool
 	err   error
 }
+
+func (p *plainReader) probes(yield func(store.Probe) bool) { probesOf(p.ids, store.Range{})(yield) }
 
 func (p *plainReader) take(hit store.Hit, err error) bool {
 	if err == nil && hit.Index != p.open {

@@ -28,7 +28,8 @@ func TestPeopleOfIsPeople(t *testing.T) {
 			}
 			slices.SortFunc(ids, ID.Compare)
 			ids = slices.Compact(ids)
-			got, err := w.s.peopleOf(ctx, townInc, ids)
+			r := &plainReader{ids: ids}
+			got, err := w.s.peopleOf(ctx, townInc, r)
 			w.must(err)
 			want, err := w.s.people(ctx, townInc, ids)
 			w.must(err)
@@ -40,9 +41,7 @@ func TestPeopleOfIsPeople(t *testing.T) {
 					t.Fatalf("%s leads to %+v, want %+v", id, got[i].Profile(), want[id].Profile())
 				}
 			}
-			_, p, err := w.s.readPlain(ctx, townInc, ids)
-			w.must(err)
-			if p {
+			if r.plain {
 				plain++
 			}
 		}

@@ -46,8 +46,24 @@ type search struct {
 	pairs []pair
 	// driver is the pair whose rows are looked at; -1: those of all pairs.
 	driver int
-	// few is room for the ids that are looked at together: most values have one holder.
-	few [4]ID
+	searchRoom
+}
+
+// searchRoom is what a search of one value that has few holders needs memory for, in one piece: most are such.
+type searchRoom struct {
+	pair  [1]pair
+	form  [1]form
+	few   [4]ID
+	index holderReader
+	rows  plainReader
+	found [4]*stored
+}
+
+// found is an answer, with room for one item and what that was found by.
+type found struct {
+	api.SearchProfilesResponse
+	item [1]api.Profile
+	by   [1]api.FoundByKeyValue
 }
 
 // SearchProfiles finds profiles by exact values of keys, in the order of their ids. AND wants all pairs, OR any of them; the
@@ -62,7 +78,7 @@ func (s *Service) SearchProfiles(ctx context.Context, in *api.SearchProfilesRequ
 		limit = int(*in.MaxResults)
 	}
 	q := &search{s: s, rec: rec, driver: -1}
-	if q.pairs, err = s.searchPairs(ctx, rec, in); err != nil {
+	if err := q.read(ctx, in); err != nil {
 		return nil, err
 	}
 	and := api.Val(in.LogicalOperator) == api.LogicalOperatorAnd && len(q.pairs) > 1
@@ -81,7 +97,8 @@ func (s *Service) SearchProfiles(ctx context.Context, in *api.SearchProfilesRequ
 
 // page answers the items behind an id.
 func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api.SearchProfilesResponse, error) {
-	out := &api.SearchProfilesResponse{Items: []api.Profile{}}
+	out := &found{}
+	out.Items = out.item[:0]
 	wanted := 1
 	if and {
 		wanted = len(q.pairs)
@@ -92,12 +109,16 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 		if err != nil {
 			return nil, err
 		}
-		people, err := q.s.peopleOf(ctx, q.rec.Incarnation, ids)
+		people, err := q.people(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
 		for i, id := range ids {
-			p, found, err := q.item(ctx, people[i], id, wanted)
+			by := out.by[:0]
+			if len(out.Items) > 0 {
+				by = nil
+			}
+			p, by, err := q.item(ctx, people[i], id, wanted, by)
 			if err != nil {
 				return nil, err
 			}
@@ -107,27 +128,27 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 			}
 			if len(out.Items) == limit {
 				out.NextToken = api.Ptr(token(q.driver, last))
-				return out, nil
+				return &out.SearchProfilesResponse, nil
 			}
-			out.Items = append(out.Items, api.Profile{FoundByItems: found})
+			out.Items = append(out.Items, api.Profile{FoundByItems: by})
 			fill(&out.Items[len(out.Items)-1], p)
 			last = id
 		}
 		if len(ids) < size {
-			return out, nil
+			return &out.SearchProfilesResponse, nil
 		}
 		after = &last
 	}
 }
 
-// item returns the person that a candidate leads to and what it was found by, or nil when it is none of the answer's or was answered at a
+// item returns the person that a candidate leads to and what it was found by, in by, or nil when it is none of the answer's or was answered at a
 // smaller id.
-func (q *search) item(ctx context.Context, person *stored, id ID, wanted int) (*fold.Profile, []api.FoundByKeyValue, error) {
+func (q *search) item(ctx context.Context, person *stored, id ID, wanted int, by []api.FoundByKeyValue) (*fold.Profile, []api.FoundByKeyValue, error) {
 	if person == nil {
 		return nil, nil, nil
 	}
 	p := person.Profile()
-	found := q.foundBy(person, p)
+	found := q.foundBy(by, person, p)
 	if len(found) < wanted {
 		return nil, nil, nil
 	}
@@ -152,65 +173,77 @@ func parseToken(text string, pairs int) (driver int, after *ID, err error) {
 	return driver, &id, nil
 }
 
-func (s *Service) searchPairs(ctx context.Context, rec *domain.Record, in *api.SearchProfilesRequest) ([]pair, error) {
-	types, err := s.keyTypes(ctx, rec)
+// read reads the pairs of a request.
+func (q *search) read(ctx context.Context, in *api.SearchProfilesRequest) error {
+	types, err := q.s.keyTypes(ctx, q.rec)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	asked := append([]api.AdditionalSearchKey{{KeyName: in.KeyName, Values: in.Values}}, in.AdditionalSearchKeys...)
-	var pairs []pair
-	for _, k := range asked {
-		if len(k.Values) == 0 {
-			return nil, fault.BadRequestf("1 validation error detected: Value at 'values' failed to satisfy constraint: Member must have length greater than or equal to 1 (key %s)", *k.KeyName)
-		}
-		p, err := newPair(rec, types, *k.KeyName, k.Values)
-		if err != nil {
-			return nil, err
-		}
-		pairs = append(pairs, p)
+	q.pairs = q.pair[:0]
+	if err := q.add(types, *in.KeyName, in.Values); err != nil {
+		return err
 	}
-	return pairs, nil
+	for _, k := range in.AdditionalSearchKeys {
+		if err := q.add(types, *k.KeyName, k.Values); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// newPair reads one key of a search. A name that is no key of the domain, but an attribute whose values a predefined key has, stands for
+// add reads one key of a search. A name that is no key of the domain, but an attribute whose values a predefined key has, stands for
 // that attribute: programs search for EmailAddress, and would take an empty answer for a reason to create the customer again.
-func newPair(rec *domain.Record, types objecttype.Keys, name string, values []string) (pair, error) {
-	p := pair{name: name, values: values, index: name, own: rec.Keys}
+func (q *search) add(types objecttype.Keys, name string, values []string) error {
+	if len(values) == 0 {
+		return fault.BadRequestf("1 validation error detected: Value at 'values' failed to satisfy constraint: Member must have length greater than or equal to 1 (key %s)", name)
+	}
+	p := pair{name: name, values: values, index: name, own: q.rec.Keys}
+	if len(q.pairs) == 0 {
+		p.forms = q.form[:0]
+	}
+	var one [1]schema.ContentType
 	parts, known := types[name]
 	if !known {
-		parts = []schema.ContentType{schema.KeyContentType(name)}
+		one[0] = schema.KeyContentType(name)
+		parts = one[:]
 		if a, ok := attributeKey(name); ok {
 			key, ct := schema.PredefinedKey(a)
 			if key == "" {
-				return p, fault.BadRequestf("Profiles are not found by the attribute %s. Search by a key: _profileId, _account, _email, _phone, _fullName, "+
+				return fault.BadRequestf("Profiles are not found by the attribute %s. Search by a key: _profileId, _account, _email, _phone, _fullName, "+
 					"or one that an object type of the domain defines; or by an attribute that these hold, such as EmailAddress or PhoneNumber.", name)
 			}
-			parts, p.index = []schema.ContentType{ct}, key
+			one[0], p.index = ct, key
 			p.own = []domain.Key{{Name: name, Parts: []domain.KeyPart{{Attribute: name, ContentType: string(ct)}}}}
 		}
 	}
 	for i, v := range values {
-		forms, err := keyForms(parts, v)
+		var room [1]string
+		forms, err := keyForms(room[:0], parts, v)
 		if err != nil {
-			return p, fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
+			return fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
 		}
 		for _, n := range forms {
 			p.forms = append(p.forms, form{n, i})
 		}
 	}
-	return p, nil
+	q.pairs = append(q.pairs, p)
+	return nil
 }
 
-// foundBy lists the pairs that a person confirms, each with the values that hit, in the caller's spelling. p is the person's fold.
-func (q *search) foundBy(person *stored, p *fold.Profile) []api.FoundByKeyValue {
+// foundBy appends the pairs that a person confirms, each with the values that hit, in the caller's spelling. p is the person's fold.
+func (q *search) foundBy(found []api.FoundByKeyValue, person *stored, p *fold.Profile) []api.FoundByKeyValue {
 	now := q.s.Now().UnixMicro()
-	var found []api.FoundByKeyValue
 	for i := range q.pairs {
 		pr := &q.pairs[i]
 		var hits []string
 		for _, f := range pr.forms {
-			if v := pr.values[f.of]; !slices.Contains(hits, v) && index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, q.rec.Dead(), now) {
-				hits = append(hits, v)
+			v := pr.values[f.of : f.of+1 : f.of+1]
+			switch {
+			case slices.Contains(hits, v[0]) || !index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, q.rec.Dead(), now):
+			case hits == nil:
+				hits = v
+			default:
+				hits = append(hits, v[0])
 			}
 		}
 		if hits != nil {
@@ -233,9 +266,9 @@ func (q *search) driving() []pair {
 func (q *search) next(ctx context.Context, after *ID, n int) ([]ID, error) {
 	driving := q.driving()
 	if len(driving) == 1 && len(driving[0].forms) == 1 {
-		h := &holderReader{ids: q.few[:0], n: n}
-		q.s.readHolders(ctx, q.rec.Incarnation, driving[0].index, driving[0].forms[0].text, after, h.take)
-		return h.ids, h.err
+		q.index = holderReader{ids: q.few[:0], n: n}
+		q.s.readHolders(ctx, q.rec.Incarnation, driving[0].index, driving[0].forms[0].text, after, &q.index)
+		return q.index.ids, q.index.err
 	}
 	var streams []iter.Seq2[ID, error]
 	for _, p := range driving {
@@ -253,14 +286,35 @@ func (q *search) next(ctx context.Context, after *ID, n int) ([]ID, error) {
 	return ids, nil
 }
 
-// holderReader takes up to n ids.
+// people returns the persons that ids lead to.
+func (q *search) people(ctx context.Context, ids []ID) ([]*stored, error) {
+	q.rows = plainReader{ids: ids, found: q.found[:0]}
+	return q.s.peopleOf(ctx, q.rec.Incarnation, &q.rows)
+}
+
+// holderReader takes ids from index rows, each once: to where it is told, or up to n of them itself.
 type holderReader struct {
-	ids []ID
-	n   int
-	err error
+	yield func(ID, error) bool
+	ids   []ID
+	n     int
+	err   error
+	last  ID
+}
+
+// row takes an index row. It is a method, not the body of a loop, whose variables would be allocated one by one.
+func (h *holderReader) row(row store.Row, err error) bool {
+	id, _, ok := index.ParseRowKey(row.Key)
+	if err == nil && (!ok || id == h.last) {
+		return true
+	}
+	h.last = id
+	return h.take(id, err)
 }
 
 func (h *holderReader) take(id ID, err error) bool {
+	if h.yield != nil {
+		return h.yield(id, err) && err == nil
+	}
 	if h.err = err; err != nil {
 		return false
 	}
@@ -346,14 +400,16 @@ func (q *search) hitsBefore(ctx context.Context, person *stored, id ID) (bool, e
 
 // holders streams the profiles that hold a key value, by the index alone.
 func (s *Service) holders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID) iter.Seq2[ID, error] {
-	return func(yield func(ID, error) bool) { s.readHolders(ctx, inc, name, normalized, after, yield) }
+	return func(yield func(ID, error) bool) {
+		s.readHolders(ctx, inc, name, normalized, after, &holderReader{yield: yield})
+	}
 }
 
 // readHolders is holders as a call.
-func (s *Service) readHolders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID, yield func(ID, error) bool) {
+func (s *Service) readHolders(ctx context.Context, inc store.Incarnation, name, normalized string, after *ID, to *holderReader) {
 	if name == schema.KeyProfileID {
 		if id, ok := fold.ParseID(normalized); ok && (after == nil || id.Compare(*after) > 0) {
-			yield(id, nil)
+			to.take(id, nil)
 		}
 		return
 	}
@@ -361,16 +417,8 @@ func (s *Service) readHolders(ctx context.Context, inc store.Incarnation, name, 
 	if after != nil {
 		r.Start = store.After(after[:])
 	}
-	var last ID
 	part := index.PartitionKey(index.Key{Name: name, Value: normalized})
-	s.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: inc, Key: part}, r)(func(row store.Row, err error) bool {
-		id, _, ok := index.ParseRowKey(row.Key)
-		if err == nil && (!ok || id == last) {
-			return true
-		}
-		last = id
-		return yield(id, err) && err == nil
-	})
+	s.Store.Scan(ctx, store.Partition{Table: store.Index, Incarnation: inc, Key: part}, r)(to.row)
 }
 
 // stream is a sequence with its next id.

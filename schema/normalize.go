@@ -34,7 +34,9 @@ func Normalize(ct ContentType, value string) string {
 
 // AppendNormalized appends the index form of a value to dst. It is what Normalize returns, without allocations for ASCII.
 func AppendNormalized(dst []byte, ct ContentType, value []byte) []byte {
-	value = composed(value)
+	if !isASCII(value) {
+		value = composed(bytes.Clone(value)) // of a copy: so value may stay on its caller's stack
+	}
 	switch ct {
 	case Phone:
 		return appendPhone(dst, value)

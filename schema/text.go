@@ -40,11 +40,7 @@ func Blank(text []byte) bool { return len(Trim(text)) == 0 }
 // composed returns a text as keys and names are compared: without invisible characters, composed (NFC). It returns its argument when that is
 // so already.
 func composed(text []byte) []byte {
-	i := 0
-	for i < len(text) && text[i] < utf8.RuneSelf {
-		i++
-	}
-	if i == len(text) {
+	if isASCII(text) {
 		return text
 	}
 	if bytes.ContainsFunc(text, Invisible) {
@@ -59,6 +55,15 @@ func composed(text []byte) []byte {
 		text = norm.NFC.Bytes(text)
 	}
 	return text
+}
+
+func isASCII(text []byte) bool {
+	for _, c := range text {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // ColumnName returns the name of a column as it is compared and shown: composed, without invisible characters, outer blanks, and breaks.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Layout of a key in ordered engines:
@@ -23,6 +24,10 @@ const partitionSize = 1 + 8 + 2
 
 // AppendPartition appends the prefix that all rows of p share.
 func AppendPartition(dst []byte, p Partition) []byte {
+	if strings.IndexByte(p.Key, 0) < 0 { // as it is; as bytes it would be a copy
+		dst = AppendIncarnation(slices.Grow(dst, partitionSize+len(p.Key)), p.Table, p.Incarnation)
+		return append(append(dst, p.Key...), 0, 1)
+	}
 	return AppendPartitionBytes(dst, p.Table, p.Incarnation, []byte(p.Key))
 }
 

@@ -289,23 +289,24 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 			yield(store.Hit{}, convert(err))
 			return
 		}
-		defer s.readers.put(it)
 		it.index, it.last = 0, it.last[:0]
-		probes(func(pr store.Probe) bool { // as a loop it would allocate more
-			more := it.probe(ctx, inc, pr, yield)
-			it.index++
-			return more
-		})
+		it.ctx, it.inc, it.yield = ctx, inc, yield
+		defer func() {
+			it.ctx, it.yield = nil, nil
+			s.readers.put(it)
+		}()
+		probes(it.each)
 	}
 }
 
 // probe yields what one probe finds. It returns false when there is to be no other.
-func (r *reader) probe(ctx context.Context, inc store.Incarnation, pr store.Probe, yield func(store.Hit, error) bool) bool {
+func (r *reader) probe(pr store.Probe) bool {
+	ctx, yield := r.ctx, r.yield
 	if err := ctx.Err(); err != nil {
 		yield(store.Hit{}, err)
 		return false
 	}
-	r.at = store.AppendPartition(r.at[:0], store.Partition{Table: r.table, Incarnation: inc, Key: pr.Partition})
+	r.at = store.AppendPartition(r.at[:0], store.Partition{Table: r.table, Incarnation: r.inc, Key: pr.Partition})
 	prefix := len(r.at)
 	r.at = append(r.at, pr.Range.Start...)
 	if bytes.Compare(r.at, r.last) < 0 {

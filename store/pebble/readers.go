@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,11 +49,25 @@ type reader struct {
 	bounds   []byte // both, one behind the other
 	at, last []byte // keys that are looked for: the present one, and the one before it
 	floor    []byte // where the iterator was sent, or stood, last
-	index    int    // of the present probe
+
+	// of the Probe under way
+	ctx   context.Context
+	inc   store.Incarnation
+	yield func(store.Hit, error) bool
+	index int                    // of the present probe
+	each  func(store.Probe) bool // answers one probe; it is made once
 }
 
 // spareReaders are readers without an iterator: what they have memory for is used again.
-var spareReaders = sync.Pool{New: func() any { return &reader{} }}
+var spareReaders = sync.Pool{New: func() any {
+	r := &reader{}
+	r.each = func(p store.Probe) bool {
+		more := r.probe(p)
+		r.index++
+		return more
+	}
+	return r
+}}
 
 // maxSpare bounds the keys that a spare reader has room for.
 const maxSpare = 1 << 10
