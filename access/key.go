@@ -45,7 +45,7 @@ type Service struct {
 	Dev bool
 
 	once sync.Once
-	keys *cache.Cache[Key]
+	keys *cache.Cache[string, Key]
 }
 
 // KeyStaleness is how long a key that another node has deleted may still be taken; this node refuses it at once.
@@ -114,8 +114,8 @@ func (s *Service) Lookup(ctx context.Context, id string) (Key, error) {
 	return key, err
 }
 
-func (s *Service) remembered() *cache.Cache[Key] {
-	s.once.Do(func() { s.keys = &cache.Cache[Key]{MaxAge: KeyStaleness, Max: maxRemembered} })
+func (s *Service) remembered() *cache.Cache[string, Key] {
+	s.once.Do(func() { s.keys = &cache.Cache[string, Key]{MaxAge: KeyStaleness, Max: maxRemembered} })
 	return s.keys
 }
 
@@ -360,6 +360,19 @@ func (s *Service) CheckMaster(ctx context.Context) error {
 
 type identityKey struct{}
 
+// callerContext is a context with a value, in one piece: every request has one.
+type callerContext struct {
+	context.Context
+	who Identity
+}
+
+func (c *callerContext) Value(key any) any {
+	if key == (identityKey{}) {
+		return &c.who
+	}
+	return c.Context.Value(key)
+}
+
 // Identity is who sent a request.
 type Identity struct {
 	KeyID  string
@@ -370,11 +383,13 @@ type Identity struct {
 
 // With returns a context that carries the caller.
 func With(ctx context.Context, who Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, who)
+	return &callerContext{ctx, who}
 }
 
 // From returns the caller of a request.
 func From(ctx context.Context) Identity {
-	who, _ := ctx.Value(identityKey{}).(Identity)
-	return who
+	if who, ok := ctx.Value(identityKey{}).(*Identity); ok {
+		return *who
+	}
+	return Identity{}
 }

@@ -142,7 +142,7 @@ type Service struct {
 	OnUpdate func()
 
 	once    sync.Once
-	records *cache.Cache[*Record]
+	records *cache.Cache[string, *Record]
 	texts   resource.Room
 }
 
@@ -176,8 +176,8 @@ func (s *Service) Read(ctx context.Context, name string) (*Record, error) {
 	return decode(name, row)
 }
 
-func (s *Service) remembered() *cache.Cache[*Record] {
-	s.once.Do(func() { s.records = &cache.Cache[*Record]{MaxAge: MaxStaleness, Max: maxRemembered} })
+func (s *Service) remembered() *cache.Cache[string, *Record] {
+	s.once.Do(func() { s.records = &cache.Cache[string, *Record]{MaxAge: MaxStaleness, Max: maxRemembered} })
 	return s.records
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"kith/internal/cache"
 	"kith/resource"
 	"kith/schema"
+	"kith/store"
 )
 
 // Quotas are the limits on types; 0 is the default.
@@ -41,9 +41,9 @@ type Service struct {
 	OnDelete func(ctx context.Context, rec *domain.Record, name string, incarnation uint64) error
 
 	once  sync.Once
-	types *cache.Cache[*Type]
-	sets  *cache.Cache[*set]
-	last  *cache.Cache[*set] // what was read last: it is so as long as no type has changed since
+	types *cache.Cache[typeKey, *Type]
+	sets  *cache.Cache[store.Incarnation, *set]
+	last  *cache.Cache[store.Incarnation, *set] // what was read last: it is so as long as no type has changed since
 }
 
 // definition is what is stored of a type.
@@ -75,21 +75,23 @@ const (
 
 func (s *Service) init() {
 	s.once.Do(func() {
-		s.types = &cache.Cache[*Type]{MaxAge: domain.MaxStaleness, Max: maxRemembered, MaxSize: maxSize, Size: func(t *Type) int { return t.size }}
-		s.last = &cache.Cache[*set]{MaxAge: time.Hour, Max: maxRemembered}
-		s.sets = &cache.Cache[*set]{MaxAge: domain.MaxStaleness, Max: maxRemembered}
+		s.types = &cache.Cache[typeKey, *Type]{MaxAge: domain.MaxStaleness, Max: maxRemembered, MaxSize: maxSize, Size: func(t *Type) int { return t.size }}
+		s.last = &cache.Cache[store.Incarnation, *set]{MaxAge: time.Hour, Max: maxRemembered}
+		s.sets = &cache.Cache[store.Incarnation, *set]{MaxAge: domain.MaxStaleness, Max: maxRemembered}
 	})
 }
 
-func typeKey(rec *domain.Record, name string) string {
-	return strconv.FormatUint(uint64(rec.Incarnation), 36) + "/" + name
+// typeKey is a type of a domain's life.
+type typeKey struct {
+	of   store.Incarnation
+	name string
 }
 
 // changed forgets what is remembered of a type and of its domain's types.
 func (s *Service) changed(rec *domain.Record, name string) {
 	s.init()
-	s.types.Drop(typeKey(rec, name))
-	s.sets.Drop(typeKey(rec, ""))
+	s.types.Drop(typeKey{rec.Incarnation, name})
+	s.sets.Drop(rec.Incarnation)
 }
 
 // Lookup returns a type for an object that is to be put. Where there is none, a template of that name becomes one, else it is fault.NotFound;
@@ -121,7 +123,7 @@ var ErrUnreadable = errors.New("a stored object type can't be read: it breaks a 
 // Find returns a type that exists, or fault.NotFound, or ErrUnreadable. It is as it was at most domain.MaxStaleness ago.
 func (s *Service) Find(ctx context.Context, rec *domain.Record, name string) (*Type, error) {
 	s.init()
-	return s.types.Get(ctx, typeKey(rec, name), func(ctx context.Context) (*Type, error) {
+	return s.types.Get(ctx, typeKey{rec.Incarnation, name}, func(ctx context.Context) (*Type, error) {
 		r, err := s.get(ctx, rec, name)
 		if err != nil {
 			return nil, err
@@ -180,8 +182,8 @@ func (s *Service) all(ctx context.Context, rec *domain.Record, but string) (*set
 
 func (s *Service) remembered(ctx context.Context, rec *domain.Record) (*set, error) {
 	s.init()
-	return s.sets.Get(ctx, typeKey(rec, ""), func(ctx context.Context) (*set, error) {
-		last, _ := s.last.Get(ctx, typeKey(rec, ""), func(context.Context) (*set, error) { return nil, errNone })
+	return s.sets.Get(ctx, rec.Incarnation, func(ctx context.Context) (*set, error) {
+		last, _ := s.last.Get(ctx, rec.Incarnation, func(context.Context) (*set, error) { return nil, errNone })
 		if last != nil && slices.Equal(last.rec.DeadTypes, rec.DeadTypes) {
 			if turns, err := s.kind().Turns(ctx, s.Domains.Scope(rec)); err != nil || turns == last.turns {
 				return last, err
@@ -189,8 +191,8 @@ func (s *Service) remembered(ctx context.Context, rec *domain.Record) (*set, err
 		}
 		all, err := s.all(ctx, rec, "")
 		if err == nil {
-			s.last.Drop(typeKey(rec, ""))
-			_, err = s.last.Get(ctx, typeKey(rec, ""), func(context.Context) (*set, error) { return all, nil })
+			s.last.Drop(rec.Incarnation)
+			_, err = s.last.Get(ctx, rec.Incarnation, func(context.Context) (*set, error) { return all, nil })
 		}
 		return all, err
 	})

@@ -10,7 +10,7 @@ import (
 
 // Cache remembers values by key. A value is returned for at most MaxAge after the read that brought it began, and never after Drop
 // of its key has returned. Errors are not remembered. Values are shared: nobody may change them.
-type Cache[V any] struct {
+type Cache[K comparable, V any] struct {
 	// MaxAge bounds how old a value may be. It is a promise to others: whoever changes a record elsewhere can wait for it.
 	MaxAge time.Duration
 	// Max bounds the number of values; when it is reached all are forgotten.
@@ -23,9 +23,10 @@ type Cache[V any] struct {
 
 	// drops counts calls of Drop: a read that began before one must not be remembered after it.
 	drops atomic.Uint64
-	mu    sync.RWMutex
-	all   map[string]*entry[V]
-	size  int // of the values in all
+	all   sync.Map   // K → *entry[V]: nearly every request reads it, on all cores
+	mu    sync.Mutex // of what changes it
+	count int        // of the entries in all
+	size  int        // of their values
 }
 
 // entry is a key with its value, if it was read. Who holds reading reads it; others wait instead of asking the store too.
@@ -40,10 +41,8 @@ type aged[V any] struct {
 }
 
 // Get returns the value of a key, from read when it is not remembered.
-func (c *Cache[V]) Get(ctx context.Context, key string, read func(context.Context) (V, error)) (V, error) {
-	c.mu.RLock()
-	e := c.all[key]
-	c.mu.RUnlock()
+func (c *Cache[K, V]) Get(ctx context.Context, key K, read func(context.Context) (V, error)) (V, error) {
+	e := c.find(key)
 	if e == nil {
 		e = c.add(key)
 	}
@@ -69,18 +68,38 @@ func (c *Cache[V]) Get(ctx context.Context, key string, read func(context.Contex
 	return v, nil
 }
 
+// find returns the entry of a key, or nil.
+func (c *Cache[K, V]) find(key K) *entry[V] {
+	e, _ := c.all.Load(key)
+	of, _ := e.(*entry[V])
+	return of
+}
+
+// forget forgets all. The lock is held.
+func (c *Cache[K, V]) forget() {
+	c.all.Clear()
+	c.count, c.size = 0, 0
+}
+
+// drop takes an entry out. The lock is held.
+func (c *Cache[K, V]) drop(key K, e *entry[V]) {
+	c.count--
+	c.size -= c.sizeOf(e.value.Load())
+	c.all.Delete(key)
+}
+
 // keep gives an entry its value. The lock is held.
-func (c *Cache[V]) keep(key string, e *entry[V], v *aged[V]) {
+func (c *Cache[K, V]) keep(key K, e *entry[V], v *aged[V]) {
 	old := e.value.Swap(v)
-	if c.Size == nil || c.all[key] != e {
+	if c.Size == nil || c.find(key) != e {
 		return
 	}
 	if c.size += c.Size(v.v) - c.sizeOf(old); c.size > c.MaxSize {
-		c.all, c.size = map[string]*entry[V]{}, 0
+		c.forget()
 	}
 }
 
-func (c *Cache[V]) sizeOf(v *aged[V]) int {
+func (c *Cache[K, V]) sizeOf(v *aged[V]) int {
 	if v == nil || c.Size == nil {
 		return 0
 	}
@@ -88,49 +107,53 @@ func (c *Cache[V]) sizeOf(v *aged[V]) int {
 }
 
 // Drop forgets a key. Who has changed a record calls it before telling anybody.
-func (c *Cache[V]) Drop(key string) {
+func (c *Cache[K, V]) Drop(key K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drops.Add(1)
-	if e := c.all[key]; e != nil {
-		c.size -= c.sizeOf(e.value.Load())
-		delete(c.all, key)
+	if e := c.find(key); e != nil {
+		c.drop(key, e)
 	}
 }
 
-func (c *Cache[V]) add(key string) *entry[V] {
+func (c *Cache[K, V]) add(key K) *entry[V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.all[key]; e != nil {
+	if e := c.find(key); e != nil {
 		return e
 	}
-	if c.all == nil || len(c.all) >= c.Max {
-		c.all, c.size = map[string]*entry[V]{}, 0
+	if c.count >= c.Max {
+		c.forget()
 	}
 	e := &entry[V]{}
-	c.all[key] = e
+	c.all.Store(key, e)
+	c.count++
 	return e
 }
 
 // remove takes out an entry whose read failed, so that keys that do not exist take no room.
-func (c *Cache[V]) remove(key string, e *entry[V]) {
+func (c *Cache[K, V]) remove(key K, e *entry[V]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.all[key] == e {
-		c.size -= c.sizeOf(e.value.Load())
-		delete(c.all, key)
+	if c.find(key) == e {
+		c.drop(key, e)
 	}
 }
 
-func (c *Cache[V]) fresh(v *aged[V]) bool {
+func (c *Cache[K, V]) fresh(v *aged[V]) bool {
 	if v == nil {
 		return false
 	}
-	age := c.now().Sub(v.at)
+	var age time.Duration
+	if c.Now == nil {
+		age = time.Since(v.at) // reads one clock, not two
+	} else {
+		age = c.Now().Sub(v.at)
+	}
 	return age >= 0 && age < c.MaxAge
 }
 
-func (c *Cache[V]) now() time.Time {
+func (c *Cache[K, V]) now() time.Time {
 	if c.Now == nil {
 		return time.Now()
 	}

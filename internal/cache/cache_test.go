@@ -15,7 +15,7 @@ var ctx = context.Background()
 func TestCache(t *testing.T) {
 	now := time.Unix(1000, 0)
 	reads := 0
-	c := &Cache[int]{MaxAge: time.Second, Max: 8, Now: func() time.Time { return now }}
+	c := &Cache[string, int]{MaxAge: time.Second, Max: 8, Now: func() time.Time { return now }}
 	get := func() int {
 		v, err := c.Get(ctx, "a", func(context.Context) (int, error) { reads++; return reads, nil })
 		if err != nil {
@@ -44,7 +44,7 @@ func TestCache(t *testing.T) {
 // The age of a value counts from before its read: what changes while it is read is not in it.
 func TestAgeCountsFromBeforeTheRead(t *testing.T) {
 	now := time.Unix(1000, 0)
-	c := &Cache[int]{MaxAge: time.Second, Max: 8, Now: func() time.Time { return now }}
+	c := &Cache[string, int]{MaxAge: time.Second, Max: 8, Now: func() time.Time { return now }}
 	reads := 0
 	for range 2 {
 		_, _ = c.Get(ctx, "a", func(context.Context) (int, error) { reads++; now = now.Add(time.Second); return 0, nil })
@@ -55,27 +55,27 @@ func TestAgeCountsFromBeforeTheRead(t *testing.T) {
 }
 
 func TestErrorsAndStrangersAreNotRemembered(t *testing.T) {
-	c := &Cache[int]{MaxAge: time.Hour, Max: 8}
+	c := &Cache[string, int]{MaxAge: time.Hour, Max: 8}
 	failed := errors.New("no such key")
 	for i := range 100 {
 		if _, err := c.Get(ctx, strconv.Itoa(i), func(context.Context) (int, error) { return 0, failed }); !errors.Is(err, failed) {
 			t.Fatal(err)
 		}
 	}
-	if len(c.all) != 0 {
-		t.Fatalf("%d keys that do not exist are remembered", len(c.all))
+	if c.count != 0 {
+		t.Fatalf("%d keys that do not exist are remembered", c.count)
 	}
 	for i := range 100 {
 		_, _ = c.Get(ctx, strconv.Itoa(i), func(context.Context) (int, error) { return i, nil })
 	}
-	if len(c.all) > c.Max {
-		t.Fatalf("%d values are remembered, at most %d may be", len(c.all), c.Max)
+	if c.count > c.Max {
+		t.Fatalf("%d values are remembered, at most %d may be", c.count, c.Max)
 	}
 }
 
 // A read that began before a Drop is not remembered after it.
 func TestDropDuringARead(t *testing.T) {
-	c := &Cache[int]{MaxAge: time.Hour, Max: 8}
+	c := &Cache[string, int]{MaxAge: time.Hour, Max: 8}
 	_, _ = c.Get(ctx, "a", func(context.Context) (int, error) { c.Drop("a"); return 1, nil })
 	if v, _ := c.Get(ctx, "a", func(context.Context) (int, error) { return 2, nil }); v != 2 {
 		t.Fatal("what was read before the drop came back after it")
@@ -84,7 +84,7 @@ func TestDropDuringARead(t *testing.T) {
 
 // Whatever runs side by side, nobody sees a value that was replaced before he asked.
 func TestNobodySeesWhatWasReplacedBefore(t *testing.T) {
-	c := &Cache[int64]{MaxAge: time.Hour, Max: 2}
+	c := &Cache[string, int64]{MaxAge: time.Hour, Max: 2}
 	var stored, dropped atomic.Int64
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -111,7 +111,7 @@ func TestNobodySeesWhatWasReplacedBefore(t *testing.T) {
 
 func TestCacheIsBoundedBySize(t *testing.T) {
 	now := time.Unix(1000, 0)
-	c := &Cache[int]{MaxAge: time.Second, Max: 100, Size: func(v int) int { return v }, MaxSize: 10, Now: func() time.Time { return now }}
+	c := &Cache[string, int]{MaxAge: time.Second, Max: 100, Size: func(v int) int { return v }, MaxSize: 10, Now: func() time.Time { return now }}
 	get := func(key string, v int) int {
 		got, err := c.Get(ctx, key, func(context.Context) (int, error) { return v, nil })
 		if err != nil {
@@ -122,16 +122,16 @@ func TestCacheIsBoundedBySize(t *testing.T) {
 	for i := range 20 { // a value that is read again takes the place of the old one
 		get("a", 4)
 		get("b", 5)
-		if now = now.Add(time.Second); len(c.all) != 2 || c.size != 9 {
-			t.Fatalf("%d: %d values of size %d", i, len(c.all), c.size)
+		if now = now.Add(time.Second); c.count != 2 || c.size != 9 {
+			t.Fatalf("%d: %d values of size %d", i, c.count, c.size)
 		}
 	}
 	c.Drop("b")
-	if get("c", 6); len(c.all) != 2 || c.size != 10 {
-		t.Fatalf("%d values of size %d", len(c.all), c.size)
+	if get("c", 6); c.count != 2 || c.size != 10 {
+		t.Fatalf("%d values of size %d", c.count, c.size)
 	}
-	if get("d", 1); len(c.all) != 0 || c.size != 0 || get("d", 2) != 2 {
-		t.Fatalf("%d values of size %d", len(c.all), c.size)
+	if get("d", 1); c.count != 0 || c.size != 0 || get("d", 2) != 2 {
+		t.Fatalf("%d values of size %d", c.count, c.size)
 	}
 	if got := get("huge", 11); got != 11 || c.size != 0 {
 		t.Fatal(got, c.size)
