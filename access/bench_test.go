@@ -23,7 +23,7 @@ func BenchmarkAuthorize(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := key.Authorize(op.Action, Resources(op, func(string) string { return "shop" }, nil, "")); err != nil {
+				if err := key.Authorize(op.Action, Resources(nil, op, func(string) string { return "shop" }, nil, "")); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -131,23 +131,23 @@ func targetOf(op api.Operation) target {
 	return t
 }
 
-// Resources returns the ARNs that a request acts on, the most special one last; AnyResource alone when there is none. label gives the labels of its
+// Resources appends to dst the ARNs that a request acts on, the most special one last; AnyResource alone when there is none. label gives the labels of its
 // path, in is its decoded input; what it leaves unnamed is "*". tagged is the resource, below the ARN's account, that the label resourceArn names, or "" when it names none.
-func Resources(op api.Operation, label func(string) string, in any, tagged string) []string {
+func Resources(dst []string, op api.Operation, label func(string) string, in any, tagged string) []string {
 	t := targets[op.Name]
 	switch {
 	case t.tagged && tagged != "":
-		return []string{ARN(tagged)}
+		return append(dst, ARN(tagged))
 	case !t.domain:
-		return []string{AnyResource}
+		return append(dst, AnyResource)
 	}
 	arn := ARN("domains/" + label("DomainName"))
 	if t.kind == "" {
-		return []string{arn}
+		return append(dst, arn)
 	}
 	name := label(t.label)
 	if t.label == "" {
 		_, name = bodyResource(in)
 	}
-	return []string{arn, arn + "/" + t.kind + "/" + cmp.Or(name, "*")}
+	return append(dst, arn, arn+"/"+t.kind+"/"+cmp.Or(name, "*"))
 }

@@ -20,7 +20,7 @@ func decode(t *testing.T, in restjson.Input, target, body string, labels map[str
 	for k, v := range labels {
 		r.SetPathValue(k, v)
 	}
-	if err := restjson.Decode(r, r, []byte(body), in); err != nil {
+	if err := new(restjson.Reader).Decode(r, r, []byte(body), in); err != nil {
 		return "", err
 	}
 	var v restjson.Violations
@@ -150,7 +150,7 @@ func FuzzDecode(f *testing.F) {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.URL.RawQuery = query
 		in := op.NewInput()
-		if restjson.Decode(r, r, []byte(body), in) != nil {
+		if new(restjson.Reader).Decode(r, r, []byte(body), in) != nil {
 			return
 		}
 		var v restjson.Violations

@@ -52,7 +52,7 @@ func judge(op api.Operation, c apitest.Case) (wrong string) {
 		r.SetPathValue(label, v)
 	}
 	in := op.NewInput()
-	if err := restjson.Decode(r, r, c.Body, in); err != nil {
+	if err := new(restjson.Reader).Decode(r, r, c.Body, in); err != nil {
 		return "it could not be decoded: " + err.Error()
 	}
 	var v restjson.Violations

@@ -183,7 +183,7 @@ func TestUsualRequestsAreReadByTheirDecoders(t *testing.T) {
 			t.Errorf("%T leaves %s to reflection", c.in, c.body)
 		}
 		r := httptest.NewRequest("POST", "/", nil)
-		if err := restjson.Decode(r, r, []byte(c.body), c.in); err != nil {
+		if err := new(restjson.Reader).Decode(r, r, []byte(c.body), c.in); err != nil {
 			t.Error(err)
 		}
 	}

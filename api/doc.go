@@ -27,8 +27,12 @@ type Operation struct {
 	NewInput func() restjson.Input
 }
 
-// sortedKeys makes the order of reported violations stable.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// sortedKeys makes an order stable: of what is answered, and of reported violations. It uses dst.
+func sortedKeys[V any](dst []string, m map[string]V) []string {
+	dst = slices.AppendSeq(slices.Grow(dst, len(m)), maps.Keys(m))
+	slices.Sort(dst)
+	return dst
+}
 
 // Ptr returns a pointer to v, for optional members.
 func Ptr[T any](v T) *T { return &v }

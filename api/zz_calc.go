@@ -217,7 +217,7 @@ func (x *CreateCalculatedAttributeDefinitionRequest) check(v *restjson.Violation
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -339,7 +339,7 @@ func (x *FilterDimension) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.Attributes != nil {
 		p := p.Member("Attributes")
-		for _, k := range sortedKeys(x.Attributes) {
+		for _, k := range sortedKeys(nil, x.Attributes) {
 			v.Key(rule_attributeName, p, k)
 			p, e := p.Value(k), x.Attributes[k]
 			e.check(v, p)

@@ -1713,8 +1713,9 @@ func (x *Profile) AppendJSON(b []byte) []byte {
 	}
 	if x.Attributes != nil {
 		b = restjson.AppendName(b, start, `"Attributes":`)
+		var room0 [8]string
 		b = append(b, '{')
-		for i0, k0 := range sortedKeys(x.Attributes) {
+		for i0, k0 := range sortedKeys(room0[:0], x.Attributes) {
 			if i0 > 0 {
 				b = append(b, ',')
 			}

@@ -160,7 +160,7 @@ func (x *CreateDomainLayoutRequest) check(v *restjson.Violations, p *restjson.Pa
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -231,7 +231,7 @@ func (x *CreateDomainRequest) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -818,7 +818,7 @@ func (x *PutDomainObjectTypeRequest) check(v *restjson.Violations, p *restjson.P
 	}
 	if x.Fields != nil {
 		p := p.Member("Fields")
-		for _, k := range sortedKeys(x.Fields) {
+		for _, k := range sortedKeys(nil, x.Fields) {
 			v.Key(rule_DomainObjectTypeFieldName, p, k)
 			p, e := p.Value(k), x.Fields[k]
 			e.check(v, p)
@@ -827,7 +827,7 @@ func (x *PutDomainObjectTypeRequest) check(v *restjson.Violations, p *restjson.P
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -958,7 +958,7 @@ func (x *TagResourceRequest) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Tags != nil {
 		p := p.Member("tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -1108,7 +1108,7 @@ func (x *UpdateDomainRequest) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)

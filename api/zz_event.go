@@ -63,7 +63,7 @@ func (x *CreateEventStreamRequest) check(v *restjson.Violations, p *restjson.Pat
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -140,7 +140,7 @@ func (x *CreateEventTriggerRequest) check(v *restjson.Violations, p *restjson.Pa
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)

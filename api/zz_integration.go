@@ -165,7 +165,7 @@ func (x *CreateIntegrationWorkflowRequest) check(v *restjson.Violations, p *rest
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -735,7 +735,7 @@ func (x *PutIntegrationRequest) check(v *restjson.Violations, p *restjson.Path) 
 	}
 	if x.ObjectTypeNames != nil {
 		p := p.Member("ObjectTypeNames")
-		for _, k := range sortedKeys(x.ObjectTypeNames) {
+		for _, k := range sortedKeys(nil, x.ObjectTypeNames) {
 			v.Key(rule_string1To255, p, k)
 			p, e := p.Value(k), x.ObjectTypeNames[k]
 			v.String(rule_typeName, p, e)
@@ -744,7 +744,7 @@ func (x *PutIntegrationRequest) check(v *restjson.Violations, p *restjson.Path) 
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -1102,7 +1102,7 @@ func (x *Task) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.TaskProperties != nil {
 		p := p.Member("TaskProperties")
-		for _, k := range sortedKeys(x.TaskProperties) {
+		for _, k := range sortedKeys(nil, x.TaskProperties) {
 			v.Key(rule_OperatorPropertiesKeys, p, k)
 			p, e := p.Value(k), x.TaskProperties[k]
 			v.String(rule_Property, p, e)

@@ -337,7 +337,7 @@ func (x *PutProfileObjectTypeRequest) check(v *restjson.Violations, p *restjson.
 	}
 	if x.Fields != nil {
 		p := p.Member("Fields").Hide()
-		for _, k := range sortedKeys(x.Fields) {
+		for _, k := range sortedKeys(nil, x.Fields) {
 			v.Key(rule_fieldName, p, k)
 			p, e := p.Value(k), x.Fields[k]
 			e.check(v, p)
@@ -345,7 +345,7 @@ func (x *PutProfileObjectTypeRequest) check(v *restjson.Violations, p *restjson.
 	}
 	if x.Keys != nil {
 		p := p.Member("Keys").Hide()
-		for _, k := range sortedKeys(x.Keys) {
+		for _, k := range sortedKeys(nil, x.Keys) {
 			v.Key(rule_name, p, k)
 			p, e := p.Value(k), x.Keys[k]
 			for i := range e {
@@ -357,7 +357,7 @@ func (x *PutProfileObjectTypeRequest) check(v *restjson.Violations, p *restjson.
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)

@@ -356,7 +356,7 @@ func (x *CreateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.Attributes != nil {
 		p := p.Member("Attributes").Hide()
-		for _, k := range sortedKeys(x.Attributes) {
+		for _, k := range sortedKeys(nil, x.Attributes) {
 			v.Key(rule_string1To255, p, k)
 			p, e := p.Value(k), x.Attributes[k]
 			v.String(rule_string0To255, p, e)
@@ -625,7 +625,7 @@ func (x *FieldSourceProfileIds) check(v *restjson.Violations, p *restjson.Path) 
 	}
 	if x.Attributes != nil {
 		p := p.Member("Attributes")
-		for _, k := range sortedKeys(x.Attributes) {
+		for _, k := range sortedKeys(nil, x.Attributes) {
 			v.Key(rule_string1To255, p, k)
 			p, e := p.Value(k), x.Attributes[k]
 			v.String(rule_uuid, p, e)
@@ -1337,7 +1337,7 @@ func (x *UpdateProfileRequest) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.Attributes != nil {
 		p := p.Member("Attributes").Hide()
-		for _, k := range sortedKeys(x.Attributes) {
+		for _, k := range sortedKeys(nil, x.Attributes) {
 			v.Key(rule_string1To255, p, k)
 			p, e := p.Value(k), x.Attributes[k]
 			v.String(rule_string0To255, p, e)

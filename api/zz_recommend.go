@@ -76,7 +76,7 @@ func (x *CreateRecommenderFilterRequest) check(v *restjson.Violations, p *restjs
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -141,7 +141,7 @@ func (x *CreateRecommenderRequest) check(v *restjson.Violations, p *restjson.Pat
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -184,7 +184,7 @@ func (x *CreateRecommenderSchemaRequest) check(v *restjson.Violations, p *restjs
 	if x.Fields != nil {
 		p := p.Member("Fields")
 		v.Size(p, len(x.Fields), 1, 2)
-		for _, k := range sortedKeys(x.Fields) {
+		for _, k := range sortedKeys(nil, x.Fields) {
 			p, e := p.Value(k), x.Fields[k]
 			v.Size(p, len(e), 1, 9)
 			for i := range e {
@@ -196,7 +196,7 @@ func (x *CreateRecommenderSchemaRequest) check(v *restjson.Violations, p *restjs
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -447,7 +447,7 @@ func (x *GetProfileRecommendationsRequest) check(v *restjson.Violations, p *rest
 	}
 	if x.Context != nil {
 		p := p.Member("Context").Hide()
-		for _, k := range sortedKeys(x.Context) {
+		for _, k := range sortedKeys(nil, x.Context) {
 			v.Key(rule_ContextKey, p, k)
 			p, e := p.Value(k), x.Context[k]
 			v.String(rule_string1To255, p, e)
@@ -806,7 +806,7 @@ func (x *RecommendationDiversityConfig) check(v *restjson.Violations, p *restjso
 	if x.Values != nil {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 0, 2)
-		for _, k := range sortedKeys(x.Values) {
+		for _, k := range sortedKeys(nil, x.Values) {
 			v.Key(rule_DiversityPlaceholderName, p, k)
 			p, e := p.Value(k), x.Values[k]
 			restjson.Number(v, rule_DiversityCapValue, p, e)
@@ -892,7 +892,7 @@ func (x *RecommenderConfig) check(v *restjson.Violations, p *restjson.Path) {
 	if x.IncludedColumns != nil {
 		p := p.Member("IncludedColumns")
 		v.Size(p, len(x.IncludedColumns), 1, 2)
-		for _, k := range sortedKeys(x.IncludedColumns) {
+		for _, k := range sortedKeys(nil, x.IncludedColumns) {
 			p, e := p.Value(k), x.IncludedColumns[k]
 			v.Size(p, len(e), 1, 100)
 			for i := range e {
@@ -904,7 +904,7 @@ func (x *RecommenderConfig) check(v *restjson.Violations, p *restjson.Path) {
 	if x.ExcludedColumns != nil {
 		p := p.Member("ExcludedColumns")
 		v.Size(p, len(x.ExcludedColumns), 1, 2)
-		for _, k := range sortedKeys(x.ExcludedColumns) {
+		for _, k := range sortedKeys(nil, x.ExcludedColumns) {
 			p, e := p.Value(k), x.ExcludedColumns[k]
 			v.Size(p, len(e), 1, 100)
 			for i := range e {
@@ -938,7 +938,7 @@ func (x *RecommenderFilter) check(v *restjson.Violations, p *restjson.Path) {
 	if x.Values != nil {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 0, 25)
-		for _, k := range sortedKeys(x.Values) {
+		for _, k := range sortedKeys(nil, x.Values) {
 			v.Key(rule_RecommenderFilterAttributeName, p, k)
 			p, e := p.Value(k), x.Values[k]
 			p = p.Hide()
@@ -1003,7 +1003,7 @@ func (x *RecommenderPromotionalFilter) check(v *restjson.Violations, p *restjson
 	if x.Values != nil {
 		p := p.Member("Values")
 		v.Size(p, len(x.Values), 0, 25)
-		for _, k := range sortedKeys(x.Values) {
+		for _, k := range sortedKeys(nil, x.Values) {
 			v.Key(rule_RecommenderFilterAttributeName, p, k)
 			p, e := p.Value(k), x.Values[k]
 			p = p.Hide()
@@ -1189,7 +1189,7 @@ func (x *SearchRecommendationsRequest) check(v *restjson.Violations, p *restjson
 	}
 	if x.Context != nil {
 		p := p.Member("Context").Hide()
-		for _, k := range sortedKeys(x.Context) {
+		for _, k := range sortedKeys(nil, x.Context) {
 			v.Key(rule_ContextKey, p, k)
 			p, e := p.Value(k), x.Context[k]
 			v.String(rule_string1To255, p, e)

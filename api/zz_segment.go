@@ -233,7 +233,7 @@ func (x *CreateSegmentDefinitionRequest) check(v *restjson.Violations, p *restjs
 	if x.Tags != nil {
 		p := p.Member("Tags")
 		v.Size(p, len(x.Tags), 1, 50)
-		for _, k := range sortedKeys(x.Tags) {
+		for _, k := range sortedKeys(nil, x.Tags) {
 			v.Key(rule_TagKey, p, k)
 			p, e := p.Value(k), x.Tags[k]
 			v.String(rule_TagValue, p, e)
@@ -469,7 +469,7 @@ func (x *Dimension) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.CalculatedAttributes != nil {
 		p := p.Member("CalculatedAttributes")
-		for _, k := range sortedKeys(x.CalculatedAttributes) {
+		for _, k := range sortedKeys(nil, x.CalculatedAttributes) {
 			v.Key(rule_typeName, p, k)
 			p, e := p.Value(k), x.CalculatedAttributes[k]
 			e.check(v, p)
@@ -1018,7 +1018,7 @@ func (x *ProfileAttributes) check(v *restjson.Violations, p *restjson.Path) {
 	}
 	if x.Attributes != nil {
 		p := p.Member("Attributes")
-		for _, k := range sortedKeys(x.Attributes) {
+		for _, k := range sortedKeys(nil, x.Attributes) {
 			v.Key(rule_string1To255, p, k)
 			p, e := p.Value(k), x.Attributes[k]
 			e.check(v, p)

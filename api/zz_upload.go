@@ -38,7 +38,7 @@ func (x *CreateUploadJobRequest) check(v *restjson.Violations, p *restjson.Path)
 	}
 	if x.Fields != nil {
 		p := p.Member("Fields").Hide()
-		for _, k := range sortedKeys(x.Fields) {
+		for _, k := range sortedKeys(nil, x.Fields) {
 			v.Key(rule_fieldName, p, k)
 			p, e := p.Value(k), x.Fields[k]
 			e.check(v, p)

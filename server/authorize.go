@@ -27,7 +27,8 @@ func (s *Server) authorize(ctx context.Context, who sigv4.Verified, rt *route, l
 	if err != nil {
 		return caller, err
 	}
-	resources := access.Resources(rt.op, labels.PathValue, in, taggedResource(labels.PathValue("resourceArn")))
+	var room [2]string
+	resources := access.Resources(room[:0], rt.op, labels.PathValue, in, taggedResource(labels.PathValue("resourceArn")))
 	if err := key.Authorize(rt.op.Action, resources); err != nil {
 		return caller, err
 	}
@@ -40,6 +41,9 @@ func (s *Server) authorize(ctx context.Context, who sigv4.Verified, rt *route, l
 // taggedResource returns what an ARN names below region and account, read as the operations read it: "domains/acme". It is "" for what is no
 // ARN of ours.
 func taggedResource(arn string) string {
+	if arn == "" {
+		return "" // as in most paths
+	}
 	name, rest, ok := domain.ParseARN(arn)
 	if !ok {
 		return ""

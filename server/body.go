@@ -112,7 +112,9 @@ func (h *heldBody) grow(length int64, limit int) bool {
 	grown := make([]byte, len(h.bytes), want)
 	copy(grown, h.bytes)
 	h.bytes = grown
-	h.budget.give(have)
+	if have > 0 {
+		h.budget.give(have)
+	}
 	return true
 }
 

@@ -97,8 +97,9 @@ func (m *match) step(n *router, rest string, more bool, behind int) *route {
 		return nil
 	case more:
 		return m.find(n, rest, behind)
-	case n.methods[m.method] != nil:
-		return n.methods[m.method]
+	}
+	if rt := n.methods[m.method]; rt != nil {
+		return rt
 	}
 	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
 		if n.methods[method] != nil {

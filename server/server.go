@@ -156,12 +156,13 @@ func newRequestID() string {
 	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	var room [36]byte
-	text := room[:0]
-	for i := range b {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
+	text, from := room[:0], 0
+	for _, to := range [...]int{4, 6, 8, 10, 16} {
+		if from > 0 {
 			text = append(text, '-')
 		}
-		text = hex.AppendEncode(text, b[i:i+1])
+		text = hex.AppendEncode(text, b[from:to])
+		from = to
 	}
 	return string(text)
 }
@@ -236,6 +237,7 @@ type call struct {
 	id         [1]string // of the request, as a header has it
 	labels     labels
 	body       heldBody
+	reader     restjson.Reader
 	violations restjson.Violations
 }
 
@@ -261,7 +263,7 @@ func (s *Server) serveOperation(c *call, r *http.Request, name *string) error {
 	}
 	*name = rt.op.Name
 	in := rt.op.NewInput()
-	decodeErr := restjson.Decode(r, &c.labels, body.bytes, in)
+	decodeErr := c.reader.Decode(r, &c.labels, body.bytes, in)
 	caller, err := s.authorize(r.Context(), who, rt, &c.labels, in)
 	if err != nil {
 		return err

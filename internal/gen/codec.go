@@ -102,7 +102,8 @@ func (r *renderer) encode(s *shape, expr string, ptr bool, depth int) {
 		r.p("}\nb = append(b, ']')")
 	case "map":
 		i, k := fmt.Sprintf("i%d", depth), fmt.Sprintf("k%d", depth)
-		r.p("b = append(b, '{')\nfor %s, %s := range sortedKeys(%s) {\nif %s > 0 {\nb = append(b, ',')\n}", i, k, expr, i)
+		r.p("var room%d [8]string\nb = append(b, '{')", depth)
+		r.p("for %s, %s := range sortedKeys(room%d[:0], %s) {\nif %s > 0 {\nb = append(b, ',')\n}", i, k, depth, expr, i)
 		r.p("b = append(restjson.AppendString(b, %s), ':')\nv%d := %s[%s]", k, depth, expr, k)
 		r.encode(r.m.Shapes[s.Value.Shape], fmt.Sprintf("v%d", depth), false, depth+1)
 		r.p("}\nb = append(b, '}')")

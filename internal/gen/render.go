@@ -190,7 +190,7 @@ func (r *renderer) value(s *shape, expr string, ptr bool) {
 		if !key.constrained && !child.constrained {
 			return
 		}
-		r.p("for _, k := range sortedKeys(%s) {", expr)
+		r.p("for _, k := range sortedKeys(nil, %s) {", expr)
 		if key.constrained {
 			r.p("v.Key(%s, p, k)", ruleName(key))
 		}

@@ -62,12 +62,14 @@ type Decoder struct {
 }
 
 // DecodeFast says whether in has a decoder of its own that could read the body. If not, in is as it was: zero.
-func DecodeFast(body []byte, in Input) bool {
+func DecodeFast(body []byte, in Input) bool { return new(Decoder).fast(body, in) }
+
+func (d *Decoder) fast(body []byte, in Input) bool {
 	fast, ok := in.(JSONDecoder)
 	if !ok || !utf8.Valid(body) {
 		return false
 	}
-	d := &Decoder{s: string(body)}
+	*d = Decoder{s: string(body)}
 	fast.DecodeJSON(d)
 	d.blanks()
 	if d.failed || d.s != "" {

@@ -88,16 +88,19 @@ type Binder struct {
 	labels Labels
 	query  url.Values
 	Err    error
+
+	room [2]string // for the first labels
+	used int
 }
 
 // Labels has the values of a path's labels. A *http.Request is one.
 type Labels interface{ PathValue(name string) string }
 
-// NewBinder returns a Binder for r and the labels of its path. A query that can't be parsed is a SyntaxError.
-func NewBinder(r *http.Request, labels Labels) *Binder {
-	b := &Binder{labels: labels}
+// begin begins with r and the labels of its path. A query that can't be parsed is a SyntaxError.
+func (b *Binder) begin(r *http.Request, labels Labels) {
+	*b = Binder{labels: labels}
 	if r.URL.RawQuery == "" {
-		return b
+		return
 	}
 	var err error
 	if b.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
@@ -108,13 +111,19 @@ func NewBinder(r *http.Request, labels Labels) *Binder {
 			b.Err = &SyntaxError{"the query string is not valid UTF-8"}
 		}
 	}
-	return b
 }
 
 // Path binds a path label.
 func (b *Binder) Path(name string, dst **string) {
-	v := b.labels.PathValue(name)
-	*dst = &v
+	if b.used == len(b.room) {
+		v := b.labels.PathValue(name)
+		*dst = &v
+		return
+	}
+	v := &b.room[b.used]
+	b.used++
+	*v = b.labels.PathValue(name)
+	*dst = v
 }
 
 // QueryString binds an optional query parameter.
@@ -166,17 +175,23 @@ func (b *Binder) fail(err error) {
 	}
 }
 
+// Reader is what reading a request needs memory for. Its zero value is ready. What was read keeps it.
+type Reader struct {
+	decoder Decoder
+	binder  Binder
+}
+
 // Decode reads body into in: members of the path from labels and of the query from r, the rest from the JSON body. An empty body is {}.
 // It returns a SyntaxError for what can't be read.
-func Decode(r *http.Request, labels Labels, body []byte, in Input) error {
-	if len(body) > 0 && !DecodeFast(body, in) {
+func (rd *Reader) Decode(r *http.Request, labels Labels, body []byte, in Input) error {
+	if len(body) > 0 && !rd.decoder.fast(body, in) {
 		if err := json.Unmarshal(body, in, json.RejectUnknownMembers(false)); err != nil {
 			return &SyntaxError{describe(err)}
 		}
 	}
-	b := NewBinder(r, labels)
-	in.BindRequest(b)
-	return b.Err
+	rd.binder.begin(r, labels)
+	in.BindRequest(&rd.binder)
+	return rd.binder.Err
 }
 
 // Encode returns the JSON body of out. Bytes of a text that are not UTF-8 become U+FFFD: whatever a text holds, there is an answer.
