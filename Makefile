@@ -1,7 +1,7 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv queue lint torture core long fuzz bench cluster test-cluster test-cluster-short clean
+.PHONY: help build generate test race venv queue lint torture core bombs long fuzz bench cluster test-cluster test-cluster-short clean
 
 help:       ## list the targets
 	@sed -n "s/^\([a-z-]*\):.*## /\1\t/p" Makefile
@@ -52,7 +52,10 @@ CORE ?= 2000
 core:       ## CORE random lives of a domain against the model of the core, calm and with power failures
 	KITH_TEST_CORE=$(CORE) $(GO) test ./test/e2e -run 'TestCoreIsWhat|TestCoreSurvives' -timeout 90m
 
-long: torture core ## everything that takes hours: torture, core, and ten minutes of every fuzz target
+bombs:      ## files that were made to cost much, the large ones too: some need minutes and gigabytes of disk
+	KITH_BOMBS=1 $(GO) test ./test/e2e -run TestBombs -v -timeout 90m
+
+long: torture core bombs ## everything that takes hours: torture, core, bombs, and ten minutes of every fuzz target
 	$(MAKE) fuzz FUZZTIME=10m
 
 FUZZTIME ?= 30s

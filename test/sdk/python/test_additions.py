@@ -153,3 +153,76 @@ def test_what_a_caller_says_of_a_file_is_obeyed(client, kith, domain):
     with pytest.raises(ClientError) as late:
         kith.put_upload_job_options(DomainName=domain, JobId=job, Encoding="cp1250")
     assert "before it starts" in late.value.response["Error"]["Message"]
+
+
+def workbook(sheets):
+    """An Excel workbook of sheets: rows of cells, which are texts, numbers or pairs of a number and a style (1 is a date)."""
+    import io
+    import zipfile
+    from xml.sax.saxutils import escape
+
+    def cell(value):
+        if value is None:
+            return "<c/>"
+        value, style = value if isinstance(value, tuple) else (value, 0)
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+        return f'<c s="{style}"><v>{value!r}</v></c>'
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        names = "".join(f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"/>' for i, name in enumerate(sheets, 1))
+        kinds = "".join(f'<Relationship Id="r{i}" Type="x/worksheet" Target="worksheets/s{i}.xml"/>' for i, _ in enumerate(sheets, 1))
+        z.writestr("xl/workbook.xml", f"<workbook><sheets>{names}</sheets></workbook>")
+        z.writestr("xl/_rels/workbook.xml.rels", f'<Relationships>{kinds}<Relationship Id="st" Type="x/styles" Target="styles.xml"/></Relationships>')
+        z.writestr("xl/styles.xml", '<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>')
+        for i, rows in enumerate(sheets.values(), 1):
+            text = "".join("<row>" + "".join(map(cell, row)) + "</row>" for row in rows)
+            z.writestr(f"xl/worksheets/s{i}.xml", f"<worksheet><sheetData>{text}</sheetData></worksheet>")
+    return out.getvalue()
+
+
+BOOK_FIELDS = {"id": {"Source": "_source.id", "Target": "_profile.AccountNumber"}, "phone": {"Source": "_source.phone", "Target": "_profile.PhoneNumber"},
+               "born": {"Source": "_source.born", "Target": "_profile.BirthDate"}}
+
+
+def test_a_workbook_is_read_as_it_is(client, kith, domain):
+    data = workbook({
+        "Cover": [[None, None]],
+        "Kunden": [["Customers", None, "2026"], [], ["id", "phone", "born"], [1001, 4915112345678, (31120, 1)], ["x\ny", "+34 612", None], [None, "no key"], [1002]],
+        "Old": [["id", "phone", "born"], [7, "1", "2"]],
+    })
+    end = run_job(client, domain, BOOK_FIELDS, "id", data)
+    assert summary(end) == (3, 0, 1)
+    found = client.search_profiles(DomainName=domain, KeyName="_account", Values=["1001"])["Items"][0]
+    assert (found["PhoneNumber"], found["BirthDate"]) == ("4915112345678", "1985-03-14")
+    details = kith.get_upload_job_details(DomainName=domain, JobId=end["JobId"])
+    assert (details["Sheet"], details["HeaderLine"], details["ShortRows"], details["UncalculatedCells"]) == ("Kunden", 3, 0, 0)
+    rejects = kith.list_upload_job_rejects(DomainName=domain, JobId=end["JobId"])["Items"]
+    assert [(r["LineNumber"], r["ReasonCode"]) for r in rejects] == [(6, "empty-key")]
+
+    for sheet, want in [("old", (1, 0, 0)), ("3", (0, 1, 0))]:
+        job = client.create_upload_job(DomainName=domain, DisplayName="book", Fields=BOOK_FIELDS, UniqueKey="id")["JobId"]
+        kith.put_upload_job_options(DomainName=domain, JobId=job, Sheet=sheet)
+        assert upload(client, domain, job, data).status_code == 200
+        client.start_upload_job(DomainName=domain, JobId=job)
+        assert summary(wait(client, domain, job)) == want
+
+
+@pytest.mark.parametrize("data, sheet, says", [
+    (b'{"id": 1}', None, "The file is JSON"),
+    (b"%PDF-1.7\n", None, "PDF"),
+    (b"<html><table><tr><td>id", None, "HTML"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), None, ".xls"),
+    (b"id,phone,born\n1,2,3\n", "Kunden", "no Excel workbook"),
+    (workbook({"A": [["id"]], "B": [["id"]]}), "Kunden", 'It has: 1 "A", 2 "B".'),
+])
+def test_what_is_no_table_is_told(client, kith, domain, data, sheet, says):
+    job = client.create_upload_job(DomainName=domain, DisplayName="no", Fields=BOOK_FIELDS, UniqueKey="id")["JobId"]
+    if sheet:
+        kith.put_upload_job_options(DomainName=domain, JobId=job, Sheet=sheet)
+    assert upload(client, domain, job, data).status_code == 200
+    client.start_upload_job(DomainName=domain, JobId=job)
+    end = wait(client, domain, job)
+    assert (end["Status"], end["StatusReason"]) == ("FAILED", "VALIDATION_FAILURE")
+    assert says in kith.get_upload_job_details(DomainName=domain, JobId=job)["Reason"]
