@@ -418,3 +418,44 @@ func TestImports(t *testing.T) {
 		}
 	})
 }
+
+// What lies before and behind a long silence is settled and consumed, and the silence costs no reading.
+func TestLongSilence(t *testing.T) {
+	engines.Each(t, "kith_change_test", func(t *testing.T, engine store.Store) {
+		st, c := &faulty.Store{Store: engine}, newClock()
+		f := &Feed{Store: st, Now: c.now, Alone: true}
+		settled, consumed := &recorder{}, &recorder{}
+		s, consumer := &Sealer{Feed: f, Settler: settled, Keep: 1000 * 24 * time.Hour}, &Consumer{Feed: f, Final: consumed.Settle}
+		run(t, s, st)
+		if err := consumer.Start(t.Context(), inc, place(st, "x")); err != nil {
+			t.Fatal(err)
+		}
+		for i, silence := range []time.Duration{0, 30 * time.Minute, 50 * 24 * time.Hour, 30 * time.Hour, 400 * 24 * time.Hour} {
+			c.sleep(silence)
+			announce(t, f, write(i+1))
+		}
+		c.sleep(90 * 24 * time.Hour)
+		var probes atomic.Int64
+		st.Before(func(op faulty.Op, _ store.Partition) error {
+			if op == faulty.Probe {
+				probes.Add(1)
+			}
+			return nil
+		})
+		run(t, s, st)
+		if err := consumer.Run(t.Context(), inc, place(st, "x")); err != nil {
+			t.Fatal(err)
+		}
+		for what, got := range map[string][]Row{"settled": settled.rows, "consumed": consumed.rows} {
+			if len(got) != 5 || !slices.IsSortedFunc(got, func(a, b Row) int { return int(a.Time - b.Time) }) {
+				t.Errorf("%d of 5 rows were %s: %v", len(got), what, got)
+			}
+		}
+		if n := probes.Load(); n > 40 {
+			t.Errorf("%d probes of an hour each for 5 rows", n)
+		}
+		if seal, err := f.Seal(t.Context(), inc); err != nil || seal.Settled != seal.At {
+			t.Errorf("settled up to %d of %d, %v", seal.Settled, seal.At, err)
+		}
+	})
+}

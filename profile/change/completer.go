@@ -48,10 +48,12 @@ func (c *Sealer) Run(ctx context.Context, inc store.Incarnation, place Place) (m
 	if err := c.publish(ctx, place, s); err != nil {
 		return false, err
 	}
-	if from, err = c.Feed.skip(ctx, inc, from, s.At); err != nil {
+	next, err := c.Feed.silences(ctx, inc, from, s.At)
+	if err != nil {
 		return false, err
 	}
 	for from < s.At {
+		from = next(from)
 		to := min(s.At, (from/minute+spanMinutes)*minute)
 		if err := c.settle(ctx, inc, place, s, from, to); err != nil {
 			return false, err

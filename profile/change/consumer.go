@@ -77,10 +77,12 @@ func (c *Consumer) Run(ctx context.Context, inc store.Incarnation, place Place) 
 	if err != nil {
 		return err
 	}
+	next := func(after int64) int64 { return after }
 	if at >= s.Floor-1 {
-		if at, err = c.Feed.skip(ctx, inc, at, s.Settled); err != nil {
+		if next, err = c.Feed.silences(ctx, inc, at, s.Settled); err != nil {
 			return err
 		}
+		at = next(at)
 	}
 	for at < s.Settled && at >= s.Floor-1 {
 		to := min(s.Settled, (at/minute+spanMinutes)*minute)
@@ -97,7 +99,7 @@ func (c *Consumer) Run(ctx context.Context, inc store.Incarnation, place Place) 
 		if version, err = place.Swap(ctx, store.Swap{Key: cursorKey, Value: timeKey(to), Expect: version}); err != nil {
 			return fmt.Errorf("write the cursor of a consumer: %w", err)
 		}
-		at = to
+		at = next(to)
 	}
 	if at < s.Floor-1 {
 		return ErrBehind

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"kith/store"
@@ -105,12 +107,12 @@ const spanMinutes = 64
 // time. So the rows of a profile come in order.
 func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		from, err := f.skip(ctx, inc, from, to)
+		next, err := f.silences(ctx, inc, from, to)
 		if err != nil {
 			yield(Row{}, err)
 			return
 		}
-		for start := from + 1; start <= to; {
+		for start := next(from) + 1; start <= to; {
 			end := min(to, (start/minute+spanMinutes)*minute-1)
 			for hit, err := range f.Store.Probe(ctx, store.Change, inc, probes(start, end)) {
 				var r Row
@@ -124,7 +126,7 @@ func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) 
 					return
 				}
 			}
-			start = end + 1
+			start = next(end) + 1
 		}
 	}
 }
@@ -132,24 +134,32 @@ func (f *Feed) Rows(ctx context.Context, inc store.Incarnation, from, to int64) 
 // longSilence is from when on it costs less to look at all rows of a feed than at every minute.
 const longSilence = 24 * 60 * minute
 
-// skip returns a time from which on to look for rows with from < At ≤ to: from itself, or, for a domain whose feed was never settled or
-// not for long, a time before the first of them. Engines sweep in their own order, so all rows are looked at.
-func (f *Feed) skip(ctx context.Context, inc store.Incarnation, from, to int64) (int64, error) {
+// silences tells where the feed has no rows between two times that are far apart, as after a long downtime: next returns a time from which on to
+// look for rows behind another, itself or a later one. A silent hour counts as read when this was called; where writers put rows now, none
+// does. Engines sweep in their own order, so all rows are looked at.
+func (f *Feed) silences(ctx context.Context, inc store.Incarnation, from, to int64) (next func(after int64) int64, err error) {
 	if to-from <= longSilence {
-		return from, nil
+		return func(after int64) int64 { return after }, nil
 	}
-	first := to
+	known := map[int64]bool{}
 	for row, err := range f.Store.Sweep(ctx, store.SweepRange{Table: store.Change, Incarnation: inc}) {
 		if err != nil {
-			return 0, fmt.Errorf("look for the first row of the feed: %w", err)
+			return nil, fmt.Errorf("look for the hours of the feed: %w", err)
 		}
 		if len(row.Partition.Key) == partLen && len(row.Row.Key) == rowKeyLen {
 			if at := int64(binary.BigEndian.Uint64(row.Row.Key)); at > from {
-				first = min(first, at-1)
+				known[at/hourMicros] = true
 			}
 		}
 	}
-	return first, nil
+	to = min(to, f.Now().UnixMicro()-2*hourMicros)
+	hours := slices.Sorted(maps.Keys(known))
+	return func(after int64) int64 {
+		if i, _ := slices.BinarySearch(hours, (after+1)/hourMicros); i < len(hours) {
+			return max(after, min(to, hours[i]*hourMicros-1))
+		}
+		return max(after, to)
+	}, nil
 }
 
 // probes asks for the rows of every shard of the minutes from a time to another, both included.
