@@ -85,7 +85,7 @@ func TestCrosswiseKeys(t *testing.T) {
 func TestClaimOfADeadCall(t *testing.T) {
 	for calls := 1; calls <= maxCalls; calls++ {
 		frozen := 0
-		each(t, func(t *testing.T, w *world) {
+		some(t, calls, func(t *testing.T, w *world) {
 			stall := w.st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
 			put := func(node *Writer, unique string) func() (Result, error) {
 				return func() (Result, error) {
@@ -139,7 +139,7 @@ func (w *world) imports(at int64, row int, address string) fold.ID {
 func TestImportBesideCreation(t *testing.T) {
 	for calls := 1; calls <= maxCalls; calls++ {
 		frozen := 0
-		each(t, func(t *testing.T, w *world) {
+		some(t, calls, func(t *testing.T, w *world) {
 			w.complete()
 			since, err := w.sealer().Feed.Settled(t.Context(), inc)
 			if err != nil {

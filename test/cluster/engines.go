@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -14,7 +15,8 @@ import (
 	"kith/store/cql"
 )
 
-// Options returns the address of the running cluster's keyspace for tests, emptied, or skips the test.
+// Options returns the address of the running cluster's keyspace for tests, emptied, or skips the test. KITH_TEST_KEYSPACE names another one, for
+// what runs side by side.
 func Options(t *testing.T) cql.Options {
 	t.Helper()
 	hosts := os.Getenv("KITH_TEST_CQL")
@@ -22,7 +24,7 @@ func Options(t *testing.T) cql.Options {
 		t.Skip("no cluster: make test-cluster starts one and sets KITH_TEST_CQL")
 	}
 	ctx := context.Background()
-	o, err := cql.ParseAddress("cql://" + hosts + "/kith_test")
+	o, err := cql.ParseAddress("cql://" + hosts + "/" + cmp.Or(os.Getenv("KITH_TEST_KEYSPACE"), "kith_test"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,15 @@ func Each(t *testing.T, keyspace string, test func(t *testing.T, st store.Store)
 	}
 }
 
+// Some is Each for the i-th of many alike: the cluster gets every fourth of them, or all if KITH_TEST_ALL is set.
+func Some(t *testing.T, i int, keyspace string, test func(t *testing.T, st store.Store)) {
+	if i%4 == 1 || os.Getenv("KITH_TEST_ALL") != "" {
+		Each(t, keyspace, test)
+	} else {
+		Embedded(t, keyspace, test)
+	}
+}
+
 // Embedded is Each without the cluster: for the later ones of many random runs, each of which takes long there.
 func Embedded(t *testing.T, _ string, test func(t *testing.T, st store.Store)) {
 	t.Run("mem", func(t *testing.T) { test(t, mem.New()) })
