@@ -44,7 +44,7 @@ func TestParallelPutsOfANewKey(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ids, created := together(t, 100, func(i int) (Result, error) {
 			node := w.writer(time.Duration(i%7-3) * time.Second)
-			node.Patience = time.Minute
+			node.Patience, node.GiveUp = time.Minute, patience
 			o := object(fmt.Sprint("o", i), orderKey(fmt.Sprint("o", i)), emailKey("new@x.de"))
 			return node.Put(t.Context(), name, "", o)
 		})
@@ -64,7 +64,7 @@ func TestCrosswiseKeys(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ids, created := together(t, 60, func(i int) (Result, error) {
 			node := w.writer(0)
-			node.Patience = time.Minute
+			node.Patience, node.GiveUp = time.Minute, patience
 			var keys []index.Key
 			for _, n := range rand.New(rand.NewPCG(uint64(i), 7)).Perm(5)[:3] { // three of five
 				keys = append(keys, index.Key{Name: "k", Value: fmt.Sprint(n)})

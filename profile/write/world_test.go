@@ -40,6 +40,9 @@ type world struct {
 	job atomic.Int64 // the domain's last job
 }
 
+// patience is how long calls of tests make attempts, however busy the machine is.
+const patience = 10 * time.Minute
+
 // each runs a test on each engine, and on the first one also as a cluster commits: part by part.
 func each(t *testing.T, test func(t *testing.T, w *world)) { some(t, 1, test) }
 

@@ -99,7 +99,7 @@ func (c *call) nextAttempt() uint32 {
 	return c.salt + c.attempts
 }
 
-// The pauses between attempts.
+// The pauses between attempts; where these are slow, as on a busy cluster, a pause may be three times as long as one of them.
 const (
 	firstPause = time.Millisecond
 	maxPause   = 100 * time.Millisecond
@@ -111,12 +111,13 @@ func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *d
 	if patience == 0 {
 		patience = 20 * time.Second
 	}
-	for began, pause := time.Now(), firstPause; ; pause = min(2*pause, maxPause) {
+	for began, at, pause := time.Now(), time.Now(), firstPause; ; at = time.Now() {
 		rec, err := c.Lookup(ctx, c.name)
 		if err != nil {
 			return Result{}, err
 		}
 		r, err := attempt(ctx, rec)
+		longest := max(maxPause, 3*time.Since(at)) // where attempts take long, those of many callers need room between them
 		if errors.Is(err, errNothing) {
 			err = nil
 		}
@@ -132,6 +133,7 @@ func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *d
 			return Result{}, c.end(context.WithoutCancel(ctx), rec.Incarnation, err)
 		case <-time.After(mrand.N(pause) + pause/2):
 		}
+		pause = min(2*pause, longest)
 	}
 }
 
