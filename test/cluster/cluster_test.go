@@ -29,6 +29,9 @@ import (
 // These tests start a cluster of their own, because they kill it: KITH_TEST_CLUSTER is the number of its Cassandra nodes.
 // Nothing else may use the addresses meanwhile.
 
+// patience is how long a test waits for what must come, however busy the machine is.
+const patience = 10 * time.Minute
+
 type world struct {
 	*Cluster
 	t   *testing.T
@@ -40,7 +43,7 @@ func start(t *testing.T) *world {
 	if n, _ := fmt.Sscan(os.Getenv("KITH_TEST_CLUSTER"), &nodes); n != 1 || nodes < 1 {
 		t.Skip("no cluster to kill: KITH_TEST_CLUSTER=3 starts one of three nodes; make test-cluster does")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := Start(ctx, t.TempDir(), nodes, CassandraOptions{}, io.Discard)
 	if err != nil {
@@ -66,7 +69,7 @@ func (w *world) kith(name, store string, args ...string) (*Process, string) {
 	}
 	p, err := w.Kith(w.bin, name, listen, store, args...)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 		defer cancel()
 		err = p.Start(ctx)
 	}
@@ -190,7 +193,7 @@ func (w *world) begin(data, file, domain string) string {
 		w.t.Fatal(err)
 	}
 	go func() { _ = cmd.Wait() }() // it may well end with its node
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if id := jobID.FindStringSubmatch(log.String()); id != nil {
 			if state := w.state(data, id[1], domain); state != "" && state != "CREATED" {
 				return id[1]
@@ -223,7 +226,7 @@ func (w *world) end(st store.Store, data, id, domain string) string {
 	w.t.Helper()
 	var out string
 	var err error
-	for deadline := time.Now().Add(20 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * patience); ; time.Sleep(500 * time.Millisecond) {
 		if out, err = w.run(data, "jobs", id, "--domain", domain); strings.Contains(out, "SUCCEEDED") {
 			break
 		}
@@ -276,7 +279,7 @@ func TestKillEachProcess(t *testing.T) {
 			if victim == w.S3 {
 				time.Sleep(10 * time.Second)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			if err := victim.Start(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -397,7 +400,7 @@ func TestServeExplains(t *testing.T) {
 	if n, _ := fmt.Sscan(os.Getenv("KITH_TEST_CLUSTER"), &nodes); n != 1 {
 		t.Skip("no cluster: make test-cluster starts one")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	c, err := Start(ctx, t.TempDir(), 1, CassandraOptions{Passwords: true}, io.Discard)
 	if err != nil {
@@ -417,7 +420,7 @@ func TestServeExplains(t *testing.T) {
 	}
 	super := []string{"KITH_CQL_USER=cassandra", "KITH_CQL_PASSWORD=cassandra"}
 	run := func(extra []string, args ...string) (string, int) {
-		ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, bin, args...)
 		for _, kv := range os.Environ() {
@@ -432,7 +435,7 @@ func TestServeExplains(t *testing.T) {
 	serve := func(extra []string, store, blob string) (string, int) {
 		return run(extra, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--store", store, "--blob", blob)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) { // its first user is made a while after the start
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Second) { // its first user is made a while after the start
 		out, code := run(super, "migrate", "--store", c.StoreAddress(), "--replication", "1")
 		if code == 0 {
 			break

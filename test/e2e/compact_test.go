@@ -32,7 +32,7 @@ func (r *rig) deepest() int {
 // idle waits until no background work is queued.
 func (r *rig) idle() {
 	r.t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		waiting := 0
 		for _, rec := range r.live() {
 			n, err := job.Waiting(ctx, r.store, rec.Incarnation)

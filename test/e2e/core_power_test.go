@@ -132,7 +132,7 @@ func (w *coreWorld) revive() (died bool) {
 func (w *coreWorld) dieImporting(id string) {
 	w.t.Helper()
 	in := &api.GetUploadJobDetailsRequest{DomainName: api.Ptr(coreDomain), JobId: &id}
-	for deadline := time.Now().Add(time.Minute); !w.power.failed(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !w.power.failed(); time.Sleep(time.Millisecond) {
 		if d, err := w.Uploads.GetUploadJobDetails(ctx, in); err == nil && api.Val(d.Stage) == "finished" {
 			break
 		}

@@ -24,7 +24,7 @@ func arrived(t *testing.T, r *rig, stall *faulty.Stall) {
 	t.Helper()
 	select {
 	case <-stall.Arrived():
-	case <-time.After(2 * time.Minute):
+	case <-time.After(patience):
 		t.Fatalf("the call that is to be stopped did not come\n%s", r.logText())
 	}
 }

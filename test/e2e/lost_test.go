@@ -237,7 +237,7 @@ func (d *diary) imports() {
 	for _, text := range []string{"a,e,p,f,l\n9,e9@x.com,,,\n", "a,e,p,f,l\n0,,,Bob,\n6,,,Zoe,\n,,,no key,\n"} {
 		d.call("file", func() error { return d.tryPut("lost", id, strings.NewReader(text)) })
 	}
-	for deadline := time.Now().Add(time.Minute); *d.askDry("lost", id).Status == api.DryRunStatusRunning && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); *d.askDry("lost", id).Status == api.DryRunStatusRunning && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	d.see("dry run: %d, %d", api.Val(d.askDry("lost", id).WouldCreate), api.Val(d.askDry("lost", id).WouldUpdate))
@@ -257,7 +257,7 @@ func (d *diary) imports() {
 		}
 		return out
 	}
-	for deadline := time.Now().Add(time.Minute); *undone().UndoStatus == api.UndoStatusRunning && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); *undone().UndoStatus == api.UndoStatusRunning && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	d.see("undo: %s", *undone().UndoStatus)

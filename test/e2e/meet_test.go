@@ -226,7 +226,7 @@ func (p *place) forgets(n *node.Node, c int) error {
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		_, err := n.Privacy.ForgetPerson(ctx, &api.ForgetPersonRequest{DomainName: &p.rec.Name, ProfileId: &id})
 		if err == nil || errors.Is(err, fault.NotFound) || time.Now().After(deadline) {
 			return err

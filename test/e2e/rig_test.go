@@ -243,10 +243,13 @@ func (r *rig) details(domain, id string) *api.GetUploadJobDetailsResponse {
 	return d
 }
 
+// patience is how long a test waits for what must come, however busy the machine is.
+const patience = 8 * time.Minute
+
 // wait waits until a job's counters stand.
 func (r *rig) wait(domain, id string) *api.GetUploadJobResponse {
 	r.t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if api.Val(r.details(domain, id).Stage) == "finished" {
 			return r.get(domain, id)
 		}

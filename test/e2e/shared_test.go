@@ -169,7 +169,7 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 			})
 			select {
 			case <-done:
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				t.Fatal("the other node did not take over")
 			}
 			cable.mend()
@@ -435,7 +435,7 @@ func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
 	if _, err := b.StartUploadJob(t.Context(), &customerprofiles.StartUploadJobInput{DomainName: domain, JobId: job.JobId}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		j, err := a.GetUploadJob(t.Context(), &customerprofiles.GetUploadJobInput{DomainName: domain, JobId: job.JobId})
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v, %v", j, err)

@@ -26,7 +26,7 @@ func (r *rig) undo(domain, id string) (*api.UndoUploadJobResponse, error) {
 // undone undoes a job and waits for the end.
 func (r *rig) undone(domain, id string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		out, err := r.undo(domain, id)
 		if errors.Is(err, fault.ErrUnavailable) { // clients ask again
 			continue
@@ -223,7 +223,7 @@ func TestUndoSurvivesRestarts(t *testing.T) {
 
 func (r *rig) dryRun(domain, id string) *api.DryRunUploadJobResponse {
 	r.t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		out, err := r.Uploads.DryRunUploadJob(ctx, &api.DryRunUploadJobRequest{DomainName: &domain, JobId: &id})
 		if err != nil {
 			r.t.Fatal(err)
