@@ -19,8 +19,10 @@ import (
 	"testing"
 	"time"
 
+	"kith/domain"
 	"kith/internal/dump"
 	"kith/internal/sample"
+	"kith/job"
 	"kith/store"
 	"kith/store/cql"
 	"kith/store/pebble"
@@ -312,28 +314,57 @@ func TestPausedNodePublishesNothing(t *testing.T) {
 	want := w.embedded(file)
 	a, dataA := w.kith("kith-a", w.StoreAddress())
 	id := w.begin(dataA, file, "paused")
-	_, dataB := w.kith("kith-b", w.StoreAddress()) // so that it was A that began
 	if err := a.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(25 * time.Second) // a lease is 15 s
-	if state := w.state(dataB, id, "paused"); state == "" {
-		t.Fatal("the other node does not answer")
+	st := w.open()
+	was := owner(t, st, "paused", id)
+	if was == "" {
+		t.Fatal("the import had ended before its node was paused; it needs more rows")
+	}
+	_, dataB := w.kith("kith-b", w.StoreAddress())
+	for deadline := time.Now().Add(patience); owner(t, st, "paused", id) == was; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the other node does not take over")
+		}
 	}
 	if err := a.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	st := w.open()
 	if got := w.end(st, dataB, id, "paused"); got != want {
 		t.Fatalf("%s\nundisturbed\n%s", got, want)
 	}
-	log, err := os.ReadFile(a.LogFile())
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		log, err := os.ReadFile(a.LogFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(log), "lost its lease") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the paused node did not notice that it lost the import:\n%s", log)
+		}
+	}
+}
+
+// owner returns the node that has the lease of a job, "" if nobody has.
+func owner(t *testing.T, st store.Store, name, id string) string {
+	t.Helper()
+	rec, err := (&domain.Service{Store: st}).Read(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(log), "lost its lease") {
-		t.Fatalf("the paused node did not notice that it lost the import:\n%s", log)
+	all, err := job.List(t.Context(), st, rec.Incarnation)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, s := range all {
+		if s.ID == id {
+			return s.Owner
+		}
+	}
+	return ""
 }
 
 // A backup of a data folder, loaded into the cluster, is the same data, and goes on there.
