@@ -87,11 +87,21 @@ def test_object_moves_when_its_keys_say_so(client, domain):
     assert "Attributes" not in one(client, domain, "_email", "a@x.de")
 
 
+def put_until_through(client, *args, **members):
+    """Puts an object again while others are faster, as clients do: on a busy machine many puts at once may take longer than the server is patient."""
+    while True:
+        try:
+            return put(client, *args, **members)
+        except client.exceptions.BadRequestException as e:
+            if "concurrent update in-progress" not in str(e):
+                raise
+
+
 def test_hundred_parallel_puts_of_a_new_key_make_one_profile(client, endpoint, domain):
     put_type(client, domain)
     wide = make_client(endpoint, max_pool_connections=100)
     with concurrent.futures.ThreadPoolExecutor(100) as pool:
-        list(pool.map(lambda i: put(wide, domain, id=str(i), email="new@x.de"), range(100)))
+        list(pool.map(lambda i: put_until_through(wide, domain, id=str(i), email="new@x.de"), range(100)))
     p = one(client, domain, "_email", "new@x.de")
     stats = client.get_domain(DomainName=domain)["Stats"]
     assert (stats["ProfileCount"], stats["ObjectCount"]) == (1, 100)
@@ -113,7 +123,7 @@ def test_crosswise_keys_make_one_profile(client, endpoint, domain):
     wide = make_client(endpoint, max_pool_connections=30)
     pairs = [("1", "2"), ("2", "3"), ("3", "1")]
     with concurrent.futures.ThreadPoolExecutor(30) as pool:
-        list(pool.map(lambda i: put(wide, domain, "Cross", id=str(i), a=pairs[i % 3][0], b=pairs[i % 3][1]), range(30)))
+        list(pool.map(lambda i: put_until_through(wide, domain, "Cross", id=str(i), a=pairs[i % 3][0], b=pairs[i % 3][1]), range(30)))
     assert len({p["ProfileId"] for v in "123" for p in search(client, domain, "k", v)}) == 1
 
 
