@@ -28,8 +28,10 @@ import (
 //
 //	MERGE                                       UNMERGE
 //	1. the record is inserted, open             1. the main profile's link is marked as ending (beginUnmerge)
-//	2. each profile, lowest id first, gets its  2. the record becomes ending, then each other link is marked as ending, and the
-//	   link, marked as making (place)              main profiles above get new versions (touchAbove); the merge still holds
+//	2. each profile, lowest id first, gets its  2. the record becomes ending, then each other link is marked as ending, and all
+//	   link, marked as making (place), and all     other state rows of the person get new versions (touch); the
+//	   other state rows of these persons new       merge still holds
+//	   versions (touch)
 //	3. the record becomes done, with the time   3. the record becomes undone, with a time that nothing written before is later than
 //	   of the merge (newest)
 //	4. the links are closed                     4. the links are removed
@@ -48,8 +50,9 @@ import (
 //     person's members get tombstones from the main profile down, before anything of them is removed (erase): so an unmerge frees all
 //     members of a merge, whole, or none.
 //   - An unmerge changes every state row, even one whose link is open already. So a helper that read "done" long ago, and
-//     would now close a link, meets a conflict; and so does a write that has read the profile before. Those above are changed, too: a write
-//     that has found its person through the merge is mostly one to the head of the person's main profile.
+//     would now close a link, meets a conflict; and so does a write that has read the profile before.
+//   - A write that goes by what a merge changes may be one to any profile of the person: to the main one above, or to a member, where an object
+//     is. So before either is decided all state rows of the person have got new versions.
 //   - A record never goes back, except from done to ending. A helper that is late places at worst an open link of a merge that does
 //     not hold: a hint that nobody believes, removed by the next writer.
 
@@ -61,6 +64,13 @@ const (
 
 // mergePatience is how long a caller waits while others win every race for its profiles.
 const mergePatience = 10 * time.Second
+
+// errRefused says that a merge can't be: a profile of it is gone, or it would be larger than merges may be. It comes with a fault.BadRequest.
+var errRefused = errors.New("the merge can't be")
+
+func refused(format string, args ...any) error {
+	return errors.Join(fault.BadRequestf(format, args...), errRefused)
+}
 
 // errBusy says that another change was faster: what was to happen has not been decided by this attempt, and it may be made again.
 var errBusy = errors.New("another change of a profile is under way")
@@ -178,13 +188,13 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 	}
 	switch {
 	case unknown != nil:
-		return fault.BadRequestf("Unknown profile IDs: %s", strings.Join(unknown, ", "))
+		return refused("Unknown profile IDs: %s", strings.Join(unknown, ", "))
 	case objects > s.Writer.Limits().Objects || bytes > s.Writer.Limits().Bytes:
-		return fault.BadRequestf("The merge would make a profile of %d objects with %d bytes; %d with %d bytes are possible. Delete objects first.", objects, bytes, s.Writer.Limits().Objects, s.Writer.Limits().Bytes)
+		return refused("The merge would make a profile of %d objects with %d bytes; %d with %d bytes are possible. Delete objects first.", objects, bytes, s.Writer.Limits().Objects, s.Writer.Limits().Bytes)
 	case members > MaxMembers:
-		return fault.BadRequestf("The merge would make a profile of %d profiles; %d are possible.", members, MaxMembers)
+		return refused("The merge would make a profile of %d profiles; %d are possible.", members, MaxMembers)
 	case levels > MaxLevels:
-		return fault.BadRequestf("The profiles have been merged too many times, one into the other: %d levels, and %d are possible.", levels, MaxLevels)
+		return refused("The profiles have been merged too many times, one into the other: %d levels, and %d are possible.", levels, MaxLevels)
 	}
 	var random [4]byte
 	_, _ = rand.Read(random[:])
@@ -273,7 +283,7 @@ func (s *Service) announceMerge(ctx context.Context, rec *domain.Record, main ID
 // or the merge would be larger than merges may be, it does nothing.
 func (s *Service) MergeImported(ctx context.Context, rec *domain.Record, main, imported ID, by string) error {
 	err := patiently(ctx, func() error { return s.merge(ctx, rec, mergeRecord{Main: main, From: []ID{imported}, By: by}) })
-	if errors.Is(err, fault.BadRequest) {
+	if errors.Is(err, errRefused) {
 		return nil
 	}
 	return err

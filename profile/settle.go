@@ -191,7 +191,10 @@ func (s *Service) make(ctx context.Context, rec *domain.Record, m *mergeRecord) 
 			return err
 		}
 	}
-	// All profiles stand still now: the merge is later than everything in them.
+	if err := s.touch(ctx, rec, m, ids); err != nil {
+		return err
+	}
+	// All profiles stand still now, and those below them: the merge is later than everything in them.
 	at, err := s.newest(ctx, rec, ids)
 	if err != nil {
 		return err
@@ -263,7 +266,7 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 		return true, nil
 	})
 	if err == nil {
-		err = s.touchAbove(ctx, rec, m.Main)
+		err = s.touch(ctx, rec, m, []ID{m.Main})
 	}
 	if err == nil {
 		err = s.indexUnmerged(ctx, rec, m)
@@ -282,19 +285,38 @@ func (s *Service) end(ctx context.Context, rec *domain.Record, m *mergeRecord) e
 	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.Ended = mergeUndone, at })
 }
 
-// touchAbove gives the state rows of all main profiles above a profile new versions. A write that has read one of them before, and so
-// takes the members of a merge that ends for a part of its person, conflicts and starts over.
-func (s *Service) touchAbove(ctx context.Context, rec *domain.Record, id ID) error {
-	for {
+// touch gives the state rows of the persons of some profiles new versions, but for those of a merge itself, whose links it has just written: of
+// all main profiles above, and of all members below any of these. A write that has read one of them before may go by what a merge
+// that is made or ends is about to change, whatever profile of the person it writes to: it conflicts and starts over.
+func (s *Service) touch(ctx context.Context, rec *domain.Record, m *mergeRecord, ids []ID) error {
+	seen := map[ID]bool{}
+	queue := slices.Clone(ids)
+	for len(queue) > 0 {
+		id := queue[0]
+		queue = queue[1:]
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
 		row, err := s.stateOf(ctx, rec.Incarnation, id)
-		if err != nil || row.links == nil || row.links.Into == nil {
+		if err != nil {
 			return err
 		}
-		id = row.links.Into.Main
+		if row.links == nil {
+			continue
+		}
+		queue = slices.AppendSeq(queue, row.links.Members())
+		if into := row.links.Into; into != nil {
+			queue = append(queue, into.Main)
+		}
+		if _, of := row.links.Linked(m.id); of {
+			continue
+		}
 		if err := s.swapState(ctx, rec.Incarnation, id, func(st *fold.State) (bool, error) { return !st.Empty(), nil }); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // SettleLinks settles all merges of which a profile has open links. Writers call it before they read a profile to change it.

@@ -153,7 +153,8 @@ func (s *Service) sortOut(ctx context.Context, rec *domain.Record, m *mergeRecor
 		}
 	}
 	for _, o := range all {
-		if err := s.Writer.Move(ctx, rec, m.EndedBy, o.from, o.to, o.object); err != nil && !errors.Is(err, fault.NotFound) {
+		err := s.Writer.Move(ctx, rec, m.EndedBy, o.from, o.to, o.object)
+		if err != nil && !errors.Is(err, fault.NotFound) && !errors.Is(err, write.ErrFull) { // for which there is no room it stays
 			return err
 		}
 	}

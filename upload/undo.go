@@ -153,11 +153,13 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 	return err
 }
 
-// beginUndo gives the undo a time, by which it deletes index rows: later than those that any import before it has put. An undo that has one was cut
-// off, and may have left index rows of profiles that it had taken back already. It keeps its time: what it deletes nobody requires.
+// beginUndo gives the undo a time, by which it deletes index rows: later than those that any import before it has put, also since it was cut off or
+// failed and was asked for again. One that was cut off may have left index rows of profiles that it had taken back already.
 func (w *work) beginUndo(ctx context.Context) error {
 	if w.job.UndoTime != 0 {
-		return w.Profiles.QueueIndexSweep(ctx, w.rec)
+		if err := w.Profiles.QueueIndexSweep(ctx, w.rec); err != nil {
+			return err
+		}
 	}
 	at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, nil)
 	if errors.Is(err, domain.ErrGone) {

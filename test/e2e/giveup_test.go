@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,6 +96,69 @@ func TestUndoOfDamagedRunEnds(t *testing.T) {
 	}
 	if reason := r.details("d", *a.JobId).UndoReason; reason != nil {
 		t.Errorf("an undo that went on has the reason %q", *reason)
+	}
+}
+
+// risingTimes is a store that complains of a mutation of an index row that is older than the one before: a cluster would lose it.
+type risingTimes struct {
+	store.Store
+	t    *testing.T
+	mu   sync.Mutex
+	last map[string]int64
+}
+
+func (s *risingTimes) WriteRun(ctx context.Context, runs ...store.Run) error {
+	runs = slices.Clone(runs)
+	for i := range runs {
+		if rows := runs[i].Rows; runs[i].Table == store.Index {
+			runs[i].Rows = func(yield func(store.RunRow, error) bool) {
+				for row, err := range rows {
+					if err == nil {
+						s.look(row)
+					}
+					if !yield(row, err) {
+						return
+					}
+				}
+			}
+		}
+	}
+	return s.Store.WriteRun(ctx, runs...)
+}
+
+func (s *risingTimes) look(row store.RunRow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := fmt.Sprintf("%d %q %q", row.Incarnation, row.Partition, row.Mutation.Key)
+	if row.Mutation.Time < s.last[key] {
+		s.t.Errorf("a mutation of index row %s is older than the one before, deletes: %t", key, row.Mutation.Delete)
+	}
+	s.last[key] = max(s.last[key], row.Mutation.Time)
+}
+
+// An undo that has failed and is asked for again writes later than all that imports have written meanwhile.
+func TestUndoThatIsAskedForAgainIsLater(t *testing.T) {
+	dir := t.TempDir()
+	blobs, err := disk.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRigWith(t, &risingTimes{Store: mem.New(), t: t, last: map[string]int64{}}, blobs, upload.Config{}, nil)
+	r.domain("d")
+	a := r.run("d", undoSpec, "id,first,last,mail,tier\n1,Ann,Lee,ann@x.com,gold\n")
+	flip(t, dir, "run-")
+	if _, err := r.undo("d", *a.JobId); err != nil {
+		t.Fatal(err)
+	}
+	b := r.run("d", undoSpec, "id,first,last,mail,tier\n1,Bea,Lee,ann@x.com,gold\n") // another name: all rows are put again
+	if got := r.undoStatus("d", *a.JobId); got != api.UndoStatusFailed {
+		t.Fatalf("the undo is %s", got)
+	}
+	r.undone("d", *b.JobId)
+	flip(t, dir, "run-")
+	r.undone("d", *a.JobId)
+	if got := len(r.dump("d")); got != 0 {
+		t.Errorf("%d profiles are left", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"kith/api"
 	"kith/fault"
@@ -176,6 +177,141 @@ func TestPutMeetsAnUnmerge(t *testing.T) {
 				t.Errorf("the object is at %s, want %s", put.ID, left)
 			}
 		})
+	}
+}
+
+// A put to an object that is at another profile of the person than the main one starts over, too, when a merge within the person is made or taken
+// back while it is on its way: the object is where its keys are, and the person is found by the name that both give it.
+func TestPutToAMemberMeetsAMerge(t *testing.T) {
+	account := func(n string) index.Key { return index.Key{Name: schema.KeyAccount, Value: n} }
+	for name, c := range map[string]struct {
+		merges      [][2]string
+		key         string // of the object's new version, which is at customer 2
+		made        [2]string
+		takenBack   string
+		want, named string
+	}{
+		"taken back beside it": {merges: [][2]string{{"1", "2"}, {"1", "3"}}, key: "3", takenBack: "3", want: "3"},
+		"taken back above it":  {merges: [][2]string{{"3", "2"}, {"1", "3"}}, key: "1", takenBack: "3", want: "1"},
+		"made above it":        {merges: [][2]string{{"1", "2"}}, key: "1", made: [2]string{"3", "1"}, want: "2", named: "3"},
+		"made beside it":       {merges: [][2]string{{"1", "2"}}, key: "1", made: [2]string{"1", "3"}, want: "2", named: "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := &faulty.Store{Store: mem.New()}
+			r := newRig(t, st, upload.Config{})
+			r.domain("d")
+			r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "f:f:FirstName"}}, "id,f\n1,\n2,\n3,Ann\n")
+			rec, err := r.Domains.Lookup(ctx, "d")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := map[string]string{}
+			for _, n := range []string{"1", "2", "3"} {
+				ids[n] = r.id("d", n)
+			}
+			put := func(key string, values ...fold.Value) {
+				o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{account(key), {Name: "order_id", Value: "o"}},
+					Match: []index.Key{account(key)}, Values: values}
+				if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put("2")
+			for _, m := range c.merges {
+				r.merge("d", m[0], m[1])
+			}
+			at, _ := fold.ParseID(ids["2"])
+			var begun atomic.Bool
+			st.Before(func(op faulty.Op, p store.Partition) error {
+				if op != faulty.Commit || p != profile.Partition(rec.Incarnation, at) || !begun.CompareAndSwap(false, true) {
+					return nil
+				}
+				if c.takenBack == "" {
+					return r.tryMerge("d", nil, ids[c.made[0]], ids[c.made[1]])
+				}
+				_, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{ids[c.takenBack]}})
+				return err
+			})
+			put(c.key, fold.Value{Attr: schema.Attr{ID: schema.LastName}, Text: "Low"})
+			if !begun.Load() {
+				t.Fatal("the put never came to its commit")
+			}
+			for n, text := range ids {
+				id, _ := fold.ParseID(text)
+				row, err := st.Get(ctx, profile.Partition(rec.Incarnation, id), []byte("h"))
+				if err != nil && !errors.Is(err, store.ErrNotFound) {
+					t.Fatal(err)
+				}
+				h := &fold.Head{}
+				if err == nil {
+					if h, err = fold.DecodeHead(row.Value); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if has := len(h.Objects) > 0; has != (n == c.want) {
+					t.Errorf("customer %s has the object: %t; it belongs to %s", n, has, c.want)
+				}
+			}
+			if c.named != "" {
+				if p := r.find("d", "_fullName", "Ann Low"); p == nil || *p.ProfileId != ids[c.named] {
+					t.Error("the person is not found by its name")
+				}
+			}
+		})
+	}
+}
+
+// When an import's profile can't be merged yet with the one that an object made, because other work on it can't go on now, the import is told:
+// it tries again, and leaves no second profile.
+func TestMergeOfAnImportIsNotForgotten(t *testing.T) {
+	st := &faulty.Store{Store: mem.New()}
+	r := newRig(t, st, upload.Config{})
+	r.domain("d")
+	r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n2\n3\n")
+	rec, err := r.Domains.Lookup(ctx, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids [4]fold.ID
+	for n := 1; n < 4; n++ {
+		ids[n], _ = fold.ParseID(r.id("d", fmt.Sprint(n)))
+	}
+	r.merge("d", "1", "2")
+	k := index.Key{Name: schema.KeyAccount, Value: "2"}
+	o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k, {Name: "order_id", Value: "o"}}, Match: []index.Key{k}}
+	if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
+		t.Fatal(err)
+	}
+	// The merge is taken back, and the object can't go where its key is: others write to that profile all the time.
+	r.Writer.GiveUp = 20 * time.Millisecond
+	var busy atomic.Bool
+	busy.Store(true)
+	st.Before(func(op faulty.Op, p store.Partition) error {
+		if busy.Load() && op == faulty.Commit && p == profile.Partition(rec.Incarnation, ids[2]) {
+			return store.ErrConflict
+		}
+		return nil
+	})
+	var undone atomic.Int32
+	st.After(func(op faulty.Op, p store.Partition) error {
+		if op == faulty.Swap && strings.HasPrefix(p.Key, "merges/") && undone.Add(1) == 3 { // asked for, ending, undone
+			return errors.New("cut off")
+		}
+		return nil
+	})
+	if _, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{ids[2].String()}}); err == nil {
+		t.Fatal("it was not cut off")
+	}
+	if err := r.Profiles.MergeImported(ctx, rec, ids[1], ids[3], "upload-job"); err == nil && r.id("d", "3") != ids[1].String() {
+		t.Error("the import is told that its profile is merged, and it is not")
+	}
+	busy.Store(false)
+	if err := r.Profiles.MergeImported(ctx, rec, ids[1], ids[3], "upload-job"); err != nil || r.id("d", "3") != ids[1].String() {
+		t.Errorf("the profiles are not merged: %v", err)
+	}
+	// What is gone needs no merge.
+	if err := r.Profiles.MergeImported(ctx, rec, ids[1], ids[3], "upload-job"); err != nil {
+		t.Error(err)
 	}
 }
 
