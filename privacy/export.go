@@ -93,6 +93,7 @@ func (x *exporter) run(ctx context.Context) error {
 		}
 		return nil
 	})
+	x.list("Fields", func() error { return x.fields(ctx) })
 	x.list("Sources", func() error { return x.sources(ctx) })
 	x.list("Objects", func() error { return x.objects(ctx) })
 	x.list("History", func() error { return x.history(ctx) })
@@ -118,6 +119,22 @@ func (x *exporter) profile(ctx context.Context) {
 		b = []byte("null")
 	}
 	x.raw(b)
+}
+
+// fields writes where the value of each field comes from, and what it won against.
+func (x *exporter) fields(ctx context.Context) error {
+	fields, err := x.Profiles.KnownFields(ctx, x.rec, x.known)
+	if err != nil {
+		return err
+	}
+	for i := range fields {
+		b, err := restjson.Encode(&fields[i])
+		if err != nil {
+			return err
+		}
+		x.raw(b)
+	}
+	return x.err
 }
 
 // sources writes what each import, and API writes, say about each profile of the person.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"kith/api"
@@ -204,6 +205,16 @@ func (s *Service) KnownProfile(ctx context.Context, rec *domain.Record, k *Known
 		return nil, err
 	}
 	return restjson.Encode(wire(p))
+}
+
+// KnownFields tells of each field of a person where its value comes from, as GetProfileProvenance does, with all values that lost. It is
+// empty when nothing of the person is visible.
+func (s *Service) KnownFields(ctx context.Context, rec *domain.Record, k *Known) ([]api.FieldProvenance, error) {
+	people, err := s.people(ctx, rec.Incarnation, []ID{k.Main})
+	if err != nil || people[k.Main] == nil {
+		return nil, err
+	}
+	return s.provenance(ctx, rec, &people[k.Main].Member, math.MaxInt)
 }
 
 // Footprint counts what is stored of a person.

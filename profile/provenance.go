@@ -34,13 +34,19 @@ func (s *Service) GetProfileProvenance(ctx context.Context, in *api.GetProfilePr
 	if mains[id] == nil {
 		return nil, fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
 	}
+	out := &api.GetProfileProvenanceResponse{ProfileId: in.ProfileId}
+	out.Fields, err = s.provenance(ctx, rec, &mains[id].Member, maxLost)
+	return out, err
+}
+
+// provenance tells of each field of a person where its value comes from, and of the newest ones that lost, most at most.
+func (s *Service) provenance(ctx context.Context, rec *domain.Record, person *fold.Member, most int) ([]api.FieldProvenance, error) {
 	imports, err := s.Feed.Imports(ctx, rec.Incarnation)
 	if err != nil {
 		return nil, err
 	}
-	t := &tracer{s: s, rec: rec, imports: imports, records: map[recordPlace][]*write.Record{}}
-	out := &api.GetProfileProvenanceResponse{ProfileId: in.ProfileId, Fields: []api.FieldProvenance{}}
-	person := &mains[id].Member
+	t := &tracer{s: s, rec: rec, imports: imports, records: map[recordPlace][]*write.Record{}, objects: map[ID]map[saying]saidBy{}}
+	fields := []api.FieldProvenance{}
 	said := saidOf(person)
 	won := map[schema.Attr]fold.Value{}
 	for _, v := range person.Profile().Values {
@@ -51,7 +57,7 @@ func (s *Service) GetProfileProvenance(ctx context.Context, in *api.GetProfilePr
 		winner, has := won[a]
 		lost := int32(0)
 		for _, v := range said[a] { // from new to old
-			if wins := has && f.Current == nil && same(v.Value, winner); wins || len(f.Lost) < maxLost {
+			if wins := has && f.Current == nil && same(v.Value, winner); wins || len(f.Lost) < most {
 				p, err := t.trace(ctx, v)
 				switch {
 				case err != nil:
@@ -65,9 +71,9 @@ func (s *Service) GetProfileProvenance(ctx context.Context, in *api.GetProfilePr
 			lost++
 		}
 		f.LostCount = &lost
-		out.Fields = append(out.Fields, f)
+		fields = append(fields, f)
 	}
-	return out, nil
+	return fields, nil
 }
 
 // heldValue is a value with where it is.
@@ -113,7 +119,16 @@ type tracer struct {
 	rec     *domain.Record
 	imports []change.Import
 	records map[recordPlace][]*write.Record
+	objects map[ID]map[saying]saidBy // what the objects of a profile say
 }
+
+// saying is that an attribute was said at a time, and saidBy the object that has said it.
+type saying struct {
+	attr schema.Attr
+	at   int64
+}
+
+type saidBy struct{ objectType, uniqueKey string }
 
 type recordPlace struct {
 	of ID
@@ -165,5 +180,32 @@ func (t *tracer) trace(ctx context.Context, v heldValue) (*api.ValueProvenance, 
 			p.ObjectTypeName, p.ProfileObjectUniqueKey = &r.ObjectType, &r.ObjectKey
 		}
 	}
+	if v.Kind == fold.Object && p.ObjectTypeName == nil { // it was written to another profile, and its object has come here since
+		by, err := t.objectOf(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		if by != (saidBy{}) {
+			p.ObjectTypeName, p.ProfileObjectUniqueKey = &by.objectType, &by.uniqueKey
+		}
+	}
 	return p, nil
+}
+
+// objectOf returns the object that says a value.
+func (t *tracer) objectOf(ctx context.Context, v heldValue) (saidBy, error) {
+	all := t.objects[v.of]
+	if all == nil {
+		all = map[saying]saidBy{}
+		for o, err := range t.s.KnownObjects(ctx, t.rec, v.of) {
+			if err != nil {
+				return saidBy{}, fmt.Errorf("trace a value: %w", err)
+			}
+			for _, said := range o.Body.Values {
+				all[saying{said.Attr, said.Stamp.Time}] = saidBy{o.Type, o.Body.UniqueKey}
+			}
+		}
+		t.objects[v.of] = all
+	}
+	return all[saying{v.Attr, v.Stamp.Time}], nil
 }

@@ -262,9 +262,27 @@ func TestForgetting(t *testing.T) {
 			if others := l.stranger.in([]byte(text)); others != nil {
 				t.Errorf("what is somebody else's is told: %q", others)
 			}
-			var doc struct{ Sources, Objects, History, DeadLetters, RejectedRows, NotSearched []map[string]any }
+			var doc struct{ Fields, Sources, Objects, History, DeadLetters, RejectedRows, NotSearched []map[string]any }
 			if err := json.Unmarshal([]byte(text), &doc); err != nil || len(doc.DeadLetters) != 2 || len(doc.RejectedRows) != 1 || len(doc.NotSearched) != 3 || len(doc.Sources) != 4 || len(doc.History) < 6 {
 				t.Errorf("%v: %d letters, %d rejected rows, %d sources, %d records, not searched %v", err, len(doc.DeadLetters), len(doc.RejectedRows), len(doc.Sources), len(doc.History), doc.NotSearched)
+			}
+			from := func(field, member string) (value any, lost int) {
+				for _, f := range doc.Fields {
+					if f["Field"] == field {
+						current, _ := f["Current"].(map[string]any)
+						value, lost = current[member], len(f["Lost"].([]any))
+					}
+				}
+				return value, lost
+			}
+			if row, lost := from("LastName", "RowNumber"); row != 1.0 || lost != 1 { // of the second import, and the first
+				t.Errorf("the last name is from row %v, and %d have lost: %v", row, lost, doc.Fields)
+			}
+			if kind, _ := from("Attributes.room", "ObjectTypeName"); kind != "Visit" {
+				t.Errorf("the room is from an object of type %v", kind)
+			}
+			if by, _ := from("Attributes.hobby", "Kind"); by != "BY_HAND" {
+				t.Errorf("the hobby is %v", by)
 			}
 		}
 

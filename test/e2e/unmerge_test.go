@@ -315,6 +315,36 @@ func TestMergeOfAnImportIsNotForgotten(t *testing.T) {
 	}
 }
 
+// A value of an object that was written while a merge held, and went where its keys are when it was taken back, is still known to be that object's.
+func TestProvenanceAfterAnUnmerge(t *testing.T) {
+	r := newRig(t, mem.New(), upload.Config{})
+	r.domain("d")
+	r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n2\n")
+	left := r.id("d", "2")
+	r.merge("d", "1", "2")
+	k := index.Key{Name: schema.KeyAccount, Value: "2"}
+	o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o7", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k}, Match: []index.Key{k},
+		Values: []fold.Value{{Attr: schema.Attr{ID: schema.LastName}, Text: "Low"}}}
+	if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{left}}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.Profiles.GetProfileProvenance(ctx, &api.GetProfileProvenanceRequest{DomainName: api.Ptr("d"), ProfileId: &left})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range out.Fields {
+		if *f.Field == "LastName" && (f.Current == nil || api.Val(f.Current.ObjectTypeName) != "order" || api.Val(f.Current.ProfileObjectUniqueKey) != "o7") {
+			t.Errorf("the name comes from %+v", *f.Current)
+		}
+	}
+	if len(out.Fields) != 2 {
+		t.Errorf("%d fields are told of", len(out.Fields))
+	}
+}
+
 // A link that a helper has left of a merge that does not hold says nothing of the profiles that it leads to.
 func TestUnmergeBelowALinkThatNobodyBelieves(t *testing.T) {
 	r := newRig(t, mem.New(), upload.Config{})
