@@ -212,6 +212,14 @@ func (h *Head) HasType(is func(incarnation uint64) bool) bool {
 	return false
 }
 
+// WithoutObjects returns a copy without objects and what they say.
+func (h *Head) WithoutObjects() *Head {
+	c := *h
+	c.Objects, c.types, c.lives, c.carried = nil, "", "", ""
+	c.Values = slices.DeleteFunc(slices.Clone(h.Values), func(v Value) bool { return v.Kind == Object })
+	return &c
+}
+
 // Clone returns a copy that the other can be changed beside, and that shares what is never changed in place. Not of a view.
 func (h *Head) Clone() *Head {
 	c := *h

@@ -345,6 +345,39 @@ func TestProvenanceAfterAnUnmerge(t *testing.T) {
 	}
 }
 
+// What is imported for a customer who was merged into another goes to that customer's profile, also when the other one has an object that carries
+// its key: taken back, each has what is its own, and the next import finds one.
+func TestImportOfAMergedCustomerAfterAnObject(t *testing.T) {
+	for name, said := range map[string][]fold.Value{"key": nil, "key and value": {{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "2"}}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, mem.New(), upload.Config{})
+			r.domain("d")
+			s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:t:Attributes.tier"}}
+			r.run("d", s, "id,t\n1,tin\n2,tin\n")
+			main, left := r.id("d", "1"), r.id("d", "2")
+			r.merge("d", "1", "2")
+			k := index.Key{Name: schema.KeyAccount, Value: "2"}
+			o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k}, Match: []index.Key{k}, Values: said}
+			if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
+				t.Fatal(err)
+			}
+			r.expect(r.run("d", s, "id,t\n2,gold\n"), "SUCCEEDED 0/1/0")
+			if got := r.find("d", "_account", "2"); *got.ProfileId != main {
+				t.Errorf("the customer is %s while merged, not %s", *got.ProfileId, main)
+			}
+			if _, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{left}}); err != nil {
+				t.Fatal(err)
+			}
+			for n, want := range map[string]string{"1": "tin", "2": "gold"} {
+				if p := r.find("d", "_account", n); p.Attributes["tier"] != want {
+					t.Errorf("customer %s has the tier %q, want %q", n, p.Attributes["tier"], want)
+				}
+			}
+			r.expect(r.run("d", s, "id,t\n1,a\n2,b\n"), "SUCCEEDED 0/2/0")
+		})
+	}
+}
+
 // A link that a helper has left of a merge that does not hold says nothing of the profiles that it leads to.
 func TestUnmergeBelowALinkThatNobodyBelieves(t *testing.T) {
 	r := newRig(t, mem.New(), upload.Config{})

@@ -407,7 +407,8 @@ func (b *Resolver) verifyMerged(ctx context.Context) error {
 }
 
 // verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
-// holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key.
+// holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key. One that has
+// the key by objects only comes behind one that has it otherwise: when the merge is taken back objects go where their keys are.
 func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
@@ -429,23 +430,26 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 			member = m
 		}
 	})
-	holds := b.holdsItself(member, f)
 	if !known {
 		if b.persons == nil {
 			b.persons = map[uint32]fold.ID{}
 		}
 		b.persons[i] = person.ID
 		g.matches, g.match = 1, person.ID
-		member = person
-		if holds {
-			g.match = id
-		}
-		return b.combineNames(i, f, p, person, member)
 	}
-	if holds && (id == person.ID || g.match == person.ID && !b.holdsItself(person, f)) {
+	var match *fold.Member
+	person.Walk(func(m *fold.Member) {
+		if m.ID == g.match {
+			match = m
+		}
+	})
+	if is, was := b.holdsItself(member, f), b.holdsItself(match, f); is > was || is == was && is > 0 && id == person.ID {
 		g.match = id
 	}
-	return nil
+	if known {
+		return nil
+	}
+	return b.combineNames(i, f, p, person, person)
 }
 
 // confirms says whether a person, whose fold p is, has the key of a frame.
@@ -453,11 +457,23 @@ func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
 	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.own, b.dead, b.time)
 }
 
-// holdsItself says whether a profile has the key of a frame without those that were merged into it.
-func (b *Resolver) holdsItself(m *fold.Member, f *frame) bool {
+// holdsItself says whether a profile has the key of a frame without those that were merged into it: 0 no, 1 by objects only, 2 otherwise.
+func (b *Resolver) holdsItself(m *fold.Member, f *frame) int {
+	if m == nil {
+		return 0
+	}
 	own := m.Alone()
-	p := own.Profile()
-	return p != nil && b.confirms(own, p, f)
+	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
+		return 0
+	}
+	if own.Head == nil {
+		return 2
+	}
+	own.Head = own.Head.WithoutObjects()
+	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
+		return 1
+	}
+	return 2
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
