@@ -513,6 +513,27 @@ type GetDomainResponse struct {
 	Tags                  map[string]string          `json:"Tags,omitzero"`
 }
 
+// GetPhoneSettingsRequest is the model's shape GetPhoneSettingsRequest.
+type GetPhoneSettingsRequest struct {
+	DomainName *string `json:"-"`
+}
+
+func (x *GetPhoneSettingsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+}
+
+// GetPhoneSettingsResponse is the model's shape GetPhoneSettingsResponse.
+type GetPhoneSettingsResponse struct {
+	Country   *string  `json:"Country,omitzero"`
+	Countries []string `json:"Countries,omitzero"`
+}
+
 // JobSchedule is the model's shape JobSchedule.
 type JobSchedule struct {
 	DayOfTheWeek *JobScheduleDayOfTheWeek `json:"DayOfTheWeek,omitzero"`
@@ -848,6 +869,32 @@ type PutDomainObjectTypeResponse struct {
 
 // String keeps sensitive members out of logs and error texts.
 func (x PutDomainObjectTypeResponse) String() string { return "PutDomainObjectTypeResponse{redacted}" }
+
+// PutPhoneSettingsRequest is the model's shape PutPhoneSettingsRequest.
+type PutPhoneSettingsRequest struct {
+	DomainName *string `json:"-"`
+	Country    *string `json:"Country,omitzero"`
+}
+
+func (x *PutPhoneSettingsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.Country != nil {
+		p := p.Member("Country")
+		v.String(rule_kithCountry, p, *x.Country)
+	}
+}
+
+// PutPhoneSettingsResponse is the model's shape PutPhoneSettingsResponse.
+type PutPhoneSettingsResponse struct {
+	Country   *string  `json:"Country,omitzero"`
+	Countries []string `json:"Countries,omitzero"`
+}
 
 // RuleBasedMatchingRequest is the model's shape RuleBasedMatchingRequest.
 type RuleBasedMatchingRequest struct {
@@ -1216,6 +1263,14 @@ func (x *GetDomainObjectTypeRequest) BindRequest(b *restjson.Binder) {
 // Validate checks the model's constraints.
 func (x *GetDomainObjectTypeRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
+// BindRequest reads the path and query members of GetPhoneSettings.
+func (x *GetPhoneSettingsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *GetPhoneSettingsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
 // BindRequest reads the path and query members of ListBackgroundWork.
 func (x *ListBackgroundWorkRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -1291,6 +1346,14 @@ func (x *PutDomainObjectTypeRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *PutDomainObjectTypeRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of PutPhoneSettings.
+func (x *PutPhoneSettingsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *PutPhoneSettingsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of TagResource.
 func (x *TagResourceRequest) BindRequest(b *restjson.Binder) {

@@ -417,6 +417,8 @@ var rule_expirationDaysInteger = &restjson.NumberRule{Min: restjson.Bound(1), Ma
 
 var rule_fieldName = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.NewPattern(`^[a-zA-Z0-9_.-]+$`)}
 
+var rule_kithCountry = &restjson.StringRule{Max: 2}
+
 var rule_kithId = &restjson.StringRule{Min: 32, Max: 32, Pattern: restjson.NewPattern(`^[a-f0-9]{32}$`)}
 
 var rule_kithMaxResults = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(500)}

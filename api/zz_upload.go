@@ -97,19 +97,22 @@ func (x *DryRunUploadJobRequest) check(v *restjson.Violations, p *restjson.Path)
 
 // DryRunUploadJobResponse is the model's shape DryRunUploadJobResponse.
 type DryRunUploadJobResponse struct {
-	JobId           *string        `json:"JobId,omitzero"`
-	Status          *DryRunStatus  `json:"Status,omitzero"`
-	Stage           *string        `json:"Stage,omitzero"`
-	PercentComplete *int32         `json:"PercentComplete,omitzero"`
-	Reason          *string        `json:"Reason,omitzero"`
-	StartedAt       *restjson.Time `json:"StartedAt,omitzero"`
-	CompletedAt     *restjson.Time `json:"CompletedAt,omitzero"`
-	RowsRead        *int64         `json:"RowsRead,omitzero"`
-	WouldCreate     *int64         `json:"WouldCreate,omitzero"`
-	WouldUpdate     *int64         `json:"WouldUpdate,omitzero"`
-	WouldFail       *int64         `json:"WouldFail,omitzero"`
-	KeptRejects     *int64         `json:"KeptRejects,omitzero"`
-	Changes         []FieldChange  `json:"Changes,omitzero"`
+	JobId            *string         `json:"JobId,omitzero"`
+	Status           *DryRunStatus   `json:"Status,omitzero"`
+	Stage            *string         `json:"Stage,omitzero"`
+	PercentComplete  *int32          `json:"PercentComplete,omitzero"`
+	Reason           *string         `json:"Reason,omitzero"`
+	StartedAt        *restjson.Time  `json:"StartedAt,omitzero"`
+	CompletedAt      *restjson.Time  `json:"CompletedAt,omitzero"`
+	RowsRead         *int64          `json:"RowsRead,omitzero"`
+	WouldCreate      *int64          `json:"WouldCreate,omitzero"`
+	WouldUpdate      *int64          `json:"WouldUpdate,omitzero"`
+	WouldFail        *int64          `json:"WouldFail,omitzero"`
+	UnchangedRecords *int64          `json:"UnchangedRecords,omitzero"`
+	RepeatedKeyRows  *int64          `json:"RepeatedKeyRows,omitzero"`
+	TooLongColumns   []TooLongColumn `json:"TooLongColumns,omitzero"`
+	KeptRejects      *int64          `json:"KeptRejects,omitzero"`
+	Changes          []FieldChange   `json:"Changes,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.
@@ -186,37 +189,41 @@ func (x *GetUploadJobDetailsRequest) check(v *restjson.Violations, p *restjson.P
 
 // GetUploadJobDetailsResponse is the model's shape GetUploadJobDetailsResponse.
 type GetUploadJobDetailsResponse struct {
-	JobId               *string        `json:"JobId,omitzero"`
-	Status              *string        `json:"Status,omitzero"`
-	Stage               *string        `json:"Stage,omitzero"`
-	Reason              *string        `json:"Reason,omitzero"`
-	FileBytes           *int64         `json:"FileBytes,omitzero"`
-	FileUploadedAt      *restjson.Time `json:"FileUploadedAt,omitzero"`
-	RowsRead            *int64         `json:"RowsRead,omitzero"`
-	StartedAt           *restjson.Time `json:"StartedAt,omitzero"`
-	ProfilesExpireAt    *restjson.Time `json:"ProfilesExpireAt,omitzero"`
-	Header              []string       `json:"Header,omitzero"`
-	Encoding            *string        `json:"Encoding,omitzero"`
-	OtherEncodings      []string       `json:"OtherEncodings,omitzero"`
-	HeaderLine          *int64         `json:"HeaderLine,omitzero"`
-	RepeatedHeaderRows  *int64         `json:"RepeatedHeaderRows,omitzero"`
-	ShortRows           *int64         `json:"ShortRows,omitzero"`
-	Compression         *string        `json:"Compression,omitzero"`
-	Sheet               *string        `json:"Sheet,omitzero"`
-	UncalculatedCells   *int64         `json:"UncalculatedCells,omitzero"`
-	ByteOrderMark       *bool          `json:"ByteOrderMark,omitzero"`
-	LineEnd             *string        `json:"LineEnd,omitzero"`
-	Delimiter           *string        `json:"Delimiter,omitzero"`
-	PercentComplete     *int32         `json:"PercentComplete,omitzero"`
-	FileDeletedAt       *restjson.Time `json:"FileDeletedAt,omitzero"`
-	RejectsDeletedAt    *restjson.Time `json:"RejectsDeletedAt,omitzero"`
-	KeptRejects         *int64         `json:"KeptRejects,omitzero"`
-	UndoStatus          *UndoStatus    `json:"UndoStatus,omitzero"`
-	UndoPercentComplete *int32         `json:"UndoPercentComplete,omitzero"`
-	UndoneAt            *restjson.Time `json:"UndoneAt,omitzero"`
-	UndoReason          *string        `json:"UndoReason,omitzero"`
-	MergedRecords       *int64         `json:"MergedRecords,omitzero"`
-	CompactedAt         *restjson.Time `json:"CompactedAt,omitzero"`
+	JobId               *string         `json:"JobId,omitzero"`
+	Status              *string         `json:"Status,omitzero"`
+	Stage               *string         `json:"Stage,omitzero"`
+	Reason              *string         `json:"Reason,omitzero"`
+	FileBytes           *int64          `json:"FileBytes,omitzero"`
+	FileUploadedAt      *restjson.Time  `json:"FileUploadedAt,omitzero"`
+	RowsRead            *int64          `json:"RowsRead,omitzero"`
+	StartedAt           *restjson.Time  `json:"StartedAt,omitzero"`
+	ProfilesExpireAt    *restjson.Time  `json:"ProfilesExpireAt,omitzero"`
+	Header              []string        `json:"Header,omitzero"`
+	Encoding            *string         `json:"Encoding,omitzero"`
+	OtherEncodings      []string        `json:"OtherEncodings,omitzero"`
+	HeaderLine          *int64          `json:"HeaderLine,omitzero"`
+	RepeatedHeaderRows  *int64          `json:"RepeatedHeaderRows,omitzero"`
+	ShortRows           *int64          `json:"ShortRows,omitzero"`
+	UnchangedRecords    *int64          `json:"UnchangedRecords,omitzero"`
+	RepeatedKeyRows     *int64          `json:"RepeatedKeyRows,omitzero"`
+	TooLongColumns      []TooLongColumn `json:"TooLongColumns,omitzero"`
+	Country             *string         `json:"Country,omitzero"`
+	Compression         *string         `json:"Compression,omitzero"`
+	Sheet               *string         `json:"Sheet,omitzero"`
+	UncalculatedCells   *int64          `json:"UncalculatedCells,omitzero"`
+	ByteOrderMark       *bool           `json:"ByteOrderMark,omitzero"`
+	LineEnd             *string         `json:"LineEnd,omitzero"`
+	Delimiter           *string         `json:"Delimiter,omitzero"`
+	PercentComplete     *int32          `json:"PercentComplete,omitzero"`
+	FileDeletedAt       *restjson.Time  `json:"FileDeletedAt,omitzero"`
+	RejectsDeletedAt    *restjson.Time  `json:"RejectsDeletedAt,omitzero"`
+	KeptRejects         *int64          `json:"KeptRejects,omitzero"`
+	UndoStatus          *UndoStatus     `json:"UndoStatus,omitzero"`
+	UndoPercentComplete *int32          `json:"UndoPercentComplete,omitzero"`
+	UndoneAt            *restjson.Time  `json:"UndoneAt,omitzero"`
+	UndoReason          *string         `json:"UndoReason,omitzero"`
+	MergedRecords       *int64          `json:"MergedRecords,omitzero"`
+	CompactedAt         *restjson.Time  `json:"CompactedAt,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.
@@ -370,12 +377,14 @@ type ListUploadJobsResponse struct {
 
 // PutUploadJobOptionsRequest is the model's shape PutUploadJobOptionsRequest.
 type PutUploadJobOptionsRequest struct {
-	DomainName *string `json:"-"`
-	JobId      *string `json:"-"`
-	Encoding   *string `json:"Encoding,omitzero"`
-	Delimiter  *string `json:"Delimiter,omitzero"`
-	HeaderLine *int32  `json:"HeaderLine,omitzero"`
-	Sheet      *string `json:"Sheet,omitzero"`
+	DomainName *string        `json:"-"`
+	JobId      *string        `json:"-"`
+	Encoding   *string        `json:"Encoding,omitzero"`
+	Delimiter  *string        `json:"Delimiter,omitzero"`
+	HeaderLine *int32         `json:"HeaderLine,omitzero"`
+	Sheet      *string        `json:"Sheet,omitzero"`
+	Country    *string        `json:"Country,omitzero"`
+	TooLong    *TooLongValues `json:"TooLong,omitzero"`
 }
 
 func (x *PutUploadJobOptionsRequest) check(v *restjson.Violations, p *restjson.Path) {
@@ -408,6 +417,14 @@ func (x *PutUploadJobOptionsRequest) check(v *restjson.Violations, p *restjson.P
 	if x.Sheet != nil {
 		p := p.Member("Sheet")
 		v.String(rule_kithSheet, p, *x.Sheet)
+	}
+	if x.Country != nil {
+		p := p.Member("Country")
+		v.String(rule_kithCountry, p, *x.Country)
+	}
+	if x.TooLong != nil {
+		p := p.Member("TooLong")
+		v.String(rule_TooLongValues, p, string(*x.TooLong))
 	}
 }
 
@@ -498,6 +515,25 @@ func (x *StopUploadJobRequest) check(v *restjson.Violations, p *restjson.Path) {
 // StopUploadJobResponse is the model's shape StopUploadJobResponse.
 type StopUploadJobResponse struct {
 }
+
+// TooLongColumn is the model's shape TooLongColumn.
+type TooLongColumn struct {
+	Column *string `json:"Column,omitzero"`
+	Values *int64  `json:"Values,omitzero"`
+	Limit  *int32  `json:"Limit,omitzero"`
+}
+
+// TooLongValues is the model's enumeration TooLongValues.
+type TooLongValues string
+
+// The values of TooLongValues.
+const (
+	TooLongValuesReject TooLongValues = "REJECT"
+	TooLongValuesCut    TooLongValues = "CUT"
+	TooLongValuesDrop   TooLongValues = "DROP"
+)
+
+var rule_TooLongValues = &restjson.StringRule{Enum: []string{"REJECT", "CUT", "DROP"}}
 
 // UndoStatus is the model's enumeration UndoStatus.
 type UndoStatus string

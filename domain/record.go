@@ -41,6 +41,10 @@ type Record struct {
 
 	// LastJobTime is the newest time given to a job; the next is later.
 	LastJobTime int64 `json:",omitzero"`
+	// Country is the one in which phone numbers are written that API writes bring, and jobs that name none: its two letters, "": nobody knows.
+	Country string `json:",omitzero"`
+	// Countries are those that it ever was, and those that jobs named.
+	Countries []string `json:",omitzero"`
 	// Keys are the attributes that imports made keys of this domain, besides the predefined ones.
 	Keys []Key `json:",omitzero"`
 	// DeadTypes are the lives of profile object types that have ended, as long as profiles may have objects of them.
@@ -229,13 +233,14 @@ func (s *Service) Update(ctx context.Context, name string, inc store.Incarnation
 	}
 }
 
-// TakeJobTime gives a job its time, later than every time given before, and makes key a key of the domain if it is none yet.
-// A nil key changes no keys.
-func (s *Service) TakeJobTime(ctx context.Context, name string, inc store.Incarnation, key *Key) (int64, *Record, error) {
+// TakeJobTime gives a job its time, later than every time given before, makes key a key of the domain if it is none yet, and notes that phone
+// numbers are written in a country. A nil key changes no keys; a job that names no country takes the record's.
+func (s *Service) TakeJobTime(ctx context.Context, name string, inc store.Incarnation, key *Key, country string) (int64, *Record, error) {
 	var at int64
 	rec, err := s.Update(ctx, name, inc, func(rec *Record) error {
 		at = max(s.Now().UnixMicro(), rec.LastJobTime+1)
 		rec.LastJobTime = at
+		rec.noteCountry(country)
 		if key != nil && rec.key(key.Name) == nil {
 			rec.Keys = append(rec.Keys, *key)
 		}

@@ -91,7 +91,7 @@ func canBePut(t *testing.T, d *api.DetectedProfileObjectType, objects []string) 
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		if _, err := typ.Extract([]byte(o)); err != nil {
+		if _, err := typ.Extract([]byte(o), 0); err != nil {
 			t.Fatalf("%s of %s: %v", o, told(d), err)
 		}
 	}
@@ -133,7 +133,7 @@ func FuzzExtract(f *testing.F) {
 	f.Add([]byte(`{"id":7,"customer":{"first":"Ann","email":"a@b","phone":"1","address":{"city":"Z\u00fc"}},"lines":[{"title":"x"},5,null]}`))
 	f.Add([]byte(`{"id":"\ud83d\ude00","customer":{"first":null,"phone":[],"email":"x"},"at":5}`))
 	f.Fuzz(func(t *testing.T, object []byte) {
-		got, err := typ.Extract(object)
+		got, err := typ.Extract(object, 0)
 		if err != nil {
 			if fault.Message(err) == "" {
 				t.Fatal(err)
@@ -161,13 +161,13 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := typ.Extract([]byte(object)); err != nil && fault.Message(err) == "" {
+		if _, err := typ.Extract([]byte(object), 0); err != nil && fault.Message(err) == "" {
 			t.Fatal(err)
 		}
 		if strings.Contains(source, "_source.id") {
 			return
 		}
-		if x, err := typ.Extract([]byte(`{"id":1}`)); err != nil || len(x.Values) > 0 {
+		if x, err := typ.Extract([]byte(`{"id":1}`), 0); err != nil || len(x.Values) > 0 {
 			t.Fatalf("of nothing it says %v, %v", x, err)
 		}
 	})

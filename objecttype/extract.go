@@ -13,8 +13,9 @@ import (
 	"kith/schema"
 )
 
-// Extract returns what an object of the type says. It is fault.BadRequest when the object can't be put.
-func (t *Type) Extract(object []byte) (*Extracted, error) {
+// Extract returns what an object of the type says. Its phone numbers were written in a country; 0: nobody knows where. It is fault.BadRequest
+// when the object can't be put.
+func (t *Type) Extract(object []byte, in schema.Country) (*Extracted, error) {
 	r := readers.Get().(*reader)
 	defer r.release()
 	if err := r.read(t, object); err != nil {
@@ -40,7 +41,7 @@ func (t *Type) Extract(object []byte) (*Extracted, error) {
 	}
 	values := grown(&r.keys, len(t.keys))
 	for i := range t.keys {
-		values[i] = t.keys[i].value(r, texts)
+		values[i] = t.keys[i].value(r, texts, in)
 	}
 	if err := t.keysOf(out, values); err != nil {
 		return nil, err
@@ -156,8 +157,8 @@ func (k *key) part(i int) schema.ContentType {
 	return k.types[i]
 }
 
-// value returns a key's normalised value, "" when a part is empty.
-func (k *key) value(r *reader, texts []string) string {
+// value returns a key's normalised value, "" when a part is empty. Unique keys are not read so: an object is the same whatever the domain's country.
+func (k *key) value(r *reader, texts []string, in schema.Country) string {
 	b := r.norm[:0]
 	for i, f := range k.fields {
 		if i > 0 && k.name == schema.KeyFullName {
@@ -166,7 +167,7 @@ func (k *key) value(r *reader, texts []string) string {
 			b = append(b, schema.TupleSep...)
 		}
 		from := len(b)
-		if b = schema.AppendNormalized(b, k.part(i), []byte(texts[f])); len(b) == from {
+		if b = schema.AppendNormalizedIn(b, in, k.part(i), []byte(texts[f])); len(b) == from {
 			return ""
 		}
 		if len(k.fields) > 1 && strings.Contains(string(b[from:]), schema.TupleSep) {

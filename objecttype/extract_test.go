@@ -56,7 +56,7 @@ const orderType = `{"AllowProfileCreation":true,"SourcePriority":3,"SourceLastUp
 func TestExtract(t *testing.T) {
 	typ := mustMake(t, orderType)
 	got, err := typ.Extract([]byte(`{"id":7,"customer":{"first":"Ann","email":" Ann@X.org","phone":"+1 206 555 0100","address":{"city":"Z\u00fcrich"},"other":[1,{"x":2}]},
-		"at":1700000000000,"total":12.50,"paid":true,"lines":[{"title":"Cup","price":5},{"price":2.5},{"title":null,"price":"5"}]}`))
+		"at":1700000000000,"total":12.50,"paid":true,"lines":[{"title":"Cup","price":5},{"price":2.5},{"title":null,"price":"5"}]}`), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +112,14 @@ func TestObjectsAreRefused(t *testing.T) {
 		`{` + fine + `,"deep":` + strings.Repeat("[", 120) + strings.Repeat("]", 120) + `}`: "nests more than 100",
 		`{` + fine + `,"lines":[` + strings.Repeat(`{},`, maxItems) + `{}]}`:                "more than 2000 items",
 	} {
-		_, err := typ.Extract([]byte(object))
+		_, err := typ.Extract([]byte(object), 0)
 		if msg := fault.Message(err); !strings.Contains(msg, want) {
 			t.Errorf("%.80s: %v, want %s", object, err, want)
 		}
 	}
 	for _, object := range []string{`{` + fine + `}`, `{"id":"1","customer":{"phone":"1"},"deep":"` + strings.Repeat("[{", 120) + `"}`,
 		`{"id":"1","customer":{"email":"a@b","first":"` + strings.Repeat("ü", 251) + `"}}`, ` {"\u0069d":1,"customer":{"email":"a@b","address":5},"lines":{"title":1}} `} {
-		if _, err := typ.Extract([]byte(object)); err != nil {
+		if _, err := typ.Extract([]byte(object), 0); err != nil {
 			t.Errorf("%.80s: %v", object, err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestTemplatesOfObjects(t *testing.T) {
 		typ := mustMake(t, `{"Fields":{"id":{"Source":"_source.n"},"x":{"Source":`+string(must(json.Marshal(source)))+`,"Target":"_profile.FirstName"}},
 			"Keys":{"k":[{"StandardIdentifiers":["UNIQUE","PROFILE"],"FieldNames":["id"]}]}}`)
 		got, err := typ.Extract([]byte(`{"n":1e3,"vip":false,"who":{"first":"Ann","last":null},"tags":["a",1,true,null],"html":"<b>&\"quoted\"",
-			"lines":[{"sku":"a","qty":2},{"sku":"b","qty":""},5]}`))
+			"lines":[{"sku":"a","qty":2},{"sku":"b","qty":""},5]}`), 0)
 		if err != nil {
 			t.Errorf("%s: %v", source, err)
 			continue
@@ -173,7 +173,7 @@ func TestStandardObjectsNeedAKey(t *testing.T) {
 		`{"id":1,"status":"ok","sent":"x"}`:   "_communicationRecord UNIQUE [{Events.sent.Attributes.at [x]}] ",
 		`{"id":1,"serial":"s"}`:               "_asset [{serial s}] [] ",
 	} {
-		x, err := typ.Extract([]byte(object))
+		x, err := typ.Extract([]byte(object), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func BenchmarkExtract(b *testing.B) {
 	b.SetBytes(int64(len(object)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := typ.Extract(object); err != nil {
+		if _, err := typ.Extract(object, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -184,7 +184,7 @@ func TestKeysOfObjects(t *testing.T) {
 		`{"a":"x\u001fy","b":1}`:                    "Keys:[{a x|y} {z x y|1}] NewKeys:[] Match:[{z x y|1}] Fallback:[{a x|y}]",
 		`{"b":" 1 ","c":"x","d":"+1 555 010 0000"}`: "Keys:[{_fullName x +1 555 010 0000} {_phone 5550100000} {a x}] NewKeys:[{n x}] Match:[{a x} {m x} {n x}] Fallback:[]",
 	} {
-		got, err := typ.Extract([]byte(object))
+		got, err := typ.Extract([]byte(object), 0)
 		if err != nil {
 			t.Errorf("%s: %v", object, err)
 			continue
@@ -195,9 +195,9 @@ func TestKeysOfObjects(t *testing.T) {
 			t.Errorf("%s\ngot  %s\nwant %s", object, text, want)
 		}
 	}
-	one, _ := typ.Extract([]byte(`{"a":"x","b":1}`))
+	one, _ := typ.Extract([]byte(`{"a":"x","b":1}`), 0)
 	for object, same := range map[string]bool{`{"a":" x ","b":"1.0","c":"C"}`: true, `{"a":"x","b":2}`: false, `{"a":"x1"}`: false, `{"a":"x"}`: false} {
-		other, err := typ.Extract([]byte(object))
+		other, err := typ.Extract([]byte(object), 0)
 		if err != nil || (other.UniqueKey == one.UniqueKey) != same || len(other.UniqueKey) != 44 {
 			t.Errorf("%s: %v, %v", object, other, err)
 		}

@@ -78,7 +78,7 @@ func TestTemplatesExtract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := typ.Extract([]byte(c.object))
+		got, err := typ.Extract([]byte(c.object), 0)
 		if err != nil {
 			t.Errorf("%s: %v", c.id, err)
 			continue

@@ -97,7 +97,7 @@ func (x *exporter) run(ctx context.Context) error {
 	x.list("Sources", func() error { return x.sources(ctx) })
 	x.list("Objects", func() error { return x.objects(ctx) })
 	x.list("History", func() error { return x.history(ctx) })
-	keys := newKeySet(x.known.Keys)
+	keys := newKeySet(x.rec, x.known.Keys)
 	x.list("DeadLetters", func() error { return x.letters(ctx, keys) })
 	x.list("RejectedRows", func() error { return x.rejects(ctx, keys) })
 	x.list("NotSearched", func() error { return x.notSearched(ctx) })

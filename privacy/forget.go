@@ -58,7 +58,7 @@ func (s *Service) ForgetPerson(ctx context.Context, in *api.ForgetPersonRequest)
 		return nil, err
 	}
 	// Letters first: a person that is gone has no keys any more by which they could be found.
-	keys := newKeySet(known.Keys)
+	keys := newKeySet(rec, known.Keys)
 	letters, err := s.eachLetter(ctx, rec, keys, true)
 	if err != nil {
 		return nil, err

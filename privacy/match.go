@@ -23,10 +23,12 @@ type keySet struct {
 	exact map[fold.Key]bool
 	// loose are the values that are looked for in fields whose meaning is not known, each as the parts of a key.
 	loose [][]string
+	// rec is the domain, which knows how its phone numbers are written.
+	rec *domain.Record
 }
 
-func newKeySet(keys []fold.Key) *keySet {
-	k := &keySet{exact: map[fold.Key]bool{}}
+func newKeySet(rec *domain.Record, keys []fold.Key) *keySet {
+	k := &keySet{exact: map[fold.Key]bool{}, rec: rec}
 	for _, key := range keys {
 		if key.Name == schema.KeyFullName { // others have the same name
 			continue
@@ -44,14 +46,20 @@ func newKeySet(keys []fold.Key) *keySet {
 // carries says whether an object carries one of the keys.
 func (k *keySet) carries(t *objecttype.Type, object string) bool {
 	if t != nil {
-		if e, err := t.Extract([]byte(object)); err == nil {
-			for _, keys := range [][]fold.Key{e.Keys, e.NewKeys, e.Match, e.Fallback} {
-				for _, key := range keys {
-					if k.exact[fold.Key{Name: key.Name, Value: schema.IndexValue(key.Value)}] {
-						return true
+		read := false
+		for _, country := range k.rec.Origins() {
+			if e, err := t.Extract([]byte(object), country); err == nil {
+				read = true
+				for _, keys := range [][]fold.Key{e.Keys, e.NewKeys, e.Match, e.Fallback} {
+					for _, key := range keys {
+						if k.exact[fold.Key{Name: key.Name, Value: schema.IndexValue(key.Value)}] {
+							return true
+						}
 					}
 				}
 			}
+		}
+		if read {
 			return false
 		}
 	}
@@ -84,8 +92,11 @@ func (k *keySet) in(texts []string) bool {
 	}
 	have := map[string]bool{}
 	for _, text := range texts {
-		for _, ct := range []schema.ContentType{schema.String, schema.Email, schema.Phone, schema.Name, schema.Number} {
+		for _, ct := range []schema.ContentType{schema.String, schema.Email, schema.Name, schema.Number} {
 			have[schema.IndexValue(schema.Normalize(ct, text))] = true
+		}
+		for _, form := range k.rec.Phones(nil, text) {
+			have[schema.IndexValue(form)] = true
 		}
 	}
 	for _, parts := range k.loose {

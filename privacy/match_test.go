@@ -20,7 +20,7 @@ import (
 
 // Where nobody knows what the fields of an object mean, its texts and numbers are looked at as they are written.
 func TestObjectsOfNoType(t *testing.T) {
-	keys := newKeySet([]fold.Key{
+	keys := newKeySet(&domain.Record{}, []fold.Key{
 		{Name: schema.KeyAccount, Value: "98765432109876543210"}, {Name: schema.KeyEmail, Value: "ann@example.com"}, {Name: "short", Value: "12345"},
 	})
 	for object, want := range map[string]bool{
@@ -77,7 +77,7 @@ func TestLettersAreReadByTheirTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	keys := newKeySet([]fold.Key{{Name: schema.KeyAccount, Value: "4711"}})
+	keys := newKeySet(&domain.Record{}, []fold.Key{{Name: schema.KeyAccount, Value: "4711"}})
 	s.Types = &objecttype.Service{Domains: domains} // which remembers nothing
 	st.Before(func(op faulty.Op, p store.Partition) error {
 		if op == faulty.Get && p.Key == "k/object-types" {

@@ -82,7 +82,7 @@ func TestKeyForms(t *testing.T) {
 		{three, "a b c", []string{"a|b|c"}}, {three, "a b", nil},
 		{three, "a b c d", []string{"a|b|c d", "a|b c|d", "a b|c|d"}},
 	} {
-		forms, err := keyForms(nil, c.parts, c.text)
+		forms, err := keyForms(nil, c.parts, c.text, phoneReader{})
 		for i := range forms {
 			forms[i] = strings.ReplaceAll(forms[i], schema.TupleSep, "|")
 		}
@@ -90,7 +90,7 @@ func TestKeyForms(t *testing.T) {
 			t.Errorf("%v %q: %q and %v, want %q", c.parts, c.text, forms, err, c.want)
 		}
 	}
-	if forms, err := keyForms(nil, three, many); err == nil {
+	if forms, err := keyForms(nil, three, many, phoneReader{}); err == nil {
 		t.Errorf("%d forms of a text of many words", len(forms))
 	}
 }

@@ -23,7 +23,7 @@ func (s *Service) AddProfileKey(ctx context.Context, in *api.AddProfileKeyReques
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.keysByHand(ctx, rec, *in.KeyName, in.Values)
+	keys, err := s.keysByHand(ctx, rec, *in.KeyName, in.Values, phoneReader{rec, false})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *Service) DeleteProfileKey(ctx context.Context, in *api.DeleteProfileKey
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.keysByHand(ctx, rec, *in.KeyName, in.Values)
+	keys, err := s.keysByHand(ctx, rec, *in.KeyName, in.Values, phoneReader{rec, true})
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func detailOf(name *string, values []string) string {
 	return string((&api.AddProfileKeyResponse{KeyName: name, Values: values}).AppendJSON(nil))
 }
 
-// keysByHand returns the keys that a request to change a profile's keys names. The error is fault.BadRequest.
-func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name string, values []string) (keys []index.Key, err error) {
+// keysByHand returns the keys that a request to change a profile's keys names; phones reads phone numbers. The error is fault.BadRequest.
+func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name string, values []string, phones phoneReader) (keys []index.Key, err error) {
 	types, err := s.keyTypes(ctx, rec)
 	if err != nil {
 		return nil, err
@@ -88,12 +88,12 @@ func (s *Service) keysByHand(ctx context.Context, rec *domain.Record, name strin
 		parts = []schema.ContentType{schema.KeyContentType(name)}
 	}
 	for i, v := range values {
-		forms, err := keyForms(nil, parts, v)
+		forms, err := keyForms(nil, parts, v, phones)
 		if err != nil {
 			return nil, fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
 		}
 		switch {
-		case forms != nil:
+		case len(forms) > 0:
 		case len(parts) > 1:
 			return nil, fault.BadRequestf("Value %d of key %s can't be a key: give a text for each of its %d fields, joined by blanks.", i+1, name, len(parts))
 		default:
@@ -127,44 +127,60 @@ func attributeKey(name string) (schema.Attr, bool) {
 // maxSplits bounds in how many ways the text of a key of several fields is read.
 const maxSplits = 32
 
+// phoneReader reads phone numbers of a domain: as it reads what is written there now, or in every way that may find one.
+type phoneReader struct {
+	rec   *domain.Record
+	every bool
+}
+
+// forms appends the normalised values of a field.
+func (r phoneReader) forms(dst []string, ct schema.ContentType, text string) []string {
+	country := schema.Country(0)
+	if ct == schema.Phone && r.rec != nil {
+		if r.every {
+			return r.rec.Phones(dst, text)
+		}
+		country = r.rec.WrittenIn()
+	}
+	if n := schema.NormalizeIn(country, ct, text); n != "" {
+		dst = append(dst, n)
+	}
+	return dst
+}
+
 // keyForms appends the normalised values that the text of a key may stand for. A key of several fields has a text of these joined by blanks;
 // where fields have blanks themselves, each way to split it is one. The error is a sentence for the caller.
-func keyForms(dst []string, parts []schema.ContentType, text string) ([]string, error) {
+func keyForms(dst []string, parts []schema.ContentType, text string, phones phoneReader) ([]string, error) {
 	if len(parts) > 1 {
-		forms, err := tupleForms(parts, text)
+		forms, err := tupleForms(parts, text, phones)
 		return append(dst, forms...), err
 	}
 	ct := schema.String
 	if len(parts) == 1 {
 		ct = parts[0]
 	}
-	if n := schema.Normalize(ct, text); n != "" {
-		dst = append(dst, n)
-	}
-	return dst, nil
+	return phones.forms(dst, ct, text), nil
 }
 
 // tupleForms is keyForms of a key of several fields.
-func tupleForms(parts []schema.ContentType, text string) (forms []string, err error) {
+func tupleForms(parts []schema.ContentType, text string, phones phoneReader) (forms []string, err error) {
 	words := strings.Fields(text)
 	var split func(tuple []string, words []string) error
 	split = func(tuple []string, words []string) error {
 		at := len(tuple)
 		if at == len(parts)-1 {
-			n := schema.Normalize(parts[at], strings.Join(words, " "))
-			if n == "" {
-				return nil
-			}
-			if len(forms) == maxSplits {
-				return fmt.Errorf("its %d words can be read as %d fields in more than %d ways", len(strings.Fields(text)), len(parts), maxSplits)
-			}
-			if form := strings.Join(append(tuple, n), schema.TupleSep); !slices.Contains(forms, form) {
-				forms = append(forms, form)
+			for _, n := range phones.forms(nil, parts[at], strings.Join(words, " ")) {
+				if len(forms) == maxSplits {
+					return fmt.Errorf("its %d words can be read as %d fields in more than %d ways", len(strings.Fields(text)), len(parts), maxSplits)
+				}
+				if form := strings.Join(append(tuple[:at:at], n), schema.TupleSep); !slices.Contains(forms, form) {
+					forms = append(forms, form)
+				}
 			}
 			return nil
 		}
 		for i := 1; i <= len(words)-(len(parts)-1-at); i++ {
-			if n := schema.Normalize(parts[at], strings.Join(words[:i], " ")); n != "" {
+			for _, n := range phones.forms(nil, parts[at], strings.Join(words[:i], " ")) {
 				if err := split(append(tuple[:at:at], n), words[i:]); err != nil {
 					return err
 				}

@@ -15,6 +15,7 @@ import (
 	"kith/fault"
 	"kith/objecttype"
 	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/profile/write"
 	"kith/schema"
 )
@@ -125,7 +126,7 @@ const day = 24 * time.Hour
 
 // putObject puts an object. It returns its unique key also when it has become a dead letter because its type makes no profiles.
 func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objecttype.Type, object string, lazy bool) (key string, r write.Result, err error) {
-	x, err := t.Extract([]byte(object))
+	x, err := extract(rec, t, object)
 	if err != nil {
 		return "", r, err
 	}
@@ -166,6 +167,29 @@ func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objectty
 		err = errors.Join(err, s.Letters.Keep(ctx, rec, letter))
 	}
 	return x.UniqueKey, r, err
+}
+
+// extract returns what an object says in a domain, whose country its phone numbers are written in. Its profile is found by a number also if
+// that came there before the country was known.
+func extract(rec *domain.Record, t *objecttype.Type, object string) (*objecttype.Extracted, error) {
+	country := rec.WrittenIn()
+	x, err := t.Extract([]byte(object), country)
+	if err != nil || country == 0 {
+		return x, err
+	}
+	index.ReadIn(x.Values, country, rec.Keys)
+	index.ReadIn(x.Inferred, country, rec.Keys)
+	for _, keys := range []*[]fold.Key{&x.Match, &x.Fallback} {
+		for _, k := range *keys {
+			if k.Name != schema.KeyPhone {
+				continue
+			}
+			for _, form := range schema.NationalForms(k.Value, country) {
+				*keys = append(*keys, fold.Key{Name: k.Name, Value: form})
+			}
+		}
+	}
+	return x, nil
 }
 
 // standardObject returns what an object says about a standard object as it is written. Its keys are normalised.

@@ -172,7 +172,7 @@ func (s *Service) objectFilter(ctx context.Context, rec *domain.Record, typeName
 	}
 	f := &objectFilter{name: name}
 	for i, text := range in.Values {
-		forms, err := keyForms(nil, parts, text)
+		forms, err := keyForms(nil, parts, text, phoneReader{rec, true})
 		if err != nil {
 			return nil, fault.BadRequestf("ObjectFilter: value %d: %s.", i+1, err)
 		}

@@ -218,7 +218,7 @@ func (q *search) add(types objecttype.Keys, name string, values []string) error 
 	}
 	for i, v := range values {
 		var room [1]string
-		forms, err := keyForms(room[:0], parts, v)
+		forms, err := keyForms(room[:0], parts, v, phoneReader{q.rec, true})
 		if err != nil {
 			return fault.BadRequestf("Value %d of key %s: %s.", i+1, name, err)
 		}

@@ -50,7 +50,7 @@ func (s *Service) begin(ctx context.Context, t *job.Task) (*domain.Record, int64
 	if rec == nil || err != nil {
 		return nil, 0, err
 	}
-	at, rec, err := s.Domains.TakeJobTime(ctx, rec.Name, t.Incarnation, nil)
+	at, rec, err := s.Domains.TakeJobTime(ctx, rec.Name, t.Incarnation, nil, "")
 	if errors.Is(err, domain.ErrGone) {
 		return nil, 0, job.ErrLost
 	}

@@ -148,6 +148,17 @@ func digits(value string) string {
 	return d[:min(len(d), maxDigits)]
 }
 
+// abroad returns the digits of a phone number in its international form, "" where that is not known.
+func abroad(p *fold.Profile, attr schema.Attr) string {
+	for i := range p.Values {
+		if v := &p.Values[i]; v.Attr == attr && v.Country != 0 {
+			d, _, _ := strings.Cut(v.Indexed(schema.Phone), "x") // before the extension
+			return d[:min(len(d), maxDigits)]
+		}
+	}
+	return ""
+}
+
 // cleanEmail returns an e-mail address as it is indexed, plain: control characters, which separate what row keys consist of, are no part of one.
 func cleanEmail(value string) string {
 	return cut(strings.Map(func(r rune) rune {
@@ -186,6 +197,7 @@ func entriesOf(p *fold.Profile) (all []entry) {
 		case phone:
 			if d := digits(value); len(d) >= minPart {
 				add(entry{f.kind, d, attr})
+				add(entry{f.kind, abroad(p, attr), attr})
 			}
 		default:
 			if _, part := attr.AddressPart(); part == postalPart {

@@ -57,6 +57,37 @@ func AppendNormalized(dst []byte, ct ContentType, value []byte) []byte {
 	return append(dst, bytes.TrimSpace(value)...)
 }
 
+// NormalizeIn is Normalize of a value that was written in a country; 0: none is known. A phone number is read as people write it there
+// (appendPhoneIn), anything else is the same everywhere.
+func NormalizeIn(c Country, ct ContentType, value string) string {
+	var buf [128]byte
+	return string(AppendNormalizedIn(buf[:0], c, ct, []byte(value)))
+}
+
+// AppendNormalizedIn appends what NormalizeIn returns.
+func AppendNormalizedIn(dst []byte, c Country, ct ContentType, value []byte) []byte {
+	if ct == Phone && c != 0 {
+		if !isASCII(value) {
+			value = composed(bytes.Clone(value))
+		}
+		return appendPhoneIn(dst, value, c)
+	}
+	return AppendNormalized(dst, ct, value)
+}
+
+// ReadsAs returns the country if a phone number that was written there has another index form than it has where no country is known, else 0:
+// so a value keeps a country only if that matters.
+func ReadsAs(c Country, value []byte) Country {
+	if c == 0 {
+		return 0
+	}
+	var here, anywhere [64]byte
+	if string(AppendNormalizedIn(here[:0], c, Phone, value)) == string(AppendNormalized(anywhere[:0], Phone, value)) {
+		return 0
+	}
+	return c
+}
+
 func appendPhone(dst, value []byte) []byte {
 	from := len(dst)
 	for _, c := range value {

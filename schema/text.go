@@ -2,9 +2,11 @@ package schema
 
 import (
 	"bytes"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rivo/uniseg"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -64,6 +66,38 @@ func isASCII(text []byte) bool {
 		}
 	}
 	return true
+}
+
+// Unaccented returns a text without accents, as some people write it who mean the same.
+func Unaccented(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		return text
+	}
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+			return -1
+		case r == 'ı': // the dotless i of Turkish
+			return 'i'
+		case r == 'ł':
+			return 'l'
+		}
+		return r
+	}, norm.NFD.String(text)))
+}
+
+// Cut returns the first n characters of a text, or fewer: what people see as one character is never cut in two.
+func Cut(text []byte, n int) []byte {
+	at, state := 0, -1
+	for rest := text; len(rest) > 0; {
+		var cluster []byte
+		cluster, rest, _, state = uniseg.FirstGraphemeCluster(rest, state)
+		if n -= utf8.RuneCount(cluster); n < 0 {
+			break
+		}
+		at += len(cluster)
+	}
+	return Trim(text[:at])
 }
 
 // ColumnName returns the name of a column as it is compared and shown: composed, without invisible characters, outer blanks, and breaks.

@@ -26,3 +26,20 @@ func TestWhatNobodySees(t *testing.T) {
 		}
 	}
 }
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"abc", 5, "abc"}, {"abc", 2, "ab"}, {"ab cd", 3, "ab"}, {"né", 2, "né"},
+		{"ne\u0301x", 2, "n"},                         // the accent belongs to the e
+		{"a👨‍👩‍👧b", 3, "a"}, {"a👨‍👩‍👧b", 6, "a👨‍👩‍👧"}, // a family is one character of five code points
+		{"🇩🇪🇫🇷", 3, "🇩🇪"}, {"e\u0301", 1, ""},
+	} {
+		if got := string(Cut([]byte(c.text), c.n)); got != c.want {
+			t.Errorf("%q cut to %d is %q, not %q", c.text, c.n, got, c.want)
+		}
+	}
+}

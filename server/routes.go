@@ -90,6 +90,8 @@ func (s *Server) bindOperators(h handlers) {
 	on(h, "DeleteDeadLetters", s.Letters.DeleteDeadLetters)
 
 	on(h, "QueryProfiles", s.Query.QueryProfiles)
+	on(h, "GetPhoneSettings", s.Domains.GetPhoneSettings)
+	on(h, "PutPhoneSettings", s.Domains.PutPhoneSettings)
 	on(h, "GetQuerySettings", s.Query.GetQuerySettings)
 	on(h, "PutQuerySettings", s.Query.PutQuerySettings)
 

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ type dryState struct {
 	Header      []string          `json:",omitzero"`
 	Rejects     []string          `json:",omitzero"` // blobs
 	KeptRejects int64             `json:",omitzero"` // in them
+	TooLong     []stage.TooLong   `json:",omitzero"`
 
 	version uint64
 }
@@ -142,6 +144,7 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 		c := state.Counters
 		out.RowsRead, out.WouldCreate, out.WouldUpdate, out.WouldFail = &state.Rows, &c.Created, &c.Updated, &c.Failed
 		out.Changes, out.KeptRejects = state.Changes, &state.KeptRejects
+		out.UnchangedRecords, out.RepeatedKeyRows, out.TooLongColumns = &c.Unchanged, &c.Repeated, tooLongColumns(state.TooLong)
 	}
 	return out, nil
 }
@@ -329,7 +332,7 @@ func (s *Service) watchDry(ctx context.Context, cancel context.CancelCauseFunc, 
 // tryJob reads and resolves a job against the store as it is, without the domain's turn, on this node alone.
 func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *Job) (*dryState, error) {
 	copied, domainCopy := *j, *rec
-	copied.Time = s.Now().UnixMicro()
+	copied.Time, copied.Country = s.Now().UnixMicro(), cmp.Or(j.Options.Country, rec.Country)
 	w := &work{Service: s, task: &job.Task{Work: job.Work{Incarnation: rec.Incarnation, ID: j.ID}}, attempt: "dry" + randomName()[:8],
 		rec: &domainCopy, job: &copied, progress: d.progress, dry: d}
 	defer w.clearScratch(ctx)
@@ -372,7 +375,7 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	if err != nil {
 		return nil, err
 	}
-	out := &dryState{Rows: read.Rows, Counters: stage.Sum(read, d.runs), Changes: d.changes, Header: read.Header, KeptRejects: read.KeptRejects + kept}
+	out := &dryState{Rows: read.Rows, Counters: stage.Sum(read, d.runs), Changes: d.changes, Header: read.Header, KeptRejects: read.KeptRejects + kept, TooLong: read.TooLong}
 	for _, name := range []string{read.Rejects, rejects} {
 		if name != "" {
 			out.Rejects = append(out.Rejects, name)

@@ -4,18 +4,23 @@ import (
 	"context"
 
 	"kith/api"
+	"kith/domain"
 	"kith/fault"
 	"kith/upload/table"
 )
 
 // PutUploadJobOptions says how the file of a job that has not been started is to be read: its encoding, what separates its cells, the line of its
-// header, the sheet of a workbook. What is not said is found out. It replaces what was said before.
+// header, the sheet of a workbook, the country that its phone numbers are written in, and what becomes of values that are too long. What is not said is found out, or has a
+// default. It replaces what was said before.
 func (s *Service) PutUploadJobOptions(ctx context.Context, in *api.PutUploadJobOptionsRequest) (*api.PutUploadJobOptionsResponse, error) {
 	rec, err := s.Domains.Lookup(ctx, *in.DomainName)
 	if err != nil {
 		return nil, err
 	}
-	o := Options{Encoding: api.Val(in.Encoding), Delimiter: api.Val(in.Delimiter), HeaderLine: int64(api.Val(in.HeaderLine)), Sheet: api.Val(in.Sheet)}
+	o := Options{Encoding: api.Val(in.Encoding), Delimiter: api.Val(in.Delimiter), HeaderLine: int64(api.Val(in.HeaderLine)), Sheet: api.Val(in.Sheet), TooLong: api.Val(in.TooLong)}
+	if o.Country, err = domain.CountryOf(in.Country); err != nil {
+		return nil, err
+	}
 	if err := o.check(); err != nil {
 		return nil, err
 	}

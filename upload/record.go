@@ -52,6 +52,8 @@ type Job struct {
 
 	// Time is the job's write time, taken when it got the turn.
 	Time int64 `json:",omitzero"`
+	// Country is the one in which the file's phone numbers are written, as the options or the domain said then; "": nobody knows.
+	Country string `json:",omitzero"`
 	// Applying is set before the first profile is written.
 	Applying bool `json:",omitzero"`
 	// Final is set when the counters stand.
@@ -98,6 +100,9 @@ type Options struct {
 	Delimiter  string `json:",omitzero"` // one ASCII character
 	HeaderLine int64  `json:",omitzero"` // physical line, or row of a sheet, from 1
 	Sheet      string `json:",omitzero"` // of a workbook, by its name or its number, from 1
+	Country    string `json:",omitzero"` // in which phone numbers are written, two letters
+	// TooLong says what becomes of values that are longer than their attributes; they reject their rows if it does not.
+	TooLong api.TooLongValues `json:",omitzero"`
 }
 
 // File is the last completely uploaded file: one blob, or several that follow each other.

@@ -399,6 +399,15 @@ func (s *Service) ListUploadJobs(ctx context.Context, in *api.ListUploadJobsRequ
 	return out, nil
 }
 
+// tooLongColumns tells which columns had values that were longer than their attributes.
+func tooLongColumns(counted []stage.TooLong) (all []api.TooLongColumn) {
+	for _, c := range counted {
+		limit := int32(c.Limit)
+		all = append(all, api.TooLongColumn{Column: &c.Column, Values: &c.Values, Limit: &limit})
+	}
+	return all
+}
+
 // GetUploadJobDetails tells what the API has no member for: the stage, what was detected, and why a job failed.
 func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobDetailsRequest) (*api.GetUploadJobDetailsResponse, error) {
 	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
@@ -418,6 +427,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	if j.Time != 0 {
 		out.ProfilesExpireAt = wireTime(j.expires())
 	}
+	if j.Country != "" {
+		out.Country = &j.Country
+	}
 	if j.Merged > 0 {
 		out.MergedRecords = &j.Merged
 	}
@@ -433,6 +445,11 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		}
 		out.LineEnd, out.HeaderLine = &read.LineEnd, &read.HeaderLine
 		out.RepeatedHeaderRows, out.ShortRows = &read.Repeated, &read.Short
+		c := j.Counters
+		if !j.Final {
+			c = stage.Sum(read, runs)
+		}
+		out.UnchangedRecords, out.RepeatedKeyRows, out.TooLongColumns = &c.Unchanged, &c.Repeated, tooLongColumns(read.TooLong)
 		if read.Compression != "" {
 			out.Compression = &read.Compression
 		}

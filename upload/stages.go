@@ -15,23 +15,25 @@ import (
 	"kith/blob"
 	"kith/fault"
 	"kith/job"
+	"kith/schema"
 	"kith/store"
 	"kith/upload/stage"
 )
 
 // prepare makes the plan for the stages, from the job's record and the domain's as they are now.
 func (w *work) prepare() {
+	country, _ := schema.ParseCountry(w.job.Country) // "" is none
 	w.plan = stage.NewPlan(stage.Facts{
 		Store: w.Store, Blobs: w.Blobs, Log: w.Log, Profiles: w.Profiles, Incarnation: w.task.Incarnation, JobID: w.job.idBytes(), Job: w.job.ID,
 		Dir: blobDir(w.task.Incarnation, w.job.ID), Key: w.key, Attempt: w.attempt, Time: w.job.Time, Expires: w.job.expires(),
-		Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(),
+		Country: country, Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(),
 	})
 }
 
 // newReader returns what reads the job's file. The seed of the hash that divides keys is not known to who has made the file.
 func (w *work) newReader() *stage.Reader {
 	return w.plan.NewReader(stage.Reading{
-		File: w.file, StrictAWS: w.StrictAWS, Encoding: w.job.Options.Encoding, Layout: w.job.Options.layout(), Sheet: w.job.Options.Sheet, BucketBytes: w.BucketBytes, MemoryBytes: w.MemoryBytes, Workers: w.Workers, BatchBytes: w.BatchBytes,
+		File: w.file, StrictAWS: w.StrictAWS, TooLong: w.job.Options.TooLong, Encoding: w.job.Options.Encoding, Layout: w.job.Options.layout(), Sheet: w.job.Options.Sheet, BucketBytes: w.BucketBytes, MemoryBytes: w.MemoryBytes, Workers: w.Workers, BatchBytes: w.BatchBytes,
 		Shared: w.task.Shared(), Secret: binary.BigEndian.Uint64(w.Sealer.Subkey("buckets")),
 		Rows: &w.progress.rows, Bytes: &w.progress.bytes, Room: w.waitForRoom,
 	})

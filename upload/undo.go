@@ -161,7 +161,7 @@ func (w *work) beginUndo(ctx context.Context) error {
 			return err
 		}
 	}
-	at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, nil)
+	at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, nil, "")
 	if errors.Is(err, domain.ErrGone) {
 		return job.ErrLost
 	}

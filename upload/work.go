@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -303,7 +304,7 @@ func (w *work) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.Own())
+		at, rec, err := w.Domains.TakeJobTime(ctx, w.job.Domain, w.task.Incarnation, w.m.Own(), w.job.Options.Country)
 		if errors.Is(err, domain.ErrGone) {
 			return job.ErrLost
 		}
@@ -311,7 +312,9 @@ func (w *work) begin(ctx context.Context) error {
 			return err
 		}
 		w.rec = rec
-		if err := w.update(ctx, func(j *Job) { j.Time, j.FeedSince = at, since }); err != nil {
+		if err := w.update(ctx, func(j *Job) {
+			j.Time, j.FeedSince, j.Country = at, since, cmp.Or(j.Options.Country, rec.Country)
+		}); err != nil {
 			return err
 		}
 	}

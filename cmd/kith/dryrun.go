@@ -70,6 +70,7 @@ func printDryRun(ctx context.Context, c *client, o importOptions, id string, res
 	}{{"create", result.WouldCreate}, {"update", result.WouldUpdate}, {"reject", result.WouldFail}} {
 		fmt.Fprintf(out, "  %s %10d\n", line.what, api.Val(line.n))
 	}
+	sayMore(out, result.RepeatedKeyRows, result.UnchangedRecords, result.TooLongColumns, "would ")
 	if len(result.Changes) > 0 {
 		fmt.Fprintln(out, "\nSome of the values that would change:")
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -42,6 +42,7 @@ type importOptions struct {
 	encoding, delimiter string // of the file, "" is found out
 	headerLine          int64
 	sheet               string
+	country, tooLong    string // "" is as the domain has it; REJECT, CUT, DROP
 }
 
 func importCommand() *cobra.Command {
@@ -82,6 +83,8 @@ With --dry-run they say the same of what would happen.`,
 	f.StringVar(&o.delimiter, "delimiter", "", "character between cells; tab is a tab (default: found out)")
 	f.Int64Var(&o.headerLine, "header-line", 0, "line of the header (default: found out)")
 	f.StringVar(&o.sheet, "sheet", "", "sheet of a workbook, by its name or number (default: the first with something in it)")
+	f.StringVar(&o.country, "country", "", "two letters of the country in which phone numbers are written, such as DE (default: the domain's)")
+	f.StringVar(&o.tooLong, "too-long", "reject", "what becomes of values that are longer than their attributes: reject the row, cut or drop the value")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what the import would do, and write nothing")
 	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
 	f.BoolVar(&o.safe, "safe-for-spreadsheets", false, "put an apostrophe before cells of --rejects that a spreadsheet takes for formulas")
@@ -119,7 +122,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, ou
 	for _, w := range proposal.Warnings {
 		fmt.Fprintln(info, w)
 	}
-	if err := ensureDomain(ctx, c, o.domain, info); err != nil {
+	if err := ensureDomain(ctx, c, o.domain, o.country, info); err != nil {
 		return err
 	}
 	id, err := createJob(ctx, c, filepath.Base(path), mapping, key, o)
@@ -156,7 +159,7 @@ func (o *importOptions) check() error {
 	if o.headerLine < 0 || o.headerLine > maxHeaderLine {
 		return usageError("--header-line must be 1 to %d, or 0: it is found out", maxHeaderLine)
 	}
-	return nil
+	return o.checkValues()
 }
 
 // layout is what the flags say about the header.
@@ -183,6 +186,7 @@ func sayOptions(ctx context.Context, c *client, id string, o importOptions) erro
 	if o.sheet != "" {
 		body["Sheet"] = o.sheet
 	}
+	o.sayValues(body)
 	if len(body) == 0 {
 		return nil
 	}
@@ -337,7 +341,8 @@ func rowsHave(n int64) string {
 	return fmt.Sprintf("%d rows have", n)
 }
 
-func ensureDomain(ctx context.Context, c *client, name string, info io.Writer) error {
+// ensureDomain creates the domain if it is missing, with the country of the import.
+func ensureDomain(ctx context.Context, c *client, name, country string, info io.Writer) error {
 	_, err := c.GetDomain(ctx, &customerprofiles.GetDomainInput{DomainName: &name})
 	if !isCode(err, "ResourceNotFoundException") {
 		if err != nil {
@@ -350,6 +355,9 @@ func ensureDomain(ctx context.Context, c *client, name string, info io.Writer) e
 		return fmt.Errorf("create domain %s: %w", name, plain(err))
 	}
 	fmt.Fprintf(info, "Created domain %s\n", name)
+	if country != "" {
+		return putCountry(ctx, c, name, country, info)
+	}
 	return nil
 }
 
@@ -456,6 +464,7 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 	if n := api.Val(details.RepeatedHeaderRows); n > 0 {
 		fmt.Fprintf(out, "%s the names of the columns again and were passed over.\n", rowsHave(n))
 	}
+	sayMore(out, details.RepeatedKeyRows, details.UnchangedRecords, details.TooLongColumns, "")
 	if len(details.OtherEncodings) > 0 {
 		fmt.Fprintf(out, "It is not certain that the file is %s; it may be %s.\n", api.Val(details.Encoding), strings.Join(details.OtherEncodings, " or "))
 	}

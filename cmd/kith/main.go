@@ -95,7 +95,7 @@ only the endpoint changed. Start with "kith demo".`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitErr{exitUsage, err} })
-	root.AddCommand(serveCommand(), importCommand(), jobsCommand(), rejectsCommand(), undoCommand(), searchCommand(), profilesCommand(), exportCommand(), deadLettersCommand(), exportPersonCommand(), forgetCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
+	root.AddCommand(serveCommand(), importCommand(), countryCommand(), jobsCommand(), rejectsCommand(), undoCommand(), searchCommand(), profilesCommand(), exportCommand(), deadLettersCommand(), exportPersonCommand(), forgetCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
 		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), conformanceCommand(), healthCommand(), versionCommand())
 	return root
 }

@@ -3,6 +3,7 @@ package main
 // nouns places every operation in the folder of its noun (ARCHITECTURE.md). The generator refuses an operation that is not here.
 var nouns = map[string][]string{
 	"domain": {
+		"GetPhoneSettings", "PutPhoneSettings",
 		"CreateDomain", "GetDomain", "UpdateDomain", "DeleteDomain", "ListDomains",
 		"TagResource", "UntagResource", "ListTagsForResource",
 		"PutDomainObjectType", "GetDomainObjectType", "DeleteDomainObjectType", "ListDomainObjectTypes",

@@ -31,7 +31,10 @@ type Value struct {
 	Text  string
 	Kind  Kind
 	Blank bool // a blank set by hand: it masks older values
-	Stamp Stamp
+	// Country is where a phone number was written, if its index form depends on that: it is part of what was said, so that the keys of
+	// a profile never depend on a setting. 0: nobody knows.
+	Country schema.Country
+	Stamp   Stamp
 	// Expires is when the value alone expires, in microseconds; 0: with its contribution. Values of a Head and of a compacted
 	// contribution have it.
 	Expires int64
@@ -63,15 +66,16 @@ func (c *Contribution) privateExpiry(i int) int64 {
 //
 //	version | expires (8) | time (8) | row | priority | source time
 //	| number of private keys { length, name, length, value, [expiry (8)] } | values until the end:
-//	    number<<2 | flags, [length, name of a custom attribute], [time (8) | row | priority | source time], length, text
+//	    number<<2 | flags, [length, name of a custom attribute], [time (8) | row | priority | source time], [country (2)], length, text
 //
-// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank. In version 4, of compacted contributions, an own stamp
+// Integers are uvarints unless a size is given. Flags: 1 own stamp, 2 blank, 1<<18 country. In version 4, of compacted contributions, an own stamp
 // is followed by the value's expiry (8), a private key by its own, and an attribute may have several values, from old to new.
 const (
 	contributionV3 = 3
 	contributionV4 = 4
 	flagStamp      = 1
 	flagBlank      = 2
+	flagCountry    = 1 << 18 // behind the numbers of attributes, which have 16 bits
 	fixedHeader    = 17
 )
 
@@ -147,6 +151,9 @@ func appendValue(dst []byte, v Value, base Stamp, compacted bool) []byte {
 	if v.Blank {
 		flags |= flagBlank
 	}
+	if v.Country != 0 {
+		flags |= flagCountry
+	}
 	dst = binary.AppendUvarint(dst, uint64(v.Attr.ID)<<2|flags)
 	if v.Attr.ID == 0 {
 		dst = appendText(dst, v.Attr.Custom)
@@ -157,7 +164,21 @@ func appendValue(dst []byte, v Value, base Stamp, compacted bool) []byte {
 			dst = binary.BigEndian.AppendUint64(dst, uint64(v.Expires))
 		}
 	}
+	if v.Country != 0 {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(v.Country))
+	}
 	return appendText(dst, v.Text)
+}
+
+// ValuePrefix returns what stands before the length of the text of an encoded value that has no stamp of its own.
+func ValuePrefix(a schema.Attr, c schema.Country) []byte {
+	b := AppendValue(nil, Value{Attr: a, Country: c}, Stamp{})
+	return b[:len(b)-1]
+}
+
+// Indexed returns the index form of the value.
+func (v *Value) Indexed(ct schema.ContentType) string {
+	return schema.NormalizeIn(v.Country, ct, v.Text)
 }
 
 func appendStamp(dst []byte, s Stamp) []byte {
@@ -228,7 +249,7 @@ func appendValues(values []Value, c Cursor) ([]Value, error) {
 		values = make([]Value, 0, len(c.Rest())/valueGuess+1)
 	}
 	for c.Next() {
-		values = append(values, Value{Attr: c.Attr(), Text: c.Text, Kind: Import, Blank: c.Blank, Stamp: c.Stamp, Expires: c.Until})
+		values = append(values, Value{Attr: c.Attr(), Text: c.Text, Kind: Import, Blank: c.Blank, Country: c.Country, Stamp: c.Stamp, Expires: c.Until})
 	}
 	return values, c.Err()
 }
@@ -256,6 +277,17 @@ func (d *decoder) stamp() (s Stamp) {
 	s.Time = d.time()
 	s.Row, s.Priority, s.SourceTime = int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())
 	return s
+}
+
+// country reads two bytes.
+func (d *decoder) country() (c schema.Country) {
+	if len(d.s) < 2 {
+		d.fail()
+		return 0
+	}
+	c = schema.Country(d.s[0])<<8 | schema.Country(d.s[1])
+	d.s = d.s[2:]
+	return c
 }
 
 // time reads eight bytes.

@@ -21,10 +21,13 @@ type Cursor struct {
 	Custom string
 	Text   string
 	Blank  bool
-	Stamp  Stamp
-	Until  int64 // when the value expires alone; 0: with the contribution
+	// Country is that of Value.
+	Country schema.Country
+	Stamp   Stamp
+	Until   int64 // when the value expires alone; 0: with the contribution
 
 	compacted bool
+	ended     bool
 	d         decoder
 }
 
@@ -65,14 +68,15 @@ func (c *Cursor) Compacted() bool { return c.compacted }
 // Next moves to the next value. It returns false at the end, and after damage, which Err tells.
 func (c *Cursor) Next() bool {
 	if len(c.d.s) == 0 || c.d.err != nil {
+		c.ended = true
 		return false
 	}
 	head := c.d.uvarint()
-	if head>>2 > 0xffff {
+	if head >= 2*flagCountry {
 		c.d.fail()
 		return false
 	}
-	c.ID, c.Blank, c.Custom, c.Stamp, c.Until = uint16(head>>2), head&flagBlank != 0, "", c.Base, 0
+	c.ID, c.Blank, c.Country, c.Custom, c.Stamp, c.Until = uint16(head>>2), head&flagBlank != 0, 0, "", c.Base, 0
 	if c.ID == 0 {
 		c.Custom = c.d.text()
 	}
@@ -82,9 +86,15 @@ func (c *Cursor) Next() bool {
 			c.Until = c.d.time()
 		}
 	}
+	if head&flagCountry != 0 {
+		c.Country = c.d.country()
+	}
 	c.Text = c.d.text()
 	return c.d.err == nil
 }
+
+// Ended says that Next has found no more values.
+func (c *Cursor) Ended() bool { return c.ended || c.d.err != nil }
 
 // Attr returns the attribute of the present value.
 func (c *Cursor) Attr() schema.Attr { return schema.Attr{ID: c.ID, Custom: c.Custom} }

@@ -13,7 +13,7 @@ import (
 //
 //	version | time (8) | expires (8)
 //	| values:   { number<<2 | flags, [length, name of a custom attribute], time (8) | expires (8) | priority | source time
-//	              | length, text }
+//	              | [country (2)] | length, text }
 //	| keys:     { length, name, length, value }
 //	| types:    { length, name, incarnation (8), number of objects }
 //	| lives:    of each object { expiry (8) | size of its JSON (4) }
@@ -22,7 +22,7 @@ import (
 //	| change:   nothing, or ID (16) | time (8) | action (1) | { length, text } × 4
 //
 // What a reader wants comes first, and what grows with the objects has a fixed size, so that it need not decode it. Flags of a
-// value: 1 of an object, 2 blank.
+// value: 1 of an object, 2 blank, 1<<18 country.
 const (
 	headV2      = 2
 	headFixed   = 17
@@ -96,6 +96,9 @@ func (h *Head) appendValues(dst []byte) []byte {
 		if v.Blank {
 			flags |= flagBlank
 		}
+		if v.Country != 0 {
+			flags |= flagCountry
+		}
 		dst = binary.AppendUvarint(dst, uint64(v.Attr.ID)<<2|flags)
 		if v.Attr.ID == 0 {
 			dst = appendText(dst, v.Attr.Custom)
@@ -104,6 +107,9 @@ func (h *Head) appendValues(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(v.Expires))
 		dst = binary.AppendUvarint(dst, uint64(v.Stamp.Priority))
 		dst = binary.AppendUvarint(dst, uint64(v.Stamp.SourceTime))
+		if v.Country != 0 {
+			dst = binary.BigEndian.AppendUint16(dst, uint16(v.Country))
+		}
 		dst = appendText(dst, v.Text)
 	}
 	return dst
@@ -298,7 +304,7 @@ func appendHeadValues(dst []Value, d *decoder, now int64) []Value {
 	}
 	for d.s != "" {
 		head := d.uvarint()
-		if head>>2 > 0xffff {
+		if head >= 2*flagCountry {
 			d.fail()
 			return dst
 		}
@@ -311,6 +317,9 @@ func appendHeadValues(dst []Value, d *decoder, now int64) []Value {
 		}
 		v.Stamp.Time, v.Expires = d.time(), d.time()
 		v.Stamp.Priority, v.Stamp.SourceTime = int64(d.uvarint()), int64(d.uvarint())
+		if head&flagCountry != 0 {
+			v.Country = d.country()
+		}
 		v.Text = d.text()
 		if d.err != nil {
 			return dst

@@ -133,7 +133,7 @@ func (s *Scanner) AddContribution(b []byte) error {
 			continue
 		}
 		s.raw = s.raw || c.Blank || c.compacted
-		s.values = append(s.values, Value{Attr: c.Attr(), Text: c.Text, Kind: Import, Blank: c.Blank, Stamp: c.Stamp, Expires: c.Until})
+		s.values = append(s.values, Value{Attr: c.Attr(), Text: c.Text, Kind: Import, Blank: c.Blank, Country: c.Country, Stamp: c.Stamp, Expires: c.Until})
 	}
 	s.ends = append(s.ends, len(s.values))
 	return c.Err()
@@ -259,7 +259,7 @@ func (p *Person) AddContribution(b []byte) error {
 		*c = Contribution{Expires: cursor.Expires, Stamp: cursor.Base, Values: c.Values[:0]}
 		for cursor.Next() && cursor.ID <= p.last {
 			if p.want.Has(cursor.ID, cursor.Custom) && (cursor.Until == 0 || cursor.Until > p.now) {
-				c.Values = append(c.Values, Value{Attr: cursor.Attr(), Text: cursor.Text, Kind: Import, Blank: cursor.Blank, Stamp: cursor.Stamp, Expires: cursor.Until})
+				c.Values = append(c.Values, Value{Attr: cursor.Attr(), Text: cursor.Text, Kind: Import, Blank: cursor.Blank, Country: cursor.Country, Stamp: cursor.Stamp, Expires: cursor.Until})
 			}
 		}
 		if cursor.Err() != nil {

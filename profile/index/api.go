@@ -50,7 +50,7 @@ func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Require
 	for i := range h.Values {
 		v := &h.Values[i]
 		if name, ct := schema.PredefinedKey(v.Attr); name != "" {
-			r.add(Key{Name: name, Value: schema.Normalize(ct, v.Text)})
+			r.add(Key{Name: name, Value: v.Indexed(ct)})
 		}
 		named = named || v.Attr.ID >= schema.FirstName && v.Attr.ID <= schema.LastName
 	}
@@ -90,7 +90,7 @@ func (r *Required) combinations(k domain.Key, tuple []string) {
 	}
 	for i := range r.head.Values {
 		if v := &r.head.Values[i]; v.Attr == a {
-			if n := schema.Normalize(schema.ContentType(part.ContentType), v.Text); n != "" {
+			if n := v.Indexed(schema.ContentType(part.ContentType)); n != "" {
 				r.combinations(k, append(tuple[:len(tuple):len(tuple)], n))
 			}
 		}

@@ -18,6 +18,9 @@
 // what is missing first and deletes what is in excess last: a row too many is a hint that nobody confirms, and the sweep removes it; a
 // row too few would be a lost customer.
 //
+// A phone number's key depends on the country that it was written in, so that is kept with the value (fold.Value.Country, noted by ReadIn once, when the value is
+// written), never looked up: the domain's setting may change without the rows.
+//
 // Keys are those of one contribution, or of one object: a key of several fields needs all of them from there. Only the full name is
 // that of the fold; each writer adds that of the fold it has seen, and no identity rests on it.
 package index

@@ -87,12 +87,73 @@ func (d *decidedAttrs) yields(c fold.Cursor, name string, indexValue []byte) (ha
 		d.ids[d.n] = c.ID
 		d.n++
 		var buf [128]byte
-		norm := schema.AppendNormalized(buf[:0], ct, []byte(c.Text))
+		norm := schema.AppendNormalizedIn(buf[:0], c.Country, ct, []byte(c.Text))
 		if len(norm) > 0 && bytes.Equal(schema.IndexBytes(norm), indexValue) {
 			return true, true
 		}
 	}
 	return false, c.Err() == nil
+}
+
+// Shows says whether a profile that has nothing but these contributions, of which Glance knows, shows every one of encoded values: adding them
+// changes nothing.
+func Shows(contributions [][]byte, now int64, values []byte) bool {
+	have := make([]fold.Cursor, 0, len(contributions))
+	for i := len(contributions) - 1; i >= 0; i-- { // the newest first
+		c, err := fold.Open(contributions[i])
+		if err != nil {
+			return false
+		}
+		if c.Expires <= now {
+			continue
+		}
+		if len(have) == 0 && !c.Compacted() && c.Rest() == string(values) { // most that are imported again
+			return true
+		}
+		c.Next()
+		have = append(have, c)
+	}
+	want := fold.OpenValues(values, fold.Stamp{})
+	for want.Next() {
+		shown := false
+		for i := range have {
+			c := &have[i]
+			for !c.Ended() && c.Attr().Less(want.Attr()) {
+				c.Next()
+			}
+			found, same := false, false
+			for ; !c.Ended() && c.Attr() == want.Attr(); c.Next() { // from old to new
+				if c.Until == 0 || c.Until > now {
+					found, same = true, c.Text == want.Text && c.Country == want.Country
+				}
+			}
+			if found && !shown && !same {
+				return false
+			}
+			shown = shown || found
+		}
+		if !shown {
+			return false
+		}
+	}
+	return want.Err() == nil
+}
+
+// Keeps says whether a person shows the same when an import adds encoded values: it has them, or something stronger in their place.
+func Keeps(p *fold.Profile, values []byte) bool {
+	want, i := fold.OpenValues(values, fold.Stamp{}), 0
+	for want.Next() {
+		for i < len(p.Values) && p.Values[i].Attr.Less(want.Attr()) {
+			i++
+		}
+		if i == len(p.Values) || p.Values[i].Attr != want.Attr() {
+			return false
+		}
+		if v := &p.Values[i]; (v.Text != want.Text || v.Country != want.Country) && v.Stamp.Priority == 0 {
+			return false
+		}
+	}
+	return want.Err() == nil
 }
 
 // MayCombineNames says whether adding encoded values can give a profile a full name that neither has alone.
@@ -141,6 +202,9 @@ func (k *Attrs) add(a schema.Attr) {
 	}
 }
 
+// Has says whether a key is made of an attribute.
+func (k *Attrs) Has(a schema.Attr) bool { return k.has(a.ID, a.Custom) }
+
 func (k *Attrs) has(id uint16, custom string) bool {
 	if id == 0 {
 		return k.custom[custom]
@@ -172,7 +236,7 @@ func (k *Attrs) Covers(contribution, values []byte) bool {
 			ok = have.Next()
 		}
 		note(&wanted, &want)
-		if k.has(want.ID, want.Custom) && (!ok || have.Attr() != want.Attr() || have.Text != want.Text) {
+		if k.has(want.ID, want.Custom) && (!ok || have.Attr() != want.Attr() || have.Text != want.Text || have.Country != want.Country) {
 			return false
 		}
 	}

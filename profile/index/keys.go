@@ -18,7 +18,7 @@ func Keys(values []fold.Value, own []domain.Key, emit func(name, value string)) 
 	for i := range values {
 		v := &values[i]
 		if name, ct := schema.PredefinedKey(v.Attr); name != "" {
-			if n := schema.Normalize(ct, v.Text); n != "" {
+			if n := v.Indexed(ct); n != "" {
 				emit(name, n)
 			}
 		}
@@ -27,6 +27,31 @@ func Keys(values []fold.Value, own []domain.Key, emit func(name, value string)) 
 	for _, k := range own {
 		if n := OwnKey(values, k); n != "" {
 			emit(k.Name, n)
+		}
+	}
+}
+
+// IsPhone says whether keys are made of the phone numbers of an attribute.
+func IsPhone(a schema.Attr, own []domain.Key) bool {
+	if _, ct := schema.PredefinedKey(a); ct == schema.Phone {
+		return true
+	}
+	return slices.ContainsFunc(own, func(k domain.Key) bool {
+		return slices.ContainsFunc(k.Parts, func(part domain.KeyPart) bool {
+			return part.ContentType == string(schema.Phone) && part.Attribute == a.Path()
+		})
+	})
+}
+
+// ReadIn notes in the phone numbers of values that they were written in a country. From then on that is a part of what they say: the keys of a profile
+// never change because a setting does.
+func ReadIn(values []fold.Value, c schema.Country, own []domain.Key) {
+	if c == 0 {
+		return
+	}
+	for i := range values {
+		if v := &values[i]; IsPhone(v.Attr, own) {
+			v.Country = schema.ReadsAs(c, []byte(v.Text))
 		}
 	}
 }
@@ -73,7 +98,11 @@ func OwnKey(values []fold.Value, k domain.Key) string {
 		if !ok {
 			return ""
 		}
-		n := schema.Normalize(schema.ContentType(part.ContentType), text(values, a))
+		v := newest(values, a)
+		if v == nil {
+			return ""
+		}
+		n := v.Indexed(schema.ContentType(part.ContentType))
 		if n == "" {
 			return ""
 		}
@@ -123,7 +152,7 @@ func yields(values []fold.Value, name, indexValue string, own []domain.Key) bool
 	for i := range values {
 		v := &values[i]
 		if n, ct := schema.PredefinedKey(v.Attr); n == name {
-			norm := schema.AppendNormalized(buf[:0], ct, []byte(v.Text))
+			norm := schema.AppendNormalizedIn(buf[:0], v.Country, ct, []byte(v.Text))
 			if string(norm) == indexValue || len(norm) > len(indexValue) && schema.IndexValue(string(norm)) == indexValue {
 				return len(norm) > 0
 			}
@@ -140,12 +169,12 @@ func yields(values []fold.Value, name, indexValue string, own []domain.Key) bool
 	return false
 }
 
-// text returns the text of the newest value of an attribute, or "".
-func text(values []fold.Value, a schema.Attr) (newest string) {
+// newest returns the newest value of an attribute, or nil.
+func newest(values []fold.Value, a schema.Attr) (found *fold.Value) {
 	for i := range values {
 		if values[i].Attr == a {
-			newest = values[i].Text
+			found = &values[i]
 		}
 	}
-	return newest
+	return found
 }

@@ -74,6 +74,7 @@ const (
 func (d *Draft) Set(values []fold.Value, life time.Duration) error {
 	until := fold.ExpiryOf(d.Time, life)
 	values = slices.Clone(values)
+	index.ReadIn(values, d.Record.WrittenIn(), d.Record.Keys)
 	for i := range values {
 		v := &values[i]
 		v.Kind, v.Blank, v.Stamp, v.Expires = fold.Manual, v.Text == "", fold.Stamp{Time: d.Time}, until

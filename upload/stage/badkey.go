@@ -13,37 +13,37 @@ const (
 	reasonDamaged     = "damaged-key"
 )
 
-// placeholders are what people write where they have nothing to write, in lower case, without outer signs.
+// placeholders are what people write where they have nothing to write, in lower case, without accents and outer signs.
 var placeholders = func() map[string]bool {
 	all := map[string]bool{}
 	for p := range strings.SplitSeq(placeholderList, "|") {
-		all[strings.TrimSpace(p)] = true
+		all[schema.Unaccented(strings.TrimSpace(p))] = true
 	}
 	return all
 }()
 
-const placeholderList = `n/a|n\a|na|n.a|#n/a|#n/v|#nv|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|
-no data|no email|noemail|no e-mail|no mail|no phone|not set|
-unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|entfällt|
-inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|
-desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|
-desconhecido|desconhecida|nenhum|nenhuma|vazio|n/d|não informado|nao informado|sem dados|não disponível|não tem|sem email|
-sconosciuto|sconosciuta|nessuno|nessuna|vuoto|n.d|nd|non disponibile|non disp|
-onbekend|geen|leeg|n.v.t|nvt|niet beschikbaar|niet bekend|
-brak|nieznany|nieznana|nieznane|puste|nie dotyczy|nie podano|b.d|
-yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|
+const placeholderList = `n/a|n\a|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|
+no value|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
+unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|keine telefonnummer|kein telefon|entfällt|entfaellt|unbek|
+inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|
+desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|sin teléfono|no tiene|
+desconhecido|desconhecida|nenhum|nenhuma|vazio|n/d|não informado|nao informado|sem dados|não disponível|não tem|sem email|sem telefone|não se aplica|
+sconosciuto|sconosciuta|nessuno|nessuna|vuoto|n.d|nd|non disponibile|non disp|non pervenuto|non applicabile|nessuna email|nessun telefono|
+onbekend|geen|leeg|n.v.t|nvt|niet beschikbaar|niet bekend|niet van toepassing|geen e-mail|geen email|geen telefoon|
+brak|nieznany|nieznana|nieznane|puste|nie dotyczy|nie podano|nie podał|nie podała|b.d|brak danych|brak emaila|brak telefonu|nie ma|
+yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|bilgi yok|yoktur|girilmemiş|e-posta yok|telefon yok|
 нет|неизвестно|н/д|отсутствует|не указано|не указан|
-なし|無し|不明|未登録|未定|該当なし|未入力|
-无|無|未知|不详|不詳|暂无|暫無|空|没有|沒有|
-없음|미상|알수없음|알 수 없음|해당없음`
+なし|無し|不明|未登録|未定|該当なし|未入力|未記入|未設定|無記入|
+无|無|未知|不详|不詳|暂无|暫無|空|没有|沒有|未填|未填写|未填寫|未提供|不适用|不適用|
+없음|미상|알수없음|알 수 없음|해당없음|해당 없음|정보없음|정보 없음|미입력|미등록|모름`
 
 // badKey says why a value can't be part of a unique key although it is one: it stands for no value, or a spreadsheet has spoiled it. code is
 // empty for all others.
-func badKey(v []byte) (code, sentence string) {
+func badKey(v []byte, ct schema.ContentType) (code, sentence string) {
 	switch {
 	case damaged(v):
 		return reasonDamaged, "The unique key was spoilt by a spreadsheet: what is left of it is the same for several customers. Format the column as text, or as a number without decimals, and export it again."
-	case placeholder(v):
+	case placeholder(v), ct == schema.Phone && noNumber(v):
 		return reasonPlaceholder, "The unique key is a word for no value. Strangers that share it would become one customer. Fill in the value, or leave out the row."
 	}
 	return "", ""
@@ -69,6 +69,20 @@ func damaged(v []byte) bool {
 
 func allDigits(v []byte) bool { return len(v) > 0 && len(bytes.Trim(v, "0123456789")) == 0 }
 
+// noNumber says whether the digits of a phone number are what people type to get past a form: one digit again and again, or all in their order.
+func noNumber(v []byte) bool {
+	d := make([]byte, 0, 32)
+	for _, c := range v {
+		if c-'0' <= 9 {
+			d = append(d, c)
+		}
+	}
+	if len(d) < 4 {
+		return false
+	}
+	return len(bytes.Trim(d, string(d[:1]))) == 0 || len(d) > 6 && (bytes.HasPrefix([]byte("1234567890"), d) || bytes.HasPrefix([]byte("0123456789"), d))
+}
+
 // maxPlaceholder is how long a placeholder is at most, in bytes.
 const maxPlaceholder = 40
 
@@ -77,7 +91,7 @@ func placeholder(v []byte) bool {
 	if len(v) > maxPlaceholder || bytes.ContainsAny(v, "0123456789") { // most keys
 		return false
 	}
-	low := strings.ToLower(schema.ColumnName(string(v)))
+	low := schema.Unaccented(strings.ToLower(schema.ColumnName(string(v))))
 	core := strings.Trim(low, "-–—._?*<>()[]{}!'\"` ")
 	if core == "" || placeholders[core] || placeholders[low] {
 		return true

@@ -211,8 +211,13 @@ func (b *Resolver) decide(ctx context.Context, o *Outcome) error {
 			g.counter = minted
 			o.Result.Created++
 			o.Result.Updated += g.rows - 1
+			o.Result.Repeated += g.rows - 1
 		case 1:
 			o.Result.Updated += g.rows
+			o.Result.Repeated += g.rows - 1
+			if g.same {
+				o.Result.Unchanged += g.rows
+			}
 		default:
 			o.Result.Failed += g.rows
 			b.frame(g).eachRow(func(row int64) { ambiguous = append(ambiguous, row) })

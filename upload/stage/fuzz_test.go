@@ -14,6 +14,7 @@ import (
 	"kith/internal/extsort"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 )
 
 // A frame that is damaged in any way is refused, and one that is sound comes back as it was.
@@ -80,6 +81,8 @@ func FuzzRun(f *testing.F) {
 func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	f.Add("Ann", "Q", "Lee", "a@X.com", "+1 206 555 0100", "gold")
 	f.Add(" ", "", "Łoś", " ", "x", "\u2003")
+	f.Add("Jo", "", "Ek", "", "0171 1234567", "")
+	f.Add("Jo", "", "Ek", "", "+49 (0)171 1234567 ext. 12", "")
 	own := []domain.Key{{Name: "attribute:Attributes.tier:STRING", Parts: []domain.KeyPart{{Attribute: "Attributes.tier", ContentType: "STRING"}}},
 		{Name: "two", Parts: []domain.KeyPart{{Attribute: "LastName", ContentType: "NAME"}, {Attribute: "PhoneNumber", ContentType: "PHONE_NUMBER"}}}}
 	fields := map[string]api.ObjectTypeField{}
@@ -94,7 +97,9 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := NewPlan(Facts{Mapping: m, Keys: own, Time: 1})
+	de, _ := schema.ParseCountry("DE")
+	p := NewPlan(Facts{Mapping: m, Keys: own, Time: 1, Country: de})
+	b.readIn(de, own, p.keyed)
 	f.Fuzz(func(t *testing.T, first, middle, last, mail, phone, tier string) {
 		row := []string{first, middle, last, mail, phone, phone, tier, "id1"}
 		for _, c := range row {
@@ -102,7 +107,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 				return
 			}
 		}
-		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: newKeyPlan(b, own), delim: ',', part: extsort.ByHash(1, 0)}
+		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: newKeyPlan(b, own, de), tooLong: make([]int64, len(b.fields)), delim: ',', part: extsort.ByHash(1, 0)}
 		bt := &batch{buckets: make([][]byte, 1)}
 		if rej := mp.record(bt, batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
 			t.Fatalf("%+v", rej)

@@ -33,6 +33,7 @@ func families(m *Mapping, own []domain.Key) []string {
 // keyPlan says which keys the values of a row yield, and where to find their parts. It gives what index.Keys gives for the
 // same values, without decoding them.
 type keyPlan struct {
+	in                  schema.Country // of phone numbers
 	singles             []planPart
 	first, middle, last int // places of the names' parts, or -1
 	fullName            int // family
@@ -51,12 +52,13 @@ type planKey struct {
 	parts  []planPart
 }
 
-func newKeyPlan(b *bound, own []domain.Key) *keyPlan {
+func newKeyPlan(b *bound, own []domain.Key, in schema.Country) *keyPlan {
 	names := families(b.Mapping, own)
 	place := func(a schema.Attr) int {
 		return slices.IndexFunc(b.fields, func(f boundField) bool { return f.attr == a })
 	}
 	p := &keyPlan{
+		in:       in,
 		first:    place(schema.Attr{ID: schema.FirstName}),
 		middle:   place(schema.Attr{ID: schema.MiddleName}),
 		last:     place(schema.Attr{ID: schema.LastName}),
@@ -84,7 +86,7 @@ func newKeyPlan(b *bound, own []domain.Key) *keyPlan {
 func (p *keyPlan) collect(vals [][]byte, keys *keyList, buf []byte) []byte {
 	for _, s := range p.singles {
 		if v := vals[s.place]; v != nil {
-			if buf = schema.AppendNormalized(buf[:0], s.ct, v); len(buf) > 0 {
+			if buf = schema.AppendNormalizedIn(buf[:0], p.in, s.ct, v); len(buf) > 0 {
 				keys.add(s.family, schema.IndexBytes(buf))
 			}
 		}
@@ -125,7 +127,7 @@ func (p *keyPlan) tuple(buf []byte, k planKey, vals [][]byte) ([]byte, bool) {
 			buf = append(buf, schema.TupleSep...)
 		}
 		from := len(buf)
-		if buf = schema.AppendNormalized(buf, part.ct, vals[part.place]); len(buf) == from {
+		if buf = schema.AppendNormalizedIn(buf, p.in, part.ct, vals[part.place]); len(buf) == from {
 			return buf, false
 		}
 	}

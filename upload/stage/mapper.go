@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"kith/api"
 	"kith/internal/extsort"
 	"kith/schema"
 	"kith/upload/table"
@@ -38,12 +39,14 @@ type mapper struct {
 	keys    keyList
 	norm    []byte
 
-	line, row int64 // of the current record
-	short     int64 // records that had fewer cells than the header
+	line, row int64   // of the current record
+	short     int64   // records that had fewer cells than the header
+	tooLong   []int64 // values that were longer than their attributes, by field
+	onTooLong api.TooLongValues
 }
 
 func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own), delim: sc.Delimiter(), guarded: sc.Guarded, ragged: sc.Ragged(), strict: r.StrictAWS, readAs: readAs}
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own, r.country), tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, delim: sc.Delimiter(), guarded: sc.Guarded, ragged: sc.Ragged(), strict: r.StrictAWS, readAs: readAs}
 }
 
 // refuse returns the reject of the current record.
@@ -87,11 +90,22 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 	for i := range m.fields {
 		f := &m.fields[i]
 		v := m.value(f)
+		if v != nil && len(v) > f.limit {
+			var rej *Reject
+			if v, rej = m.fitted(i, v); rej != nil {
+				m.countTooLong(i + 1)
+				return rej
+			}
+		}
 		if v != nil {
 			if rej := f.check(&v, m); rej != nil {
 				return rej
 			}
-			m.body = append(m.body, f.prefix...)
+			if f.in != 0 && schema.ReadsAs(f.in, v) != 0 {
+				m.body = append(m.body, f.inPrefix...)
+			} else {
+				m.body = append(m.body, f.prefix...)
+			}
 			m.body = append(binary.AppendUvarint(m.body, uint64(len(v))), v...)
 		}
 		m.vals = append(m.vals, v)
@@ -104,7 +118,7 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 			return m.refuse(m.columnOf(f), reasonEmptyKey, "The unique key is empty. Fill it; a row without it can't be matched.")
 		}
 		if !m.strict && !f.named {
-			if code, sentence := badKey(v); code != "" {
+			if code, sentence := badKey(v, f.ct); code != "" {
 				return m.refuse(m.columnOf(f), code, "%s", sentence)
 			}
 		}
@@ -112,7 +126,7 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 			m.key = append(m.key, schema.TupleSep...)
 		}
 		from := len(m.key)
-		if m.key = schema.AppendNormalized(m.key, f.ct, v); len(m.key) == from {
+		if m.key = schema.AppendNormalizedIn(m.key, m.plan.in, f.ct, v); len(m.key) == from {
 			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as a %s: nothing comparable is left of it. Correct it.", f.ct)
 		}
 	}
@@ -219,13 +233,49 @@ func (m *mapper) value(f *boundField) []byte {
 	return trimmed
 }
 
-// check refuses a value that the attribute can't hold, and puts enumerated values into their form.
-func (f *boundField) check(v *[]byte, m *mapper) *Reject {
-	if len(*v) > f.limit {
-		if n := utf8.RuneCount(*v); n > f.limit {
-			return m.refuse(m.columnOf(f), reasonTooLong, "The value has %d characters; _profile.%s holds at most %d. Shorten it.", n, f.attr.Path(), f.limit)
+// fitted returns what is stored of a value of a field that may be longer than the attribute, and counts it if it is. What keys are made of is never cut: a
+// part of a number is another's.
+func (m *mapper) fitted(i int, v []byte) ([]byte, *Reject) {
+	f := &m.fields[i]
+	n := utf8.RuneCount(v)
+	if n <= f.limit {
+		return v, nil
+	}
+	m.tooLong[i]++
+	identifies := slices.ContainsFunc(m.unique, func(u boundField) bool { return u.place == i })
+	switch {
+	case identifies || m.onTooLong != api.TooLongValuesCut && m.onTooLong != api.TooLongValuesDrop:
+		return nil, m.refuse(m.columnOf(f), reasonTooLong, "The value has %d characters; _profile.%s holds at most %d. Shorten it.", n, f.attr.Path(), f.limit)
+	case m.onTooLong == api.TooLongValuesDrop || f.isKey || f.enum != nil:
+		return nil, nil
+	}
+	if v = schema.Cut(v, f.limit); schema.Blank(v) {
+		return nil, nil
+	}
+	return v, nil
+}
+
+// countTooLong counts the values of the fields from a number on, of a record that is rejected.
+func (m *mapper) countTooLong(from int) {
+	for i := from; i < len(m.fields); i++ {
+		if v := m.value(&m.fields[i]); len(v) > m.fields[i].limit && utf8.RuneCount(v) > m.fields[i].limit {
+			m.tooLong[i]++
 		}
 	}
+}
+
+// tooLong names the columns with values that were too long.
+func (b *bound) tooLong(counts []int64) (all []TooLong) {
+	for i, n := range counts {
+		if n > 0 {
+			all = append(all, TooLong{Column: b.columnOf(&b.fields[i]), Limit: b.fields[i].limit, Values: n})
+		}
+	}
+	return all
+}
+
+// check refuses a value that the attribute can't hold, and puts enumerated values into their form.
+func (f *boundField) check(v *[]byte, m *mapper) *Reject {
 	if f.enum != nil {
 		up := strings.ToUpper(strings.TrimSpace(string(*v)))
 		for _, e := range f.enum {
@@ -240,9 +290,9 @@ func (f *boundField) check(v *[]byte, m *mapper) *Reject {
 }
 
 // columnOf names the column of a field, or its template.
-func (m *mapper) columnOf(f *boundField) string {
+func (b *bound) columnOf(f *boundField) string {
 	if f.column >= 0 {
-		return m.header[f.column]
+		return b.header[f.column]
 	}
 	return strings.Join(f.source.Paths(), ", ")
 }

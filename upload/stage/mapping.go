@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/schema"
 )
 
@@ -104,10 +104,7 @@ func compileField(label string, in api.ObjectTypeField) (f field, err error) {
 		return f, fault.BadRequestf("Field %q: %s.", label, err)
 	}
 	f.hasAttr = true
-	f.prefix = binary.AppendUvarint(nil, uint64(f.attr.ID)<<2)
-	if f.attr.ID == 0 {
-		f.prefix = append(binary.AppendUvarint(f.prefix, uint64(len(f.attr.Custom))), f.attr.Custom...)
-	}
+	f.prefix = fold.ValuePrefix(f.attr, 0)
 	return f, nil
 }
 
@@ -190,6 +187,11 @@ type boundField struct {
 	place int
 	limit int      // characters
 	enum  []string // allowed values, or nil
+	// in is the country that the phone numbers of the field are written in, and inPrefix prefix with it; 0: they are none, or nobody knows.
+	in       schema.Country
+	inPrefix []byte
+	// isKey says that keys are made of the values, so that a part of one would be somebody else's.
+	isKey bool
 	// named says that the values are names of people, firms or places, which are never judged: Null is a surname, and NO is Norway.
 	named bool
 }
@@ -251,6 +253,17 @@ func (m *Mapping) bind(header []string, strict bool) (*bound, error) {
 		b.unique = append(b.unique, u)
 	}
 	return b, nil
+}
+
+// readIn notes what the plan knows of the fields: the country of phone numbers, and what keys are made of.
+func (b *bound) readIn(c schema.Country, own []domain.Key, keyed *index.Attrs) {
+	for i := range b.fields {
+		f := &b.fields[i]
+		f.isKey = keyed.Has(f.attr) || slices.ContainsFunc(b.unique, func(u boundField) bool { return u.place == i })
+		if c != 0 && index.IsPhone(f.attr, own) {
+			f.in, f.inPrefix = c, fold.ValuePrefix(f.attr, c)
+		}
+	}
 }
 
 // isName says whether a field holds names.

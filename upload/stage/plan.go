@@ -35,6 +35,8 @@ type Plan struct {
 	time    int64 // of the job, microseconds
 	expires int64 // when its contributions do
 
+	country schema.Country // in which its phone numbers are written; 0: nobody knows
+
 	m   *Mapping
 	own []domain.Key // of the domain
 	// dead tells the incarnations of object types whose objects count no more; nil: there are none.
@@ -129,6 +131,7 @@ type Facts struct {
 	Time        int64  // of the job, microseconds
 	Expires     int64  // when its contributions do
 
+	Country schema.Country // in which the file's phone numbers are written; 0: nobody knows
 	Mapping *Mapping
 	Keys    []domain.Key // of the domain
 	// Dead tells the incarnations of object types whose objects count no more; nil: there are none.
@@ -139,7 +142,7 @@ type Facts struct {
 func NewPlan(f Facts) *Plan {
 	p := &Plan{
 		store: f.Store, blobs: f.Blobs, log: f.Log, profiles: f.Profiles, inc: f.Incarnation, id: f.Job, dir: f.Dir, key: f.Key, attempt: f.Attempt,
-		time: f.Time, expires: f.Expires, m: f.Mapping, own: f.Keys, dead: f.Dead, families: families(f.Mapping, f.Keys), family: map[string]int{},
+		time: f.Time, expires: f.Expires, country: f.Country, m: f.Mapping, own: f.Keys, dead: f.Dead, families: families(f.Mapping, f.Keys), family: map[string]int{},
 		keyed: index.NewAttrs(f.Keys), seed: xxh3.Hash(f.JobID[:]),
 	}
 	for i, name := range p.families {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"kith/api"
 	"kith/blob"
 	"kith/internal/extsort"
 	"kith/profile/fold"
@@ -57,6 +58,7 @@ type Reader struct {
 type Reading struct {
 	File      blob.Reader
 	StrictAWS bool
+	TooLong   api.TooLongValues // what becomes of values that are longer than their attributes [they reject their rows]
 	// Encoding is how the file is to be read, and Layout what is known of its header; what they leave open is found out.
 	Encoding    string
 	Layout      table.Layout
@@ -160,7 +162,8 @@ func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadRe
 	}
 	return &ReadResult{
 		Rows: rows, Buckets: n, Bounds: bounds, Header: b.header, Delimiter: string(rune(sc.Delimiter())), Failed: out.rejects.n, KeptRejects: out.rejects.kept, HeaderLine: sc.HeaderLine, Passed: sc.Passed, Repeated: sc.Repeated, Short: out.short.Load(),
-		Format: text.Found(), Shared: r.Shared,
+		TooLong: b.tooLong(out.tooLong),
+		Format:  text.Found(), Shared: r.Shared,
 	}, out, nil
 }
 
@@ -241,6 +244,9 @@ func (r *Reader) readHeader(sc *table.Scanner) (b *bound, err error) {
 		}
 		return nil
 	})
+	if err == nil {
+		b.readIn(r.country, r.own, r.keyed)
+	}
 	return b, err
 }
 
@@ -272,6 +278,7 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 				close(bt.done)
 			}
 			out.short.Add(m.short)
+			out.addTooLong(m.tooLong)
 		})
 	}
 	for bt := range ordered {

@@ -2,12 +2,24 @@ package stage
 
 import "kith/upload/table"
 
-// Counters are the three of the API.
-type Counters struct{ Created, Updated, Failed int64 }
+// Counters count rows. The first three are the API's; the others say more of those that are updated.
+type Counters struct {
+	Created, Updated, Failed int64
+	// Unchanged are rows of customers who show the same as before, Repeated rows whose unique key an earlier row has.
+	Unchanged int64 `json:",omitzero"`
+	Repeated  int64 `json:",omitzero"`
+}
 
 // Plus adds counters.
 func (c Counters) Plus(d Counters) Counters {
-	return Counters{c.Created + d.Created, c.Updated + d.Updated, c.Failed + d.Failed}
+	return Counters{c.Created + d.Created, c.Updated + d.Updated, c.Failed + d.Failed, c.Unchanged + d.Unchanged, c.Repeated + d.Repeated}
+}
+
+// TooLong counts the values of a column that were longer than their attribute.
+type TooLong struct {
+	Column string
+	Limit  int // characters
+	Values int64
 }
 
 // ReadResult is what the read stage publishes.
@@ -31,6 +43,8 @@ type ReadResult struct {
 	// Repeated counts the records that were the header again, and Short those with fewer cells than the header.
 	Repeated int64 `json:",omitzero"`
 	Short    int64 `json:",omitzero"`
+	// TooLong are the columns with values that were longer than their attributes.
+	TooLong []TooLong `json:",omitzero"`
 	table.Format
 }
 

@@ -16,6 +16,7 @@ import (
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -59,6 +60,7 @@ type group struct {
 	matches uint8   // how many have it, two at most
 	hits    uint8   // index rows seen, up to maxHits
 	covered bool    // index rows of the match stand for those of the group
+	same    bool    // the match shows all of the group already
 }
 
 // Resolver resolves one bucket after the other, using its memory again.
@@ -189,6 +191,7 @@ func (b *Resolver) match(ctx context.Context) error {
 	slices.SortFunc(all, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.group, b.group))
 	})
+	all = slices.Compact(all) // a profile may have the key in several forms
 	if err := b.verifyAll(ctx, all); err != nil {
 		return err
 	}
@@ -235,6 +238,48 @@ func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 		c := candidate{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), uint32(hit.Index)}
 		if n := len(all); n == 0 || all[n-1] != c { // a profile may have a row of each class
 			all = append(all, c)
+		}
+	}
+	return b.otherHits(ctx, all)
+}
+
+// otherForms returns the other index values by which profiles with the key of a group are found: phone numbers that came without a country.
+func (b *Resolver) otherForms(key []byte) []string {
+	if b.country == 0 || b.m.index != schema.KeyPhone {
+		return nil
+	}
+	return schema.NationalForms(string(key), b.country)
+}
+
+// otherHits adds the profiles that the index names for other forms of the groups' keys.
+func (b *Resolver) otherHits(ctx context.Context, all []candidate) ([]candidate, error) {
+	type form struct {
+		part  string
+		group uint32
+	}
+	var forms []form
+	for i := range b.groups {
+		for _, text := range b.otherForms(frameKey(b.loaded.Frame(b.groups[i].at))) {
+			forms = append(forms, form{index.PartitionKey(index.Key{Name: b.m.index, Value: text}), uint32(i)})
+		}
+	}
+	if len(forms) == 0 {
+		return all, nil
+	}
+	slices.SortFunc(forms, func(x, y form) int { return cmp.Or(cmp.Compare(x.part, y.part), cmp.Compare(x.group, y.group)) })
+	probes := func(yield func(store.Probe) bool) {
+		for _, f := range forms {
+			if !yield(store.Probe{Partition: f.part, Range: store.Range{Limit: maxHits}}) {
+				return
+			}
+		}
+	}
+	for hit, err := range b.store.Probe(ctx, store.Index, b.inc, probes) {
+		if err != nil {
+			return nil, fmt.Errorf("probe the index: %w", err)
+		}
+		if id, _, ok := index.ParseRowKey(hit.Row.Key); ok {
+			all = append(all, candidate{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), forms[hit.Index].group})
 		}
 	}
 	return all, nil
@@ -351,6 +396,11 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 	}
 	f := b.frame(g)
 	has, combine, known := index.Glance(b.rows, b.time, b.m.index, f.key, f.body)
+	for _, form := range b.otherForms(f.key) {
+		if known && !has {
+			has, combine, known = index.Glance(b.rows, b.time, b.m.index, []byte(form), f.body)
+		}
+	}
 	if !known || combine {
 		return false, nil
 	}
@@ -358,6 +408,7 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 		if g.matches++; g.matches == 1 {
 			g.match = c.id()
 			g.covered = slices.ContainsFunc(b.rows, func(row []byte) bool { return b.keyed.Covers(row, f.body) })
+			g.same = index.Shows(b.rows, b.time, f.body)
 		}
 	}
 	return true, nil
@@ -377,7 +428,7 @@ func (b *Resolver) verify(m *fold.Member, id fold.ID, i uint32, depth int) error
 	if g.matches++; g.matches > 1 {
 		return nil
 	}
-	g.match = id
+	g.match, g.same = id, index.Keeps(p, f.body)
 	if depth >= profile.DeepAt {
 		b.deep++
 	}
@@ -419,6 +470,7 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 	if p == nil || !b.confirms(person, p, f) {
 		return nil
 	}
+	g.same = index.Keeps(p, f.body)
 	main, known := b.persons[i]
 	if known && main != person.ID || !known && g.matches > 0 {
 		g.matches = 2
@@ -454,7 +506,10 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 
 // confirms says whether a person, whose fold p is, has the key of a frame.
 func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
-	return index.Confirms(m, p, index.Key{Name: b.m.index, Value: string(f.key)}, b.own, b.dead, b.time)
+	confirms := func(value string) bool {
+		return index.Confirms(m, p, index.Key{Name: b.m.index, Value: value}, b.own, b.dead, b.time)
+	}
+	return confirms(string(f.key)) || slices.ContainsFunc(b.otherForms(f.key), confirms)
 }
 
 // holdsItself says whether a profile has the key of a frame without those that were merged into it: 0 no, 1 by objects only, 2 otherwise.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 
 	"kith/blob"
@@ -15,7 +16,10 @@ import (
 // sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.
 type sinks struct {
 	// short counts the records with fewer cells than the header.
-	short   atomic.Int64
+	short atomic.Int64
+	// tooLong counts the values that are longer than their attributes, by field.
+	tooLong []int64
+	counts  sync.Mutex
 	r       *Reader
 	part    *extsort.Partition
 	buckets *extsort.Buckets[blob.Writer]
@@ -38,6 +42,18 @@ func (r *Reader) newSinks(p *extsort.Partition, quiet bool) *sinks {
 	}
 	s.buckets = extsort.NewBuckets(p.Buckets(), r.memoryBytes(), s.createSpill)
 	return s
+}
+
+// addTooLong adds what one worker has counted.
+func (s *sinks) addTooLong(counts []int64) {
+	s.counts.Lock()
+	defer s.counts.Unlock()
+	if s.tooLong == nil {
+		s.tooLong = make([]int64, len(counts))
+	}
+	for i, n := range counts {
+		s.tooLong[i] += n
+	}
 }
 
 // createSpill makes the blob that a bucket is spilled to.

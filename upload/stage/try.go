@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/schema"
 )
 
@@ -73,10 +75,44 @@ func (b *Resolver) show(ctx context.Context) error {
 	return nil
 }
 
+// compare notes which of the groups whose profiles join has found would change nothing.
+func (b *Resolver) compare(ctx context.Context) error {
+	var found []uint32
+	for i := range b.groups {
+		if b.groups[i].matches == 1 {
+			found = append(found, uint32(i))
+		}
+	}
+	for chunk := range slices.Chunk(found, maxHits) {
+		ids := make([]fold.ID, len(chunk))
+		for n, i := range chunk {
+			ids[n] = b.groups[i].match
+		}
+		people, err := b.profiles.People(ctx, b.inc, ids)
+		if err != nil {
+			return fmt.Errorf("look at what would change: %w", err)
+		}
+		for _, i := range chunk {
+			g := &b.groups[i]
+			if person := people[g.match]; person != nil {
+				if p := person.Profile(); p != nil {
+					g.same = index.Keeps(p, b.frame(g).body)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // try decides what would become of every group.
 func (b *Resolver) try(ctx context.Context) (*Outcome, error) {
 	if err := b.show(ctx); err != nil {
 		return nil, err
+	}
+	if b.dry.Joined() != nil {
+		if err := b.compare(ctx); err != nil {
+			return nil, err
+		}
 	}
 	o := &Outcome{p: b.Plan, Bucket: b.bucket}
 	if err := b.decide(ctx, o); err != nil {
