@@ -6,6 +6,26 @@ import (
 	"kith/internal/restjson"
 )
 
+// ColumnTarget is the model's shape ColumnTarget.
+type ColumnTarget struct {
+	Column *string `json:"Column,omitzero"`
+	Target *string `json:"Target,omitzero"`
+}
+
+func (x *ColumnTarget) check(v *restjson.Violations, p *restjson.Path) {
+	if x.Column == nil {
+		v.Required(p.Member("Column"))
+	}
+	if x.Column != nil {
+		p := p.Member("Column")
+		v.String(rule_kithColumnName, p, *x.Column)
+	}
+	if x.Target != nil {
+		p := p.Member("Target")
+		v.String(rule_kithColumnName, p, *x.Target)
+	}
+}
+
 // CreateUploadJobRequest is the model's shape CreateUploadJobRequest.
 type CreateUploadJobRequest struct {
 	DomainName  *string                    `json:"-"`
@@ -375,6 +395,64 @@ type ListUploadJobsResponse struct {
 	Items     []UploadJobItem `json:"Items,omitzero"`
 }
 
+// MappingWarning is the model's shape MappingWarning.
+type MappingWarning struct {
+	Level   *WarningLevel `json:"Level,omitzero"`
+	Code    *string       `json:"Code,omitzero"`
+	Column  *string       `json:"Column,omitzero"`
+	Message *string       `json:"Message,omitzero"`
+}
+
+// PutUploadJobMappingRequest is the model's shape PutUploadJobMappingRequest.
+type PutUploadJobMappingRequest struct {
+	DomainName *string                    `json:"-"`
+	JobId      *string                    `json:"-"`
+	Fields     map[string]ObjectTypeField `json:"Fields,omitzero"`
+	UniqueKey  *string                    `json:"UniqueKey,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x PutUploadJobMappingRequest) String() string { return "PutUploadJobMappingRequest{redacted}" }
+
+func (x *PutUploadJobMappingRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithName, p, *x.JobId)
+	}
+	if x.Fields == nil {
+		v.Required(p.Member("Fields").Hide())
+	}
+	if x.Fields != nil {
+		p := p.Member("Fields").Hide()
+		for _, k := range sortedKeys(nil, x.Fields) {
+			v.Key(rule_fieldName, p, k)
+			p, e := p.Value(k), x.Fields[k]
+			e.check(v, p)
+		}
+	}
+	if x.UniqueKey == nil {
+		v.Required(p.Member("UniqueKey"))
+	}
+	if x.UniqueKey != nil {
+		p := p.Member("UniqueKey")
+		v.String(rule_text, p, *x.UniqueKey)
+	}
+}
+
+// PutUploadJobMappingResponse is the model's shape PutUploadJobMappingResponse.
+type PutUploadJobMappingResponse struct {
+}
+
 // PutUploadJobOptionsRequest is the model's shape PutUploadJobOptionsRequest.
 type PutUploadJobOptionsRequest struct {
 	DomainName *string        `json:"-"`
@@ -516,6 +594,134 @@ func (x *StopUploadJobRequest) check(v *restjson.Violations, p *restjson.Path) {
 type StopUploadJobResponse struct {
 }
 
+// SuggestUploadMappingRequest is the model's shape SuggestUploadMappingRequest.
+type SuggestUploadMappingRequest struct {
+	DomainName *string        `json:"-"`
+	JobId      *string        `json:"JobId,omitzero"`
+	Head       []byte         `json:"Head,omitzero"`
+	FileBytes  *int64         `json:"FileBytes,omitzero"`
+	Excerpts   [][]byte       `json:"Excerpts,omitzero"`
+	Encoding   *string        `json:"Encoding,omitzero"`
+	Delimiter  *string        `json:"Delimiter,omitzero"`
+	HeaderLine *int32         `json:"HeaderLine,omitzero"`
+	Sheet      *string        `json:"Sheet,omitzero"`
+	Columns    []ColumnTarget `json:"Columns,omitzero"`
+	KeyColumn  *string        `json:"KeyColumn,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x SuggestUploadMappingRequest) String() string { return "SuggestUploadMappingRequest{redacted}" }
+
+func (x *SuggestUploadMappingRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithName, p, *x.JobId)
+	}
+	if x.Head != nil {
+		p := p.Member("Head").Hide()
+		v.Size(p, len(x.Head), 0, 1048576)
+	}
+	if x.FileBytes != nil {
+		p := p.Member("FileBytes")
+		restjson.Number(v, rule_kithFileBytes, p, *x.FileBytes)
+	}
+	if x.Excerpts != nil {
+		p := p.Member("Excerpts")
+		v.Size(p, len(x.Excerpts), 0, 64)
+		for i := range x.Excerpts {
+			p, e := p.Index(i), x.Excerpts[i]
+			p = p.Hide()
+			v.Size(p, len(e), 0, 16384)
+		}
+	}
+	if x.Encoding != nil {
+		p := p.Member("Encoding")
+		v.String(rule_kithEncoding, p, *x.Encoding)
+	}
+	if x.Delimiter != nil {
+		p := p.Member("Delimiter")
+		v.String(rule_kithDelimiter, p, *x.Delimiter)
+	}
+	if x.HeaderLine != nil {
+		p := p.Member("HeaderLine")
+		restjson.Number(v, rule_kithHeaderLine, p, *x.HeaderLine)
+	}
+	if x.Sheet != nil {
+		p := p.Member("Sheet")
+		v.String(rule_kithSheet, p, *x.Sheet)
+	}
+	if x.Columns != nil {
+		p := p.Member("Columns")
+		v.Size(p, len(x.Columns), 0, 250)
+		for i := range x.Columns {
+			p, e := p.Index(i), &x.Columns[i]
+			e.check(v, p)
+		}
+	}
+	if x.KeyColumn != nil {
+		p := p.Member("KeyColumn")
+		v.String(rule_kithColumnName, p, *x.KeyColumn)
+	}
+}
+
+// SuggestUploadMappingResponse is the model's shape SuggestUploadMappingResponse.
+type SuggestUploadMappingResponse struct {
+	Compression       *string                    `json:"Compression,omitzero"`
+	Sheet             *string                    `json:"Sheet,omitzero"`
+	Sheets            []string                   `json:"Sheets,omitzero"`
+	Encoding          *string                    `json:"Encoding,omitzero"`
+	EncodingIsCertain *bool                      `json:"EncodingIsCertain,omitzero"`
+	Readings          []UploadReading            `json:"Readings,omitzero"`
+	ByteOrderMark     *bool                      `json:"ByteOrderMark,omitzero"`
+	LineEnd           *string                    `json:"LineEnd,omitzero"`
+	Delimiter         *string                    `json:"Delimiter,omitzero"`
+	HeaderLine        *int64                     `json:"HeaderLine,omitzero"`
+	PassedOver        []string                   `json:"PassedOver,omitzero"`
+	Product           *string                    `json:"Product,omitzero"`
+	RowsLookedAt      *int64                     `json:"RowsLookedAt,omitzero"`
+	AllRows           *bool                      `json:"AllRows,omitzero"`
+	Columns           []SuggestedColumn          `json:"Columns,omitzero"`
+	Fields            map[string]ObjectTypeField `json:"Fields,omitzero"`
+	UniqueKey         *string                    `json:"UniqueKey,omitzero"`
+	UniqueKeyReason   *string                    `json:"UniqueKeyReason,omitzero"`
+	OtherKeys         []SuggestedKey             `json:"OtherKeys,omitzero"`
+	Warnings          []MappingWarning           `json:"Warnings,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x SuggestUploadMappingResponse) String() string {
+	return "SuggestUploadMappingResponse{redacted}"
+}
+
+// SuggestedColumn is the model's shape SuggestedColumn.
+type SuggestedColumn struct {
+	Number          *int32   `json:"Number,omitzero"`
+	Name            *string  `json:"Name,omitzero"`
+	Samples         []string `json:"Samples,omitzero"`
+	BlankShare      *float64 `json:"BlankShare,omitzero"`
+	DistinctShare   *float64 `json:"DistinctShare,omitzero"`
+	SuspiciousShare *float64 `json:"SuspiciousShare,omitzero"`
+	FieldNames      []string `json:"FieldNames,omitzero"`
+	Target          *string  `json:"Target,omitzero"`
+	Reason          *string  `json:"Reason,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x SuggestedColumn) String() string { return "SuggestedColumn{redacted}" }
+
+// SuggestedKey is the model's shape SuggestedKey.
+type SuggestedKey struct {
+	Column *string `json:"Column,omitzero"`
+	Reason *string `json:"Reason,omitzero"`
+}
+
 // TooLongColumn is the model's shape TooLongColumn.
 type TooLongColumn struct {
 	Column *string `json:"Column,omitzero"`
@@ -600,9 +806,32 @@ const (
 	UploadJobStatusStopped            UploadJobStatus = "STOPPED"
 )
 
+// UploadReading is the model's shape UploadReading.
+type UploadReading struct {
+	Encoding *string  `json:"Encoding,omitzero"`
+	Samples  []string `json:"Samples,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x UploadReading) String() string { return "UploadReading{redacted}" }
+
+// WarningLevel is the model's enumeration WarningLevel.
+type WarningLevel string
+
+// The values of WarningLevel.
+const (
+	WarningLevelNote  WarningLevel = "NOTE"
+	WarningLevelDoubt WarningLevel = "DOUBT"
+	WarningLevelStop  WarningLevel = "STOP"
+)
+
+var rule_kithColumnName = &restjson.StringRule{Min: 1, Max: 512}
+
 var rule_kithDelimiter = &restjson.StringRule{Min: 1, Max: 1}
 
 var rule_kithEncoding = &restjson.StringRule{Min: 1, Max: 40}
+
+var rule_kithFileBytes = &restjson.NumberRule{Min: restjson.Bound(0)}
 
 var rule_kithHeaderLine = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(1000)}
 
@@ -702,6 +931,15 @@ func (x *ListUploadJobsRequest) PageToken() (**string, **int32) { return &x.Next
 // NextPage points at the token of the next page.
 func (x *ListUploadJobsResponse) NextPage() **string { return &x.NextToken }
 
+// BindRequest reads the path and query members of PutUploadJobMapping.
+func (x *PutUploadJobMappingRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+}
+
+// Validate checks the model's constraints.
+func (x *PutUploadJobMappingRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
 // BindRequest reads the path and query members of PutUploadJobOptions.
 func (x *PutUploadJobOptionsRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -728,6 +966,14 @@ func (x *StopUploadJobRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *StopUploadJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of SuggestUploadMapping.
+func (x *SuggestUploadMappingRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *SuggestUploadMappingRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of UndoUploadJob.
 func (x *UndoUploadJobRequest) BindRequest(b *restjson.Binder) {

@@ -58,6 +58,8 @@ func (s *Server) bind() handlers {
 	on(h, "DryRunUploadJob", s.Uploads.DryRunUploadJob)
 	on(h, "UndoUploadJob", s.Uploads.UndoUploadJob)
 	on(h, "PutUploadJobOptions", s.Uploads.PutUploadJobOptions)
+	on(h, "PutUploadJobMapping", s.Uploads.PutUploadJobMapping)
+	on(h, "SuggestUploadMapping", s.Uploads.SuggestUploadMapping)
 
 	s.bindProfiles(h)
 

@@ -1,7 +1,8 @@
 // Package upload owns upload jobs: from CreateUploadJob over the uploaded CSV file to profiles.
 //
 // Operations: CreateUploadJob, GetUploadJobPath, StartUploadJob, StopUploadJob, GetUploadJob, ListUploadJobs, and the additions
-// GetUploadJobDetails, ListUploadJobRejects, ExportUploadJobRejects, DryRunUploadJob, UndoUploadJob and PutUploadJobOptions. Behaviour: docs/spec/core.md
+// GetUploadJobDetails, ListUploadJobRejects, ExportUploadJobRejects, DryRunUploadJob, UndoUploadJob, PutUploadJobOptions, PutUploadJobMapping and
+// SuggestUploadMapping, whose rules are those of package upload/suggest. Behaviour: docs/spec/core.md
 // section 1.
 //
 // An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable: read, resolve

@@ -39,7 +39,7 @@ var dryKey = []byte("dry")
 
 // dryState is the row of a dry run that has ended, in the partition of its work.
 type dryState struct {
-	File        string // names the file that was tried
+	Tried       string // what was tried (Job.trial)
 	Status      api.DryRunStatus
 	StartedAt   int64
 	CompletedAt int64
@@ -114,7 +114,7 @@ func (d *dryRun) add(bucket int, r *stage.RunResult) {
 }
 
 // DryRunUploadJob starts a dry run of an uploaded job, or tells how far it is and what it found: what the job would do to the
-// profiles as they are now. Nothing is written; the job stays CREATED. A new file or the start of the job ends it.
+// profiles as they are now. Nothing is written; the job stays CREATED. A new file, mapping or options, or the start of the job, end it.
 func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRequest) (*api.DryRunUploadJobResponse, error) {
 	rec, j, err := s.find(ctx, in.DomainName, in.JobId)
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 	if err != nil {
 		return nil, err
 	}
-	if state == nil || state.File != j.File.id() {
+	if state == nil || state.Tried != j.trial() {
 		return s.runDry(ctx, rec, j)
 	}
 	out := &api.DryRunUploadJobResponse{
@@ -195,7 +195,7 @@ func (s *Service) loadDry(ctx context.Context, rec *domain.Record, j *Job) (*dry
 	return state, json.Unmarshal(row.Value, state)
 }
 
-// errDryEnded ends a dry run whose job got another file or was started.
+// errDryEnded ends a dry run whose job got another file, mapping or options, or was started.
 var errDryEnded = errors.New("the job has moved on")
 
 // endDry ends the dry run of a job and forgets its result. Another node that runs it notices by itself (watchDry); what can't be
@@ -237,7 +237,7 @@ func (r DryRunner) Run(ctx context.Context, t *job.Task) error {
 		return err
 	}
 	prior, err := s.loadDry(ctx, rec, j)
-	if err != nil || prior != nil && prior.File == j.File.id() {
+	if err != nil || prior != nil && prior.Tried == j.trial() {
 		return err
 	}
 	result, err := s.tryWatched(runCtx, d, rec, j)
@@ -280,7 +280,7 @@ func (s *Service) tried(ctx context.Context, t *job.Task) (*Job, error) {
 	return j, err
 }
 
-// publishDry keeps the result of a dry run of the file that j names. The job may have another one now: then nobody takes it for that one's.
+// publishDry keeps the result of a dry run of the file and the mapping that j has. The job may have others now: then nobody takes it for that of those.
 func (s *Service) publishDry(ctx context.Context, t *job.Task, j *Job, state *dryState) error {
 	prior, err := s.loadDry(ctx, &domain.Record{Incarnation: t.Incarnation}, j)
 	if err != nil {
@@ -289,7 +289,7 @@ func (s *Service) publishDry(ctx context.Context, t *job.Task, j *Job, state *dr
 	if prior != nil {
 		state.version = prior.version
 	}
-	state.File, state.StartedAt, state.CompletedAt = j.File.id(), t.Arrived, s.Now().UnixMicro()
+	state.Tried, state.StartedAt, state.CompletedAt = j.trial(), t.Arrived, s.Now().UnixMicro()
 	value, err := encode(state)
 	if err != nil {
 		return err
@@ -322,7 +322,7 @@ func (s *Service) watchDry(ctx context.Context, cancel context.CancelCauseFunc, 
 		case <-tick.C:
 		}
 		now, err := s.load(ctx, rec, j.ID)
-		if errors.Is(err, fault.NotFound) || err == nil && (now.Status != api.UploadJobStatusCreated || now.File == nil || now.File.id() != j.File.id()) {
+		if errors.Is(err, fault.NotFound) || err == nil && (now.Status != api.UploadJobStatusCreated || now.trial() != j.trial()) {
 			cancel(errDryEnded)
 			return
 		}

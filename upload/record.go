@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/zeebo/xxh3"
 
 	"kith/api"
 	"kith/blob"
@@ -130,6 +131,17 @@ func (f *File) has(name string) bool { return f != nil && slices.Contains(f.blob
 
 // id tells the file apart from all others of the job.
 func (f *File) id() string { return f.blobs()[0] }
+
+// trial tells what a dry run of the job tries apart from whatever else it may be made to do; "" without a file.
+func (j *Job) trial() string {
+	if j.File == nil {
+		return ""
+	}
+	h := xxh3.New()
+	text, _ := json.Marshal([]any{j.Fields, j.UniqueKey, j.Options}, json.Deterministic(true)) // plain structures always have a JSON
+	_, _ = h.Write(text)
+	return fmt.Sprintf("%s/%016x", j.File.id(), h.Sum64())
+}
 
 var stateKey, readKey = []byte("state"), []byte("read")
 

@@ -52,6 +52,9 @@ type Service struct {
 
 	progress sync.Map // job id → *progress, of the jobs this node works on
 	dryRuns  sync.Map // job id → *dryRun, of the dry runs on this node
+
+	lookingOnce sync.Once
+	lookingNow  chan struct{}
 }
 
 // Config are the operator's settings. Zero values are replaced by the defaults in brackets.

@@ -210,6 +210,10 @@ func (w *walk) any(s *Shape, p place) error {
 		return nil
 	case "integer", "long", "double":
 		return w.number(s, p)
+	case "blob":
+		if err := w.sizes(s, p, func(n int) any { return make([]byte, n) }); err != nil {
+			return err
+		}
 	}
 	return w.emit(p, "valid", w.sample(s), "")
 }
@@ -399,6 +403,8 @@ func (m *Model) sample(s *Shape) any {
 		return true
 	case "timestamp":
 		return 1767225600
+	case "blob":
+		return make([]byte, least(s)) // base64 in JSON
 	case "integer", "long", "double":
 		switch {
 		case s.Min != nil:

@@ -202,15 +202,23 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 			Lower   string `json:"message"`
 		}
 		if json.Unmarshal(answer, &e) != nil || e.Message+e.Lower == "" {
-			return fmt.Errorf("the server answered %s", res.Status)
+			return &refusal{res.StatusCode, "the server answered " + res.Status}
 		}
-		return errors.New(e.Message + e.Lower)
+		return &refusal{res.StatusCode, e.Message + e.Lower}
 	}
 	if out == nil {
 		return nil
 	}
 	return json.Unmarshal(answer, out)
 }
+
+// refusal is an answer that is an error.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
 
 // plain turns an SDK error into the server's sentence.
 func plain(err error) error {

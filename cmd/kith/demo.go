@@ -66,7 +66,7 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (err err
 	c := newClient(p.url, credentials.NewStaticCredentialsProvider("demo", "demo", ""), http.DefaultClient)
 
 	step("CreateDomain, CreateUploadJob, GetUploadJobPath, PUT, StartUploadJob, GetUploadJob")
-	if err := importFile(ctx, c, path, importOptions{domain: demoDomain, expire: importExpiry}, out, out); err != nil {
+	if err := importFile(ctx, c, path, importOptions{domain: demoDomain, expire: importExpiry}, nil, out, out); err != nil {
 		return err
 	}
 

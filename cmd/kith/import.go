@@ -21,11 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kith/api"
-	"kith/blob"
-	"kith/schema"
-	"kith/upload/suggest"
 	"kith/upload/table"
-	"kith/upload/table/xlsx"
 )
 
 // importExpiry is the default life of imported data here, in days: the longest the API allows. Its own default is 14.
@@ -38,6 +34,7 @@ type importOptions struct {
 	dryRun      bool
 	rejects     string // file for the rejected rows, or ""
 	safe        bool
+	yes         bool // asks nothing
 
 	encoding, delimiter string // of the file, "" is found out
 	headerLine          int64
@@ -49,8 +46,9 @@ func importCommand() *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Import a CSV file or a workbook of customers", Args: cobra.ExactArgs(1),
-		Long: `Import a CSV file or an Excel workbook (.xlsx) of customers through the public API: the domain is created if it is missing, a mapping is suggested from
-the header and the first rows, the file is uploaded, and the job followed to its end.
+		Long: `Import a CSV file or an Excel workbook (.xlsx) of customers through the public API: the domain is created if it is missing, a mapping is
+suggested from the header and the first rows and shown, the file is uploaded, and the job followed to its end. On a terminal it asks once when
+something about the file is doubtful.
 
 The file may be in UTF-8, UTF-16 or one of 28 older encodings, separated by commas, semicolons, tabs or bars, and compressed with gzip or
 zstd; what it is, is found out and said. An upload that is cut goes on by itself.
@@ -70,7 +68,7 @@ With --dry-run they say the same of what would happen.`,
 			if err != nil {
 				return err
 			}
-			err = importFile(cmd.Context(), c, args[0], o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			err = importFile(cmd.Context(), c, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			return errors.Join(err, c.close())
 		},
 	}
@@ -86,6 +84,7 @@ With --dry-run they say the same of what would happen.`,
 	f.StringVar(&o.country, "country", "", "two letters of the country in which phone numbers are written, such as DE (default: the domain's)")
 	f.StringVar(&o.tooLong, "too-long", "reject", "what becomes of values that are longer than their attributes: reject the row, cut or drop the value")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what the import would do, and write nothing")
+	f.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; without a terminal nothing is asked anyway")
 	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
 	f.BoolVar(&o.safe, "safe-for-spreadsheets", false, "put an apostrophe before cells of --rejects that a spreadsheet takes for formulas")
 	addClientFlags(cmd)
@@ -93,48 +92,31 @@ With --dry-run they say the same of what would happen.`,
 }
 
 // importFile imports one file and prints what happens. The result goes to out, everything else to info.
-func importFile(ctx context.Context, c *client, path string, o importOptions, out, info io.Writer) error {
+func importFile(ctx context.Context, c *client, path string, o importOptions, in io.Reader, out, info io.Writer) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return usageError("%w", err)
 	}
 	defer file.Close()
-	header, text, err := readHeader(ctx, file, o)
+	plan, id, err := decide(ctx, c, file, path, o, in, info)
 	if err != nil {
-		return usageError("%s: %w", path, err)
+		return dropJob(ctx, c, o.domain, id, err)
 	}
-	proposal := suggest.For(header, text.rows, text.whole)
-	for _, m := range o.maps {
-		if err := override(proposal, m); err != nil {
-			return &exitErr{exitUsage, err}
+	if id != "" {
+		body := map[string]any{"Fields": plan.Fields, "UniqueKey": plan.UniqueKey}
+		if err := c.call(ctx, http.MethodPut, jobPath(o.domain, id)+"/mapping", nil, body, &api.PutUploadJobMappingResponse{}); err != nil {
+			return dropJob(ctx, c, o.domain, id, fmt.Errorf("say the mapping: %w", err))
 		}
-	}
-	if err := onceEach(proposal.Columns, o.maps); err != nil {
-		return usageError("%s: %w", path, err)
-	}
-	key, err := chooseKey(proposal, o.key)
-	if err != nil {
-		return &exitErr{exitUsage, err}
-	}
-	mapping := proposal.Columns
-	printFormat(info, path, text)
-	printMapping(info, path, mapping, key)
-	for _, w := range proposal.Warnings {
-		fmt.Fprintln(info, w)
-	}
-	if err := ensureDomain(ctx, c, o.domain, o.country, info); err != nil {
-		return err
-	}
-	id, err := createJob(ctx, c, filepath.Base(path), mapping, key, o)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(info, "Upload job %s in domain %s\n", id, o.domain)
-	if err := sayOptions(ctx, c, id, o); err != nil {
-		return err
-	}
-	if err := putFile(ctx, c, o.domain, id, file, info); err != nil {
-		return err
+	} else {
+		if err := ensureDomain(ctx, c, o.domain, o.country, info); err != nil {
+			return err
+		}
+		if id, err = createJob(ctx, c, filepath.Base(path), plan, o); err != nil {
+			return err
+		}
+		if err := uploadTo(ctx, c, id, file, o, info); err != nil {
+			return err
+		}
 	}
 	if o.dryRun {
 		return dryRun(ctx, c, o, id, out, info)
@@ -156,19 +138,15 @@ func (o *importOptions) check() error {
 	if d := o.delimiter; d != "" && (len(d) > 1 || !table.MaySeparate(d[0])) {
 		return usageError("--delimiter %q must be one character of ASCII, no quote and no line end, or the word tab", d)
 	}
+	for _, m := range o.maps {
+		if column, _, ok := strings.Cut(m, "="); !ok || column == "" {
+			return usageError("--map %q must be COLUMN=TARGET", m)
+		}
+	}
 	if o.headerLine < 0 || o.headerLine > maxHeaderLine {
 		return usageError("--header-line must be 1 to %d, or 0: it is found out", maxHeaderLine)
 	}
 	return o.checkValues()
-}
-
-// layout is what the flags say about the header.
-func (o *importOptions) layout() table.Layout {
-	l := table.Layout{Line: o.headerLine}
-	if o.delimiter != "" {
-		l.Delimiter = o.delimiter[0]
-	}
-	return l
 }
 
 // sayOptions tells the server what the flags say about the file.
@@ -194,144 +172,6 @@ func sayOptions(ctx context.Context, c *client, id string, o importOptions) erro
 		return fmt.Errorf("say how the file is to be read: %w", err)
 	}
 	return nil
-}
-
-// printFormat says what a file was found to be, unless it is what everybody expects, and what else it may be when that is not certain.
-func printFormat(w io.Writer, path string, t *found) {
-	f := t.Found()
-	var what []string
-	if f.Sheet != "" {
-		what = append(what, fmt.Sprintf("a workbook; sheet %q is read", f.Sheet))
-		if n := len(t.Sheets); n > 1 {
-			what[0] = fmt.Sprintf("a workbook of %d sheets; sheet %q is read (--sheet names another)", n, f.Sheet)
-		}
-	}
-	if f.Compression != "" {
-		what = append(what, f.Compression)
-	}
-	if f.Encoding != "UTF-8" {
-		what = append(what, f.Encoding)
-	}
-	if f.LineEnd == "CR" {
-		what = append(what, "lines end with CR")
-	}
-	if what != nil {
-		fmt.Fprintf(w, "%s is %s\n", filepath.Base(path), strings.Join(what, ", "))
-	}
-	if t.passed > 0 {
-		fmt.Fprintf(w, "Its header is line %d; what is above it is passed over\n", t.headerLine)
-	}
-	if len(t.Readings) == 0 {
-		return
-	}
-	fmt.Fprintf(w, "Warning: it is not certain that the file is %s; it has few letters beyond a to z. It may be:\n", f.Encoding)
-	for _, r := range t.Readings {
-		fmt.Fprintf(w, "  %-14s %s\n", r.Encoding, strings.Join(r.Samples, " · "))
-	}
-	fmt.Fprintf(w, "If the first line is wrong, say which is right with --encoding.\n")
-}
-
-// onDisk is a file of this machine.
-type onDisk struct {
-	*os.File
-	size int64
-}
-
-// Stream implements table.File.
-func (f onDisk) Stream(off int64) io.Reader { return io.NewSectionReader(f.File, off, f.size-off) }
-
-// Size implements table.File.
-func (f onDisk) Size() int64 { return f.size }
-
-// spillTexts keeps the texts of a workbook that memory is not to hold, sealed.
-func spillTexts(write func(io.Writer) error) (xlsx.Spill, error) {
-	return blob.NewSpill("", "texts", 1<<20, write)
-}
-
-// found is what a file was found to be.
-type found struct {
-	*table.Text
-	headerLine int64
-	passed     int        // records before the header
-	rows       [][]string // the first ones
-	whole      bool       // there are no others
-}
-
-// Bounds of the rows that a mapping is proposed by.
-const (
-	maxLookedAt      = 1000
-	maxLookedAtBytes = 4 << 20
-)
-
-// firstRows reads the rows behind the header that are sound.
-func firstRows(sc *table.Scanner) (rows [][]string, whole bool, err error) {
-	for size := 0; len(rows) < maxLookedAt && size < maxLookedAtBytes; {
-		rec, err := sc.Next()
-		if errors.Is(err, io.EOF) {
-			return rows, true, nil
-		}
-		if err != nil {
-			return rows, false, err
-		}
-		if rec.Fault != "" {
-			continue
-		}
-		size += len(rec.Text)
-		cells, _ := table.Cells(rec.Text, sc.Delimiter(), nil, nil)
-		row := make([]string, len(cells))
-		for i, c := range cells {
-			row[i] = string(c)
-		}
-		rows = append(rows, row)
-	}
-	return rows, false, nil
-}
-
-// readHeader reads the header of a CSV file without moving its offset for good, and says what the file is.
-func readHeader(ctx context.Context, file *os.File, o importOptions) ([]string, *found, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	text, err := table.Open(ctx, file, table.Options{
-		Encoding: o.encoding, Evidence: table.Evidence(ctx, onDisk{file, info.Size()}), File: onDisk{file, info.Size()}, Sheet: o.sheet, Spill: spillTexts,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	defer text.Close()
-	sc := table.NewScanner(text)
-	header, err := sc.LikelyHeader(o.layout())
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range header {
-		header[i] = schema.ColumnName(header[i])
-	}
-	f := &found{Text: text, headerLine: sc.HeaderLine, passed: sc.Passed}
-	if f.rows, f.whole, err = firstRows(sc); err != nil {
-		return nil, nil, err
-	}
-	_, err = file.Seek(0, io.SeekStart)
-	return header, f, err
-}
-
-func printMapping(w io.Writer, path string, mapping []suggestion, key suggestion) {
-	fmt.Fprintf(w, "Mapping of %s:\n", filepath.Base(path))
-	width := 0
-	for _, s := range mapping {
-		width = max(width, min(40, len([]rune(s.Name))))
-	}
-	for _, s := range mapping {
-		target, note := "(left out)", ""
-		if s.Target != "" {
-			target = s.Target
-		}
-		if s.Label == key.Label {
-			note = "  ← identifies the customer"
-		}
-		fmt.Fprintf(w, "  %-*s → %s%s\n", width, s.Name, target, note)
-	}
 }
 
 func rowsHave(n int64) string {
@@ -361,20 +201,13 @@ func ensureDomain(ctx context.Context, c *client, name, country string, info io.
 	return nil
 }
 
-func createJob(ctx context.Context, c *client, name string, mapping []suggestion, key suggestion, o importOptions) (string, error) {
+func createJob(ctx context.Context, c *client, name string, plan *api.SuggestUploadMappingResponse, o importOptions) (string, error) {
 	fields := map[string]types.ObjectTypeField{}
-	for _, s := range mapping {
-		if s.Target == "" && s.Label != key.Label {
-			continue
-		}
-		f := types.ObjectTypeField{Source: aws.String(s.Source), ContentType: types.FieldContentType(s.ContentType)}
-		if s.Target != "" {
-			f.Target = aws.String("_profile." + s.Target)
-		}
-		fields[s.Label] = f
+	for label, f := range plan.Fields {
+		fields[label] = types.ObjectTypeField{Source: f.Source, Target: f.Target, ContentType: types.FieldContentType(*f.ContentType)}
 	}
 	job, err := c.CreateUploadJob(ctx, &customerprofiles.CreateUploadJobInput{
-		DomainName: &o.domain, DisplayName: aws.String(name), Fields: fields, UniqueKey: &key.Label, DataExpiry: &o.expire,
+		DomainName: &o.domain, DisplayName: aws.String(name), Fields: fields, UniqueKey: plan.UniqueKey, DataExpiry: &o.expire,
 	})
 	if err != nil {
 		return "", fmt.Errorf("create the upload job: %w", plain(err))

@@ -51,6 +51,7 @@ type shape struct {
 	Pattern   string   `json:"pattern"`
 	Enum      []string `json:"enum"`
 	Sensitive bool     `json:"sensitive"`
+	Streaming bool     `json:"streaming"` // of a blob: it is the body, and made on the way; else it is bytes in base64
 	Union     bool     `json:"union"`
 	Exception bool     `json:"exception"`
 	Payload   string   `json:"payload"` // the member that is the body

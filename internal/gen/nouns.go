@@ -40,7 +40,7 @@ var nouns = map[string][]string{
 	"upload": {
 		"CreateUploadJob", "GetUploadJobPath", "StartUploadJob", "StopUploadJob", "GetUploadJob", "ListUploadJobs",
 		"GetUploadJobDetails", "ListUploadJobRejects", "ExportUploadJobRejects", "DryRunUploadJob", "UndoUploadJob",
-		"PutUploadJobOptions",
+		"PutUploadJobOptions", "SuggestUploadMapping", "PutUploadJobMapping",
 	},
 	"event": {
 		"CreateEventStream", "GetEventStream", "DeleteEventStream", "ListEventStreams",

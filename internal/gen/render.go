@@ -93,7 +93,10 @@ func (r *renderer) goType(s *shape, optional bool) string {
 	case "timestamp":
 		return star + "restjson.Time"
 	case "blob":
-		return star + "restjson.Stream"
+		if s.Streaming {
+			return star + "restjson.Stream"
+		}
+		return "[]byte"
 	case "structure":
 		return star + s.goName
 	case "list":
@@ -173,6 +176,8 @@ func (r *renderer) value(s *shape, expr string, ptr bool) {
 		r.p("restjson.Number(v, %s, p, %s%s)", ruleName(s), star, expr)
 	case "structure":
 		r.p("%s.check(v, p)", expr)
+	case "blob":
+		r.size(s, expr)
 	case "list":
 		r.size(s, expr)
 		child := r.m.Shapes[s.Member.Shape]

@@ -33,6 +33,8 @@ func (m *model) largest(s *shape) float64 {
 			longest = max(longest, len(e))
 		}
 		return float64(longest + len(`"",`))
+	case s.Type == "blob":
+		return limit*4/3 + 7 // base64
 	case s.Type == "string":
 		return limit*escaped + 3
 	case s.Type == "list":

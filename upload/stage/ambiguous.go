@@ -32,7 +32,7 @@ func (p *Plan) RejectAmbiguous(ctx context.Context, read *ReadResult, runs map[i
 		return "", 0, err
 	}
 	defer file.Close()
-	text, err := table.Open(ctx, file.Stream(0), table.Options{Strict: strict, Encoding: read.Encoding, File: file, Sheet: read.Sheet, Spill: spillTexts})
+	text, err := table.Open(ctx, file.Stream(0), table.Options{Strict: strict, Encoding: read.Encoding, File: file, Sheet: read.Sheet, Spill: SpillTexts})
 	if err != nil {
 		return "", 0, err
 	}

@@ -49,6 +49,9 @@ func badKey(v []byte, ct schema.ContentType) (code, sentence string) {
 	return "", ""
 }
 
+// NoKey says whether a value, which is not blank, can't be part of a unique key.
+func NoKey(v []byte) bool { return damaged(v) || placeholder(v) }
+
 // damaged says whether a value is what spreadsheets make of long numbers, broken formulas, and narrow columns.
 func damaged(v []byte) bool {
 	if v[0] == '#' {

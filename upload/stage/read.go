@@ -123,7 +123,7 @@ func (r *Reader) partition(n int, bounds [][]byte) *extsort.Partition {
 func (r *Reader) readInto(ctx context.Context, n int, ranges bool, prior *ReadResult) (*ReadResult, *sinks, error) {
 	raw := &countingReader{r: r.File.Stream(0), n: r.Bytes}
 	raw.n.Store(0)
-	o := table.Options{Strict: r.StrictAWS, Encoding: r.Encoding, File: countedFile{r.File, r.Bytes}, Sheet: r.Sheet, Spill: spillTexts}
+	o := table.Options{Strict: r.StrictAWS, Encoding: r.Encoding, File: countedFile{r.File, r.Bytes}, Sheet: r.Sheet, Spill: SpillTexts}
 	if !o.Strict && o.Encoding == "" {
 		o.Evidence = table.Evidence(ctx, r.File)
 	}
@@ -191,8 +191,8 @@ type countedFile struct {
 // Stream implements table.File.
 func (f countedFile) Stream(off int64) io.Reader { return &countingReader{f.Reader.Stream(off), f.n} }
 
-// spillTexts keeps the texts of a workbook that memory is not to hold, sealed.
-func spillTexts(write func(io.Writer) error) (xlsx.Spill, error) {
+// SpillTexts keeps the texts of a workbook that memory is not to hold, sealed: table.Options.Spill.
+func SpillTexts(write func(io.Writer) error) (xlsx.Spill, error) {
 	return blob.NewSpill("", "texts", 1<<20, write)
 }
 

@@ -1,6 +1,9 @@
 package suggest
 
 import (
+	"cmp"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -48,7 +51,7 @@ var names = map[string]string{
 }
 
 // targets are the attributes by the names that mean them.
-var targets = index(names)
+var targets = invert(names)
 
 // others are what names mean where the values don't fit what they mean first: a cep is a postal code in Brazil, and a mobile phone in Turkey.
 var others = map[string]string{"cep": "MobilePhoneNumber"}
@@ -63,14 +66,32 @@ var ids = words(`accountnumber accountno customerid customerno customernumber cu
 	id uuid guid key userid recordid recid externalid personnumber identifier accountid 番号 编号 번호 identifiant identificador identificatie`)
 
 // blocks are the words that say which of the addresses a column belongs to.
-var blocks = map[string]string{
-	"mailing": "MailingAddress", "mail": "MailingAddress", "postal": "MailingAddress", "post": "MailingAddress", "shipping": "ShippingAddress", "ship": "ShippingAddress", "delivery": "ShippingAddress",
-	"liefer": "ShippingAddress", "lieferung": "ShippingAddress", "livraison": "ShippingAddress", "envio": "ShippingAddress", "spedizione": "ShippingAddress", "billing": "BillingAddress", "bill": "BillingAddress",
-	"invoice": "BillingAddress", "rechnung": "BillingAddress", "rechnungs": "BillingAddress", "facturation": "BillingAddress", "facturacion": "BillingAddress", "fatturazione": "BillingAddress",
-}
+var blocks = invert(map[string]string{
+	"MailingAddress": "mailing mail postal post postanschrift correspondence correspondance korespondencyjny korespondencji yazisma",
+	"ShippingAddress": `shipping ship shipment delivery deliver liefer lieferung lieferadresse lieferanschrift versand versandadresse livraison expedition envio entrega spedizione consegna
+		verzend verzending bezorg aflever levering leveradres bezorgadres afleveradres verzendadres dostawy wysylki dostawa teslimat kargo gonderim 配送先 お届け先 送付先 収貨 收货 收件 配送 送货 배송 배송지`,
+	"BillingAddress": `billing bill invoice rechnung rechnungs rechnungsadresse rechnungsanschrift facturation facture facturacion factura cobranca faturamento fatturazione fattura
+		factuur facturatie factuuradres faktury faktura rozliczeniowy fatura 請求先 ご請求先 账单 帳單 发票 청구 청구지`,
+})
+
+// blockWords are those of them that begin a word of several, the longest first: "Rechnungsort", "配送先郵便番号".
+var blockWords = func() (all []string) {
+	for w := range blocks {
+		if len(w) > 4 {
+			all = append(all, w)
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return all
+}()
 
 // filling are words that say nothing.
-var filling = words("default primary main the your of contact customer client person user kunde kunden haupt principal value")
+var filling = words(`default primary main the your my of and contact customer client person user account member subscriber value field required optional enter please
+	kunde kunden kundin haupt ihr ihre ihren der die das des dem bitte pflichtfeld kontakt du de la le les des votre vos cliente clientes principal contacto su del el los
+	contato da do dos sua seu obrigatorio contatto della di il vostro suo klant uw van contactpersoon klienta twoj twoja klient musteri musterinin kisi`)
+
+// people are words of East Asian languages before what they say of a customer.
+var people = []string{"お客様", "顧客", "会員", "ご", "お", "客户", "客戶", "会员", "會員", "用户", "用戶", "联系人", "고객", "회원"}
 
 func words(text string) map[string]bool {
 	all := map[string]bool{}
@@ -80,12 +101,12 @@ func words(text string) map[string]bool {
 	return all
 }
 
-// index turns lists of names by attribute into attributes by name.
-func index(lists map[string]string) map[string]string {
+// invert turns lists of words by what they mean into what a word means.
+func invert(lists map[string]string) map[string]string {
 	all := map[string]string{}
-	for target, list := range lists {
+	for meaning, list := range lists {
 		for w := range strings.FieldsSeq(list) {
-			all[fold(w)] = target
+			all[fold(w)] = meaning
 		}
 	}
 	return all
@@ -134,14 +155,27 @@ func parts(name string) (all []string) {
 	return all
 }
 
-// meaning returns the attribute that the name of a column means, or "".
+// meaning returns the attribute that the name of a column means, or "". What stands in brackets counts only where the name means nothing without it.
 func meaning(name string) string {
 	if t := targets[fold(name)]; t != "" {
 		return t
 	}
+	if t := ofWords(parts(name)); t != "" {
+		return t
+	}
+	if plain := bracketed.ReplaceAllString(name, " "); plain != name {
+		return meaning(plain)
+	}
+	return ""
+}
+
+var bracketed = regexp.MustCompile(`\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|【[^【】]*】|\{[^{}]*\}`)
+
+// ofWords returns what the words of a name mean together.
+func ofWords(words []string) string {
 	block := ""
 	var rest []string
-	for _, w := range parts(name) {
+	for _, w := range words {
 		switch {
 		case block == "" && blocks[w] != "":
 			block = blocks[w]
@@ -151,18 +185,99 @@ func meaning(name string) string {
 		}
 	}
 	core := strings.Join(rest, "")
-	t := targets[core]
-	if t == "" && len(rest) > 1 && (rest[0] == "address" || rest[0] == "adresse" || rest[0] == "addr") {
-		t = targets[strings.Join(rest[1:], "")]
+	if block == "" {
+		for _, w := range blockWords {
+			if after, ok := strings.CutPrefix(core, w); ok && after != "" && (addressPart(after) || isAddress[after]) {
+				block, core = blocks[w], after
+				break
+			}
+		}
 	}
-	part, isAddress := strings.CutPrefix(t, "Address.")
+	t := targets[core]
+	for _, a := range addressWords {
+		if after, ok := strings.CutPrefix(core, a); ok && addressPart(after) && t == "" {
+			t = targets[after]
+		}
+	}
+	for _, p := range people {
+		if after, ok := strings.CutPrefix(core, p); ok && t == "" {
+			t = targets[after]
+		}
+	}
+	part, inAddress := strings.CutPrefix(t, "Address.")
 	switch {
 	case block == "":
 		return t
-	case isAddress:
+	case inAddress:
 		return block + "." + part
-	case core == "" || core == "address" || core == "adresse":
+	case core == "" || isAddress[core]:
 		return block + ".Address1"
 	}
 	return "" // a phone for deliveries is no phone of the customer
+}
+
+// addressWords are those before a part of an address: "Address City", "Address 1: ZIP".
+var addressWords = []string{"address1", "address", "adresse", "addr", "anschrift", "direccion", "endereco", "indirizzo", "adres", "住所", "地址", "주소"}
+
+// isAddress are the words that are an address as a whole.
+var isAddress = words("address adresse addr anschrift adr direccion endereco indirizzo adres adresi adresie 住所 地址 주소")
+
+// addressPart says whether a word means a part of an address.
+func addressPart(word string) bool { return strings.HasPrefix(targets[word], "Address.") }
+
+// isFullName says whether a column is one of whole names, by its name.
+func isFullName(name string) bool {
+	for range 2 {
+		if fullNames[fold(name)] {
+			return true
+		}
+		var rest []string
+		for _, w := range parts(name) {
+			if !filling[w] {
+				rest = append(rest, w)
+			}
+		}
+		core := strings.Join(rest, "")
+		if fullNames[core] {
+			return true
+		}
+		for _, p := range people {
+			if after, ok := strings.CutPrefix(core, p); ok && fullNames[after] {
+				return true
+			}
+		}
+		name = bracketed.ReplaceAllString(name, " ")
+	}
+	return false
+}
+
+// idWords are words for a number that tells apart, and ofCustomers those for whom.
+var (
+	idWords     = words("id nr no num number nummer numero numeris code codigo codice guid uuid key ref reference 番号 编号 번호")
+	ofCustomers = words(`customer client member user contact person subscriber patient guest donor student buyer kunde kunden mitglied mitglieds patienten teilnehmer
+		cliente socio paciente usuario utente membre adherent patient abonne klant lid klienta czlonka musteri uye hasta`)
+)
+
+// isID says whether a name is that of an id.
+func isID(name string) bool {
+	if ids[fold(name)] {
+		return true
+	}
+	var rest []string
+	whose, what := false, false
+	for _, w := range parts(bracketed.ReplaceAllString(name, " ")) {
+		switch {
+		case ofCustomers[w]:
+			whose = true
+		case idWords[w]:
+			what = true
+		case filling[w], w == "de", w == "record", w == "external", w == "unique":
+			continue
+		default:
+			rest = append(rest, w)
+			continue
+		}
+		rest = append(rest, w)
+	}
+	return ids[strings.Join(rest, "")] || whose && what && len(rest) == 2
 }

@@ -10,6 +10,30 @@ import (
 	"kith/schema"
 )
 
+// Table is what is known of a table.
+type Table struct {
+	Header []string
+	// Rows are the first ones; Whole says that there are no others.
+	Rows  [][]string
+	Whole bool
+	// Bad says that a value can't be a key although it is none of the blank ones: a word for no value, or what a spreadsheet made of it. nil: none is.
+	Bad func(value []byte) bool
+	// Headless says that the names may be the cells of a first row: no line of the file looks like a header.
+	Headless bool
+}
+
+// Wish is what a person wants to become of a column.
+type Wish struct {
+	Column string // its name; case, accents and signs are forgiven
+	Target string // a path, with or without _profile. before it; "" leaves the column out
+}
+
+// Wishes are what a person has decided already.
+type Wishes struct {
+	Columns []Wish
+	Key     string // name of the column that identifies customers; "" is proposed
+}
+
 // Column is a column of a table with what is to become of it.
 type Column struct {
 	Number int // from 0
@@ -23,36 +47,64 @@ type Column struct {
 	Twice bool
 	// Why says how the target was found, or why the column is left out.
 	Why string
+	Seen
 
-	// What was seen of it.
-	Samples  []string // three different values
-	Filled   int      // rows in which it has a value
-	Distinct int      // different values
+	asked, settled bool // a person has decided; a known export has
 }
+
+// Level is what a warning asks of a person.
+type Level int
+
+// The levels of warnings.
+const (
+	Note  Level = iota // good to know
+	Doubt              // to be looked at before the import
+	Stop               // it has to be decided first
+)
+
+// Warning is a sentence about what a person should know. Code is stable.
+type Warning struct {
+	Level              Level
+	Code, Column, Text string
+}
+
+// Other is a column that could tell customers apart, too.
+type Other struct{ Column, Why string }
 
 // Proposal is what is proposed for a table.
 type Proposal struct {
 	// Columns are in the order of the table. A column of whole names comes twice: once for each part.
 	Columns []Column
 	Rows    int // that were looked at
-	// Key is the index in Columns of the one that tells customers apart, or -1; Why says why it was chosen.
-	Key int
-	Why string
-	// Warnings are sentences about what a person should look at.
-	Warnings []string
+	// Product names whose export the table is, or "".
+	Product string
+	// Key is the index in Columns of the one that tells customers apart, or -1; Why says why it was chosen. Others could be it as well.
+	Key      int
+	Why      string
+	Others   []Other
+	Warnings []Warning
+
+	labels map[string]bool
+	ids    []int // columns that are ids, the best first
+}
+
+// Field is an entry of a job's Fields. Target is below _profile, or "".
+type Field struct {
+	Label, Source, Target string
+	ContentType           schema.ContentType
 }
 
 // maxFields is how many fields a job may have.
 const maxFields = 250
 
-// For proposes what to do with a table, by its header and some of its rows. whole says that these are all rows.
-func For(header []string, rows [][]string, whole bool) *Proposal {
-	p := &Proposal{Rows: len(rows), Key: -1}
-	labels, times := map[string]bool{}, map[string]int{}
-	for i, name := range header {
+// For proposes what to do with a table, and obeys what a person has decided. The error says which wish can't be fulfilled.
+func For(t Table, w Wishes) (*Proposal, error) {
+	p := &Proposal{Rows: len(t.Rows), Key: -1, labels: map[string]bool{}}
+	times := map[string]int{}
+	for i, name := range t.Header {
 		c := Column{Number: i, Name: schema.ColumnName(name)}
-		c.look(rows)
-		c.Label = label(c.Name, i, labels)
+		c.Seen = look(t.Rows, i, t.Bad)
+		c.Label = label(c.Name, i, p.labels)
 		c.Source = "_source." + c.Name
 		times[c.Name]++
 		p.Columns = append(p.Columns, c)
@@ -62,17 +114,38 @@ func For(header []string, rows [][]string, whole bool) *Proposal {
 		c.Twice = c.Name != "" && times[c.Name] > 1
 	}
 	if !p.ownExport() {
-		p.target(p.chooseID())
-		p.splitNames(labels)
+		p.product()
+		p.rankIDs()
+		p.target()
+		p.splitNames()
 		p.byContent()
 	}
+	if err := p.obey(w.Columns); err != nil {
+		return nil, err
+	}
+	if err := p.chooseKey(w.Key); err != nil {
+		return nil, err
+	}
+	p.leaveOut(t.Whole)
 	for i := range p.Columns {
 		c := &p.Columns[i]
 		c.ContentType = ContentType(c.Target)
 	}
-	p.chooseKey()
-	p.leaveOut(whole)
-	return p
+	p.warn(t)
+	return p, nil
+}
+
+// Fields are the fields of a job with this mapping, and UniqueKey names one of them. Without a key it is "".
+func (p *Proposal) Fields() (all []Field, uniqueKey string) {
+	for i, c := range p.Columns {
+		if i == p.Key {
+			uniqueKey = c.Label
+		} else if c.Target == "" {
+			continue
+		}
+		all = append(all, Field{Label: c.Label, Source: c.Source, Target: c.Target, ContentType: c.ContentType})
+	}
+	return all, uniqueKey
 }
 
 // ownExport maps a file that "kith export" wrote, whose columns are paths of attributes, or returns false. Left out is what has no Target,
@@ -86,11 +159,12 @@ func (p *Proposal) ownExport() bool {
 			return false
 		}
 	}
+	p.Product = "Kith"
 	for i := range p.Columns {
 		c := &p.Columns[i]
 		attr, _ := schema.ParsePath(c.Name)
 		_, twin := attr.Twin()
-		if _, err := schema.ParseTarget("_profile." + c.Name); err == nil && !(twin && attr.Enum() != nil) {
+		if _, err := schema.ParseTarget("_profile." + c.Name); err == nil && c.usable() && !(twin && attr.Enum() != nil) {
 			c.Target, c.Why = c.Name, "it was exported from there"
 		} else {
 			c.Why = "an import can't fill it"
@@ -99,6 +173,9 @@ func (p *Proposal) ownExport() bool {
 	return true
 }
 
+// maxCustom is how many characters the name of a custom attribute has at most.
+const maxCustom = 255
+
 // custom is the path of the custom attribute that a column without another one becomes.
 func custom(name string) string {
 	name = strings.Map(func(r rune) rune {
@@ -106,111 +183,33 @@ func custom(name string) string {
 			return ' '
 		}
 		return r
-	}, name)
-	if r := []rune(name); len(r) > 255 {
-		name = string(r[:255])
+	}, strings.ToValidUTF8(name, "\uFFFD"))
+	if r := []rune(name); len(r) > maxCustom {
+		name = string(r[:maxCustom])
 	}
 	return "Attributes." + name
 }
 
-// look counts what a column has.
-func (c *Column) look(rows [][]string) {
-	seen := map[string]bool{}
-	for _, row := range rows {
-		if c.Number >= len(row) {
-			continue
-		}
-		v := string(schema.Trim([]byte(row[c.Number])))
-		if v == "" {
-			continue
-		}
-		c.Filled++
-		if !seen[v] {
-			seen[v] = true
-			if len(c.Samples) < 3 {
-				c.Samples = append(c.Samples, v)
-			}
-		}
-	}
-	c.Distinct = len(seen)
-}
+// maxName is how many bytes a column's name may have for a field to have it for its source: the API has a limit for that.
+const maxName = 600
 
 // usable says whether a field can have the column for its source.
 func (c *Column) usable() bool {
-	return c.Name != "" && !c.Twice && !strings.Contains(c.Name, "{{") && !strings.HasPrefix(c.Name, "kith_") // put there by "kith rejects"
+	return c.Name != "" && len(c.Name) <= maxName && !c.Twice && !strings.Contains(c.Name, "{{") && !strings.Contains(c.Name, "}}") &&
+		!strings.HasPrefix(c.Name, "kith_") // put there by "kith rejects"
 }
 
-// unique says whether the values of a column don't repeat, and every row has one.
-func (c *Column) unique(rows int) bool { return rows > 0 && c.Filled == rows && c.Distinct == rows }
-
-// looksLikeID says whether the values may be ids: not the names of people, no e-mail addresses.
-func (c *Column) looksLikeID() bool {
-	for _, v := range c.Samples {
-		blank, digit := strings.Contains(v, " "), strings.ContainsFunc(v, unicode.IsDigit)
-		if strings.Contains(v, "@") || blank && !digit || !digit && len(v) < 12 && !isCode(v) {
-			return false
-		}
-	}
-	return true
-}
-
-// isCode says whether a text of letters is written as codes are.
-func isCode(v string) bool {
-	return strings.ToUpper(v) == v || strings.ContainsAny(v, "-_/") || len(v) < 4
-}
-
-// chooseID returns the column that is the customer's number, or -1: of those named so the one that looks most like it, by its values: they look
-// like ids, and don't repeat.
-func (p *Proposal) chooseID() int {
-	best, bestRank := -1, 0
+// target gives columns the attributes that their names mean, each to the first that has values; the others become custom attributes.
+func (p *Proposal) target() {
+	taken := map[string]int{}
 	for i := range p.Columns {
-		c := &p.Columns[i]
-		if !c.usable() || !isID(c.Name) {
-			continue
+		if c := &p.Columns[i]; c.Target != "" {
+			taken[c.Target] = i
 		}
-		rank := 1
-		if c.Filled > 0 {
-			rank += 4
-		}
-		if c.looksLikeID() {
-			rank += 2
-		}
-		if c.unique(p.Rows) {
-			rank++
-		}
-		if rank > bestRank {
-			best, bestRank = i, rank
-		}
-	}
-	return best
-}
-
-// isID says whether a name is that of an id.
-func isID(name string) bool {
-	f := fold(name)
-	if ids[f] {
-		return true
-	}
-	var rest []string
-	for _, w := range parts(name) {
-		if w != "the" && w != "your" {
-			rest = append(rest, w)
-		}
-	}
-	return ids[strings.Join(rest, "")]
-}
-
-// target gives columns the attributes that their names mean, each to the first; the others become custom attributes.
-func (p *Proposal) target(key int) {
-	taken := map[string]bool{}
-	if key >= 0 {
-		c := &p.Columns[key]
-		c.Target, c.Why = "AccountNumber", "its name says that it is an id"
-		taken[c.Target] = true
 	}
 	for i := range p.Columns {
 		c := &p.Columns[i]
-		if i == key {
+		if c.Target != "" {
 			continue
 		}
 		if !c.usable() {
@@ -220,219 +219,151 @@ func (p *Proposal) target(key int) {
 			}
 			continue
 		}
-		t := meaning(c.Name)
-		if o := others[fold(c.Name)]; o != "" && !fits(t, c) {
-			t = o
-		}
-		switch {
-		case t != "" && !taken[t] && fits(t, c):
-			c.Target, c.Why = t, "its name"
-		default:
-			c.Target, c.Why = custom(c.Name), "no attribute of the standard profile is named so"
-			if taken[c.Target] {
-				c.Target, c.Why = "", "another column fills the same attribute"
+		t := ""
+		if !c.settled {
+			t = meaning(c.Name)
+			if o := others[fold(c.Name)]; o != "" && !c.fits(t) {
+				t = o
 			}
 		}
-		taken[c.Target] = true
-	}
-}
-
-// fits says whether what a column holds may be what its name says.
-func fits(target string, c *Column) bool {
-	switch {
-	case strings.HasSuffix(target, "EmailAddress"):
-		return len(c.Samples) == 0 || slices.ContainsFunc(c.Samples, func(v string) bool { return strings.Contains(v, "@") })
-	case target == "Address.PostalCode":
-		return !slices.ContainsFunc(c.Samples, func(v string) bool { return digits(v) > maxPostalDigits })
-	case target == "BusinessName":
-		return len(c.Samples) == 0 || slices.ContainsFunc(c.Samples, func(v string) bool { return strings.ContainsFunc(v, unicode.IsLetter) }) && !isPersonColumn(c)
-	}
-	return true
-}
-
-// maxPostalDigits is how many digits a postal code has at most.
-const maxPostalDigits = 10
-
-func digits(v string) (n int) {
-	for _, r := range v {
-		if unicode.IsDigit(r) {
-			n++
+		first, again := taken[t]
+		switch {
+		case t == "":
+			c.toCustom(taken, i, "no attribute of the standard profile is named so")
+		case !c.fits(t):
+			c.toCustom(taken, i, fmt.Sprintf("its name means %s, and its values do not fit", t))
+			c.misfit = t
+		case again && p.Columns[first].Filled == 0 && c.Filled > 0 && !p.Columns[first].settled && p.Columns[first].Target != "AccountNumber":
+			p.Columns[first].toCustom(taken, first, fmt.Sprintf("%q fills %s, and this one has no value", c.Name, t))
+			c.Target, c.Why, taken[t] = t, "its name", i
+		case again:
+			c.toCustom(taken, i, fmt.Sprintf("%q fills %s already", p.Columns[first].Name, t))
+		default:
+			c.Target, c.Why, taken[t] = t, "its name", i
 		}
 	}
-	return n
 }
 
-// isPersonColumn says whether a column is one of whole names, by its name.
-func isPersonColumn(c *Column) bool { return fullNames[fold(c.Name)] }
-
-// splitNames splits a column of whole names into given and family name, if nothing else fills these.
-func (p *Proposal) splitNames(labels map[string]bool) {
-	by := func(target string) bool {
-		return slices.ContainsFunc(p.Columns, func(c Column) bool { return c.Target == target })
-	}
-	first, last := by("FirstName"), by("LastName")
-	if i := slices.IndexFunc(p.Columns, func(c Column) bool { return c.usable() && isPersonColumn(&c) }); first && !last && i >= 0 {
-		p.Columns[i].Target, p.Columns[i].Why = "LastName", "its name, beside a column of given names"
-	}
-	if first || last {
+// toCustom makes a column, that has number i, an attribute of its own name, unless another one is it.
+func (c *Column) toCustom(taken map[string]int, i int, why string) {
+	t := custom(c.Name)
+	if _, again := taken[t]; again {
+		c.Target, c.Why = "", "another column fills the same attribute"
 		return
 	}
-	for i := range p.Columns {
+	if _, ok := schema.ParsePath(t); !ok {
+		c.Target, c.Why = "", "no attribute can have its name"
+		return
+	}
+	taken[t] = i
+	c.Target, c.Why = t, why
+}
+
+// by returns the column that fills an attribute, or -1.
+func (p *Proposal) by(target string) int {
+	return slices.IndexFunc(p.Columns, func(c Column) bool { return c.Target == target })
+}
+
+// splitNames splits a column of whole names into given and family name, if nothing else fills these.
+func (p *Proposal) splitNames() {
+	first, last := p.by("FirstName"), p.by("LastName")
+	whole := slices.IndexFunc(p.Columns, func(c Column) bool { return c.usable() && !c.settled && isFullName(c.Name) })
+	switch {
+	case first >= 0 && last >= 0:
+		return
+	case first >= 0 && whole < 0 && p.Columns[first].mostly(p.Columns[first].several), last >= 0 && first < 0 && whole < 0 && p.Columns[last].mostly(p.Columns[last].several) && p.Columns[last].couldBeWhole():
+		whole = max(first, last) // "Nombre" and "Nom" are the whole name where nothing else has the rest
+	case first >= 0 && whole >= 0:
+		p.Columns[whole].Target, p.Columns[whole].Why = "LastName", "its name, beside a column of given names"
+		return
+	case last >= 0 || whole < 0:
+		return
+	}
+	for i := whole; i < len(p.Columns); i++ {
 		c := &p.Columns[i]
-		if !c.usable() || !isPersonColumn(c) || !ofPeople(c) {
+		if !c.usable() || i != whole && !isFullName(c.Name) || !c.ofPeople() {
 			continue
 		}
 		source := "{{_source." + c.Name + "}}"
-		last := *c
+		half := *c
 		c.Source, c.Target, c.Why = "{{#givenName}}"+source+"{{/givenName}}", "FirstName", "a whole name, split"
-		last.Source, last.Target, last.Why = "{{#familyName}}"+source+"{{/familyName}}", "LastName", c.Why
-		last.Label = label(c.Name+"_family", i, labels)
-		p.Columns = slices.Insert(p.Columns, i+1, last)
-		p.Warnings = append(p.Warnings, fmt.Sprintf("Column %q holds whole names; they are split into given and family names.", c.Name))
+		half.Source, half.Target, half.Why = "{{#familyName}}"+source+"{{/familyName}}", "LastName", c.Why
+		half.Label = label(c.Name+"_family", i, p.labels)
+		p.Columns = slices.Insert(p.Columns, i+1, half)
+		for j, id := range p.ids {
+			if id > i {
+				p.ids[j]++
+			}
+		}
 		return
 	}
 }
 
-// ofPeople says whether values may be names of people: letters, mostly of several words.
-func ofPeople(c *Column) bool {
-	several := 0
-	for _, v := range c.Samples {
-		if strings.ContainsFunc(v, unicode.IsDigit) || strings.Contains(v, "@") {
-			return false
-		}
-		if len(strings.Fields(v)) > 1 {
-			several++
-		}
-	}
-	return 2*several >= len(c.Samples) && several > 0
-}
+// couldBeWhole says whether a name that means the family name is also said for the whole name.
+func (c *Column) couldBeWhole() bool { return fold(c.Name) == "nom" }
 
-// byContent finds a column of e-mail addresses whose name does not say so.
+// byContent finds a column of e-mail addresses whose name does not say so, one of international phone numbers, and one of firms under the name of
+// a customer.
 func (p *Proposal) byContent() {
-	for i := range p.Columns {
-		if p.Columns[i].Target == "EmailAddress" {
-			return
+	for _, k := range []struct {
+		target, why string
+		is          func(c *Column) bool
+	}{
+		{"EmailAddress", "it holds e-mail addresses", func(c *Column) bool { return c.mostly(c.mails) }},
+		{"PhoneNumber", "it holds international phone numbers", func(c *Column) bool { return c.mostly(c.phones) }},
+		{"BusinessName", "it holds names of firms", func(c *Column) bool { return isFullName(c.Name) && 4*c.firms >= c.Filled }},
+	} {
+		if p.by(k.target) >= 0 || k.target == "PhoneNumber" && (p.by("MobilePhoneNumber") >= 0 || p.by("HomePhoneNumber") >= 0 || p.by("BusinessPhoneNumber") >= 0) {
+			continue
+		}
+		for i := range p.Columns {
+			if c := &p.Columns[i]; c.Filled > 0 && !c.settled && strings.HasPrefix(c.Target, "Attributes.") && k.is(c) {
+				c.Target, c.Why, c.misfit = k.target, k.why, ""
+				break
+			}
 		}
 	}
-	for i := range p.Columns {
-		c := &p.Columns[i]
-		isMail := len(c.Samples) > 0
-		for _, v := range c.Samples {
-			local, host, ok := strings.Cut(v, "@")
-			isMail = isMail && ok && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;")
-		}
-		if isMail && strings.HasPrefix(c.Target, "Attributes.") {
-			c.Target, c.Why = "EmailAddress", "it holds e-mail addresses"
-			return
-		}
-	}
-}
-
-// chooseKey takes the id, else the e-mail address, else a phone.
-func (p *Proposal) chooseKey() {
-	by := func(target string) int {
-		return slices.IndexFunc(p.Columns, func(c Column) bool { return c.Target == target })
-	}
-	account, email := by("AccountNumber"), by("EmailAddress")
-	switch {
-	case account >= 0 && email >= 0 && !p.Columns[account].unique(p.Rows) && p.Columns[email].unique(p.Rows):
-		p.Key, p.Why = email, fmt.Sprintf("its values don't repeat, and those of %q do", p.Columns[account].Name)
-	case account >= 0:
-		p.Key, p.Why = account, "an id"
-		if p.Columns[account].unique(p.Rows) && p.Rows > 1 {
-			p.Why = "an id whose values don't repeat"
-		}
-	case email >= 0:
-		p.Key, p.Why = email, "no column is an id; e-mail addresses tell most customers apart"
-	default:
-		if p.Key = by("PhoneNumber"); p.Key < 0 {
-			p.Key = by("MobilePhoneNumber")
-		}
-		if p.Key >= 0 {
-			p.Why = "no column is an id or an e-mail address"
-		}
-	}
-	if p.Key >= 0 {
-		c := &p.Columns[p.Key]
-		if n := c.Filled - c.Distinct; n > 0 {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("Of %d rows looked at, %d repeat an earlier value of %q, by which customers are told apart.", p.Rows, n, c.Name))
-		}
-	}
-}
-
-// Map gives a column, and those of the same name, another target: a path below _profile, or "" to leave it out. Another column that had the target
-// becomes a custom attribute. A column that was split is whole again: i is the first half.
-func (p *Proposal) Map(i int, target string) {
-	c := p.Columns[i]
-	if c.split() {
-		half := i + 1 + slices.IndexFunc(p.Columns[i+1:], func(o Column) bool { return o.Number == c.Number })
-		p.Columns = slices.Delete(p.Columns, half, half+1)
-		if p.Key >= half {
-			p.Key--
-		}
-	}
-	for j := range p.Columns {
-		switch o := &p.Columns[j]; {
-		case o.Name == c.Name:
-			o.to(target, "it was asked for")
-		case target == "" || o.Target != target:
-		case o.split():
-			o.to("", "another column fills the attribute")
-		default:
-			o.to(custom(o.Name), "another column fills the attribute")
-		}
-	}
-	p.Columns[i].Source = "_source." + c.Name
-}
-
-// to gives a column a target, and the content type that goes with it.
-func (c *Column) to(target, why string) {
-	c.Target, c.Why, c.ContentType = target, why, ContentType(target)
 }
 
 // split says whether a column is one of the two that a column of whole names became.
 func (c *Column) split() bool { return c.Source != "_source."+c.Name }
 
-// TakeKey makes a column the one that tells customers apart. An id becomes the account number, whoever had that; names are taken whole.
-func (p *Proposal) TakeKey(i int) {
-	switch c := &p.Columns[i]; {
-	case c.split():
-		p.Map(i, custom(c.Name))
-	case isID(c.Name) && strings.HasPrefix(c.Target, "Attributes."):
-		p.Map(i, "AccountNumber")
-	}
-	p.Key, p.Why = i, "it was asked for"
-}
-
 // leaveOut leaves columns without a value out, and where there are more than a job may have, the emptiest.
 func (p *Proposal) leaveOut(whole bool) {
 	mapped := 0
+	var order []int
 	for i := range p.Columns {
 		c := &p.Columns[i]
-		if c.Target == "" {
-			continue
-		}
-		if whole && c.Filled == 0 && p.Rows > 0 && i != p.Key {
+		if whole && c.Target != "" && c.Filled == 0 && p.Rows > 0 && i != p.Key && !c.asked {
 			c.Target, c.Why = "", "it has no value"
+		}
+		if c.Target == "" && i != p.Key {
 			continue
 		}
-		mapped++
+		if mapped++; i != p.Key {
+			order = append(order, i)
+		}
 	}
 	if mapped <= maxFields {
 		return
 	}
-	var order []int
-	for i := range p.Columns {
-		if p.Columns[i].Target != "" && i != p.Key {
-			order = append(order, i)
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p.Columns[a].Filled, p.Columns[b].Filled) })
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := &p.Columns[a], &p.Columns[b]
+		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(x.Filled, y.Filled), cmp.Compare(b, a))
+	})
 	for _, i := range order[:mapped-maxFields] {
 		c := &p.Columns[i]
 		c.Target, c.Why = "", fmt.Sprintf("a job may have %d fields, and this column has few values", maxFields)
+		c.beyond = true
 	}
-	p.Warnings = append(p.Warnings, fmt.Sprintf("The table has more columns than the %d a job may map; %d with the fewest values are left out.", maxFields, mapped-maxFields))
+}
+
+// rank keeps what a person has decided in a job that can't have all columns.
+func rank(c *Column) int {
+	if c.asked {
+		return 1
+	}
+	return 0
 }
 
 // label makes a legal and unique key of Fields.
@@ -449,6 +380,9 @@ func label(column string, i int, taken map[string]bool) string {
 	}
 	base := l
 	if strings.Trim(l, "_") == "" {
+		if len(base) > 50 {
+			base = base[:50]
+		}
 		l = fmt.Sprintf("%s_%d", base, i+1)
 	}
 	for ; taken[l]; i++ {

@@ -21,6 +21,15 @@ func table(text string) (header []string, rows [][]string) {
 	return header, rows
 }
 
+func propose(t *testing.T, header []string, rows [][]string, whole bool) *Proposal {
+	t.Helper()
+	p, err := For(Table{Header: header, Rows: rows, Whole: whole}, Wishes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // said writes a proposal as column=target, the key with a star.
 func said(p *Proposal) string {
 	var all []string
@@ -62,7 +71,7 @@ func TestProposals(t *testing.T) {
 		"WooCommerce": {"customer_id|billing_first_name|billing_city|shipping_postcode|billing_email\n5|A|Bonn|1|a@x.de", "customer_id=AccountNumber* billing_first_name=Attributes.billing_first_name billing_city=BillingAddress.City shipping_postcode=ShippingAddress.PostalCode billing_email=EmailAddress"},
 	} {
 		header, rows := table(c.table)
-		if got := said(For(header, rows, true)); got != c.want {
+		if got := said(propose(t, header, rows, true)); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
 		}
 	}
@@ -78,7 +87,7 @@ func TestProposalsAreAccepted(t *testing.T) {
 	row := make([]string, len(header))
 	row[0], row[400], row[409], row[410] = "v", "a@x.de", "Ann Lee", "7"
 	for _, whole := range []bool{true, false} {
-		p := For(header, [][]string{row}, whole)
+		p := propose(t, header, [][]string{row}, whole)
 		labels, targets, n := map[string]bool{}, map[string]bool{}, 0
 		for _, c := range p.Columns {
 			if labels[c.Label] || len(c.Label) > 64 || c.Label == "" {
@@ -131,7 +140,7 @@ func TestNamesMeanOneAttribute(t *testing.T) {
 
 // Labels differ, whatever the names make of themselves.
 func TestLabelsDiffer(t *testing.T) {
-	p := For([]string{"a_b_3", "a b", "a.b", "a_b_3_3", "\u3042", "__5_5", "_6"}, nil, false)
+	p := propose(t, []string{"a_b_3", "a b", "a.b", "a_b_3_3", "\u3042", "__5_5", "_6"}, nil, false)
 	seen := map[string]string{}
 	for _, c := range p.Columns {
 		if other, ok := seen[c.Label]; ok {
@@ -146,7 +155,7 @@ func TestSuggestsWhatExportsHave(t *testing.T) {
 	header := append([]string{"ProfileId"}, schema.StandardPaths()...)
 	header = append(header, "Attributes.Tier")
 	var left []string
-	for _, s := range For(header, nil, false).Columns {
+	for _, s := range propose(t, header, nil, false).Columns {
 		if s.Target == "" {
 			left = append(left, s.Name)
 		} else if s.Target != s.Name {
@@ -156,7 +165,7 @@ func TestSuggestsWhatExportsHave(t *testing.T) {
 	if want := []string{"ProfileId", "PartyType", "Gender", "ProfileType", "EngagementPreferences.Phone", "EngagementPreferences.Email"}; !slices.Equal(left, want) {
 		t.Errorf("left out are %v, want %v", left, want)
 	}
-	if got := For([]string{"ProfileId", "first name"}, nil, false).Columns; got[1].Target != "FirstName" {
+	if got := propose(t, []string{"ProfileId", "first name"}, nil, false).Columns; got[1].Target != "FirstName" {
 		t.Errorf("another file with ProfileId: %v", got)
 	}
 }

@@ -264,10 +264,22 @@ func LooksLikeHeader(cells []string) bool {
 func (t *top) take(c candidate) {
 	t.HeaderLine, t.Passed = c.line, c.passed
 	t.header = bytes.Clone(c.text)
+	t.Above = t.linesAbove(t.window[:max(0, bytes.LastIndex(t.window[:c.to], c.text))])
 	if t.lenient {
 		t.Guarded = t.guarded(c.to, len(c.names))
 	}
 	t.consume(c.to, c.next-t.line)
+}
+
+// linesAbove returns the first lines that are not blank, without blank cells at their ends.
+func (t *top) linesAbove(text []byte) (all []string) {
+	for line := range bytes.Lines(text) {
+		line = schema.Trim(bytes.TrimRight(schema.Trim(line), string(rune(t.delim))+"\""))
+		if len(line) > 0 && len(all) < maxTitle {
+			all = append(all, strings.ToValidUTF8(string(line), "\uFFFD"))
+		}
+	}
+	return all
 }
 
 // guarded tells which columns have guards, by the first records behind the header; nil: none.

@@ -127,7 +127,7 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Text, error) {
 	if other := byMagic(head, o.File); other != nil {
 		return nil, other
 	}
-	if isZIP(head) {
+	if IsZIP(head) {
 		return t, t.openBook(ctx, o)
 	}
 	if o.Sheet != "" {
@@ -146,7 +146,8 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Text, error) {
 	return t, nil
 }
 
-func isZIP(head []byte) bool {
+// IsZIP says whether a file, by what it begins with, is an archive as workbooks are.
+func IsZIP(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06"))
 }
 
@@ -377,7 +378,7 @@ func (t *Text) decompress(r **bufio.Reader, strict bool) error {
 		return err
 	}
 	other := byMagic(head, nil)
-	if other == nil && isZIP(head) {
+	if other == nil && IsZIP(head) {
 		other = isA("file-zip", "a ZIP archive or an Excel workbook", "")
 	}
 	if other != nil {

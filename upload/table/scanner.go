@@ -78,6 +78,8 @@ type Scanner struct {
 	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
 	HeaderLine int64
 	Passed     int
+	// Above are the lines with something in them before the header, the first twenty.
+	Above []string
 	// Guarded tells the columns whose values all have a spreadsheet's guard of text before them ('007, ="007"), as far as the first records
 	// show: the guard is no part of them.
 	Guarded []bool

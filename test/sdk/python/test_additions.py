@@ -1,5 +1,6 @@
 """What Kith adds to the API, through boto3 with model/additions.json loaded as a service, and through a tus client."""
 import csv
+import gzip
 import io
 import os
 import shutil
@@ -226,3 +227,46 @@ def test_what_is_no_table_is_told(client, kith, domain, data, sheet, says):
     end = wait(client, domain, job)
     assert (end["Status"], end["StatusReason"]) == ("FAILED", "VALIDATION_FAILURE")
     assert says in kith.get_upload_job_details(DomainName=domain, JobId=job)["Reason"]
+
+
+def test_a_file_is_looked_at_before_its_mapping_is_decided(client, kith, domain):
+    """A job is made with any mapping, its file uploaded and looked at, and the suggestion becomes the job's mapping."""
+    text = "Liste\nKundennr.;Name;E-Mail;PLZ\n'007;Ann Lee;ann@x.example;'01067\n'008;Roth, Bea;bea@x.example;'01069\n"
+    job = create(client, domain)
+    with pytest.raises(ClientError, match="has no file yet"):
+        kith.suggest_upload_mapping(DomainName=domain, JobId=job)
+    upload(client, domain, job, text.encode("cp1252"))
+    got = kith.suggest_upload_mapping(DomainName=domain, JobId=job)
+    assert (got["Delimiter"], got["HeaderLine"], got["PassedOver"], got["AllRows"]) == (";", 2, ["Liste"], True)
+    assert [c["Samples"][0] for c in got["Columns"]] == ["007", "Ann Lee", "ann@x.example", "01067"]
+    by_head = kith.suggest_upload_mapping(DomainName=domain, Head=text.encode("cp1252"))
+    for each in (got, by_head):
+        each.pop("ResponseMetadata")
+    assert by_head == got
+
+    before = dry_run(kith, domain, job)
+    assert (before["Status"], before["Reason"][:31]) == ("FAILED", "The header lacks the mapped col")
+    kith.put_upload_job_mapping(DomainName=domain, JobId=job, Fields=got["Fields"], UniqueKey=got["UniqueKey"])
+    tried = dry_run(kith, domain, job)  # the mapping is another: what was tried before counts no more
+    assert (tried["Status"], tried["WouldCreate"]) == ("SUCCEEDED", 2)
+    client.start_upload_job(DomainName=domain, JobId=job)
+    wait(client, domain, job)
+    assert names(client, domain, "007", "008") == ["Lee", "Roth"]
+    with pytest.raises(ClientError, match="its mapping can only be said before it starts"):
+        kith.put_upload_job_mapping(DomainName=domain, JobId=job, Fields=FIELDS, UniqueKey="id")
+
+
+@pytest.mark.parametrize("pack", ["plain", "gzip"])
+def test_the_head_of_a_long_file_is_enough(kith, domain, pack):
+    """Rows that the head cuts are left out, and letters from behind it tell the encoding."""
+    rows = [f"{i},Customer {i},c{i}@x.example" for i in range(200000)]
+    text = ("id,note,email\n" + "\n".join(rows) + "\n").encode()
+    late = "1,Łódź Żółć Gdańsk,z@x.example\n2,Książę Wąż,y@x.example\n3,Święty Krzyż,x@x.example\n".encode("cp1250") * 20
+    if pack == "gzip":
+        text = gzip.compress(text, mtime=0)
+        assert len(text) > 1 << 20
+    head = text[:1 << 20]
+    got = kith.suggest_upload_mapping(DomainName=domain, Head=head, FileBytes=len(text) + len(late), Excerpts=[late])
+    assert (got["AllRows"], got["RowsLookedAt"]) == (False, 1000)
+    assert got["Encoding"] == ("windows-1250" if pack == "plain" else "UTF-8")
+    assert {c["BlankShare"] for c in got["Columns"]} == {0.0}

@@ -1,0 +1,172 @@
+package suggest
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"kith/schema"
+)
+
+// Seen is what the rows have in a column.
+type Seen struct {
+	Samples  []string // three different values
+	Filled   int      // rows in which it has a value
+	Distinct int      // different values
+	// Suspicious counts values that are words for no value, or what a spreadsheet made of a number.
+	Suspicious int
+	// Good counts the different values that are not suspicious.
+	Good int
+	// TooLong counts values with more characters than the attribute that the column fills may have.
+	TooLong int
+
+	longest []int // how many characters the long ones have
+	mails   int   // values that are e-mail addresses
+	at      int   // values with an @
+	phones  int   // international phone numbers
+	digit   int   // values with a digit
+	letters int   // values with a letter
+	several int   // values of several words of letters, as whole names are
+	firms   int   // values with the legal form of a firm
+	codes   int   // values that may be ids
+	states  int   // words for what state something is in
+
+	misfit string // what its name means, and its values don't fit
+	beyond bool   // it is left out because there are too many
+}
+
+// look counts what the rows have in a column.
+func look(rows [][]string, column int, bad func([]byte) bool) (s Seen) {
+	seen := map[string]bool{}
+	for _, row := range rows {
+		if column >= len(row) {
+			continue
+		}
+		v := string(schema.Trim([]byte(row[column])))
+		if v == "" {
+			continue
+		}
+		s.Filled++
+		suspicious := bad != nil && bad([]byte(v))
+		if suspicious {
+			s.Suspicious++
+		}
+		if !seen[v] {
+			seen[v] = true
+			if len(s.Samples) < 3 {
+				s.Samples = append(s.Samples, v)
+			}
+			if !suspicious {
+				s.Good++
+			}
+		}
+		s.count(v)
+	}
+	s.Distinct = len(seen)
+	return s
+}
+
+// A phone number as one writes it for other countries.
+var international = regexp.MustCompile(`^(\+|00)[1-9][0-9 ()./-]{6,20}$`)
+
+// Legal forms, as words behind the name of a firm.
+var forms = words("gmbh mbh ag kg ohg ug gbr ev ltd limited llc llp inc corp corporation plc sa sas sarl sasu eurl srl spa snc bv nv vof oy oyj ab as aps sp zoo sro kft doo pty pvt ltda eireli sl slu lda lp co")
+
+// words that say in which state something is.
+var stateWords = words("active inactive enabled disabled open closed pending new lead subscribed unsubscribed cleaned blocked archived deleted invited declined verified aktiv inaktiv actif inactif activo inactivo ativo inativo attivo inattivo actief inactief aktywny nieaktywny aktif pasif true false yes no")
+
+// count counts what a value looks like.
+func (s *Seen) count(v string) {
+	digits, letters, words, lettersOnly, firm := 0, 0, 0, true, false
+	for _, r := range v {
+		switch {
+		case unicode.IsDigit(r):
+			digits++
+		case unicode.IsLetter(r):
+			letters++
+		}
+	}
+	if utf8.RuneCountInString(v) > 255 {
+		s.longest = append(s.longest, utf8.RuneCountInString(v))
+	}
+	for w := range strings.FieldsSeq(v) {
+		if words++; words > 20 {
+			break
+		}
+		lettersOnly = lettersOnly && !strings.ContainsFunc(w, func(r rune) bool { return unicode.IsDigit(r) || r == '@' || r == '/' })
+		firm = firm || words > 1 && forms[strings.ReplaceAll(fold(w), ".", "")]
+	}
+	plus := func(n *int, is bool) {
+		if is {
+			*n++
+		}
+	}
+	local, host, at := strings.Cut(v, "@")
+	plus(&s.at, at)
+	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;\n"))
+	plus(&s.phones, international.MatchString(v))
+	plus(&s.digit, digits > 0)
+	plus(&s.letters, letters > 0)
+	plus(&s.several, words > 1 && words < 7 && lettersOnly && letters > 0)
+	plus(&s.firms, firm || strings.Contains(v, "株式会社") || strings.Contains(v, "有限公司") || strings.Contains(v, "주식회사"))
+	plus(&s.codes, !at && (words < 2 || digits > 0) && (digits > 0 || len(v) >= 12 && words == 1 || isCode(v)))
+	plus(&s.states, letters > 0 && stateWords[fold(v)])
+}
+
+// isCode says whether a text of letters is written as codes are.
+func isCode(v string) bool {
+	return strings.ToUpper(v) == v || strings.ContainsAny(v, "-_/") || len(v) < 4
+}
+
+// mostly says whether n values are nearly all that a column has, but for those that are none.
+func (s *Seen) mostly(n int) bool { return n > 0 && 5*n >= 4*(s.Filled-s.Suspicious) }
+
+// unique says whether the values of a column don't repeat, and every row has one.
+func (s *Seen) unique(rows int) bool { return rows > 0 && s.Filled == rows && s.Good == rows }
+
+// ofPeople says whether values may be whole names of people: letters, mostly of several words, and no firms.
+func (c *Column) ofPeople() bool {
+	return 2*c.several >= c.Filled && c.several > 0 && 4*c.firms < c.Filled
+}
+
+// maxPostalDigits is how many digits a postal code has at most.
+const maxPostalDigits = 10
+
+// fits says whether what a column holds may be what its name says.
+func (c *Column) fits(target string) bool {
+	n := c.Filled - c.Suspicious
+	if n <= 0 {
+		return true
+	}
+	half := func(m int) bool { return 2*m >= n }
+	switch part := target[strings.LastIndexByte(target, '.')+1:]; {
+	case strings.HasSuffix(target, "EmailAddress"):
+		return half(c.at)
+	case strings.HasSuffix(target, "PhoneNumber"):
+		return half(c.digit) && !half(c.at)
+	case target == "BirthDate":
+		return half(c.digit)
+	case target == "FirstName", target == "MiddleName", target == "LastName":
+		return half(c.letters) && !half(c.at)
+	case target == "BusinessName":
+		return half(c.letters) && !half(c.at)
+	case part == "PostalCode":
+		return !slices.ContainsFunc(c.Samples, func(v string) bool { return digits(v) > maxPostalDigits })
+	case part == "State", part == "Province", part == "County":
+		return !half(c.states) && !half(c.at)
+	case part == "City", part == "Country":
+		return half(c.letters) && !half(c.at)
+	}
+	return true
+}
+
+func digits(v string) (n int) {
+	for _, r := range v {
+		if unicode.IsDigit(r) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,417 @@
+package suggest
+
+import (
+	"fmt"
+	"strings"
+)
+
+// product is a kind of export that is known as a whole: by the names of columns that stand together in no other table, what others of its columns mean
+// in it.
+type product struct {
+	name string
+	// has are names that must all be there, separated by bars.
+	has string
+	// to says in each line where a column goes: its name, a colon and blanks, and the attribute; "-" is a custom attribute of its name, "#" the
+	// id of the customer.
+	to string
+	// blocks are prefixes of blocks of address columns, of which the fullest is the address of the customer.
+	blocks []string
+}
+
+// products are the known exports, the more particular first.
+var products = []product{
+	{name: "HubSpot contacts", has: "Record ID|Lifecycle Stage", to: hubSpot},
+	{name: "HubSpot contacts", has: "Record ID - Contact|First Name", to: hubSpot},
+	{name: "HubSpot contacts", has: "Record ID|Contact owner", to: hubSpot},
+	{name: "Salesforce person accounts", has: "Id|PersonContactId", to: salesforcePerson},
+	{name: "Salesforce person accounts", has: "Id|IsPersonAccount|PersonEmail", to: salesforcePerson},
+	{name: "Salesforce leads", has: "Id|LastName|LeadSource|Company|Status", to: `
+		Id: #
+		Name: -
+		Company: BusinessName
+		Title: -`},
+	{name: "Salesforce contacts", has: "Id|AccountId|LastName", to: `
+		Id: #
+		AccountId: -
+		ReportsToId: -
+		OwnerId: -
+		MasterRecordId: -
+		Name: -
+		Title: -
+		Description: AdditionalInformation
+		OtherPhone: -`},
+	{name: "Salesforce accounts", has: "Id|Name|BillingStreet|BillingCity", to: `
+		Id: #
+		Name: BusinessName
+		AccountNumber: -
+		ParentId: -
+		OwnerId: -
+		MasterRecordId: -
+		Description: AdditionalInformation`},
+	{name: "Shopify customers", has: "First Name|Last Name|Email|Default Address Address1", to: `
+		Customer ID: #
+		Default Address Company: BusinessName
+		Default Address Address1: Address.Address1
+		Default Address Address2: Address.Address2
+		Default Address City: Address.City
+		Default Address Province Code: Address.Province
+		Default Address Country Code: Address.Country
+		Default Address Zip: Address.PostalCode
+		Phone: PhoneNumber
+		Default Address Phone: -
+		Note: AdditionalInformation`},
+	{name: "Shopify customers", has: "First Name|Last Name|Email|Accepts Marketing|Total Spent", to: `
+		Customer ID: #
+		Province: Address.Province
+		Note: AdditionalInformation`},
+	{name: "WooCommerce customers", has: "Username|Last Active|AOV", to: `
+		Username: -
+		Name: FullName
+		Region: Address.State`},
+	{name: "WooCommerce customers", has: "Username|Last Active|Total Spend", to: `
+		Username: -
+		Name: FullName
+		Region: Address.State`},
+	{name: "WooCommerce customers", has: "customer_id|billing_postcode", to: wooCommerce},
+	{name: "WooCommerce customers", has: "user_email|billing_postcode", to: wooCommerce},
+	{name: "Magento customers", has: "email|_website|_store", to: `
+		email: EmailAddress
+		firstname: FirstName
+		lastname: LastName
+		middlename: MiddleName
+		dob: BirthDate
+		gender: GenderString
+		group_id: -
+		store_id: -
+		website_id: -
+		password_hash: -`},
+	{name: "Magento customers", has: "ID|Name|Customer Since|Web Site", to: `
+		ID: #
+		Name: FullName
+		Email: EmailAddress
+		Phone: PhoneNumber
+		ZIP: Address.PostalCode
+		Billing Address: BillingAddress.Address1
+		Shipping Address: ShippingAddress.Address1
+		Street Address: Address.Address1
+		Billing Firstname: -
+		Billing Lastname: -`},
+	{name: "Mailchimp audience", has: "Email Address|MEMBER_RATING|LEID", to: `
+		Email Address: EmailAddress
+		LEID: -
+		EUID: -
+		CC: -
+		REGION: -
+		NOTES: AdditionalInformation`},
+	{name: "Klaviyo profiles", has: "Email|Klaviyo ID", to: klaviyo},
+	{name: "Klaviyo profiles", has: "Email|Profile ID|Organization", to: klaviyo},
+	{name: "Klaviyo profiles", has: "Email|Email Marketing Consent|Phone Number", to: klaviyo},
+	{name: "Google contacts", has: "First Name|Last Name|Phonetic First Name|Labels", to: google},
+	{name: "Google contacts", has: "Given Name|Family Name|Yomi Name|Group Membership", to: google},
+	{name: "Google contacts", has: "Given Name|Family Name|E-mail 1 - Value", to: google},
+	{name: "Outlook contacts", has: "First Name|Last Name|E-mail Address|Business Street|Home Street", to: `
+		E-mail Address: EmailAddress
+		E-mail 2 Address: PersonalEmailAddress
+		E-mail 3 Address: BusinessEmailAddress
+		Primary Phone: PhoneNumber
+		Mobile Phone: MobilePhoneNumber
+		Home Phone: HomePhoneNumber
+		Business Phone: BusinessPhoneNumber
+		Company: BusinessName
+		Account: -
+		Title: -
+		Location: -
+		Notes: AdditionalInformation`, blocks: []string{"Home", "Business", "Other"}},
+	{name: "Stripe customers", has: "id|Email|Created (UTC)", to: stripe},
+	{name: "Stripe customers", has: "id|Email|Card ID", to: stripe},
+	{name: "Zendesk users", has: "id|name|email|role|organization", to: zendesk},
+	{name: "Zendesk users", has: "name|email|external_id|restriction", to: zendesk},
+	{name: "Zendesk users", has: "id|name|email|external_id|role", to: zendesk},
+	{name: "Microsoft Dynamics contacts", has: "(Do Not Modify) Contact|(Do Not Modify) Row Checksum", to: `
+		(Do Not Modify) Contact: #
+		Full Name: FullName
+		Business Phone: BusinessPhoneNumber
+		Company Name: BusinessName` + dynamics},
+	{name: "Microsoft Dynamics accounts", has: "(Do Not Modify) Account|(Do Not Modify) Row Checksum", to: `
+		(Do Not Modify) Account: #
+		Account Name: BusinessName
+		Account Number: -
+		Main Phone: PhoneNumber
+		Primary Contact: -
+		Email (Primary Contact): EmailAddress` + dynamics},
+	{name: "Microsoft Dynamics leads", has: "(Do Not Modify) Lead|(Do Not Modify) Row Checksum", to: `
+		(Do Not Modify) Lead: #
+		Name: FullName
+		Business Phone: BusinessPhoneNumber
+		Company Name: BusinessName` + dynamics},
+	{name: "Microsoft Dynamics contacts", has: "contactid|emailaddress1|telephone1", to: `
+		contactid: #
+		fullname: FullName
+		emailaddress1: EmailAddress
+		emailaddress2: PersonalEmailAddress
+		telephone1: BusinessPhoneNumber
+		telephone2: HomePhoneNumber
+		mobilephone: MobilePhoneNumber
+		address1_line1: Address.Address1
+		address1_line2: Address.Address2
+		address1_line3: Address.Address3
+		address1_city: Address.City
+		address1_county: Address.County
+		address1_stateorprovince: Address.State
+		address1_postalcode: Address.PostalCode
+		address1_country: Address.Country
+		parentcustomerid: -
+		description: AdditionalInformation`},
+	{name: "WordPress users", has: "user_login|user_email", to: wordPress},
+}
+
+const hubSpot = `
+		Record ID: #
+		Record ID - Contact: #
+		Email: EmailAddress
+		Work email: BusinessEmailAddress
+		Phone Number: PhoneNumber
+		Mobile Phone Number: MobilePhoneNumber
+		Company Name: BusinessName
+		Street Address: Address.Address1
+		State/Region: Address.State
+		Associated Company: -
+		Contact owner: -`
+
+const salesforcePerson = `
+		Id: #
+		FirstName: FirstName
+		LastName: LastName
+		MiddleName: MiddleName
+		Name: -
+		AccountNumber: -
+		PersonContactId: -
+		ParentId: -
+		OwnerId: -
+		MasterRecordId: -
+		PersonEmail: EmailAddress
+		PersonMobilePhone: MobilePhoneNumber
+		PersonHomePhone: HomePhoneNumber
+		Phone: PhoneNumber
+		PersonBirthdate: BirthDate
+		PersonMailingStreet: MailingAddress.Address1
+		PersonMailingCity: MailingAddress.City
+		PersonMailingState: MailingAddress.State
+		PersonMailingPostalCode: MailingAddress.PostalCode
+		PersonMailingCountry: MailingAddress.Country
+		Description: AdditionalInformation`
+
+const wooCommerce = `
+		customer_id: #
+		user_id: #
+		ID: #
+		email: EmailAddress
+		user_email: EmailAddress
+		billing_email: EmailAddress
+		first_name: FirstName
+		last_name: LastName
+		billing_first_name: FirstName
+		billing_last_name: LastName
+		billing_phone: PhoneNumber
+		billing_company: BusinessName
+		display_name: -
+		nickname: -
+		user_login: -
+		username: -`
+
+const klaviyo = `
+		Email: EmailAddress
+		Phone Number: PhoneNumber
+		Organization: BusinessName
+		Klaviyo ID: -
+		Profile ID: -
+		External ID: -
+		Title: -
+		Source: -`
+
+const google = `
+		First Name: FirstName
+		Given Name: FirstName
+		Middle Name: MiddleName
+		Additional Name: MiddleName
+		Last Name: LastName
+		Family Name: LastName
+		Name: -
+		File As: -
+		Nickname: -
+		Location: -
+		Organization Name: BusinessName
+		Organization 1 - Name: BusinessName
+		E-mail 1 - Value: EmailAddress
+		E-mail 2 - Value: PersonalEmailAddress
+		E-mail 3 - Value: BusinessEmailAddress
+		Phone 1 - Value: PhoneNumber
+		Phone 2 - Value: MobilePhoneNumber
+		Phone 3 - Value: HomePhoneNumber
+		Address 1 - Label: -
+		Address 1 - Type: -
+		Address 1 - Formatted: -
+		Address 1 - Street: Address.Address1
+		Address 1 - Extended Address: Address.Address2
+		Address 1 - City: Address.City
+		Address 1 - Region: Address.State
+		Address 1 - Postal Code: Address.PostalCode
+		Address 1 - Country: Address.Country
+		Notes: AdditionalInformation`
+
+const stripe = `
+		id: #
+		Name: FullName
+		Description: AdditionalInformation
+		Email: EmailAddress
+		Phone: PhoneNumber
+		Status: -
+		Card ID: -
+		Card Name: -
+		Card Address Line1: BillingAddress.Address1
+		Card Address Line2: BillingAddress.Address2
+		Card Address City: BillingAddress.City
+		Card Address State: BillingAddress.State
+		Card Address Country: BillingAddress.Country
+		Card Address Zip: BillingAddress.PostalCode
+		Card Issue Country: -`
+
+const zendesk = `
+		id: #
+		name: FullName
+		email: EmailAddress
+		phone: PhoneNumber
+		organization: BusinessName
+		external_id: -
+		notes: AdditionalInformation
+		details: -
+		alias: -
+		role: -`
+
+const dynamics = `
+		Email: EmailAddress
+		Mobile Phone: MobilePhoneNumber
+		Address 1: Street 1: Address.Address1
+		Address 1: Street 2: Address.Address2
+		Address 1: Street 3: Address.Address3
+		Address 1: City: Address.City
+		Address 1: County: Address.County
+		Address 1: State/Province: Address.State
+		Address 1: ZIP/Postal Code: Address.PostalCode
+		Address 1: Country/Region: Address.Country
+		Street 1: Address.Address1
+		Street 2: Address.Address2
+		Status: -
+		Status Reason: -
+		Owner: -`
+
+const wordPress = `
+		ID: #
+		user_email: EmailAddress
+		first_name: FirstName
+		last_name: LastName
+		billing_phone: PhoneNumber
+		billing_company: BusinessName
+		display_name: FullName
+		user_login: -
+		user_nicename: -
+		nickname: -
+		user_pass: -
+		description: AdditionalInformation`
+
+// fullName in a product's list is a whole name, to be split where nothing else has its parts.
+const fullName = "FullName"
+
+// product recognises a known export, and gives its columns the attributes that they mean in it. An id that is no account number stays what it is.
+func (p *Proposal) product() {
+	columns := map[string]int{}
+	for i, c := range p.Columns {
+		if f := strings.ToLower(c.Name); c.usable() && f != "" {
+			columns[f] = i
+		}
+	}
+	for _, k := range products {
+		if k.in(columns) {
+			p.Product = k.name
+			p.apply(k, columns)
+			return
+		}
+	}
+}
+
+// in says whether a table has what a product's exports have.
+func (k *product) in(columns map[string]int) bool {
+	for name := range strings.SplitSeq(k.has, "|") {
+		if _, ok := columns[strings.ToLower(name)]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// apply gives the columns of a known export their attributes. The first column of the list that has values takes an attribute.
+func (p *Proposal) apply(k product, columns map[string]int) {
+	why := fmt.Sprintf("so it is in exports of %s", k.name)
+	give := func(i int, target string) {
+		c := &p.Columns[i]
+		if target == "#" {
+			target = "AccountNumber"
+		}
+		before := p.by(target)
+		switch {
+		case target == "-":
+			c.settled = true
+			return
+		case target == fullName:
+			return // its name and its values tell
+		case before >= 0 && (p.Columns[before].Filled > 0 || c.Filled == 0):
+			c.settled = true
+			return
+		case before >= 0:
+			p.Columns[before].Target = ""
+		}
+		if !c.fits(target) {
+			return
+		}
+		c.Target, c.Why, c.settled = target, why, true
+	}
+	for line := range strings.SplitSeq(k.to, "\n") {
+		at := strings.LastIndex(line, ": ")
+		if at < 0 {
+			continue
+		}
+		if i, ok := columns[strings.ToLower(strings.TrimSpace(line[:at]))]; ok {
+			give(i, strings.TrimSpace(line[at+2:]))
+		}
+	}
+	p.fullestBlock(k.blocks, columns, give)
+}
+
+// fullestBlock makes the block of address columns that has most values the address of the customer; the others stay what they are called.
+func (p *Proposal) fullestBlock(blocks []string, columns map[string]int, give func(i int, target string)) {
+	parts := [][2]string{{"street", "Address1"}, {"street 2", "Address2"}, {"street 3", "Address3"}, {"city", "City"}, {"state", "State"}, {"postal code", "PostalCode"}, {"country/region", "Country"}, {"country", "Country"}}
+	best, most := "", -1
+	for _, b := range blocks {
+		n := 0
+		for _, part := range parts {
+			if i, ok := columns[strings.ToLower(b)+" "+part[0]]; ok {
+				n += p.Columns[i].Filled
+			}
+		}
+		if n > most {
+			best, most = b, n
+		}
+	}
+	for _, b := range blocks {
+		for _, part := range parts {
+			i, ok := columns[strings.ToLower(b)+" "+part[0]]
+			switch {
+			case !ok:
+			case b == best:
+				give(i, "Address."+part[1])
+			default:
+				give(i, "-")
+			}
+		}
+	}
+}

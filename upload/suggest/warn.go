@@ -1,0 +1,155 @@
+package suggest
+
+import (
+	"fmt"
+	"strings"
+
+	"kith/schema"
+)
+
+// warn says what a person should know of the proposal.
+func (p *Proposal) warn(t Table) {
+	add := func(level Level, code, column, format string, args ...any) {
+		p.Warnings = append(p.Warnings, Warning{level, code, column, fmt.Sprintf(format, args...)})
+	}
+	if t.Headless {
+		add(Stop, "no-header", "", "No line looks like a header: numbers or addresses stand where names of columns are expected. Write the names of the columns above the first row, or say which line has them.")
+	}
+	if p.Rows == 0 {
+		add(Doubt, "no-rows", "", "There is no row below the header.")
+	}
+	p.warnOfColumns(add)
+	p.warnOfKey(add)
+	var beyond []string
+	for _, c := range p.Columns {
+		if c.beyond {
+			beyond = append(beyond, c.Name)
+		}
+	}
+	if beyond != nil {
+		add(Doubt, "too-many-columns", "", "A job may map %d columns, and the table has more. Left out are the %d with the fewest values: %s.", maxFields, len(beyond), some(beyond, 20))
+	}
+}
+
+// warnOfColumns says what is doubtful about single columns.
+func (p *Proposal) warnOfColumns(add func(level Level, code, column, format string, args ...any)) {
+	twice := map[string]bool{}
+	for i := range p.Columns {
+		c := &p.Columns[i]
+		switch {
+		case c.Twice && !c.asked && !twice[c.Name]:
+			twice[c.Name] = true
+			err := p.unusable(i)
+			add(Stop, "duplicate-column", c.Name, "%s, or leave both out.", upper(err.Error()))
+		case c.split() && c.Target == "FirstName":
+			add(Note, "full-names", c.Name, "Column %q holds whole names; they are split into given and family names.", short(c.Name))
+		case c.misfit != "" && !c.asked:
+			add(Doubt, "values-do-not-fit", c.Name, "Column %q is named like %s, and its values are something else; it is kept as %s.", short(c.Name), c.misfit, orNothing(c.Target))
+		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice:
+			add(Note, "left-out", c.Name, "Column %q is left out: %s.", short(c.Name), c.Why)
+		}
+		if c.TooLong = c.tooLong(); c.TooLong > 0 {
+			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(c.TooLong), limit(c.Target), c.Target)
+		}
+	}
+}
+
+// warnOfKey says what is doubtful about how customers are told apart.
+func (p *Proposal) warnOfKey(add func(level Level, code, column, format string, args ...any)) {
+	if p.Key < 0 {
+		add(Stop, "no-key", "", "No column looks like a customer's number, e-mail or phone: which one identifies a customer has to be said%s.", otherNames(p.Others))
+		return
+	}
+	c := &p.Columns[p.Key]
+	few := func(n int) Level { // few rows out of many are as files are
+		if 20*n <= p.Rows {
+			return Note
+		}
+		return Doubt
+	}
+	if n := p.Rows - c.Filled; n > 0 {
+		add(few(n), "key-blank", c.Name, "Of %d rows looked at, %s no value in %q, by which customers are told apart; they are rejected.", p.Rows, has(n), short(c.Name))
+	}
+	if c.Suspicious > 0 {
+		add(few(c.Suspicious), "key-suspicious", c.Name, "Of %d rows looked at, %s a value in %q that stands for none or was spoilt by a spreadsheet; they are rejected.", p.Rows, has(c.Suspicious), short(c.Name))
+	}
+	if n := c.Filled - c.Suspicious - c.Good; n > 0 {
+		add(few(n), "key-repeats", c.Name, "Of %d rows looked at, %s a value in %q that an earlier row has; rows of one value become one customer.", p.Rows, has(n), short(c.Name))
+	}
+	if c.ofPeople() && !c.mostly(c.codes) {
+		add(Doubt, "key-is-a-name", c.Name, "Column %q identifies customers, and holds names: strangers of one name become one customer.", short(c.Name))
+	}
+	for _, i := range p.ids {
+		if o := &p.Columns[i]; i != p.Key && p.Why != "it was asked for" && o.unique(p.Rows) && p.Rows > 1 && c.unique(p.Rows) && !o.settled && !c.settled {
+			add(Doubt, "several-keys", c.Name, "Both %q and %q are ids whose values don't repeat; %q was taken to identify customers.", short(c.Name), short(o.Name), short(c.Name))
+			break
+		}
+	}
+}
+
+// tooLong counts the values that the attribute of a column can't hold.
+func (c *Column) tooLong() (n int) {
+	most := limit(c.Target)
+	if c.Target == "" || c.split() {
+		return 0
+	}
+	for _, l := range c.longest {
+		if l > most {
+			n++
+		}
+	}
+	return n
+}
+
+// limit is how many characters an attribute holds.
+func limit(target string) int {
+	attr, _ := schema.ParsePath(target)
+	return attr.MaxLen()
+}
+
+func orNothing(target string) string {
+	if target == "" {
+		return "nothing"
+	}
+	return target
+}
+
+func rows(n int) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return fmt.Sprintf("%d rows", n)
+}
+
+func has(n int) string {
+	if n == 1 {
+		return "1 has"
+	}
+	return fmt.Sprintf("%d have", n)
+}
+
+// some lists names, and how many there are beyond the first.
+func some(names []string, most int) string {
+	var all []string
+	for _, n := range names[:min(len(names), most)] {
+		all = append(all, fmt.Sprintf("%q", short(n)))
+	}
+	text := strings.Join(all, ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func otherNames(all []Other) string {
+	if len(all) == 0 {
+		return ""
+	}
+	var names []string
+	for _, o := range all {
+		names = append(names, o.Column)
+	}
+	return "; it may be " + some(names, 5)
+}
+
+func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
