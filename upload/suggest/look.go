@@ -26,7 +26,7 @@ type Seen struct {
 	mails   int   // values that are e-mail addresses
 	at      int   // values with an @
 	phones  int   // international phone numbers
-	digit   int   // values with a digit
+	digit   int   // values with a digit other than 0
 	letters int   // values with a letter
 	several int   // values of several words of letters, as whole names are
 	firms   int   // values with the legal form of a firm
@@ -79,11 +79,14 @@ var stateWords = words("active inactive enabled disabled open closed pending new
 
 // count counts what a value looks like.
 func (s *Seen) count(v string) {
-	digits, letters, words, lettersOnly, firm := 0, 0, 0, true, false
+	digits, nonzero, letters, words, lettersOnly, firm := 0, 0, 0, 0, true, false
 	for _, r := range v {
 		switch {
 		case unicode.IsDigit(r):
 			digits++
+			if r != '0' {
+				nonzero++
+			}
 		case unicode.IsLetter(r):
 			letters++
 		}
@@ -107,7 +110,7 @@ func (s *Seen) count(v string) {
 	plus(&s.at, at)
 	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;\n"))
 	plus(&s.phones, international.MatchString(v))
-	plus(&s.digit, digits > 0)
+	plus(&s.digit, nonzero > 0)
 	plus(&s.letters, letters > 0)
 	plus(&s.several, words > 1 && words < 7 && lettersOnly && letters > 0)
 	plus(&s.firms, firm || strings.Contains(v, "株式会社") || strings.Contains(v, "有限公司") || strings.Contains(v, "주식회사"))

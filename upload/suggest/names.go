@@ -23,7 +23,7 @@ var names = map[string]string{
 		mailadres emailadres adresemail eposta epostaadresi メール メールアドレス 电子邮件 邮箱 邮件 電子郵件 이메일 전자우편`,
 	"PersonalEmailAddress": "personalemail personalemailaddress privateemail homeemail emailprivat email2address email2value",
 	"BusinessEmailAddress": "businessemail businessemailaddress workemail companyemail emailgeschaeftlich email3address",
-	"PhoneNumber": `phone phonenumber telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
+	"PhoneNumber": `phone phonenumber phoneno phonenr numerotelefono numerotelephone numerotelefone telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
 		telephonefixe numerodetelephone telefono numerodetelefono telefone telefoonnummer telefoon numertelefonu telefonnumarasi
 		電話 電話番号 电话 電話號碼 电话号码 전화 전화번호 billingphone`,
 	"MobilePhoneNumber": `mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
@@ -61,7 +61,7 @@ var fullNames = words("name fullname customername clientname contactname display
 
 // ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
 var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
-	kundennummer kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
+	kundennummer kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient nclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
 	klantnummer klantid klantnr numerklienta idklienta musterino musterinumarasi musteriid 顧客番号 顧客id 会員番号 お客様番号 客户编号 客户id 客戶編號 会员号 고객번호 회원번호
 	id uuid guid key userid recordid recid externalid personnumber identifier accountid 番号 编号 번호 identifiant identificador identificatie`)
 
@@ -86,7 +86,7 @@ var blockWords = func() (all []string) {
 }()
 
 // filling are words that say nothing.
-var filling = words(`default primary main the your my of and contact customer client person user account member subscriber value field required optional enter please
+var filling = words(`s default primary main the your my of and contact customer client person user account member subscriber value field required optional enter please
 	kunde kunden kundin haupt ihr ihre ihren der die das des dem bitte pflichtfeld kontakt du de la le les des votre vos cliente clientes principal contacto su del el los
 	contato da do dos sua seu obrigatorio contatto della di il vostro suo klant uw van contactpersoon klienta twoj twoja klient musteri musterinin kisi`)
 
@@ -160,8 +160,11 @@ func meaning(name string) string {
 	if t := targets[fold(name)]; t != "" {
 		return t
 	}
-	if t := ofWords(parts(name)); t != "" {
-		return t
+	words := parts(name)
+	for _, weak := range []bool{false, true} {
+		if t := ofWords(words, weak); t != "" {
+			return t
+		}
 	}
 	if plain := bracketed.ReplaceAllString(name, " "); plain != name {
 		return meaning(plain)
@@ -171,13 +174,16 @@ func meaning(name string) string {
 
 var bracketed = regexp.MustCompile(`\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|【[^【】]*】|\{[^{}]*\}`)
 
-// ofWords returns what the words of a name mean together.
-func ofWords(words []string) string {
+// weakBlocks are words of an address only where nothing else makes sense: there are postal codes, and e-mail.
+var weakBlocks = words("mail postal post")
+
+// ofWords returns what the words of a name mean together. weak says that words of weakBlocks tell which address is meant.
+func ofWords(words []string, weak bool) string {
 	block := ""
 	var rest []string
 	for _, w := range words {
 		switch {
-		case block == "" && blocks[w] != "":
+		case block == "" && blocks[w] != "" && (weak || !weakBlocks[w]):
 			block = blocks[w]
 		case filling[w]:
 		default:
@@ -242,7 +248,7 @@ func isFullName(name string) bool {
 			return true
 		}
 		for _, p := range people {
-			if after, ok := strings.CutPrefix(core, p); ok && fullNames[after] {
+			if after, ok := strings.CutPrefix(core, p); ok && (fullNames[after] || after == "名") {
 				return true
 			}
 		}
@@ -250,6 +256,9 @@ func isFullName(name string) bool {
 	}
 	return false
 }
+
+// secrets are the names of columns that no customer profile is to have.
+var secrets = words("password passwordhash passwd pwd userpass passwort kennwort motdepasse contrasena senha wachtwoord haslo sifre parola rptoken useractivationkey パスワード 密码 密碼 비밀번호")
 
 // idWords are words for a number that tells apart, and ofCustomers those for whom.
 var (

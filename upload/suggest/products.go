@@ -118,6 +118,7 @@ var products = []product{
 		Home Phone: HomePhoneNumber
 		Business Phone: BusinessPhoneNumber
 		Company: BusinessName
+		Birthday: BirthDate
 		Account: -
 		Title: -
 		Location: -
@@ -370,10 +371,10 @@ func (p *Proposal) apply(k product, columns map[string]int) {
 		case before >= 0:
 			p.Columns[before].Target = ""
 		}
-		if !c.fits(target) {
+		if c.settled = true; !c.fits(target) {
 			return
 		}
-		c.Target, c.Why, c.settled = target, why, true
+		c.Target, c.Why = target, why
 	}
 	for line := range strings.SplitSeq(k.to, "\n") {
 		at := strings.LastIndex(line, ": ")

@@ -212,6 +212,10 @@ func (p *Proposal) target() {
 		if c.Target != "" {
 			continue
 		}
+		if secrets[fold(c.Name)] {
+			c.Why = "passwords are not for customer profiles"
+			continue
+		}
 		if !c.usable() {
 			c.Why = "its name can't be the source of a field"
 			if c.Twice {

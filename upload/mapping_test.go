@@ -1,0 +1,116 @@
+package upload
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"kith/api"
+	"kith/fault"
+	"kith/internal/restjson"
+	"kith/schema"
+	"kith/upload/stage"
+)
+
+// pieces of which random names of columns are made: words that mean something, and what may go wrong.
+var pieces = []string{
+	"id", "Customer ID", "E-Mail", "email", "Name", "Nom", "Vorname", "Phone", "billing", "City", "Address 1", "Gender", "Geschlecht", "PartyType", "AccountNumber", "Attributes", "Attributes.x",
+	"FirstName", "MailingAddress.City", " ", "  ", "_", ".", ",", ";", "\t", "\n", "\"", "'", "{{", "}}", "{{_source.a}}", "{", "_source.", "_profile.", "\u200b", "\ufeff", "\u00a0", "\x01", "é", "e\u0301", "名前", "電話", "İ", "ß", "#", "/", "()", "[]",
+	"[", "(", "【必須】", "kith_line", "kith_reason", "x", "Y", "9", "2024", "ProfileId", "password", strings.Repeat("long ", 60), strings.Repeat("界", 300), "😀",
+}
+
+// What is suggested for a file is always accepted as a job, whatever its columns are called: limits of the API, rules of mappings, and columns
+// that are there once.
+func TestSuggestedMappingsAreAccepted(t *testing.T) {
+	accepted := 0
+	for seed := range uint64(150) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		text, header := randomTable(rng)
+		in := &api.SuggestUploadMappingRequest{DomainName: api.Ptr("d"), Head: text}
+		out, err := (&Service{}).SuggestUploadMapping(context.Background(), in)
+		if err == nil && out.UniqueKey == nil { // a person has to say it
+			in.KeyColumn = api.Ptr(header[rng.IntN(len(header))])
+			if *in.KeyColumn == "" || len(*in.KeyColumn) > 512 {
+				continue
+			}
+			out, err = (&Service{}).SuggestUploadMapping(context.Background(), in)
+		}
+		if errors.Is(err, fault.BadRequest) {
+			continue // the table has no columns, or the one that was asked for can't be a key
+		}
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		job := &api.CreateUploadJobRequest{DomainName: api.Ptr("d"), DisplayName: api.Ptr("x"), Fields: out.Fields, UniqueKey: out.UniqueKey}
+		var v restjson.Violations
+		job.Validate(&v)
+		if v.Message() != "" {
+			t.Errorf("seed %d: %s", seed, v.Message())
+		}
+		if _, err := stage.Compile(job.Fields, *job.UniqueKey); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+		checkSources(t, seed, out)
+		accepted++
+	}
+	if accepted < 75 {
+		t.Errorf("only %d of 150 tables have a mapping", accepted)
+	}
+}
+
+// checkSources reports fields that read a column that is not there once, and columns that are left out without a reason.
+func checkSources(t *testing.T, seed uint64, out *api.SuggestUploadMappingResponse) {
+	t.Helper()
+	times := map[string]int{}
+	for _, c := range out.Columns {
+		times[*c.Name]++
+		if len(c.FieldNames) == 0 && *c.Reason == "" {
+			t.Errorf("seed %d: column %q is left out without a reason", seed, *c.Name)
+		}
+	}
+	for label, f := range out.Fields {
+		s, err := schema.ParseSource(*f.Source)
+		if err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			continue
+		}
+		for _, p := range s.Paths() {
+			if times[schema.ColumnName(p)] != 1 {
+				t.Errorf("seed %d: field %q reads column %q, which is there %d times", seed, label, p, times[schema.ColumnName(p)])
+			}
+		}
+	}
+}
+
+func randomTable(rng *rand.Rand) (text []byte, header []string) {
+	for range 1 + rng.IntN(12) {
+		name := ""
+		for range rng.IntN(4) {
+			name += pieces[rng.IntN(len(pieces))]
+		}
+		header = append(header, name)
+	}
+	if rng.IntN(20) == 0 {
+		for i := range 300 {
+			header = append(header, fmt.Sprintf("q%d", i))
+		}
+	}
+	values := []string{"", "", "7", "Ann Lee", "Lee, Ann", "a@x.example", "+49 171 1234567", "n/a", "4.47911E+11", "active", "'007", "Müller GmbH", "1979-01-02", strings.Repeat("x", 300)}
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write(header)
+	for range rng.IntN(6) {
+		row := make([]string, len(header))
+		for i := range row {
+			row[i] = values[rng.IntN(len(values))]
+		}
+		_ = w.Write(row)
+	}
+	w.Flush()
+	return b.Bytes(), header
+}
