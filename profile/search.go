@@ -54,9 +54,11 @@ type searchRoom struct {
 	pair  [1]pair
 	form  [1]form
 	few   [4]ID
+	last  ID // that was looked at
 	index holderReader
 	rows  plainReader
 	found [4]*stored
+	fold  fold.Memory // of the first item
 }
 
 // found is an answer, with room for one item and what that was found by.
@@ -103,7 +105,6 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 	if and {
 		wanted = len(q.pairs)
 	}
-	var last ID
 	for size := min(limit+1, lookahead); ; size = lookahead {
 		ids, err := q.next(ctx, after, size)
 		if err != nil {
@@ -114,40 +115,40 @@ func (q *search) page(ctx context.Context, limit int, and bool, after *ID) (*api
 			return nil, err
 		}
 		for i, id := range ids {
-			by := out.by[:0]
+			by, mem := out.by[:0], &q.fold
 			if len(out.Items) > 0 {
-				by = nil
+				by, mem = nil, &fold.Memory{}
 			}
-			p, by, err := q.item(ctx, people[i], id, wanted, by)
+			p, by, err := q.item(ctx, people[i], id, wanted, by, mem)
 			if err != nil {
 				return nil, err
 			}
 			if p == nil {
-				last = id
+				q.last = id
 				continue
 			}
 			if len(out.Items) == limit {
-				out.NextToken = api.Ptr(token(q.driver, last))
+				out.NextToken = api.Ptr(token(q.driver, q.last))
 				return &out.SearchProfilesResponse, nil
 			}
 			out.Items = append(out.Items, api.Profile{FoundByItems: by})
 			fill(&out.Items[len(out.Items)-1], p)
-			last = id
+			q.last = id
 		}
 		if len(ids) < size {
 			return &out.SearchProfilesResponse, nil
 		}
-		after = &last
+		after = &q.last
 	}
 }
 
-// item returns the person that a candidate leads to and what it was found by, in by, or nil when it is none of the answer's or was answered at a
-// smaller id.
-func (q *search) item(ctx context.Context, person *stored, id ID, wanted int, by []api.FoundByKeyValue) (*fold.Profile, []api.FoundByKeyValue, error) {
+// item returns the person that a candidate leads to, folded in mem, and what it was found by, in by, or nil when it is none of the answer's or was
+// answered at a smaller id.
+func (q *search) item(ctx context.Context, person *stored, id ID, wanted int, by []api.FoundByKeyValue, mem *fold.Memory) (*fold.Profile, []api.FoundByKeyValue, error) {
 	if person == nil {
 		return nil, nil, nil
 	}
-	p := person.Profile()
+	p := person.ProfileIn(mem)
 	found := q.foundBy(by, person, p)
 	if len(found) < wanted {
 		return nil, nil, nil
@@ -270,6 +271,11 @@ func (q *search) next(ctx context.Context, after *ID, n int) ([]ID, error) {
 		q.s.readHolders(ctx, q.rec.Incarnation, driving[0].index, driving[0].forms[0].text, after, &q.index)
 		return q.index.ids, q.index.err
 	}
+	return q.union(ctx, driving, after, n)
+}
+
+// union is next for several values.
+func (q *search) union(ctx context.Context, driving []pair, after *ID, n int) ([]ID, error) {
 	var streams []iter.Seq2[ID, error]
 	for _, p := range driving {
 		streams = append(streams, q.holders(ctx, p, after)...)
