@@ -135,16 +135,16 @@ var bombs = []bomb{
 		return z.Close()
 	}, "FAILED", "very many parts", false},
 
-	{"a gzip of 20 GB of nothing", zipped(times(20<<10, newlines)), "FAILED", "unpacks to more than 200 times", true},
-	{"a zstd of 100 GB of nothing", zstandard(times(100<<10, newlines)), "FAILED", "unpacks to more than 200 times", true},
-	{"a gzip of 10 GB of short rows", zipped(all(plain("id\n"), times(10<<10, shortRow))), "FAILED", "unpacks to more than 200 times", true},
+	{"a gzip of 3 GB of nothing", zipped(times(3<<10, newlines)), "FAILED", "unpacks to more than 200 times", true},
+	{"a zstd of 20 GB of nothing", zstandard(times(20<<10, newlines)), "FAILED", "unpacks to more than 200 times", true},
+	{"a zstd of 20 GB of short rows", zstandard(all(plain("id\n"), times(20<<10, shortRow))), "FAILED", "unpacks to more than 200 times", true},
 	{"a zstd of 120 million short rows", zstandard(all(plain("id\n"), times(120, shortRow+shortRow))), "SUCCEEDED", "", true},
 	{"a line of 1 GB", raw(all(plain("id\n"), times(1<<10, block), plain("\n1\n"))), "PARTIALLY_SUCCEEDED", "", true},
 	{"an open quote before 1 GB", raw(all(plain("id\n\"1,"), times(1<<10, block), plain("\n1\n"))), "PARTIALLY_SUCCEEDED", "", true},
 	{"a workbook of a million rows of 16,384 columns", asBook(all(headRow, times(1_000_000, `<row><c r="XFD1"><v>1</v></c></row>`)), noTexts), "FAILED", "of text, with most of its cells empty", true},
-	{"a workbook of 5 GB of blank cells", asBook(all(headRow, times(100, "<row>"+strings.Repeat(`<c s="1"/>`, 5<<20)+"</row>")), noTexts), "FAILED", "beyond column 16384", true},
-	{"a workbook of a text of 5 GB", asBook(all(headRow, plain(`<row><c t="inlineStr"><is><t>`), times(5<<10, block), plain("</t></is></c></row>")), noTexts), "FAILED", "unpacks to more than", true},
-	{"a workbook of 5 GB of comments", asBook(all(headRow, times(5<<10, "<!--"+block+"-->")), noTexts), "FAILED", "unpacks to more than", true},
+	{"a workbook of a row of 5 million cells", asBook(all(headRow, times(1, "<row>"+strings.Repeat(`<c s="1"/>`, 5<<20)+"</row>")), noTexts), "FAILED", "beyond column 16384", true},
+	{"a workbook of a text of 2 GB", asBook(all(headRow, plain(`<row><c t="inlineStr"><is><t>`), times(2<<10, block), plain("</t></is></c></row>")), noTexts), "FAILED", "unpacks to more than", true},
+	{"a workbook of 2 GB of comments", asBook(all(headRow, times(2<<10, "<!--"+block+"-->")), noTexts), "FAILED", "unpacks to more than", true},
 	{"a workbook of 40 million shared strings", asBook(headRow, times(40_000_000, `<si/>`)), "FAILED", "33554432 different texts", true},
 	{"a workbook of 800 MB of shared strings, read at random", asBook(all(headRow, randomTexts(1_000_000, 8_000_000)), times(8_000_000, `<si><t>%d `+strings.Repeat("ab", 40)+`</t></si>`)), "SUCCEEDED", "", true},
 }
