@@ -313,11 +313,16 @@ func TestPausedNodePublishesNothing(t *testing.T) {
 	file := customers(t, rows(t))
 	want := w.embedded(file)
 	a, dataA := w.kith("kith-a", w.StoreAddress())
+	st := w.open()
 	id := w.begin(dataA, file, "paused")
+	for deadline := time.Now().Add(patience); !hasRead(t, st, "paused", id); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the import does not read its file")
+		}
+	}
 	if err := a.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	st := w.open()
 	was := owner(t, st, "paused", id)
 	if was == "" {
 		t.Fatal("the import had ended before its node was paused; it needs more rows")
@@ -346,6 +351,20 @@ func TestPausedNodePublishesNothing(t *testing.T) {
 			t.Fatalf("the paused node did not notice that it lost the import:\n%s", log)
 		}
 	}
+}
+
+// hasRead says whether an import has published what it has read, so that its node is at work.
+func hasRead(t *testing.T, st store.Store, name, id string) bool {
+	t.Helper()
+	rec, err := (&domain.Service{Store: st}).Read(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = st.Get(t.Context(), job.Partition(rec.Incarnation, id), []byte("read"))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
 }
 
 // owner returns the node that has the lease of a job, "" if nobody has.
