@@ -1,13 +1,16 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build generate test race venv queue lint torture core bombs long fuzz bench cluster test-cluster test-cluster-short clean
+.PHONY: help build man generate test race venv queue lint torture core bombs long fuzz bench cluster test-cluster test-cluster-short clean
 
 help:       ## list the targets
 	@sed -n "s/^\([a-z-]*\):.*## /\1\t/p" Makefile
 
 build:      ## build bin/kith, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/kith ./cmd/kith
+
+man:        build ## write the man pages of all commands into bin/man1
+	bin/kith man --dir bin/man1
 
 generate:   ## write api/zz_*.go from model/, and what README.md and COMPATIBILITY.md say is built from the routes
 	$(GO) run ./internal/gen .

@@ -175,10 +175,12 @@ func (x ExportUploadJobRejectsResponse) String() string {
 
 // FieldChange is the model's shape FieldChange.
 type FieldChange struct {
-	ProfileId *string `json:"ProfileId,omitzero"`
-	Field     *string `json:"Field,omitzero"`
-	OldValue  *string `json:"OldValue,omitzero"`
-	NewValue  *string `json:"NewValue,omitzero"`
+	ProfileId  *string `json:"ProfileId,omitzero"`
+	UniqueKey  *string `json:"UniqueKey,omitzero"`
+	LineNumber *int64  `json:"LineNumber,omitzero"`
+	Field      *string `json:"Field,omitzero"`
+	OldValue   *string `json:"OldValue,omitzero"`
+	NewValue   *string `json:"NewValue,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.
@@ -242,6 +244,7 @@ type GetUploadJobDetailsResponse struct {
 	UndoPercentComplete *int32          `json:"UndoPercentComplete,omitzero"`
 	UndoneAt            *restjson.Time  `json:"UndoneAt,omitzero"`
 	UndoReason          *string         `json:"UndoReason,omitzero"`
+	DryRun              *bool           `json:"DryRun,omitzero"`
 	MergedRecords       *int64          `json:"MergedRecords,omitzero"`
 	CompactedAt         *restjson.Time  `json:"CompactedAt,omitzero"`
 }

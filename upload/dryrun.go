@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"kith/api"
+	"kith/blob"
 	"kith/domain"
 	"kith/fault"
 	"kith/job"
@@ -63,9 +65,15 @@ type dryRun struct {
 
 	mu      sync.Mutex
 	runs    map[int]stage.RunResult
-	changes []api.FieldChange
+	changes []shownChange
 	// joined are the profiles that have a key that is not indexed yet, in buckets like the rows; nil when there is an index.
 	joined *stage.Buckets
+}
+
+// shownChange is a field change, and the first row that is about its profile.
+type shownChange struct {
+	api.FieldChange
+	row int64
 }
 
 // Wants implements stage.Trial.
@@ -76,11 +84,11 @@ func (d *dryRun) Wants() bool {
 }
 
 // Sample implements stage.Trial: it notes which fields of a profile would change.
-func (d *dryRun) Sample(id fold.ID, before, after *fold.Profile) {
-	var found []api.FieldChange
+func (d *dryRun) Sample(row int64, id fold.ID, before, after *fold.Profile) {
+	var found []shownChange
 	note := func(a schema.Attr, old, value *string) {
 		field, text := a.Path(), id.String()
-		found = append(found, api.FieldChange{ProfileId: &text, Field: &field, OldValue: old, NewValue: value})
+		found = append(found, shownChange{api.FieldChange{ProfileId: &text, Field: &field, OldValue: old, NewValue: value}, row})
 	}
 	was := map[schema.Attr]string{}
 	for _, v := range before.Values {
@@ -122,6 +130,9 @@ func (s *Service) DryRunUploadJob(ctx context.Context, in *api.DryRunUploadJobRe
 	}
 	if j.Status != api.UploadJobStatusCreated {
 		return nil, fault.BadRequestf("Upload job %s is %s; a dry run is possible only before the job is started.", j.ID, j.Status)
+	}
+	if err := s.notHalf(ctx, rec, j.ID); err != nil {
+		return nil, err
 	}
 	if j.File == nil {
 		return nil, j.noFile()
@@ -375,13 +386,49 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	if err != nil {
 		return nil, err
 	}
-	out := &dryState{Rows: read.Rows, Counters: stage.Sum(read, d.runs), Changes: d.changes, Header: read.Header, KeptRejects: read.KeptRejects + kept, TooLong: read.TooLong}
+	changes, err := w.locate(ctx, read, d.changes)
+	if err != nil {
+		return nil, err
+	}
+	out := &dryState{Rows: read.Rows, Counters: stage.Sum(read, d.runs), Changes: changes, Header: read.Header, KeptRejects: read.KeptRejects + kept, TooLong: read.TooLong}
 	for _, name := range []string{read.Rejects, rejects} {
 		if name != "" {
 			out.Rejects = append(out.Rejects, name)
 		}
 	}
 	return out, nil
+}
+
+// locate names the key and the line of the rows that changes are about, in the order of the file.
+func (w *work) locate(ctx context.Context, read *stage.ReadResult, changes []shownChange) ([]api.FieldChange, error) {
+	slices.SortStableFunc(changes, func(a, b shownChange) int { return cmp.Compare(a.row, b.row) })
+	var rows []int64
+	for _, c := range changes {
+		if len(rows) == 0 || rows[len(rows)-1] != c.row {
+			rows = append(rows, c.row)
+		}
+	}
+	places, err := w.plan.Locate(ctx, read, rows, w.StrictAWS, func() (blob.Reader, error) { return w.openFile(ctx, w.job, w.key) })
+	if err != nil {
+		return nil, err
+	}
+	var out []api.FieldChange
+	for _, c := range changes {
+		if at, ok := places[c.row]; ok {
+			c.LineNumber, c.UniqueKey = &at.Line, &at.Key
+		}
+		out = append(out, c.FieldChange)
+	}
+	return out, nil
+}
+
+// tryAsked says whether a dry run of a job was asked for.
+func (s *Service) tryAsked(ctx context.Context, rec *domain.Record, id string) (bool, error) {
+	if state, err := s.loadDry(ctx, rec, &Job{ID: id}); state != nil || err != nil {
+		return state != nil, err
+	}
+	_, queued, err := job.Find(ctx, s.Store, rec.Incarnation, dryPrefix+id)
+	return queued, err
 }
 
 // dryRejects returns the blobs and the header of the rejects of a dry run that has ended.

@@ -88,6 +88,9 @@ type Job struct {
 	// CompactedAt is set before the first contribution of the job is compacted; the job can't be undone any more.
 	CompactedAt int64 `json:",omitzero"`
 
+	// Tried says that the job was given up after a dry run: it was never meant to import.
+	Tried bool `json:",omitzero"`
+
 	FileDeletedAt    int64 `json:",omitzero"`
 	RejectsDeletedAt int64 `json:",omitzero"`
 

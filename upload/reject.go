@@ -15,6 +15,7 @@ import (
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/upload/stage"
+	"kith/upload/table"
 )
 
 // rejectBlobs names the blobs of a job's rejects: those found while reading, then those found while resolving.
@@ -119,13 +120,8 @@ func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUplo
 	body.Write = func(w io.Writer) error {
 		out := csv.NewWriter(w)
 		safe := api.Val(in.SafeForSpreadsheets)
-		own := func(cells []string) []string { // without what an earlier export put before them
-			if len(header) > len(exportColumns) && slices.Equal(header[:len(exportColumns)], exportColumns) && len(cells) > len(exportColumns) {
-				return cells[len(exportColumns):]
-			}
-			return cells
-		}
-		if err := out.Write(Neutralise(append(slices.Clone(exportColumns), own(header)...), safe)); err != nil {
+		keep := own(header)
+		if err := out.Write(Neutralise(append(slices.Clone(exportColumns), kept(header, keep)...), true, safe)); err != nil {
 			return err
 		}
 		for _, name := range blobs {
@@ -133,8 +129,8 @@ func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUplo
 				if err != nil {
 					return err
 				}
-				row := append([]string{strconv.FormatInt(r.Line, 10), r.Column, r.Code, r.Message}, own(r.Cells)...)
-				if err := out.Write(Neutralise(row, safe)); err != nil {
+				row := append([]string{strconv.FormatInt(r.Line, 10), r.Column, r.Code, r.Message}, kept(r.Cells, keep)...)
+				if err := out.Write(Neutralise(row, false, safe)); err != nil {
 					return err
 				}
 			}
@@ -145,14 +141,47 @@ func (s *Service) ExportUploadJobRejects(ctx context.Context, in *api.ExportUplo
 	return &api.ExportUploadJobRejectsResponse{Body: body}, nil
 }
 
-// Neutralise puts an apostrophe before cells that a spreadsheet would take for formulas (OWASP, "CSV Injection").
-func Neutralise(cells []string, safe bool) []string {
-	if safe {
-		for i, c := range cells {
-			if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
-				cells[i] = "'" + c
-			}
+// own tells which columns of a file's header are its own: not those that an export of rejects has put before them.
+func own(header []string) []bool {
+	keep := make([]bool, len(header))
+	var others []string
+	for i, h := range header {
+		if keep[i] = h != table.SafeColumn; keep[i] {
+			others = append(others, h)
 		}
 	}
-	return cells
+	if len(others) <= len(exportColumns) || !slices.Equal(others[:len(exportColumns)], exportColumns) {
+		return keep
+	}
+	for i := range keep {
+		keep[i] = keep[i] && !slices.Contains(exportColumns, header[i])
+	}
+	return keep
+}
+
+// kept returns the cells of a row that stand in columns to keep, and those beyond the columns.
+func kept(cells []string, keep []bool) []string {
+	var out []string
+	for i, c := range cells {
+		if i >= len(keep) || keep[i] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Neutralise makes a row of a table safe for spreadsheets: an apostrophe stands before cells that would be taken for formulas (OWASP, "CSV Injection"),
+// and the row begins with a column of its own, table.SafeColumn in the header, by which an import knows that it is to be taken off again.
+func Neutralise(cells []string, header, safe bool) []string {
+	if !safe {
+		return cells
+	}
+	out := make([]string, 1, len(cells)+1)
+	if header {
+		out[0] = table.SafeColumn
+	}
+	for _, c := range cells {
+		out = append(out, table.MakeSafe(c))
+	}
+	return out
 }

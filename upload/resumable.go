@@ -110,6 +110,16 @@ func (s *Service) ReceivePart(ctx context.Context, domainName, id string, key bl
 		return 0, err
 	}
 	if p == nil {
+		// Of a file that has come in parts, whole, a part is most likely a repetition; what says another length begins a newer file.
+		if f := j.File; f != nil && f.Segments != nil && (offset != 0 || length < 0 || length == f.Size) {
+			if offset != f.Size {
+				return f.Size, ErrOffset
+			}
+			if length >= 0 && length != f.Size {
+				return f.Size, ErrLength
+			}
+			return f.Size, nothingMore(body)
+		}
 		switch {
 		case offset != 0:
 			return 0, ErrOffset
@@ -141,6 +151,15 @@ func (s *Service) ReceivePart(ctx context.Context, domainName, id string, key bl
 			return p.Offset, bodyErr
 		}
 	}
+}
+
+// nothingMore returns ErrLength if there is anything in a body.
+func nothingMore(body io.Reader) error {
+	var one [1]byte
+	if n, _ := io.ReadFull(body, one[:]); n > 0 {
+		return ErrLength
+	}
+	return nil
 }
 
 // receiveSegment stores the next segment. bodyErr is how the body ended early, or nil.
@@ -214,7 +233,19 @@ func (s *Service) completeFile(ctx context.Context, rec *domain.Record, id strin
 	return s.setFile(ctx, rec, id, &File{Segments: p.Segments, Size: p.Length}, p)
 }
 
-// DropPart forgets what has arrived of a job's file. A file that is complete stays.
+// notHalf refuses to go on with a job of which a file is half uploaded: the one before it, if there is one, is not meant any more.
+func (s *Service) notHalf(ctx context.Context, rec *domain.Record, id string) error {
+	p, err := s.loadPartial(ctx, rec, id)
+	if p == nil || err != nil {
+		return err
+	}
+	if j, err := s.load(ctx, rec, id); err != nil || j.Status != api.UploadJobStatusCreated || j.File != nil && j.File.UploadedAt > p.UpdatedAt {
+		return err
+	}
+	return fault.BadRequestf("A file of upload job %s is half uploaded: %d of %d bytes have arrived. Send the rest, or give it up with DELETE (tus) to the Url of GetUploadJobPath.", id, p.Offset, p.Length)
+}
+
+// DropPart forgets what has arrived of a job's file: of the newest, if one is half there, else the whole file that came in parts. A file that was PUT stays.
 func (s *Service) DropPart(ctx context.Context, domainName, id string) error {
 	rec, j, err := s.find(ctx, &domainName, &id)
 	if err != nil {
@@ -223,7 +254,35 @@ func (s *Service) DropPart(ctx context.Context, domainName, id string) error {
 	if j.Status != api.UploadJobStatusCreated {
 		return ErrNotCreated
 	}
-	return s.dropPartial(ctx, rec, id)
+	p, err := s.loadPartial(ctx, rec, id)
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		return s.dropPartial(ctx, rec, id)
+	}
+	return s.dropFile(ctx, rec, id)
+}
+
+// dropFile takes a file that came in parts from its job.
+func (s *Service) dropFile(ctx context.Context, rec *domain.Record, id string) error {
+	var old *File
+	_, err := s.change(ctx, rec, id, func(j *Job) error {
+		if j.Status != api.UploadJobStatusCreated {
+			return ErrNotCreated
+		}
+		if old = nil; j.File == nil || j.File.Segments == nil {
+			return errUnchanged
+		}
+		old, j.File = j.File, nil
+		return nil
+	})
+	if err != nil || old == nil {
+		return err
+	}
+	s.endDry(ctx, rec, id)
+	s.deleteFile(ctx, id, old)
+	return nil
 }
 
 func (s *Service) dropPartial(ctx context.Context, rec *domain.Record, id string) error {

@@ -252,6 +252,9 @@ func (s *Service) StartUploadJob(ctx context.Context, in *api.StartUploadJobRequ
 	if err != nil {
 		return nil, err
 	}
+	if err := s.notHalf(ctx, rec, *in.JobId); err != nil {
+		return nil, err
+	}
 	j, err := s.change(ctx, rec, *in.JobId, func(j *Job) error {
 		if j.Status != api.UploadJobStatusCreated {
 			return fault.BadRequestf("Upload job %s is %s; only a job that is CREATED can be started.", j.ID, j.Status)
@@ -309,12 +312,16 @@ func (s *Service) StopUploadJob(ctx context.Context, in *api.StopUploadJobReques
 	if err != nil {
 		return nil, err
 	}
+	tried, err := s.tryAsked(ctx, rec, *in.JobId)
+	if err != nil {
+		return nil, err
+	}
 	j, err := s.change(ctx, rec, *in.JobId, func(j *Job) error {
 		switch j.Status {
 		case api.UploadJobStatusStopped:
 			return nil
 		case api.UploadJobStatusCreated:
-			j.Final = true
+			j.Final, j.Tried = true, tried
 		case api.UploadJobStatusInProgress:
 		default:
 			return fault.BadRequestf("Upload job %s is %s and can't be stopped any more.", j.ID, j.Status)
@@ -418,7 +425,7 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 		return nil, err
 	}
 	out := &api.GetUploadJobDetailsResponse{
-		JobId: &j.ID, Status: api.Ptr(string(j.Status)), StartedAt: wireTime(j.StartedAt),
+		JobId: &j.ID, Status: api.Ptr(string(j.Status)), StartedAt: wireTime(j.StartedAt), DryRun: j.triedOnly(),
 		FileDeletedAt: wireTime(j.FileDeletedAt), RejectsDeletedAt: wireTime(j.RejectsDeletedAt),
 	}
 	if j.Reason != "" {
@@ -528,3 +535,11 @@ func (j *Job) expires() int64 {
 }
 
 func encode(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
+
+// triedOnly is true of a job that was given up after a dry run, else nil.
+func (j *Job) triedOnly() *bool {
+	if !j.Tried {
+		return nil
+	}
+	return &j.Tried
+}

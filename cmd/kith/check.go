@@ -32,6 +32,9 @@ Files of imports (blob/) are not read: they are sealed, and verified when they a
 				return checkFolder(cmd.Context(), args[0], cmd.OutOrStdout())
 			}
 			data := flagOrEnv(cmd, "data")
+			if err := mayUse(data); err != nil {
+				return err
+			}
 			l := readLocal(data)
 			if l == nil || l.Shared || !l.healthy(cmd.Context()) {
 				return checkFolder(cmd.Context(), data, cmd.OutOrStdout())

@@ -9,22 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
 	"github.com/aws/smithy-go"
 	"github.com/go-json-experiment/json"
-	"github.com/spf13/cobra"
 )
 
 const defaultRegion = "us-east-1"
@@ -35,68 +29,12 @@ type client struct {
 	endpoint string
 	creds    aws.CredentialsProvider
 	http     *http.Client
-	close    func() error
-}
-
-// connect finds a server: --endpoint with the usual AWS credentials, else the one that runs on the data folder, else it
-// serves the data folder itself until close. A folder that is none is refused: most likely its name is mistyped.
-func connect(cmd *cobra.Command) (*client, error) { return connectTo(cmd, isDataFolder) }
-
-// connectOrCreate is connect for commands that bring data: they make the data folder if it is missing.
-func connectOrCreate(cmd *cobra.Command) (*client, error) {
-	return connectTo(cmd, func(string) error { return nil })
-}
-
-// isDataFolder refuses a folder that holds no data yet.
-func isDataFolder(dir string) error {
-	_, err := os.Stat(filepath.Join(dir, "store"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return usageError("there is no data folder %s: name the right one with --data, or a server with --endpoint; kith serve and kith import make a new one", dir)
-	}
-	return err
-}
-
-// connectTo is connect, after check has judged a data folder that this command has to serve itself.
-func connectTo(cmd *cobra.Command, check func(dir string) error) (*client, error) {
-	ctx := cmd.Context()
-	endpoint, _ := cmd.Flags().GetString("endpoint")
-	data, _ := cmd.Flags().GetString("data")
-	found := readLocal(data)
-	if endpoint != "" {
-		endpoint = strings.TrimSuffix(endpoint, "/")
-		if found != nil && found.Endpoint == endpoint && found.healthy(ctx) {
-			return found.client(), nil
-		}
-		conf, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(defaultRegion))
-		if err != nil {
-			return nil, fmt.Errorf("AWS credentials: %w", err)
-		}
-		if _, err := conf.Credentials.Retrieve(ctx); err != nil {
-			return nil, errors.New("--endpoint needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
-		}
-		return newClient(endpoint, conf.Credentials, http.DefaultClient), nil
-	}
-	if found != nil && found.healthy(ctx) {
-		return found.client(), nil
-	}
-	if found != nil && found.Shared {
-		return nil, fmt.Errorf("the node of the data folder %s, at %s, does not answer; start it, or name another node with --endpoint", data, found.Endpoint)
-	}
-	if err := check(data); err != nil {
-		return nil, err
-	}
-	p, err := startProgram(cmd.Context(), &Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true}, cmd.ErrOrStderr())
-	if err != nil {
-		return nil, err
-	}
-	c := p.local.client()
-	c.close = p.close
-	return c, nil
-}
-
-func addClientFlags(cmd *cobra.Command) {
-	cmd.Flags().String("endpoint", "", "URL of a running server (default: the one on the data folder, else this command serves it itself)")
-	addDataFlag(cmd.Flags())
+	// where names the server or the data folder, and own says that this process serves it, for as long as the command takes.
+	where string
+	own   bool
+	// flags are those that another command needs to reach the same.
+	flags string
+	close func() error
 }
 
 // healthy says whether the server that wrote the file still answers, and is well.
@@ -146,12 +84,16 @@ func (l *local) httpClient() *http.Client {
 	}}}
 }
 
+// newClient returns a client of a server; web is how it is reached, nil: as usual.
 func newClient(endpoint string, creds aws.CredentialsProvider, web *http.Client) *client {
+	if web == nil {
+		web = http.DefaultClient
+	}
 	return &client{
 		Client: customerprofiles.New(customerprofiles.Options{
 			BaseEndpoint: aws.String(endpoint), Region: defaultRegion, Credentials: creds, HTTPClient: web,
 		}),
-		endpoint: endpoint, creds: creds, http: web, close: func() error { return nil },
+		endpoint: endpoint, creds: creds, http: web, where: "the server at " + endpoint, close: func() error { return nil },
 	}
 }
 
@@ -188,6 +130,9 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		return err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusOK && res.Header.Get("X-Amzn-Requestid") == "" { // what every answer of this API has
+		return errors.New(strange(res.Status))
+	}
 	if w, ok := out.(io.Writer); ok && res.StatusCode == http.StatusOK {
 		_, err := io.Copy(w, res.Body)
 		return err
@@ -202,14 +147,17 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 			Lower   string `json:"message"`
 		}
 		if json.Unmarshal(answer, &e) != nil || e.Message+e.Lower == "" {
-			return &refusal{res.StatusCode, "the server answered " + res.Status}
+			return &refusal{res.StatusCode, strange(res.Status)}
 		}
 		return &refusal{res.StatusCode, e.Message + e.Lower}
 	}
 	if out == nil {
 		return nil
 	}
-	return json.Unmarshal(answer, out)
+	if err := json.Unmarshal(answer, out); err != nil {
+		return errors.New(strange(res.Status))
+	}
+	return nil
 }
 
 // refusal is an answer that is an error.

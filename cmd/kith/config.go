@@ -50,6 +50,8 @@ type Config struct {
 	AcceptDamage bool `toml:"-"`
 	// quiet leaves warnings and errors of the log, for servers inside other commands.
 	quiet bool
+	// keyless leaves a data folder that has no access key without one.
+	keyless bool
 
 	Limits map[string]float64 `toml:"limits"` // requests per second and domain, by operation; "*" for all others
 	Quotas quotas             `toml:"quotas"` // how much there may be of what

@@ -34,7 +34,7 @@ func lettersPath(domain string) string {
 type letterFlags struct{ domain, objectType string }
 
 func (f *letterFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.domain, "domain", "customers", "domain of the letters")
+	addDomainFlag(cmd, &f.domain, "domain of the letters")
 	cmd.Flags().StringVar(&f.objectType, "object-type", "", "only objects of this type")
 	addClientFlags(cmd)
 }

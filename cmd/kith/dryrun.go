@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -15,16 +16,20 @@ import (
 	"kith/api"
 )
 
-// poll calls step until it is done, less and less often. interrupted says what becomes of it when the user ends the waiting.
-func poll(ctx context.Context, step func() (done bool, err error), interrupted string) error {
+// poll calls step until it is done, less and less often; it ends with the context's error when the user ends the waiting.
+func poll(ctx context.Context, step func() (done bool, err error)) error {
 	wait := 50 * time.Millisecond
 	for {
-		if done, err := step(); done || err != nil {
+		done, err := step()
+		if ctx.Err() != nil && !done {
+			return ctx.Err()
+		}
+		if done || err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return &exitErr{exitError, errors.New("interrupted; " + interrupted)}
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 		wait = min(wait*3/2, time.Second)
@@ -38,9 +43,12 @@ func dryRun(ctx context.Context, c *client, o importOptions, id string, out, inf
 	err := poll(ctx, func() (bool, error) {
 		err := c.call(ctx, http.MethodPost, jobPath(o.domain, id)+"/dry-run", nil, struct{}{}, &result)
 		_ = bar.Set(int(api.Val(result.PercentComplete)))
-		return api.Val(result.Status) != api.DryRunStatusRunning, err
-	}, "nothing was written")
+		return err == nil && api.Val(result.Status) != api.DryRunStatusRunning, err
+	})
 	endBar(bar, info)
+	if ctx.Err() != nil {
+		err = &exitErr{exitError, errors.New("interrupted; nothing was written")}
+	}
 	if err == nil {
 		err = printDryRun(ctx, c, o, id, &result, out)
 	}
@@ -74,9 +82,13 @@ func printDryRun(ctx context.Context, c *client, o importOptions, id string, res
 	if len(result.Changes) > 0 {
 		fmt.Fprintln(out, "\nSome of the values that would change:")
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "PROFILE\tFIELD\tNOW\tTHEN")
+		fmt.Fprintln(w, "LINE\tKEY\tFIELD\tNOW\tTHEN")
 		for _, change := range result.Changes[:min(len(result.Changes), shownChanges)] {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", *change.ProfileId, *change.Field, quoted(change.OldValue), quoted(change.NewValue))
+			line := "?" // of a server that does not tell
+			if change.LineNumber != nil {
+				line = strconv.FormatInt(*change.LineNumber, 10)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", line, short(oneLine(api.Val(change.UniqueKey)), 24), short(*change.Field, 24), quoted(change.OldValue), quoted(change.NewValue))
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -96,9 +108,13 @@ func quoted(s *string) string {
 	if s == nil {
 		return "—"
 	}
-	r := []rune(*s)
-	if len(r) > 40 {
-		return fmt.Sprintf("%q…", string(r[:39]))
+	return fmt.Sprintf("%q", short(*s, 18))
+}
+
+// short is a text of n characters at most.
+func short(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
 	}
-	return fmt.Sprintf("%q", *s)
+	return s
 }

@@ -29,7 +29,7 @@ func newEncoder(format string, w io.Writer, columns []string, safe bool) (encode
 	switch format {
 	case "csv":
 		e := &csvEncoder{csv.NewWriter(w), columns, safe}
-		return e, e.row(columns)
+		return e, e.w.Write(upload.Neutralise(columns, true, safe))
 	case "parquet":
 		return newParquet(w, columns), nil
 	}
@@ -55,15 +55,13 @@ type csvEncoder struct {
 	safe    bool
 }
 
-func (e *csvEncoder) row(cells []string) error { return e.w.Write(upload.Neutralise(cells, e.safe)) }
-
 func (e *csvEncoder) write(p *api.Profile) error {
 	of := cells(p)
 	row := make([]string, len(e.columns))
 	for i, c := range e.columns {
 		row[i] = of[c]
 	}
-	return e.row(row)
+	return e.w.Write(upload.Neutralise(row, false, e.safe))
 }
 
 func (e *csvEncoder) close() error {

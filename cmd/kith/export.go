@@ -31,8 +31,9 @@ type exporter struct {
 	*client
 	domain, format, out string
 	attributes          []string
-	safe                bool
+	safe, force, resume bool
 	info                io.Writer
+	reached             bool // the server has answered once
 }
 
 func exportCommand() *cobra.Command {
@@ -46,12 +47,17 @@ NDJSON has a line for each profile, as the API shows it. CSV and Parquet have a 
 in mappings ("Address.City"), and then "Attributes.…" for each custom attribute. Which these are is found by reading all profiles first, so the
 domain is read twice; --attributes names them instead. Cells are verbatim, unless --safe-for-spreadsheets is given.
 
-A server that does not answer for a while is waited for.`,
+A server that does not answer for a while is waited for. An export to a file that was ended, by whatever, goes on with --resume (NDJSON and CSV): profiles
+that were written stay as they were then.`,
 		Example: `  kith export --domain customers > customers.ndjson
+  kith export --format csv --out customers.csv
   kith export --format parquet --attributes tier,segment --out customers.parquet`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if !slices.Contains(formats, x.format) {
 				return usageError("--format is %s: it is one of %s", x.format, strings.Join(formats, ", "))
+			}
+			if err := x.checkOutput(); err != nil {
+				return err
 			}
 			if x.client, err = connect(cmd); err != nil {
 				return err
@@ -60,16 +66,21 @@ A server that does not answer for a while is waited for.`,
 			return errors.Join(x.run(cmd.Context(), cmd.OutOrStdout()), x.close())
 		},
 	}
-	cmd.Flags().StringVar(&x.domain, "domain", "customers", "domain to export")
+	addDomainFlag(cmd, &x.domain, "domain to export")
 	cmd.Flags().StringVar(&x.format, "format", "ndjson", "ndjson, csv or parquet")
 	cmd.Flags().StringVarP(&x.out, "out", "o", "", "file to write to, there when it is whole (default: standard output)")
 	cmd.Flags().StringSliceVar(&x.attributes, "attributes", nil, "custom attributes that become columns (default: all that there are)")
-	cmd.Flags().BoolVar(&x.safe, "safe-for-spreadsheets", false, "CSV: put an apostrophe before cells that a spreadsheet takes for formulas")
+	cmd.Flags().BoolVar(&x.safe, "safe-for-spreadsheets", false, "CSV: put an apostrophe before cells that a spreadsheet takes for formulas; an import takes it off again")
+	cmd.Flags().BoolVar(&x.force, "force", false, "replace the file of --out if it is there, or what an export to it has begun")
+	cmd.Flags().BoolVar(&x.resume, "resume", false, "go on with an export to --out that was ended")
 	addClientFlags(cmd)
 	return cmd
 }
 
 func (x *exporter) run(ctx context.Context, stdout io.Writer) error {
+	if info, err := os.Stat(x.out); x.out != "" && x.format != "parquet" && (err != nil || info.Mode().IsRegular()) {
+		return x.toFile(ctx)
+	}
 	columns, err := x.columns(ctx)
 	if err != nil {
 		return err
@@ -79,23 +90,6 @@ func (x *exporter) run(ctx context.Context, stdout io.Writer) error {
 		return write(stdout)
 	}
 	return wholeFile(x.out, write)
-}
-
-// wholeFile makes a file that is there when it has been written whole.
-func wholeFile(path string, write func(io.Writer) error) error {
-	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		return os.Rename(part, path)
-	}
-	return errors.Join(err, os.Remove(part))
 }
 
 // columns lists the columns of a table of the domain's profiles; nil: the format has none.
@@ -134,15 +128,11 @@ func (x *exporter) write(ctx context.Context, w io.Writer, columns []string) err
 	if err != nil {
 		return err
 	}
-	n := 0
+	n := int64(0)
 	left := map[string]bool{}
 	err = x.profiles(ctx, func(p *api.Profile) error {
 		n++
-		for name := range p.Attributes {
-			if _, found := slices.BinarySearch(columns[min(len(columns), 1+len(schema.StandardPaths())):], customColumn+name); columns != nil && !found && len(left) < 1000 {
-				left[name] = true
-			}
-		}
+		x.leftOut(p, columns, left)
 		return enc.write(p)
 	})
 	if err == nil {
@@ -151,16 +141,38 @@ func (x *exporter) write(ctx context.Context, w io.Writer, columns []string) err
 	if err != nil {
 		return err
 	}
+	x.report(n, left)
+	return nil
+}
+
+// leftOut notes custom attributes of a profile that have no column.
+func (x *exporter) leftOut(p *api.Profile, columns []string, left map[string]bool) {
+	for name := range p.Attributes {
+		if _, found := slices.BinarySearch(columns[min(len(columns), 1+len(schema.StandardPaths())):], customColumn+name); columns != nil && !found && len(left) < 1000 {
+			left[name] = true
+		}
+	}
+}
+
+// report says what was exported.
+func (x *exporter) report(n int64, left map[string]bool) {
 	fmt.Fprintf(x.info, "%d profiles of domain %s\n", n, x.domain)
 	if len(left) > 0 {
 		fmt.Fprintf(x.info, "%d custom attributes have no column: they were not named by --attributes, or came while the export ran\n", len(left))
 	}
-	return nil
 }
 
 // profiles calls do for all profiles of the domain, a page after the other.
 func (x *exporter) profiles(ctx context.Context, do func(*api.Profile) error) error {
+	return x.profilesFrom(ctx, "", do, func(string) error { return nil })
+}
+
+// profilesFrom is profiles from a page on, "" is the first; it calls paged behind each page with the token of the next.
+func (x *exporter) profilesFrom(ctx context.Context, token string, do func(*api.Profile) error, paged func(next string) error) error {
 	q := url.Values{"max-results": {fmt.Sprint(exportPage)}}
+	if token != "" {
+		q.Set("next-token", token)
+	}
 	for {
 		var page api.ListProfilesResponse
 		if err := x.patiently(ctx, func() error {
@@ -173,8 +185,8 @@ func (x *exporter) profiles(ctx context.Context, do func(*api.Profile) error) er
 				return err
 			}
 		}
-		if page.NextToken == nil {
-			return nil
+		if err := paged(api.Val(page.NextToken)); err != nil || page.NextToken == nil {
+			return err
 		}
 		q.Set("next-token", *page.NextToken)
 	}
@@ -183,11 +195,12 @@ func (x *exporter) profiles(ctx context.Context, do func(*api.Profile) error) er
 // exportPatience is how long a server that can't be reached is waited for.
 const exportPatience = 2 * time.Minute
 
-// patiently makes a call until the server can be reached.
+// patiently makes a call until the server can be reached, if it could be before.
 func (x *exporter) patiently(ctx context.Context, call func() error) error {
 	for began, pause := time.Now(), time.Second; ; pause = min(2*pause, 10*time.Second) {
 		err := call()
-		if _, unreachable := errors.AsType[*url.Error](err); !unreachable || time.Since(began) > exportPatience {
+		x.reached = x.reached || err == nil
+		if _, unreachable := errors.AsType[*url.Error](err); !unreachable || !x.reached || ctx.Err() != nil || time.Since(began) > exportPatience {
 			return err
 		}
 		fmt.Fprintln(x.info, "the server does not answer; it is asked again")

@@ -43,6 +43,9 @@ type folder struct {
 
 // openFolder opens or creates a data folder. Its errors say what to do.
 func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error) {
+	if err := mayUse(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s can't be created: %w", dir, err)
 	}

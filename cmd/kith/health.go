@@ -15,6 +15,9 @@ func healthCommand() *cobra.Command {
 or 1; a server that can't read a part of its data says "degraded", with 0, because a restart mends nothing. For health checks of containers, which have no other program.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			data := flagOrEnv(cmd, "data")
+			if err := mayUse(data); err != nil {
+				return err
+			}
 			l := readLocal(data)
 			if l == nil {
 				return fmt.Errorf("no server runs on the data folder %s", data)

@@ -33,7 +33,7 @@ type importOptions struct {
 	expire      int32
 	dryRun      bool
 	rejects     string // file for the rejected rows, or ""
-	safe        bool
+	safe, force bool
 	yes         bool // asks nothing
 
 	encoding, delimiter string // of the file, "" is found out
@@ -45,7 +45,7 @@ type importOptions struct {
 func importCommand() *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Import a CSV file or a workbook of customers", Args: cobra.ExactArgs(1),
+		Use: "import FILE", Short: "Import a CSV file or a workbook of customers; - is standard input", Args: cobra.ExactArgs(1),
 		Long: `Import a CSV file or an Excel workbook (.xlsx) of customers through the public API: the domain is created if it is missing, a mapping is
 suggested from the header and the first rows and shown, the file is uploaded, and the job followed to its end. On a terminal it asks once when
 something about the file is doubtful.
@@ -64,16 +64,23 @@ With --dry-run they say the same of what would happen.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			c, err := connectOrCreate(cmd)
+			if err := mayWrite("--rejects", o.rejects, o.force, args[0]); err != nil {
+				return err
+			}
+			path, done, err := inputFile(args[0], cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
-			err = importFile(cmd.Context(), c, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
-			return errors.Join(err, c.close())
+			c, err := connectToImport(cmd, o.domain, o.dryRun)
+			if err != nil {
+				return errors.Join(err, done())
+			}
+			err = importFile(cmd.Context(), c, path, o, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return errors.Join(err, c.close(), done())
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.domain, "domain", "customers", "domain to import into; created if missing")
+	addDomainFlag(cmd, &o.domain, "domain to import into; created if missing")
 	f.StringVar(&o.key, "key", "", "column that identifies a customer (default: the customer number, e-mail or phone)")
 	f.StringArrayVar(&o.maps, "map", nil, "COLUMN=TARGET: where a column goes, such as tier=Attributes.Tier; COLUMN=- leaves it out")
 	f.Int32Var(&o.expire, "expire", importExpiry, "days after which the imported data expires, 1 to 1098")
@@ -87,6 +94,7 @@ With --dry-run they say the same of what would happen.`,
 	f.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; without a terminal nothing is asked anyway")
 	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
 	f.BoolVar(&o.safe, "safe-for-spreadsheets", false, "put an apostrophe before cells of --rejects that a spreadsheet takes for formulas")
+	f.BoolVar(&o.force, "force", false, "replace the file of --rejects if it is there")
 	addClientFlags(cmd)
 	return cmd
 }
@@ -250,11 +258,11 @@ func followJob(ctx context.Context, c *client, domain, id string, out, info io.W
 		// The details first: what they call finished is so when the job is looked at.
 		var details api.GetUploadJobDetailsResponse
 		if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &details); err != nil {
-			return fmt.Errorf("look at the job: %w", err)
+			return c.orInterrupted(ctx, "the import", "stop", domain, id, fmt.Errorf("look at the job: %w", err))
 		}
 		job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
 		if err != nil {
-			return fmt.Errorf("look at the job: %w", plain(err))
+			return c.orInterrupted(ctx, "the import", "stop", domain, id, fmt.Errorf("look at the job: %w", plain(err)))
 		}
 		if job.Status == types.UploadJobStatusCreated {
 			return fmt.Errorf("upload job %s was not started yet", id)
@@ -267,7 +275,7 @@ func followJob(ctx context.Context, c *client, domain, id string, out, info io.W
 		_ = bar.Set(int(api.Val(details.PercentComplete)))
 		select {
 		case <-ctx.Done():
-			return &exitErr{exitError, fmt.Errorf("interrupted; the import itself goes on while a server runs on its data folder: kith jobs %s --domain %s", id, domain)}
+			return c.orInterrupted(ctx, "the import", "stop", domain, id, ctx.Err())
 		case <-time.After(wait):
 		}
 		wait = min(wait*3/2, time.Second)
@@ -309,7 +317,7 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 	}
 	if failed > 0 {
 		if err := printRejects(ctx, c, domain, *job.JobId, failed, details.KeptRejects, nil, out); err != nil {
-			fmt.Fprintln(info, "The rejected rows could not be read: "+err.Error())
+			fmt.Fprintln(info, "The rejected rows could not be read: "+told(err))
 		}
 	}
 	switch job.Status {

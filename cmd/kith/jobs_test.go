@@ -41,7 +41,7 @@ func kith(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	root.SetErr(&errs)
 	err := root.ExecuteContext(t.Context())
 	if err != nil {
-		return exitError, out.String(), err.Error()
+		return exitError, out.String(), told(err)
 	}
 	return exitOK, out.String(), errs.String()
 }
@@ -121,7 +121,7 @@ func TestJobsWorkAndCancel(t *testing.T) {
 		{"No work " + ids[0] + " runs or waits in domain d", []string{"cancel", ids[0], "--domain", "d"}},
 		{"DomainName none is not found", []string{"cancel", ids[0], "--domain", "none"}},
 		{"DomainName none is not found", []string{"work", "--domain", "none"}},
-		{"accepts 1 arg(s), received 0", []string{"cancel"}},
+		{"kith jobs cancel takes JOB", []string{"cancel"}},
 	} {
 		if code, _, errs := kith(t, append(append([]string{"jobs"}, c.args...), "--data", dir)...); code == exitOK || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: %d %q, want it to say %q", c.args, code, errs, c.want)

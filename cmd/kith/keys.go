@@ -79,8 +79,12 @@ func keysList() *cobra.Command {
 		Use: "list", Short: "List access keys", Args: cobra.NoArgs,
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "KEY\tCREATED\tBY\tDESCRIPTION\tPOLICY")
+			first := true
 			err := eachKey(cmd.Context(), c, func(k api.AccessKeyItem) {
+				if first {
+					fmt.Fprintln(w, "KEY\tCREATED\tBY\tDESCRIPTION\tPOLICY")
+					first = false
+				}
 				by := "-"
 				if len(k.CreatedBy) > 0 {
 					by = k.CreatedBy[0]

@@ -5,12 +5,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -44,7 +46,7 @@ func usageError(format string, args ...any) error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
@@ -69,7 +71,7 @@ func run(ctx context.Context, args []string) int {
 		code = e.code
 	}
 	if err.Error() != "" {
-		fmt.Fprintln(root.ErrOrStderr(), "kith: "+err.Error())
+		fmt.Fprintln(root.ErrOrStderr(), "kith: "+told(err))
 	}
 	return code
 }
@@ -91,13 +93,57 @@ func newRoot() *cobra.Command {
 		Short: "A customer-profile server you run yourself, with the API of Amazon Connect Customer Profiles",
 		Long: `Kith speaks the Amazon Connect Customer Profiles API, so boto3, the AWS CLI and every AWS SDK work against it with
 only the endpoint changed. Start with "kith demo".`,
+		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitErr{exitUsage, err} })
-	root.AddCommand(serveCommand(), importCommand(), countryCommand(), jobsCommand(), rejectsCommand(), undoCommand(), searchCommand(), profilesCommand(), exportCommand(), deadLettersCommand(), exportPersonCommand(), forgetCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
-		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), conformanceCommand(), healthCommand(), versionCommand())
+	root.SetVersionTemplate("kith {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w; %s --help lists what there is", err, cmd.CommandPath())
+	})
+	root.DisableSuggestions = true // noCommand makes them a part of the sentence
+	root.AddCommand(serveCommand(), importCommand(), countryCommand(), jobsCommand(), rejectsCommand(), stopCommand(), undoCommand(), getCommand(), searchCommand(), profilesCommand(), exportCommand(), deadLettersCommand(), exportPersonCommand(), forgetCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
+		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), conformanceCommand(), healthCommand(), manCommand(), versionCommand())
+	addCompletion(root)
+	wordArguments(root)
 	return root
+}
+
+// wordArguments has a command and those below it say in a sentence what is wrong with their arguments.
+func wordArguments(cmd *cobra.Command) {
+	check, path := cmd.Args, cmd.CommandPath()
+	_, takes, _ := strings.Cut(cmd.Use, " ")
+	switch {
+	case cmd.HasSubCommands() && !cmd.Runnable():
+		cmd.Args, cmd.DisableFlagsInUseLine = cobra.ArbitraryArgs, true
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return noCommand(cmd, args[0])
+		}
+	case check != nil:
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if check(cmd, args) == nil {
+				return nil
+			}
+			return usageError("%s takes %s, and %d arguments were given; %s --help tells more", path, cmp.Or(strings.TrimSpace(takes), "no arguments"), len(args), path)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wordArguments(sub)
+	}
+}
+
+// noCommand says that there is no such command, and which may have been meant.
+func noCommand(cmd *cobra.Command, name string) error {
+	_, path, _ := strings.Cut(cmd.CommandPath()+" "+name, " ")
+	meant := ""
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(name); len(like) > 0 {
+		meant = fmt.Sprintf("did you mean %q? ", like[0])
+	}
+	return usageError("there is no command %q; %s%s --help lists all", path, meant, cmd.CommandPath())
 }
 
 func versionCommand() *cobra.Command {

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -21,7 +20,7 @@ import (
 type personFlags struct{ domain, profileID, key string }
 
 func (f *personFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.domain, "domain", "customers", "domain of the person")
+	addDomainFlag(cmd, &f.domain, "domain of the person")
 	cmd.Flags().StringVar(&f.profileID, "profile-id", "", "id of the person's profile, or of one that was merged into it")
 	cmd.Flags().StringVar(&f.key, "key", "", "a key that leads to one person only, such as _email=ann@example.com")
 	addClientFlags(cmd)
@@ -44,11 +43,13 @@ func (f *personFlags) request() (in api.ExportPersonRequest, path string, err er
 func exportPersonCommand() *cobra.Command {
 	var f personFlags
 	var output string
+	var force bool
 	cmd := &cobra.Command{
 		Use: "export-person", Short: "Write everything that is known of one person, as JSON", Args: cobra.NoArgs,
 		Long: `Write everything that is known of one person, as JSON: the profile, what each import and each caller said about it, with its members, keys,
 objects and history, and the dead letters and rejected rows of imports that hold its keys. docs/privacy.md has the members, and what can't be searched.`,
 		Example: "  kith export-person --domain shop --key _email=ann@example.com > ann.json",
+		PreRunE: func(*cobra.Command, []string) error { return mayWrite("--output", output, force) },
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			in, path, err := f.request()
 			if err != nil {
@@ -57,25 +58,13 @@ objects and history, and the dead letters and rejected rows of imports that hold
 			if output == "" {
 				return c.call(cmd.Context(), http.MethodPost, path+"/export", nil, in, cmd.OutOrStdout())
 			}
-			return exportTo(cmd.Context(), c, path, in, output)
+			return wholeFile(output, func(w io.Writer) error { return c.call(cmd.Context(), http.MethodPost, path+"/export", nil, in, w) })
 		}),
 	}
 	f.add(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write to (default: standard output)")
+	cmd.Flags().BoolVar(&force, "force", false, "replace the file of --output if it is there")
 	return cmd
-}
-
-// exportTo writes a file that is there only when it is whole.
-func exportTo(ctx context.Context, c *client, path string, in api.ExportPersonRequest, output string) error {
-	f, err := os.OpenFile(output+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(c.call(ctx, http.MethodPost, path+"/export", nil, in, f), f.Close())
-	if err == nil {
-		return os.Rename(output+".part", output)
-	}
-	return errors.Join(err, os.Remove(output+".part"))
 }
 
 func forgetCommand() *cobra.Command {

@@ -76,7 +76,10 @@ func uploadTo(ctx context.Context, c *client, id string, file *os.File, o import
 	if err := sayOptions(ctx, c, id, o); err != nil {
 		return err
 	}
-	return putFile(ctx, c, o.domain, id, file, info)
+	if err := putFile(ctx, c, o.domain, id, file, info); err != nil {
+		return giveUp(ctx, c, o.domain, id, err)
+	}
+	return nil
 }
 
 // suggestion asks the server what to make of a file, which what names, under the wishes of the flags.

@@ -3,12 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
@@ -19,29 +17,29 @@ import (
 
 func rejectsCommand() *cobra.Command {
 	var domain, output string
-	var safe bool
+	var safe, force bool
 	cmd := &cobra.Command{
 		Use: "rejects JOB", Short: "Write the rows that an import rejected, as CSV", Args: cobra.ExactArgs(1),
 		Long: `Write the rows that an import rejected, as CSV: line, column, reason and what to do, then the original cells under the header of
 the file. Mended, the file can be imported as it is: the columns that begin with kith_ are left out. Of very many rows only some are
 kept, which is said.`,
-		Example: "  kith rejects 54103713a04d495c9da26142b53a6743 > rejects.csv",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := connect(cmd)
+		Example: "  kith rejects last > rejects.csv\n  kith rejects 5410371 -o rejects.csv --safe-for-spreadsheets",
+		PreRunE: func(*cobra.Command, []string) error { return mayWrite("--output", output, force) },
+		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
+			id, err := jobID(cmd.Context(), c, domain, args[0])
 			if err != nil {
 				return err
 			}
 			if output == "" {
-				err = exportRejects(cmd.Context(), c, domain, args[0], false, safe, cmd.OutOrStdout(), cmd.ErrOrStderr())
-			} else {
-				err = saveRejects(cmd.Context(), c, importOptions{domain: domain, rejects: output, safe: safe}, args[0], false, cmd.ErrOrStderr())
+				return exportRejects(cmd.Context(), c, domain, id, false, safe, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			return errors.Join(err, c.close())
-		},
+			return saveRejects(cmd.Context(), c, importOptions{domain: domain, rejects: output, safe: safe}, id, false, cmd.ErrOrStderr())
+		}),
 	}
-	cmd.Flags().StringVar(&domain, "domain", "customers", "domain of the import")
+	addDomainFlag(cmd, &domain, "domain of the import")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write to (default: standard output)")
-	cmd.Flags().BoolVar(&safe, "safe-for-spreadsheets", false, "put an apostrophe before cells that a spreadsheet takes for formulas")
+	cmd.Flags().BoolVar(&force, "force", false, "replace the file of --output if it is there")
+	cmd.Flags().BoolVar(&safe, "safe-for-spreadsheets", false, "put an apostrophe before cells that a spreadsheet takes for formulas; an import takes it off again")
 	addClientFlags(cmd)
 	return cmd
 }
@@ -109,11 +107,7 @@ func saveRejects(ctx context.Context, c *client, o importOptions, id string, dry
 	if o.rejects == "" {
 		return nil
 	}
-	f, err := os.OpenFile(o.rejects, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(exportRejects(ctx, c, o.domain, id, dry, o.safe, f, info), f.Close())
+	err := wholeFile(o.rejects, func(w io.Writer) error { return exportRejects(ctx, c, o.domain, id, dry, o.safe, w, info) })
 	if err == nil {
 		fmt.Fprintf(info, "The rejected rows are in %s\n", o.rejects)
 	}
@@ -125,17 +119,21 @@ func undoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "undo JOB", Short: "Take back what an import has brought", Args: cobra.ExactArgs(1),
 		Long: `Take back what an import has brought: its values go, and with them the profiles that nothing else speaks of; values that it had
-replaced come back; what was written later stays. It may be repeated, and goes on after an interruption.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := connect(cmd)
+replaced come back; what was written later stays. It may be repeated, and goes on after an interruption. JOB is an id, the beginning of one, or last:
+the newest import. Saying that twice takes back one import, not two.`,
+		Example: "  kith undo last\n  kith undo 5410371 --domain shop",
+		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
+			id, err := jobID(cmd.Context(), c, domain, args[0])
 			if err != nil {
 				return err
 			}
-			err = undo(cmd.Context(), c, domain, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
-			return errors.Join(err, c.close())
-		},
+			if _, err := nameJob(cmd.Context(), c, domain, id, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			return undo(cmd.Context(), c, domain, id, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		}),
 	}
-	cmd.Flags().StringVar(&domain, "domain", "customers", "domain of the import")
+	addDomainFlag(cmd, &domain, "domain of the import")
 	addClientFlags(cmd)
 	return cmd
 }
@@ -143,7 +141,7 @@ replaced come back; what was written later stays. It may be repeated, and goes o
 func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer) error {
 	bar := newBar(100, "Undoing", info, false)
 	asked := false
-	return poll(ctx, func() (bool, error) {
+	return c.orInterrupted(ctx, "the undo", "jobs cancel", domain, id, poll(ctx, func() (bool, error) {
 		if !asked { // asked again it would go on with an undo that has failed
 			var state api.UndoUploadJobResponse
 			if err := c.call(ctx, http.MethodPost, jobPath(domain, id)+"/undo", nil, struct{}{}, &state); err != nil {
@@ -151,20 +149,35 @@ func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer
 			}
 			asked = true
 		}
-		var state api.GetUploadJobDetailsResponse
-		if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &state); err != nil {
+		state, err := detailsOf(ctx, c, domain, id)
+		if err != nil {
 			return false, err
 		}
 		_ = bar.Set(int(api.Val(state.UndoPercentComplete)))
 		switch api.Val(state.UndoStatus) {
 		case api.UndoStatusUndone:
 			endBar(bar, info)
-			fmt.Fprintf(out, "UNDONE: what upload job %s had brought is gone; what was there before is back.\n", id)
-			return true, nil
+			text, err := undoneText(ctx, c, domain, id)
+			fmt.Fprintf(out, "UNDONE: %s\n", text)
+			return true, err
 		case api.UndoStatusFailed:
 			endBar(bar, info)
 			return true, &exitErr{exitFailed, fmt.Errorf("the undo of upload job %s failed: %s", id, api.Val(state.UndoReason))}
 		}
 		return false, nil
-	}, "the undo itself goes on while a server runs on its data folder")
+	}))
+}
+
+// undoneText says what an undo has taken back.
+func undoneText(ctx context.Context, c *client, domain, id string) (string, error) {
+	job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
+	if err != nil {
+		return "", fmt.Errorf("look at the job: %w", plain(err))
+	}
+	var created, updated int64
+	if r := job.ResultsSummary; r != nil {
+		created, updated = aws.ToInt64(r.CreatedRecords), aws.ToInt64(r.UpdatedRecords)
+	}
+	return fmt.Sprintf("what upload job %s had brought is gone: %d customers that it had created, unless something else speaks of them, and its values of %d that it had updated; what was there before is back.",
+		id, created, updated), nil
 }

@@ -27,7 +27,8 @@ func searchCommand() *cobra.Command {
 (two characters at least); a part of a phone number (four digits at least); a name with one typo, with two if it has five letters or more.
 The best come first: exact before beginnings before typos.
 
-The index that this needs is off until --on turns it on for the domain: it takes disk and processor time, and follows changes within seconds.`,
+The index that this needs is off until --on turns it on for the domain: it takes disk and processor time, and follows changes within seconds. While
+it is off, only those are found who have just what was typed as account number, e-mail address, phone number or full name.`,
 		Example: "  kith search --on\n  kith search smiht 5550\n  kith search --status",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if on && off || status && len(args) > 0 || !(on || off || status) && len(args) == 0 {
@@ -40,7 +41,7 @@ The index that this needs is off until --on turns it on for the domain: it takes
 			return errors.Join(runSearch(cmd, c, domain, strings.Join(args, " "), on, off, most, asJSON), c.close())
 		},
 	}
-	cmd.Flags().StringVar(&domain, "domain", "customers", "domain to look in")
+	addDomainFlag(cmd, &domain, "domain to look in")
 	cmd.Flags().BoolVar(&on, "on", false, "turn the index of the domain on, and wait until it is built")
 	cmd.Flags().BoolVar(&off, "off", false, "turn the index of the domain off, and remove it")
 	cmd.Flags().BoolVar(&status, "status", false, "tell how far the index is")
@@ -59,6 +60,13 @@ func runSearch(cmd *cobra.Command, c *client, domain, text string, on, off bool,
 	}
 	if text == "" {
 		return indexStatus(ctx, c, domain, cmd.OutOrStdout())
+	}
+	var settings api.GetQuerySettingsResponse
+	if err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &settings); err != nil {
+		return fmt.Errorf("search domain %s: %w", domain, err)
+	}
+	if !api.Val(settings.Enabled) {
+		return searchExactly(ctx, c, domain, text, most, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	show := showItems
 	if asJSON {
@@ -94,7 +102,7 @@ func switchIndex(ctx context.Context, c *client, domain string, on bool, info io
 		return nil
 	}
 	said := int64(0)
-	return poll(ctx, func() (bool, error) {
+	err := poll(ctx, func() (bool, error) {
 		var now api.GetQuerySettingsResponse
 		if err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &now); err != nil {
 			return false, err
@@ -104,7 +112,11 @@ func switchIndex(ctx context.Context, c *client, domain string, on bool, info io
 			fmt.Fprintf(info, "%d profiles are indexed\n", n)
 		}
 		return api.Val(now.Status) != api.QueryStatusBuilding, nil
-	}, "the index is built while a server runs on its data folder")
+	})
+	if ctx.Err() != nil && err != nil {
+		return errors.New("interrupted; the index is built while a server runs on its data folder: kith search --status tells how far it is")
+	}
+	return err
 }
 
 func indexStatus(ctx context.Context, c *client, domain string, out io.Writer) error {
@@ -140,15 +152,21 @@ func showItems(out io.Writer, items []api.QueryItem) error {
 
 func writeItems(out io.Writer, items []api.QueryItem) error {
 	for i := range items {
-		b, err := json.Marshal(&items[i], json.Deterministic(true))
-		if err != nil {
-			return err
-		}
-		if _, err := out.Write(append(b, '\n')); err != nil {
+		if err := writeJSON(out, &items[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeJSON writes a value as a line of JSON.
+func writeJSON(out io.Writer, v any) error {
+	b, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(append(b, '\n'))
+	return err
 }
 
 const profileHead = "PROFILE\tNAME\tACCOUNT\tE-MAIL\tPHONE\tCITY"
@@ -162,7 +180,7 @@ func profileLine(p *api.Profile) string {
 				all = append(all, *s)
 			}
 		}
-		return strings.Join(strings.FieldsFunc(strings.Join(all, " "), func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }), " ")
+		return oneLine(strings.Join(all, " "))
 	}
 	name := clean(p.FirstName, p.MiddleName, p.LastName)
 	city := ""
@@ -191,7 +209,7 @@ func profilesCommand() *cobra.Command {
 			return errors.Join(listProfiles(cmd, &x, most, asJSON), x.close())
 		},
 	}
-	cmd.Flags().StringVar(&x.domain, "domain", "customers", "domain to list")
+	addDomainFlag(cmd, &x.domain, "domain to list")
 	cmd.Flags().IntVar(&most, "max", 100, "how many profiles to show at most; 0: all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write a line of JSON for each profile")
 	addClientFlags(cmd)
@@ -203,9 +221,6 @@ var errEnough = errors.New("enough")
 func listProfiles(cmd *cobra.Command, x *exporter, most int, asJSON bool) error {
 	out := cmd.OutOrStdout()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	if !asJSON {
-		fmt.Fprintln(w, profileHead)
-	}
 	n := 0
 	err := x.profiles(cmd.Context(), func(p *api.Profile) error {
 		if n++; most > 0 && n > most {
@@ -213,6 +228,9 @@ func listProfiles(cmd *cobra.Command, x *exporter, most int, asJSON bool) error 
 		}
 		if asJSON {
 			return ndjsonEncoder{out}.write(p)
+		}
+		if n == 1 {
+			fmt.Fprintln(w, profileHead)
 		}
 		fmt.Fprintln(w, profileLine(p))
 		if n%1000 == 0 {

@@ -224,7 +224,7 @@ func reachable(addr net.Addr) string {
 func (p *program) firstKey(c *Config, out io.Writer) error {
 	ctx := access.With(context.Background(), access.Identity{Root: true})
 	empty, err := p.node.Access.Empty(ctx)
-	if err != nil || !empty || c.Dev {
+	if err != nil || !empty || c.Dev || c.keyless {
 		return err
 	}
 	key, err := p.node.Access.CreateAccessKey(ctx, &api.CreateAccessKeyRequest{Description: api.Ptr("root"), Policy: api.Ptr(access.Everything)})

@@ -246,7 +246,31 @@ func TestResumableUploadRefusals(t *testing.T) {
 		t.Fatal(got)
 	}
 	c.want(http.StatusNoContent, patch, body("id\n"), "Upload-Offset", "0", "Upload-Length", "7")
+	// A job of which a file is half there is neither started nor tried.
+	if err := r.startJob("d", c.id); err == nil || !strings.Contains(err.Error(), "half uploaded: 3 of 7 bytes") {
+		t.Fatal(err)
+	}
 	c.want(http.StatusNoContent, patch, body("1\n2\n"), "Upload-Offset", "3")
+	// What is repeated when the file is whole is told so; what says another length begins a newer file, and DELETE takes the file away.
+	for _, at := range []string{"3", "0"} {
+		if res := c.want(http.StatusConflict, patch, body("1\n2\n"), "Upload-Offset", at); res.Header.Get("Upload-Offset") != "7" {
+			t.Fatalf("repeated at %s it is said to stand at %s", at, res.Header.Get("Upload-Offset"))
+		}
+	}
+	c.want(http.StatusConflict, patch, body("id\n"), "Upload-Offset", "0", "Upload-Length", "7")
+	c.want(http.StatusNoContent, patch, nil, "Upload-Offset", "7")
+	c.want(http.StatusNoContent, patch, body("id\n"), "Upload-Offset", "0", "Upload-Length", "9")
+	if err := r.startJob("d", c.id); err == nil || !strings.Contains(err.Error(), "half uploaded: 3 of 9 bytes") {
+		t.Fatal(err)
+	}
+	c.want(http.StatusNoContent, http.MethodDelete, nil)
+	if got := c.offset(); got != 7 {
+		t.Fatalf("the file that was whole stands at %d", got)
+	}
+	c.want(http.StatusNoContent, http.MethodDelete, nil)
+	if err := r.startJob("d", c.id); err == nil || !strings.Contains(err.Error(), "has no file yet") || c.offset() != 0 {
+		t.Fatal(err, c.offset())
+	}
 	// A plain PUT replaces what came in parts, and the other way round.
 	c.want(http.StatusOK, http.MethodPut, body("id\n1\n"))
 	if d := r.details("d", c.id); *d.FileBytes != 5 {

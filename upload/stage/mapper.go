@@ -27,6 +27,8 @@ type mapper struct {
 	guarded []bool
 	// ragged says that rows end with their last cell that has something in it.
 	ragged bool
+	// safe says that the table was made safe for spreadsheets.
+	safe bool
 	// readAs names the encoding that the text was in.
 	readAs func() string
 
@@ -46,7 +48,8 @@ type mapper struct {
 }
 
 func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own, r.country), tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, delim: sc.Delimiter(), guarded: sc.Guarded, ragged: sc.Ragged(), strict: r.StrictAWS, readAs: readAs}
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own, r.country), tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, delim: sc.Delimiter(), guarded: sc.Guarded, ragged: sc.Ragged(),
+		safe: !r.StrictAWS && slices.Contains(b.header, table.SafeColumn), strict: r.StrictAWS, readAs: readAs}
 }
 
 // refuse returns the reject of the current record.
@@ -149,6 +152,11 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 		return &r
 	}
 	m.cells, m.scratch = table.Cells(text, m.delim, m.cells, m.scratch)
+	if m.safe { // before anything is said of the row: rejects are exported as they were meant
+		for i, c := range m.cells {
+			m.cells[i] = table.Restore(c)
+		}
+	}
 	if bytes.IndexByte(text, 0) >= 0 {
 		column := m.columnWith(func(c []byte) bool { return bytes.IndexByte(c, 0) >= 0 })
 		return m.refuse(column, reasonNUL, "The row holds a NUL byte. Remove it.")
@@ -191,7 +199,7 @@ func (m *mapper) fit() *Reject {
 // unguard takes spreadsheets' guards of text off the columns that have them.
 func (m *mapper) unguard() {
 	for i, guarded := range m.guarded {
-		if guarded {
+		if guarded && !m.safe {
 			m.cells[i] = table.Unguard(schema.Trim(m.cells[i]))
 		}
 	}

@@ -70,7 +70,7 @@ func (b *Resolver) show(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.dry.Sample(person.ID, person.Profile(), profile.With(person, g.match, part).Profile())
+		b.dry.Sample(g.first, person.ID, person.Profile(), profile.With(person, g.match, part).Profile())
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (r *Reader) Join(ctx context.Context, read *ReadResult) (*Buckets, error) {
 type Trial interface {
 	// Joined are the profiles that have a key that is not indexed yet, as Join has found them; nil when there is an index.
 	Joined() *Buckets
-	// Wants says whether more changes are wanted, and Sample shows what would become of a profile.
+	// Wants says whether more changes are wanted, and Sample shows what would become of a profile by a row and others of its key.
 	Wants() bool
-	Sample(id fold.ID, before, after *fold.Profile)
+	Sample(row int64, id fold.ID, before, after *fold.Profile)
 }

@@ -240,6 +240,11 @@ func (t *top) judge(c *candidate, width int) {
 			filled++
 		}
 	}
+	if t.lenient && slices.Contains(c.names, SafeColumn) {
+		for i, name := range c.names {
+			c.names[i] = string(Restore([]byte(name)))
+		}
+	}
 	c.likely = 2*filled >= width && LooksLikeHeader(c.names)
 }
 
