@@ -59,12 +59,8 @@ func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
 	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it. The head stands as it was when the
 	// row was put, so whoever settles the row can keep a deletion that is late from happening: by a fence.
 	links.Deleted = &fold.Deletion{At: s.Now().UnixMicro(), By: caller(ctx)}
-	value, err := links.Append(nil)
-	if err != nil {
-		return err
-	}
 	_, err = store.Certain(ctx, s.Store, Partition(rec.Incarnation, id), []store.Swap{
-		{Key: stateKey, Value: value, Expect: p.stateVersion},
+		{Key: stateKey, Value: links.Append(nil), Expect: p.stateVersion},
 		{Key: headKey, Op: store.Check, Expect: p.headVersion},
 	}, func(value []byte) bool {
 		now, err := fold.DecodeState(value)

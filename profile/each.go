@@ -374,9 +374,7 @@ func (v *visit) settleState(b []byte) (alone bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if b, err = st.Append(nil); err != nil {
-			return false, err
-		}
+		b = st.Append(nil)
 		if links, err = fold.PeekLinks(b); err != nil {
 			return false, err
 		}

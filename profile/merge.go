@@ -386,10 +386,7 @@ func (s *Service) swapState(ctx context.Context, inc store.Incarnation, id ID, c
 		}
 		op := store.Swap{Key: stateKey, Op: store.Delete, Expect: row.version}
 		if !row.links.Empty() {
-			op.Op = store.Put
-			if op.Value, err = row.links.Append(nil); err != nil {
-				return err
-			}
+			op.Op, op.Value = store.Put, row.links.Append(nil)
 		} else if row.version == 0 {
 			return nil
 		}

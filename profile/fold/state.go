@@ -100,8 +100,8 @@ const (
 	flagInto    = 2
 )
 
-// Append appends the encoded state. It can't fail.
-func (s *State) Append(dst []byte) ([]byte, error) {
+// Append appends the encoded state.
+func (s *State) Append(dst []byte) []byte {
 	dst = append(dst, stateV1, 0)
 	if s.Deleted != nil {
 		dst[len(dst)-1] |= flagDeleted
@@ -131,7 +131,7 @@ func (s *State) Append(dst []byte) ([]byte, error) {
 			dst = append(appendText(dst, field), id[:]...)
 		}
 	}
-	return dst, nil
+	return dst
 }
 
 // DecodeState reads an encoded state.

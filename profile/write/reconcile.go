@@ -123,12 +123,9 @@ func (w *Writer) stop(ctx context.Context, rec *domain.Record, id fold.ID) (aliv
 		if h.Expires != 0 || r.member.State != nil || len(r.member.Parts) > 0 {
 			return true, nil
 		}
-		value, err := (&fold.State{Deleted: &fold.Deletion{At: w.Now().UnixMicro(), By: byReconciling}}).Append(nil)
-		if err != nil {
-			return false, err
-		}
+		tombstone := fold.State{Deleted: &fold.Deletion{At: w.Now().UnixMicro(), By: byReconciling}}
 		_, err = w.Store.Swap(ctx, profilePartition(rec.Incarnation, id), []store.Swap{
-			{Key: stateKey, Value: value, Expect: r.stateVersion},
+			{Key: stateKey, Value: tombstone.Append(nil), Expect: r.stateVersion},
 			{Key: headKey, Op: store.Check, Expect: r.headVersion},
 		})
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {

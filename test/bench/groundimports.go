@@ -258,19 +258,15 @@ func (g *ground) pass(inc store.Incarnation, persons int) (spent, error) {
 // hundreds of thousands of merges would take minutes.
 func (g *ground) mergeAFifth(inc store.Incarnation, ids []fold.ID) error {
 	var rows []store.RunRow
-	row := func(id fold.ID, st *fold.State) error {
-		value, err := st.Append(nil)
-		rows = append(rows, store.RunRow{Incarnation: inc, Partition: []byte(strings.Clone(string(id[:]))), Mutation: store.Mutation{Key: []byte("a"), Value: value, Time: 1}})
-		return err
+	row := func(id fold.ID, st *fold.State) {
+		rows = append(rows, store.RunRow{Incarnation: inc, Partition: []byte(strings.Clone(string(id[:]))), Mutation: store.Mutation{Key: []byte(fold.StateKey), Value: st.Append(nil), Time: 1}})
 	}
 	order, at := rand.New(rand.NewPCG(1, 1)).Perm(len(ids)), time.Now().UnixMicro()
 	for n := range len(ids) / 5 {
 		main, from := ids[order[2*n]], ids[order[2*n+1]]
 		m := fold.Merge{ID: fold.NewMergeID(at, uint32(n)), At: at, From: []fold.ID{from}}
-		err := errors.Join(row(main, &fold.State{Merges: []fold.Merge{m}}), row(from, &fold.State{Into: &fold.Link{Merge: m.ID, Main: main, At: at}}))
-		if err != nil {
-			return err
-		}
+		row(main, &fold.State{Merges: []fold.Merge{m}})
+		row(from, &fold.State{Into: &fold.Link{Merge: m.ID, Main: main, At: at}})
 	}
 	return g.store.WriteRun(g.ctx, store.Run{Table: store.Profile, Rows: store.SortRows(rows)})
 }

@@ -404,7 +404,7 @@ func TestUnmergeBelowALinkThatNobodyBelieves(t *testing.T) {
 	}
 	state.Into = &fold.Link{Merge: fold.NewMergeID(1, 1), Open: fold.Making}
 	state.Into.Main, _ = fold.ParseID(gone)
-	value, _ := state.Append(nil)
+	value := state.Append(nil)
 	if _, err := r.store.Swap(ctx, p, []store.Swap{{Key: []byte("a"), Value: value, Expect: row.Version}}); err != nil {
 		t.Fatal(err)
 	}
