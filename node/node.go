@@ -181,6 +181,9 @@ func (n *Node) services(sealer *access.Sealer) {
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, deadletter.Standing) },
 	}
 	feed := &change.Feed{Store: c.Store, Now: c.Now, Alone: !c.Shared, OnChange: n.changed}
+	if !c.Shared && c.Store.Whole() {
+		feed.Local = &change.Local{}
+	}
 	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed, Types: n.Types}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks, Quotas: c.Objects}
 	n.Uploads = &upload.Service{
@@ -233,6 +236,7 @@ func (n *Node) dropDevKeys(ctx context.Context) {
 
 // drop removes what a deleted domain left outside its own rows.
 func (n *Node) drop(ctx context.Context, inc store.Incarnation) error {
+	n.Profiles.Feed.Forget(inc)
 	return errors.Join(n.Integrations.DropDomain(ctx, inc), n.Uploads.DropDomain(ctx, inc))
 }
 

@@ -182,9 +182,7 @@ func (w *town) finish() {
 	}
 	for _, id := range w.ids { // in an order that does not change
 		if st := w.links[id]; st != nil && !st.Empty() {
-			value, err := st.Append(nil)
-			w.must(err)
-			w.swap(Partition(townInc, id), stateKey, value)
+			w.swap(Partition(townInc, id), stateKey, st.Append(nil))
 		}
 	}
 }
@@ -450,12 +448,7 @@ func fillForBench(b *testing.B, st store.Store, profiles int, merged bool) *Serv
 	}
 	states := map[ID][]byte{}
 	if merged {
-		link := func(id ID, st *fold.State) {
-			var err error
-			if states[id], err = st.Append(nil); err != nil {
-				b.Fatal(err)
-			}
-		}
+		link := func(id ID, st *fold.State) { states[id] = st.Append(nil) }
 		order := rand.New(rand.NewPCG(1, 1)).Perm(profiles)
 		for n := 0; n < profiles; n += 5 {
 			main, from := ids[order[n]], ids[order[n+1]]

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kith/api"
+	"kith/profile/change"
 	"kith/store/pebble"
 )
 
@@ -25,7 +26,7 @@ func onDisk(b *testing.B) *Service {
 	}
 	b.Cleanup(func() { _ = st.Close() })
 	w := newShop(b, st)
-	w.Writer.Lookup = w.Domains.Lookup // as a node does
+	w.Writer.Lookup, w.Feed.Local = w.Domains.Lookup, &change.Local{} // as a node does
 	return w.Service
 }
 

@@ -165,6 +165,10 @@ type Group struct {
 	After []PartitionWrite
 	// Lazy says that the group need not be durable on return, only when a later Write, Swap or Commit of this process is.
 	Lazy bool
+	// Visible, if it is set, is called when everything of the group is visible, perhaps before it is durable; what this process writes from
+	// then on is durable no earlier than the group. It is called once at most, never when nothing has happened,
+	// and must not use the store.
+	Visible func()
 }
 
 // Swap is one conditional put, delete or check of a Swap row. Expect is the version the row must have, 0 for absent.
@@ -257,8 +261,11 @@ type Store interface {
 	// Commit applies a group with one wait for the disk, and returns the version that every row its Swap put now has, or 0.
 	// ErrConflict: an expectation of the Swap failed. Then nothing of After was written; of Before nothing in one process, any
 	// part on a cluster. ErrUnknown: the Swap may have happened. Another error: with version 0 the Swap has not happened; with
-	// another one it has, and any part of After may lack. The group as a whole is not atomic: nobody may rely on it.
+	// another one it has, and any part of After may lack. Only where Commit is Whole may anybody rely on more.
 	Commit(ctx context.Context, g Group) (uint64, error)
+
+	// Whole says that a Commit happens as a whole, or not at all: for readers but those of a Probe or Scan that is under way, and in a crash.
+	Whole() bool
 
 	// Sweep streams all rows of a range of a table in the engine's order, whole partitions together. It is not a snapshot:
 	// a row written or deleted meanwhile may or may not be met; every row that stays untouched is met exactly once.

@@ -78,7 +78,7 @@ func TestRowsSurviveTheirEncoding(t *testing.T) {
 		return all
 	}
 	for range 2000 {
-		r := Row{At: rng.Int64(), Kind: Write, Action: byte(rng.IntN(9)), Creates: rng.IntN(2) == 0, Again: rng.IntN(2) == 0, Time: rng.Int64(),
+		r := Row{At: rng.Int64(), Kind: Write, Action: byte(rng.IntN(9)), Creates: rng.IntN(2) == 0, Again: rng.IntN(2) == 0, Whole: rng.IntN(2) == 0, Time: rng.Int64(),
 			Keys: texts(), Claims: texts(), Bodies: texts(), Job: fmt.Sprint(rng.IntN(20))}
 		for i := range r.ID {
 			r.ID[i], r.Call[i] = byte(rng.Int()), byte(rng.Int())

@@ -44,7 +44,7 @@ func (c *Sealer) Run(ctx context.Context, inc store.Incarnation, place Place) (m
 	}
 	now := c.Feed.Now().UnixMicro()
 	from := s.Settled
-	s.At, s.Clock = max(s.At, now-Window.Microseconds()), now
+	s.At, s.Clock = c.Feed.Local.reach(inc, s.At, now-Window.Microseconds()), now
 	if err := c.publish(ctx, place, s); err != nil {
 		return false, err
 	}

@@ -24,6 +24,9 @@
 // So a row is a hint: there is at least one for a change, perhaps one of a write that never happened. An attempt that starts over
 // announces itself anew.
 //
+// A process that has the store to itself, with an engine that commits a Group as a whole, keeps what is under way in memory instead (Local):
+// the row is then a part of the write's own Commit, and the seal stays short of the first write that has not ended.
+//
 // # The seal
 //
 // The seal is a time of a domain that only moves forward, normally 30 s behind the clock. Whoever announces behind it starts over, which

@@ -19,6 +19,8 @@ type Feed struct {
 	Now   func() time.Time
 	// Alone says that no other node writes to the store: there is no clock to compare with.
 	Alone bool
+	// Local is set when no other process writes to the store and it commits a Group as a whole: writes need no announcement then.
+	Local *Local
 	// OnChange is told when a row has been put, so that the completer comes; nil: nobody is.
 	OnChange func(store.Incarnation)
 
@@ -67,8 +69,7 @@ func (f *Feed) AnnounceBeyond(ctx context.Context, inc store.Incarnation, r *Row
 
 // put puts a row. lazy: it is durable before anything that this process writes later; else on return, and all that it has written before.
 func (f *Feed) put(ctx context.Context, inc store.Incarnation, r *Row, lazy bool) error {
-	_, err := f.Store.Commit(ctx, store.Group{Lazy: lazy, Before: []store.PartitionWrite{{Partition: r.partition(inc),
-		Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}}})
+	_, err := f.Store.Commit(ctx, store.Group{Lazy: lazy, Before: []store.PartitionWrite{r.write(inc)}})
 	if err != nil {
 		return fmt.Errorf("announce a change: %w", err)
 	}
@@ -182,9 +183,14 @@ func (f *Feed) beyond(s *Seal) int64 {
 	return max(f.Now().UnixMicro(), s.At) + (maxSkew + time.Minute).Microseconds()
 }
 
-// Unsettled streams the rows with At > from as far as there are any, those of writes that may still be in flight included.
+// Unsettled streams the rows with At > from as far as there are any, those of writes that may still be in flight included. With a Local it
+// waits for these first. So whoever has begun before has its row here, or will never write.
 func (f *Feed) Unsettled(ctx context.Context, inc store.Incarnation, from int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
+		if err := f.Local.ended(ctx, inc); err != nil {
+			yield(Row{}, fmt.Errorf("wait for writes under way: %w", err))
+			return
+		}
 		s, err := f.Seal(ctx, inc)
 		if err != nil {
 			yield(Row{}, err)

@@ -49,6 +49,9 @@ type Row struct {
 
 	// Again says that the row was settled before, and is settled a second time.
 	Again bool
+	// Whole says that the row was committed with its write, as a whole. So the write has happened and left nothing undone but its move, and
+	// the row names keys only if it Creates, and neither claims nor bodies.
+	Whole bool
 
 	// Job is the upload job of an Imported or Undone.
 	Job string
@@ -72,18 +75,24 @@ func (r *Row) partition(inc store.Incarnation) store.Partition {
 	return store.Partition{Table: store.Change, Incarnation: inc, Key: string(appendPart(nil, r.At, r.ID[len(r.ID)-1]%shards))}
 }
 
+// write returns what puts the row.
+func (r *Row) write(inc store.Incarnation) store.PartitionWrite {
+	return store.PartitionWrite{Partition: r.partition(inc), Mutations: []store.Mutation{{Key: r.key(), Value: r.append(nil), Time: r.At}}}
+}
+
 func (r *Row) key() []byte {
 	key := binary.BigEndian.AppendUint64(make([]byte, 0, rowKeyLen), uint64(r.At))
 	return append(append(key, r.ID[:]...), r.Call[:]...)
 }
 
 // Encoding, version 2: version | kind | action | flags | time (8) | job | moves | keys | claims | bodies, where a text is
-// its length as a uvarint and its bytes, and a list the number of its texts and these. Flags: 1 creates, 2 again.
+// its length as a uvarint and its bytes, and a list the number of its texts and these. Flags: 1 creates, 2 again, 4 whole.
 const (
 	rowV2       = 2
 	rowFixed    = 4 + 8
 	flagCreates = 1
 	flagAgain   = 2
+	flagWhole   = 4
 )
 
 func (r *Row) append(dst []byte) []byte {
@@ -93,6 +102,9 @@ func (r *Row) append(dst []byte) []byte {
 	}
 	if r.Again {
 		flags |= flagAgain
+	}
+	if r.Whole {
+		flags |= flagWhole
 	}
 	dst = append(slices.Grow(dst, r.size()), rowV2, byte(r.Kind), r.Action, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
@@ -127,7 +139,7 @@ func decodeRow(key, value []byte) (Row, error) {
 		return Row{}, fmt.Errorf("%w: not a change row", fold.ErrCorrupt)
 	}
 	r := Row{At: int64(binary.BigEndian.Uint64(key)), ID: fold.ID(key[8:24]), Call: CallID(key[24:]),
-		Kind: Kind(value[1]), Action: value[2], Creates: value[3]&flagCreates != 0, Again: value[3]&flagAgain != 0,
+		Kind: Kind(value[1]), Action: value[2], Creates: value[3]&flagCreates != 0, Again: value[3]&flagAgain != 0, Whole: value[3]&flagWhole != 0,
 		Time: int64(binary.BigEndian.Uint64(value[4:]))}
 	d := decoder{b: value[rowFixed:]}
 	r.Job, r.Moves = d.text(), d.text()

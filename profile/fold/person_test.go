@@ -226,18 +226,18 @@ func TestStateSurvivesItsEncoding(t *testing.T) {
 		},
 	}
 	for _, s := range []*State{{}, full, {Into: full.Into}, {Merges: full.Merges}, {Deleted: full.Deleted}} {
-		b, _ := s.Append([]byte("x"))
+		b := s.Append([]byte("x"))
 		b = b[1:]
 		back, err := DecodeState(b)
 		if err != nil || !reflect.DeepEqual(back, s) {
 			t.Fatalf("%v: %+v, want %+v", err, back, s)
 		}
-		again, _ := back.Append(nil)
+		again := back.Append(nil)
 		if !slices.Equal(again, b) {
 			t.Fatal("the encoding of a map must not depend on its order")
 		}
 	}
-	b, _ := full.Append(nil)
+	b := full.Append(nil)
 	for n := range b {
 		if _, err := DecodeState(b[:n]); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%d of %d bytes: %v", n, len(b), err)
@@ -255,7 +255,7 @@ func TestStateSurvivesItsEncoding(t *testing.T) {
 
 // What is accepted survives its encoding, and a peek at its links says the same.
 func FuzzDecodeState(f *testing.F) {
-	b, _ := (&State{Deleted: &Deletion{At: 7}, Into: &Link{Main: ID{1}, Open: Making}, Merges: []Merge{{From: []ID{{1}}, Fields: map[string]ID{"x": {}}}}}).Append(nil)
+	b := (&State{Deleted: &Deletion{At: 7}, Into: &Link{Main: ID{1}, Open: Making}, Merges: []Merge{{From: []ID{{1}}, Fields: map[string]ID{"x": {}}}}}).Append(nil)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := DecodeState(b)
@@ -266,12 +266,12 @@ func FuzzDecodeState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		enc, _ := s.Append(nil)
+		enc := s.Append(nil)
 		again, err := DecodeState(enc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		enc2, _ := again.Append(nil)
+		enc2 := again.Append(nil)
 		if !slices.Equal(enc, enc2) {
 			t.Fatalf("%+v and %+v", s, again)
 		}

@@ -21,6 +21,20 @@
 //
 // T is max(now, the newest time in the person + 1, the time of the domain's last job + 1), so the times of a profile's heads rise.
 //
+// # In one process
+//
+// Where one process has the store to itself, and the store commits a Group as a whole (change.Local), the same write has fewer states:
+//
+//	begin       in memory: the seal does not reach the write before it has ended
+//	hold        in memory: the partitions of the keys that the object brings, its own among them         (objects only)
+//	find, resolve, read, rule
+//	time        the change row gets its place in the feed; the type is looked at once more               (objects only)
+//	commit      everything by one batch, the change row included
+//	end         when the batch is visible, before it is durable
+//
+// What is cut off has left nothing, and what has happened has nothing left to do: its row says so (Row.Whole), and the completer passes it
+// by. Only an object that was found in another place is still two commits, and its row names the move.
+//
 // # Why it holds
 //
 //  1. A row too few. Before a head is visible, all index rows that it requires and the head before did not are there, with its T. A

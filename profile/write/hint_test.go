@@ -31,10 +31,36 @@ func TestManyHints(t *testing.T) {
 	}
 }
 
-// What a put costs the store: one look at the index for all keys before the claims and one behind them, one for where else the object is,
-// the person once, and of claims each a Swap to take and to release it.
+// What a put costs the store. On a cluster: one look at the index for all keys before the claims and one behind them, one for where else the
+// object is, the person once, and of claims each a Swap to take and to release it. In one process: one look, the person, and one Commit.
 func TestCallsOfAPut(t *testing.T) {
+	t.Run("cluster", func(t *testing.T) {
+		callsOfAPut(t, true, []calls{
+			{faulty.Probe, store.Index, 2}, {faulty.Scan, store.Index, 1},
+			{faulty.Probe, store.Profile, 1}, {faulty.Get, store.History, 1},
+			{faulty.Get, store.Jobs, 1}, // the seal
+			{faulty.Commit, store.Change, 1}, {faulty.Commit, store.Profile, 1},
+			{faulty.Commit, store.Jobs, 2}, // the claim of the key that is new
+		})
+	})
+	t.Run("one process", func(t *testing.T) {
+		callsOfAPut(t, false, []calls{{faulty.Probe, store.Index, 1}, {faulty.Probe, store.Profile, 1}, {faulty.Commit, store.Profile, 1},
+			{faulty.Commit, store.Change, 1}})
+	})
+}
+
+// calls are how often an operation is done on a table.
+type calls struct {
+	op    faulty.Op
+	table store.Table
+	n     int
+}
+
+func callsOfAPut(t *testing.T, shared bool, wanted []calls) {
 	w := newWorld(t, memStore(), false)
+	if shared {
+		w.local = nil
+	}
 	node := w.writer(0)
 	keys := []index.Key{orderKey("1"), emailKey("a@x.de"), {Name: "own", Value: "k"}}
 	r, err := node.Put(t.Context(), name, "", object("1", keys...))
@@ -50,19 +76,12 @@ func TestCallsOfAPut(t *testing.T) {
 	r, err = node.Put(t.Context(), name, "", object("2", orderKey("2"), keys[1], keys[2]))
 	must(t, r, err)
 	w.st.Before(nil)
-	for _, want := range []struct {
-		op    faulty.Op
-		table store.Table
-		calls int
-	}{
-		{faulty.Probe, store.Index, 2}, {faulty.Scan, store.Index, 1},
-		{faulty.Probe, store.Profile, 1}, {faulty.Get, store.History, 1},
-		{faulty.Get, store.Jobs, 1}, // the seal
-		{faulty.Commit, store.Change, 1}, {faulty.Commit, store.Profile, 1},
-		{faulty.Commit, store.Jobs, 2}, // the claim of the key that is new
-	} {
-		if n := got[want.op][want.table]; n != want.calls {
-			t.Errorf("%s of table %s: %d calls, want %d", want.op, want.table, n, want.calls)
+	for _, want := range wanted {
+		if n := got[want.op][want.table]; n != want.n {
+			t.Errorf("%s of table %s: %d calls, want %d", want.op, want.table, n, want.n)
 		}
+	}
+	if all := got[faulty.Get]; !shared && len(all) > 0 {
+		t.Errorf("rows are read one by one: %v", all)
 	}
 }

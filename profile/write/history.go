@@ -133,7 +133,7 @@ func records(ctx context.Context, st store.Store, inc store.Incarnation, id fold
 
 // missingRecord returns the record that a head names, if it does not stand: whoever swaps the head writes it first.
 func (w *Writer) missingRecord(ctx context.Context, inc store.Incarnation, id fold.ID, h *fold.Head, shown *fold.Profile) ([]store.PartitionWrite, error) {
-	if h.Change == nil || h.Change.Action == Swept {
+	if h.Change == nil || h.Change.Action == Swept || w.Feed.Local != nil { // then it was committed with the head
 		return nil, nil
 	}
 	ok, err := w.hasRecord(ctx, inc, id, h.Change)

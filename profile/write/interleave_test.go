@@ -339,11 +339,7 @@ func TestOpenLinksAreSettled(t *testing.T) {
 	w := newWorld(t, memStore(), true)
 	id := create(t, w, "a@x.de")
 	s := &fold.State{Merges: []fold.Merge{{ID: fold.NewMergeID(1, 1), Open: fold.Making, From: []fold.ID{{1}}}}}
-	b, err := s.Append(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := w.raw.Swap(t.Context(), profilePartition(inc, id), []store.Swap{{Key: stateKey, Value: b}})
+	v, err := w.raw.Swap(t.Context(), profilePartition(inc, id), []store.Swap{{Key: stateKey, Value: s.Append(nil)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,11 +433,8 @@ func TestMemberOfADeletedProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, err := (&fold.State{Deleted: &fold.Deletion{At: 1}}).Append(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.raw.Swap(t.Context(), profilePartition(inc, main), []store.Swap{{Key: stateKey, Value: value, Expect: row.Version}}); err != nil {
+	deleted := fold.State{Deleted: &fold.Deletion{At: 1}}
+	if _, err := w.raw.Swap(t.Context(), profilePartition(inc, main), []store.Swap{{Key: stateKey, Value: deleted.Append(nil), Expect: row.Version}}); err != nil {
 		t.Fatal(err)
 	}
 	w.complete()

@@ -154,12 +154,20 @@ func moveRaces(t *testing.T, calls int, isNew bool) bool {
 		if isNew {
 			others = others[1:] // no row says that an object moves
 		}
-		for _, address := range others {
-			r, err := put(w.writerOn(w.raw, 0), address, "tin")
-			must(t, r, err)
+		second := start(func() (r Result, err error) {
+			for _, address := range others {
+				if r, err = put(w.writerOn(w.raw, 0), address, "tin"); err != nil {
+					break
+				}
+			}
+			return r, err
+		})
+		if w.local == nil { // else it waits for the first
+			<-second.done
 		}
 		stall.Release()
 		first.wait(t)
+		second.wait(t)
 		w.complete()
 		w.sleep(change.Later)
 		w.complete()

@@ -49,7 +49,10 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 	}
 	seen := persons{}
 	own := index.PartitionKey(c.key)
-	named, err := c.hints(ctx, c.inc, c.partitions(len(c.object.Match), own))
+	if local := c.Feed.Local; local != nil {
+		c.hold = local.Holds.Take(c.inc, c.partitions(c.object.Fallback, c.partitions(c.object.Match, own)...))
+	}
+	named, err := c.hints(ctx, c.inc, c.partitions(c.object.Match, own))
 	if err != nil {
 		return Result{}, err
 	}
@@ -71,17 +74,21 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		c.new = c.NewID()
 		return Result{}, errAgain
 	}
-	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates, claims: c.wanted(rec, p, creates)}
+	pl := &plan{rec: rec, person: p, target: p.rows, creates: creates}
 	if len(at) > 0 && p.all[at[0].id] != nil {
 		pl.target = p.all[at[0].id]
-	} else {
-		pl.moves = own
-		if len(at) > 0 {
-			pl.after = at[0].ref.Time
-		}
+	} else if len(at) > 0 {
+		pl.moves, pl.after = own, at[0].ref.Time
+	} else if c.hold == nil {
+		pl.moves = own // another call may put it elsewhere meanwhile
 	}
 	pl.rule = func(ctx context.Context, d *Draft) error { return d.PutObject(ctx, c.object, creates) }
-	pl.verify = func(ctx context.Context) error { return c.verify(ctx, p, pl.claims) }
+	if c.hold != nil {
+		pl.verify = func(ctx context.Context) error { _, err := c.lives(ctx); return err }
+	} else {
+		pl.claims = c.wanted(rec, p, creates)
+		pl.verify = func(ctx context.Context) error { return c.verify(ctx, p, pl.claims) }
+	}
 	r, err := c.write(ctx, pl)
 	if err == nil && pl.moves != "" {
 		_ = c.moved(ctx, rec, c.key, c.by) // else whoever settles the row does it
@@ -168,17 +175,11 @@ func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) 
 	if err := c.claim(ctx, claims, found.ID()); err != nil {
 		return err
 	}
-	rec, err := c.Lookup(ctx, c.name)
-	if err == nil && rec.Incarnation != c.inc {
-		err = errAgain
-	}
-	if err == nil {
-		err = c.checkType(ctx, rec)
-	}
+	rec, err := c.lives(ctx)
 	if err != nil {
 		return err
 	}
-	named, err := c.hints(ctx, c.inc, c.partitions(c.looked))
+	named, err := c.hints(ctx, c.inc, c.partitions(c.object.Match[:c.looked]))
 	if err != nil {
 		return err
 	}
@@ -194,9 +195,21 @@ func (c *ingestion) verify(ctx context.Context, found *Person, claims []string) 
 	return nil
 }
 
-// partitions returns those of the first keys of Match by which the index is asked, and others.
-func (c *ingestion) partitions(first int, others ...string) []string {
-	for _, k := range c.object.Match[:first] {
+// lives returns the domain if it still lives, and the object's type, now that the change row has its time.
+func (c *ingestion) lives(ctx context.Context) (*domain.Record, error) {
+	rec, err := c.Lookup(ctx, c.name)
+	if err == nil && rec.Incarnation != c.inc {
+		err = errAgain
+	}
+	if err == nil {
+		err = c.checkType(ctx, rec)
+	}
+	return rec, err
+}
+
+// partitions returns those of keys by which the index is asked, and others.
+func (c *ingestion) partitions(keys []index.Key, others ...string) []string {
+	for _, k := range keys {
 		if k.Name != schema.KeyProfileID {
 			others = append(others, index.PartitionKey(k))
 		}

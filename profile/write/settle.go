@@ -31,7 +31,11 @@ func (s *Settler) Settle(ctx context.Context, inc store.Incarnation, all []chang
 	var order []fold.ID
 	byID := map[fold.ID][]*change.Row{}
 	for i := range all {
-		if r := &all[i]; r.Kind == change.Write {
+		r := &all[i]
+		if r.Whole && r.Moves == "" && len(rec.Keys) == 0 {
+			continue
+		}
+		if r.Kind == change.Write {
 			if byID[r.ID] == nil {
 				order = append(order, r.ID)
 			}
@@ -172,7 +176,7 @@ func (s *Settler) commitAsRead(ctx context.Context, inc store.Incarnation, r *ro
 
 // again has a row settled a second time if its write is not known to have happened.
 func (s *Settler) again(ctx context.Context, inc store.Incarnation, h *fold.Head, row *change.Row) error {
-	if row.Again || h.Change != nil && h.Change.ID == row.Call {
+	if row.Again || row.Whole || h.Change != nil && h.Change.ID == row.Call {
 		return nil
 	}
 	ok, err := s.hasRecord(ctx, inc, row.ID, &fold.Change{ID: row.Call, At: row.Time})

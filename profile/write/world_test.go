@@ -38,12 +38,14 @@ type world struct {
 	raw store.Store // without faults
 	at  *atomic.Int64
 	job atomic.Int64 // the domain's last job
+	// local is what the writers of a process share that has the store to itself; nil: each of them is a node of a cluster.
+	local *change.Local
 }
 
 // patience is how long calls of tests make attempts, however busy the machine is.
 const patience = 10 * time.Minute
 
-// each runs a test on each engine, and on the first one also as a cluster commits: part by part.
+// each runs a test on each engine, as its nodes use it, and on the first one also as a cluster commits: part by part.
 func each(t *testing.T, test func(t *testing.T, w *world)) { some(t, 1, test) }
 
 // some is each for the i-th of many interleavings, of which a cluster gets some.
@@ -58,6 +60,9 @@ func some(t *testing.T, i int, test func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, st store.Store, apart bool) *world {
 	w := &world{t: t, st: &faulty.Store{Store: st, Apart: apart}, raw: st, at: &atomic.Int64{}}
 	w.at.Store(time.Now().UnixMicro())
+	if w.st.Whole() {
+		w.local = &change.Local{}
+	}
 	return w
 }
 
@@ -71,7 +76,7 @@ func (w *world) writer(off time.Duration) *Writer {
 func (w *world) writerOn(st store.Store, off time.Duration) *Writer {
 	now := func() time.Time { return time.UnixMicro(w.at.Add(1)).Add(off) }
 	return &Writer{
-		Store: st, Feed: &change.Feed{Store: st, Now: now, Alone: true}, Now: now, Patience: 10 * time.Millisecond,
+		Store: st, Feed: &change.Feed{Store: st, Now: now, Alone: true, Local: w.local}, Now: now, Patience: 10 * time.Millisecond,
 		Lookup: func(context.Context, string) (*domain.Record, error) { return w.record(), nil },
 		Settle: func(context.Context, *domain.Record, fold.ID) error {
 			return errors.New("no merges here")

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	mrand "math/rand/v2"
 	"slices"
 	"time"
@@ -80,6 +81,8 @@ type call struct {
 	claims       []string // may be held
 	taken        index.Taken
 	attempts     uint32
+	pending      *change.Pending // of the attempt, with a change.Local
+	hold         *index.Hold     // of the attempt, with a change.Local
 	salt         uint32
 	lazy         bool // the write need not be durable on return
 }
@@ -116,7 +119,7 @@ func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *d
 		if err != nil {
 			return Result{}, err
 		}
-		r, err := attempt(ctx, rec)
+		r, err := c.attempt(ctx, rec, attempt)
 		longest := max(maxPause, 3*time.Since(at)) // where attempts take long, those of many callers need room between them
 		if errors.Is(err, errNothing) {
 			err = nil
@@ -135,6 +138,23 @@ func (c *call) run(ctx context.Context, attempt func(ctx context.Context, rec *d
 		}
 		pause = min(2*pause, longest)
 	}
+}
+
+// attempt makes one attempt. With a change.Local it is under way from here on, until it is visible or over.
+func (c *call) attempt(ctx context.Context, rec *domain.Record, attempt func(ctx context.Context, rec *domain.Record) (Result, error)) (r Result, err error) {
+	if c.Feed.Local != nil {
+		if c.pending, err = c.Feed.Begin(ctx, rec.Incarnation); err != nil {
+			return Result{}, err
+		}
+		defer c.over()
+	}
+	return attempt(ctx, rec)
+}
+
+// over lets others go on that wait for the attempt.
+func (c *call) over() {
+	c.hold.Release()
+	c.pending.End()
 }
 
 // end gives up what the call holds. What it can't give up is left to whoever settles its row.
@@ -277,7 +297,9 @@ func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := c.announce(ctx, pl, d); err != nil {
+	if c.pending != nil {
+		c.enclose(pl, d, &g)
+	} else if err := c.announce(ctx, pl, d); err != nil {
 		return Result{}, err
 	}
 	if pl.verify != nil {
@@ -290,7 +312,7 @@ func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
 	}
 	r := Result{ID: pl.person.ID(), Created: !pl.person.Visible(), Time: d.Time}
 	if c.lazy {
-		r.row = c.old
+		r.row = &c.row
 	}
 	return r, nil
 }
@@ -395,18 +417,31 @@ func (pl *plan) shown(d *Draft) *fold.Profile {
 	return pl.person.member.Profile()
 }
 
+// enclose makes the change row a part of what the attempt commits.
+func (c *call) enclose(pl *plan, d *Draft, g *store.Group) {
+	c.describe(pl, d)
+	if pl.creates {
+		c.row.Keys = slices.Sorted(maps.Keys(c.keys))
+	}
+	g.Before = append(g.Before, c.pending.Row(&c.row))
+	g.Visible = func() {
+		c.hold.Release()
+		c.pending.Happened()
+	}
+}
+
+// describe says what the change row is about.
+func (c *call) describe(pl *plan, d *Draft) {
+	c.row.ID, c.row.Kind, c.row.Action, c.row.Creates = c.id, change.Write, d.change.Action, pl.creates
+	c.row.Time, c.row.Moves = d.Time, pl.moves
+}
+
 // announce puts the change row.
 func (c *call) announce(ctx context.Context, pl *plan, d *Draft) error {
-	c.row.ID, c.row.Kind, c.row.Action, c.row.Creates = c.id, change.Write, d.change.Action, pl.creates
-	c.row.Time, c.row.Claims = d.Time, distinct(slices.Concat(pl.claims, c.claims))
-	c.row.Keys, c.row.Bodies, c.row.Moves = nil, slices.Clone(d.drop), pl.moves
-	for part := range c.keys {
-		c.row.Keys = append(c.row.Keys, part)
-	}
-	for key := range c.bodies {
-		c.row.Bodies = append(c.row.Bodies, key)
-	}
-	slices.Sort(c.row.Keys)
+	c.describe(pl, d)
+	c.row.Claims = distinct(slices.Concat(pl.claims, c.claims))
+	c.row.Keys = slices.Sorted(maps.Keys(c.keys))
+	c.row.Bodies = slices.AppendSeq(slices.Clone(d.drop), maps.Keys(c.bodies))
 	slices.Sort(c.row.Bodies)
 	sealed, err := c.Feed.Announce(ctx, pl.rec.Incarnation, &c.row, c.old, c.sealed)
 	c.sealed = max(c.sealed, sealed)
@@ -420,7 +455,7 @@ func (c *call) commit(ctx context.Context, pl *plan, d *Draft, g store.Group) er
 	if c.Now().UnixMicro()-c.row.At > maxAge.Microseconds() {
 		return errAgain
 	}
-	c.touched = true
+	c.touched = c.pending == nil // else it happens as a whole, or leaves nothing
 	version, err := c.Store.Commit(ctx, g)
 	switch {
 	case err == nil:

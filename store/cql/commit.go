@@ -26,7 +26,10 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (version uint64, err 
 			return 0, err
 		}
 	}
-	return version, s.writeAll(ctx, g.After)
+	if err = s.writeAll(ctx, g.After); err == nil && g.Visible != nil {
+		g.Visible()
+	}
+	return version, err
 }
 
 // writeAll writes partitions side by side and returns when all answers are there.

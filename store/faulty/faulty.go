@@ -227,8 +227,14 @@ func (s *Store) commitApart(ctx context.Context, g store.Group) (v uint64, err e
 			return v, err
 		}
 	}
+	if g.Visible != nil {
+		g.Visible()
+	}
 	return v, nil
 }
+
+// Whole implements store.Store.
+func (s *Store) Whole() bool { return !s.Apart && s.Store.Whole() }
 
 // DropRange implements store.Store.
 func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnation) error {

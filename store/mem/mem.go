@@ -225,6 +225,9 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (version uint64, err 
 	for _, w := range g.After {
 		s.write(w)
 	}
+	if g.Visible != nil {
+		g.Visible()
+	}
 	return version, nil
 }
 
@@ -354,6 +357,9 @@ func (s *Store) drop(from, to string) {
 		s.rows.Delete(k)
 	}
 }
+
+// Whole implements store.Store.
+func (s *Store) Whole() bool { return true }
 
 // Checkpoint implements store.Store.
 func (s *Store) Checkpoint(context.Context, string) error {

@@ -116,6 +116,9 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if g.Visible != nil {
+		g.Visible()
+	}
 	if g.Lazy || b.Empty() {
 		return version, nil
 	}

@@ -456,6 +456,9 @@ func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Inc
 	return convert(s.db.DeleteRange(lower, store.AppendPartition(nil, p), pebble.Sync))
 }
 
+// Whole implements store.Store.
+func (s *Store) Whole() bool { return true }
+
 // Checkpoint implements store.Store with hard links.
 func (s *Store) Checkpoint(ctx context.Context, dir string) error {
 	if err := ctx.Err(); err != nil {

@@ -81,6 +81,9 @@ func commitWritesAll(t *testing.T, e Engine) {
 
 func commitConflictKeepsTheRestOut(t *testing.T, e Engine) {
 	s := e.New(t)
+	if s.Whole() == e.Apart {
+		t.Fatalf("Commit is whole: %t, apart: %t", s.Whole(), e.Apart)
+	}
 	write(t, s, at(store.Index, "old mail"), put("row", "0", 4))
 	v := swap(t, s, part, store.Swap{Key: []byte("head"), Value: []byte("0")})
 	for name, g := range map[string]store.Group{
@@ -88,6 +91,7 @@ func commitConflictKeepsTheRestOut(t *testing.T, e Engine) {
 		"absent head":  profileWrite(0, 0, "1", 5),
 		"absent state": profileWrite(v, v, "1", 5),
 	} {
+		g.Visible = func() { t.Fatalf("%s: told that it is visible", name) }
 		got, err := s.Commit(ctx, g)
 		if !errors.Is(err, store.ErrConflict) || got != 0 {
 			t.Fatalf("%s: version %d, %v, want ErrConflict", name, got, err)
@@ -102,6 +106,28 @@ func commitConflictKeepsTheRestOut(t *testing.T, e Engine) {
 			t.Fatal(err)
 		case !e.Apart:
 			t.Fatalf("%s: a row of a group that conflicted is there: %q", name, row.Value)
+		}
+	}
+}
+
+// commitTellsWhenItIsVisible: what is read from then on, everything of the group is there; and what has been told is not told again.
+func commitTellsWhenItIsVisible(t *testing.T, e Engine) {
+	s := e.New(t)
+	for i, lazy := range []bool{false, true} {
+		g := profileWrite(0, 0, "1", 5)
+		g.Partition.Key += fmt.Sprint(i)
+		told, seen := make(chan struct{}), make(chan error)
+		g.Lazy, g.Visible = lazy, func() { close(told) }
+		go func() {
+			<-told
+			_, err1 := s.Get(ctx, g.Partition, []byte("head"))
+			_, err2 := s.Get(ctx, at(store.Index, "mail"), []byte("row"))
+			_, err3 := s.Get(ctx, at(store.Change, "minute"), []byte("change 1"))
+			seen <- errors.Join(err1, err2, err3)
+		}()
+		commit(t, s, g)
+		if err := <-seen; err != nil {
+			t.Fatalf("lazy %t: %v", lazy, err)
 		}
 	}
 }

@@ -60,6 +60,7 @@ func Run(t *testing.T, e Engine) {
 		{"ManyWritersAtOnce", manyWritersAtOnce},
 		{"CommitWritesAll", commitWritesAll},
 		{"CommitConflictKeepsTheRestOut", commitConflictKeepsTheRestOut},
+		{"CommitTellsWhenItIsVisible", commitTellsWhenItIsVisible},
 		{"CommitOneWinnerOfMany", commitOneWinnerOfMany},
 		{"CommitIsSeenInOrder", commitIsSeenInOrder},
 		{"CommitTellsThatItHappened", commitTellsThatItHappened},

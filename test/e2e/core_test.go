@@ -17,7 +17,6 @@ import (
 	"kith/deadletter"
 	"kith/fault"
 	"kith/profile"
-	"kith/profile/change"
 	"kith/profile/write"
 	"kith/store"
 	"kith/store/faulty"
@@ -95,7 +94,7 @@ func (r *rig) coreTypes(domain string) {
 // connect gives API calls a store that may fail.
 func (w *coreWorld) connect() {
 	w.faults = &faulty.Store{Store: w.store}
-	feed := &change.Feed{Store: w.faults, Now: w.clock.now, Alone: true}
+	feed := w.feed(w.faults)
 	w.profiles = &profile.Service{Store: w.faults, Domains: w.Domains, Now: w.clock.now, Feed: feed, Types: w.Types, Runs: w.Uploads,
 		Letters: &deadletter.Service{Store: w.faults, Domains: w.Domains, Now: w.clock.now, Log: w.Config.Log}}
 	w.profiles.Writer = &write.Writer{Store: w.faults, Feed: feed, Lookup: w.Domains.Lookup, Now: w.clock.now, Settle: w.profiles.SettleLinks, Patience: time.Millisecond}

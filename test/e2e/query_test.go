@@ -107,7 +107,7 @@ func newIndexer(r *rig, name string) *indexer {
 
 // reborn is a new process.
 func (x *indexer) reborn() {
-	feed := &change.Feed{Store: x.store, Now: x.clock.now, Alone: true}
+	feed := x.feed(x.store)
 	x.query = &query.Service{Store: x.store, Domains: x.Domains, Now: x.clock.now, Feed: feed,
 		Profiles: &profile.Service{Store: x.store, Domains: x.Domains, Now: x.clock.now, Feed: feed, Runs: x.Uploads}}
 	x.fence++

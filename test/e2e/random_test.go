@@ -42,7 +42,7 @@ func newMess(r *rig, name string, seed uint64) *mess {
 	r.domain(name)
 	m := &mess{rig: r, rnd: rand.New(rand.NewPCG(seed, 17)), faults: &faulty.Store{Store: r.store}}
 	m.rec, _ = r.Domains.Lookup(ctx, name)
-	feed := &change.Feed{Store: m.faults, Now: r.clock.now, Alone: true}
+	feed := r.feed(m.faults)
 	m.profiles = &profile.Service{Store: m.faults, Domains: r.Domains, Now: r.clock.now, Feed: feed, Runs: r.Uploads}
 	m.writer = &write.Writer{Store: m.faults, Feed: feed, Lookup: r.Domains.Lookup, Now: r.clock.now, Settle: m.profiles.SettleLinks, Patience: time.Millisecond}
 	m.profiles.Writer = m.writer

@@ -20,6 +20,7 @@ import (
 	"kith/job"
 	"kith/node"
 	"kith/profile"
+	"kith/profile/change"
 	"kith/server"
 	"kith/store"
 	"kith/store/mem"
@@ -48,6 +49,7 @@ type rig struct {
 	// countAfter is node.Config.CountAfter; 0 is never.
 	countAfter time.Duration
 	*node.Node
+	feeds []*change.Feed // beside the node's
 }
 
 // clock is the real time plus what a test adds.
@@ -123,6 +125,16 @@ func (r *rig) logText() string {
 func (r *rig) start() {
 	r.t.Helper()
 	r.Node = r.startNode("node-1", r.store)
+	for _, f := range r.feeds {
+		f.Local = r.Profiles.Feed.Local
+	}
+}
+
+// feed is the node's feed on another store, for calls that are cut off.
+func (r *rig) feed(st store.Store) *change.Feed {
+	f := &change.Feed{Store: st, Now: r.clock.now, Alone: true, Local: r.Profiles.Feed.Local}
+	r.feeds = append(r.feeds, f)
+	return f
 }
 
 const never = 10 * 365 * 24 * time.Hour
