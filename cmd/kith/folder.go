@@ -56,7 +56,7 @@ func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error
 		return nil, err
 	}
 	f := &folder{dir: dir}
-	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log, AcceptDamage: acceptDamage})
+	st, err := pebble.Open(filepath.Join(dir, "store"), pebble.Options{Log: log, AcceptDamage: acceptDamage, CacheBytes: cacheBytes()})
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("the data folder %s is in use by another kith process; stop it, or name another folder with --data", dir)
 	}

@@ -12,9 +12,12 @@ import (
 // that has doubled would cost requests more than the answers do.
 const garbageRoom = 192 << 20
 
-// goodPercent is the GC percent that leaves garbageRoom beside what is in use; with much in use it is Go's own.
+// leastPercent is what the GC percent is with much in use, most of which are blocks of the store's cache: they cost a collection nothing.
+const leastPercent = 50
+
+// goodPercent is the GC percent that leaves garbageRoom beside what is in use.
 func goodPercent(inUse uint64) int {
-	return int(max(100, min(garbageRoom*100/max(inUse, 1), math.MaxInt16)))
+	return int(max(leastPercent, min(garbageRoom*100/max(inUse, 1), math.MaxInt16)))
 }
 
 // leaveRoom has the collector leave garbageRoom, by judging anew after each collection what is in use. An operator's own GOGC or GOMEMLIMIT goes
@@ -30,7 +33,7 @@ func leaveRoom() {
 		if used[0].Value.Kind() != metrics.KindUint64 {
 			return
 		}
-		if p := goodPercent(used[0].Value.Uint64()); 8*max(p-now, now-p) > now || p == 100 && now != p { // setting it stops all goroutines for a moment
+		if p := goodPercent(used[0].Value.Uint64()); 8*max(p-now, now-p) > now || p == leastPercent && now != p { // setting it stops all goroutines for a moment
 			now = p
 			debug.SetGCPercent(p)
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// However much is in use, there is room for garbage, and never less than Go leaves by itself.
+// However much is in use, there is room for garbage, and with very much in use half of that at least.
 func TestGoodPercent(t *testing.T) {
 	for _, c := range []struct {
 		inUse uint64
@@ -16,7 +16,8 @@ func TestGoodPercent(t *testing.T) {
 		{1 << 10, 32767},
 		{64 << 20, 300},
 		{garbageRoom, 100},
-		{4 << 30, 100},
+		{256 << 20, 75},
+		{4 << 30, leastPercent},
 	} {
 		if got := goodPercent(c.inUse); got != c.want {
 			t.Errorf("%d bytes in use: %d, want %d", c.inUse, got, c.want)

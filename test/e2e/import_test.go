@@ -353,7 +353,7 @@ func TestBadInput(t *testing.T) {
 			"other separator":  {"id:mail:party\n1::\n", "FAILED 0/0/0 VALIDATION_FAILURE", "lacks the mapped column"},
 			"long header":      {"id,mail,party," + strings.Repeat("x", 70_000) + "\n", "FAILED 0/0/0 VALIDATION_FAILURE", "longer than"},
 			"bad header bytes": {"id,mail,party\xff,äöü\n", "FAILED 0/0/0 VALIDATION_FAILURE", "UTF-8"},
-			"Excel workbook":   {"PK\x03\x04...", "FAILED 0/0/0 VALIDATION_FAILURE", "Save the sheet as CSV"},
+			"Excel workbook":   {"PK\x03\x04...", "FAILED 0/0/0 VALIDATION_FAILURE", "The workbook is damaged or cut off"},
 			"bzip2":            {"BZh91AY", "FAILED 0/0/0 VALIDATION_FAILURE", "gzip or zstd"},
 			"cut gzip":         {"\x1f\x8b\x08\x00\x00\x00", "FAILED 0/0/0 VALIDATION_FAILURE", "gzip data"},
 			"cut zstd":         {"\x28\xb5\x2f\xfd\x04", "FAILED 0/0/0 VALIDATION_FAILURE", "zstd data"},

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"kith/api"
+	"kith/fault"
 	"kith/job"
 	"kith/store"
 	"kith/store/mem"
@@ -111,7 +113,7 @@ func TestFilesOfUnstartedJobsGo(t *testing.T) {
 	}
 }
 
-// A job that has ended leaves no rows that nobody asks for any more, and what else was uploaded for it in parts goes.
+// A job that has ended leaves no rows that nobody asks for any more. What is half uploaded for it is given up before.
 func TestEndedJobsLeaveLittle(t *testing.T) {
 	r := newRig(t, mem.New(), upload.Config{BucketBytes: 64, MemoryBytes: 1})
 	r.domain("d")
@@ -123,6 +125,12 @@ func TestEndedJobsLeaveLittle(t *testing.T) {
 	}
 	_, err = r.Uploads.ReceivePart(ctx, "d", id, decodeKey(t, *path.ClientToken), 0, 1000, io.MultiReader(strings.NewReader("id\n1\n"), iotest.ErrReader(io.ErrUnexpectedEOF)), nil)
 	if err == nil || r.kept(id, "file-") != 2 {
+		t.Fatalf("%v, %d files", err, r.kept(id, "file-"))
+	}
+	if err := r.startJob("d", id); !errors.Is(err, fault.BadRequest) {
+		t.Fatalf("started while a newer file is half uploaded: %v", err)
+	}
+	if err := r.Uploads.DropPart(ctx, "d", id); err != nil || r.kept(id, "file-") != 1 {
 		t.Fatalf("%v, %d files", err, r.kept(id, "file-"))
 	}
 	if err := r.startJob("d", id); err != nil {
