@@ -166,7 +166,7 @@ type Group struct {
 	// Lazy says that the group need not be durable on return, only when a later Write, Swap or Commit of this process is.
 	Lazy bool
 	// Visible, if it is set, is called when everything of the group is visible, perhaps before it is durable; what this process writes from
-	// then on is durable no earlier than the group. It is called once at most, never when nothing has happened,
+	// then on by Write, Swap or Commit is durable no earlier than the group. It is called once at most, never when nothing has happened,
 	// and must not use the store.
 	Visible func()
 }

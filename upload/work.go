@@ -324,6 +324,9 @@ func (w *work) begin(ctx context.Context) error {
 	if w.m.Own() == nil {
 		return nil
 	}
+	if err := w.Feed.Ended(ctx, w.task.Incarnation); err != nil { // they may not know of the key
+		return err
+	}
 	for _, k := range w.rec.Keys {
 		if k.Name != w.m.Own().Name || k.Ready {
 			continue

@@ -183,14 +183,9 @@ func (f *Feed) beyond(s *Seal) int64 {
 	return max(f.Now().UnixMicro(), s.At) + (maxSkew + time.Minute).Microseconds()
 }
 
-// Unsettled streams the rows with At > from as far as there are any, those of writes that may still be in flight included. With a Local it
-// waits for these first. So whoever has begun before has its row here, or will never write.
+// Unsettled streams the rows with At > from as far as there are any, those of writes that may still be in flight included.
 func (f *Feed) Unsettled(ctx context.Context, inc store.Incarnation, from int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		if err := f.Local.ended(ctx, inc); err != nil {
-			yield(Row{}, fmt.Errorf("wait for writes under way: %w", err))
-			return
-		}
 		s, err := f.Seal(ctx, inc)
 		if err != nil {
 			yield(Row{}, err)

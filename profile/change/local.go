@@ -2,6 +2,7 @@ package change
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"kith/profile/index"
@@ -110,8 +111,10 @@ func (p *Pending) End() {
 	}
 }
 
-// ended waits until all writes have ended that are under way.
-func (l *Local) ended(ctx context.Context, inc store.Incarnation) error {
+// Ended waits until all writes have ended that are under way and that nobody announced: with a Local, those of this process. Then whoever
+// has begun before has its row in the feed, or will never write; whoever begins from now on reads later.
+func (f *Feed) Ended(ctx context.Context, inc store.Incarnation) error {
+	l := f.Local
 	if l == nil {
 		return nil
 	}
@@ -130,7 +133,7 @@ func (l *Local) ended(ctx context.Context, inc store.Incarnation) error {
 		select {
 		case <-over:
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("wait for writes under way: %w", ctx.Err())
 		}
 	}
 	return nil

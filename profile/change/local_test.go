@@ -65,8 +65,8 @@ func TestSealWaitsForWritesUnderWay(t *testing.T) {
 	}
 }
 
-// Who reads what may be in flight waits for the writes that have begun, and only for these.
-func TestUnsettledWaitsForWritesUnderWay(t *testing.T) {
+// Who waits for the writes that have begun waits for these alone, and finds the rows of those that have happened.
+func TestEndedWaitsForWritesUnderWay(t *testing.T) {
 	c, st := newClock(), mem.New()
 	f := &Feed{Store: st, Now: c.now, Alone: true, Local: &Local{}}
 	p, err := f.Begin(t.Context(), inc)
@@ -76,6 +76,9 @@ func TestUnsettledWaitsForWritesUnderWay(t *testing.T) {
 	found := make(chan int)
 	go func() {
 		n := 0
+		if err := f.Ended(context.Background(), inc); err != nil {
+			t.Error(err)
+		}
 		for _, err := range f.Unsettled(context.Background(), inc, 0) {
 			if err == nil {
 				n++
@@ -83,7 +86,7 @@ func TestUnsettledWaitsForWritesUnderWay(t *testing.T) {
 		}
 		found <- n
 	}()
-	for f.Local.waitedFor(p) == false {
+	for !f.Local.waitedFor(p) {
 		time.Sleep(time.Millisecond)
 	}
 	if _, err := f.Begin(t.Context(), inc); err != nil { // never ends
@@ -97,10 +100,8 @@ func TestUnsettledWaitsForWritesUnderWay(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range f.Unsettled(gone, inc, 0) {
-		if err == nil {
-			t.Fatal("a call whose caller has gone did not end")
-		}
+	if err := f.Ended(gone, inc); err == nil {
+		t.Fatal("a call whose caller has gone did not end")
 	}
 }
 

@@ -15,7 +15,8 @@ type Holds struct {
 	locks [numHolds]sync.Mutex
 }
 
-// numHolds is how many locks all partitions share. A call keeps a few of them for about a hundred microseconds.
+// numHolds is how many locks all partitions share. A call keeps a few of them while it reads and until its write is visible, about a hundred
+// microseconds; whoever has to do more than that gives them up first.
 const numHolds = 4096
 
 // Hold is what a call keeps. Nil is nothing.
@@ -25,7 +26,7 @@ type Hold struct {
 }
 
 // Take waits until no other call keeps any of some partitions. All take their locks in one order, so nobody waits in a circle; who has a Hold
-// must not take another.
+// must not take another, nor call what does.
 func (h *Holds) Take(inc store.Incarnation, parts []string) *Hold {
 	h.once.Do(func() { h.seed = maphash.MakeSeed() })
 	hold := &Hold{of: h, locks: make([]int, 0, len(parts))}
@@ -40,13 +41,14 @@ func (h *Holds) Take(inc store.Incarnation, parts []string) *Hold {
 	return hold
 }
 
-// Release gives everything up. It may be called again, by one goroutine at a time.
-func (h *Hold) Release() {
-	if h == nil {
-		return
+// Release gives everything up, and says whether there was anything. It may be called again, by one goroutine at a time.
+func (h *Hold) Release() bool {
+	if h == nil || h.locks == nil {
+		return false
 	}
 	for _, i := range h.locks {
 		h.of.locks[i].Unlock()
 	}
 	h.locks = nil
+	return true
 }

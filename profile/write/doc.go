@@ -33,7 +33,9 @@
 //	end         when the batch is visible, before it is durable
 //
 // What is cut off has left nothing, and what has happened has nothing left to do: its row says so (Row.Whole), and the completer passes it
-// by. Only an object that was found in another place is still two commits, and its row names the move.
+// by, unless the domain has keys of its own, which the write may not have known. Only an object that was found in another place is still
+// two commits, and its row names the move. Whoever meets open links, or an object in two places, gives up what it holds before it sets
+// that right, and starts over.
 //
 // # Why it holds
 //
@@ -44,10 +46,11 @@
 //     over: it puts its rows anew, with a new T. What a failed attempt left is in excess unless the head that stands requires it.
 //  3. A body counts while the head lists its type, hash, time and attempt. Bodies are written before, so a head never lists one that is not
 //     there; two attempts never share a body, so none is overwritten.
-//  4. History. The head names its last change. Whoever swaps the head next writes the record of that change first, unless it stands.
+//  4. History. The head names its last change. Whoever swaps the head next writes the record of that change first, unless it stands; in one
+//     process it always does.
 //  5. Merges. Every Swap of a head checks the state row. An open link is settled first.
 //  6. An object lives in one profile; for a moment perhaps in two, and then its change row says so.
-//  7. Types. A put looks after its announcement whether its object's type is alive. So when everything that was announced until a little
+//  7. Types. A put looks after its announcement, or when its row has its time, whether its object's type is alive. So when everything that was announced until a little
 //     after a type's end has been settled, no object of it comes any more.
 //
 // # What is cut off

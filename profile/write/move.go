@@ -20,7 +20,8 @@ import (
 // which says so (Row.Moves), is settled, or the object is put again. Of several places the one with the newest version is it, and
 // the others are struck off: whoever does that, and however often, comes to the same end.
 //
-// So whoever has put an object where it was not, new ones included, looks where it is afterwards. Of two calls that put it into different
+// So whoever has put an object where it was not, new ones included, looks where it is afterwards. With a change.Local only whoever has found it
+// elsewhere does: calls that put or move the same object come one after the other. Of two calls that put it into different
 // places side by side the one whose Swap comes last sees the other's. A call that puts it where it is already need not look: either its
 // Swap comes before another call strikes the object off there, which compares the times of what it finds, or it conflicts and starts over.
 
@@ -145,14 +146,11 @@ func (w *Writer) strike(ctx context.Context, rec *domain.Record, by string, k in
 
 // Move takes an object from one profile to another, with all it has said. It does nothing when the object has been replaced, or is there.
 func (w *Writer) Move(ctx context.Context, rec *domain.Record, by string, from, to fold.ID, o fold.ObjectRef) error {
-	b, err := ReadBody(ctx, w.Store, rec.Incarnation, from, BodyKey(o))
-	if b == nil || err != nil {
-		return err
-	}
 	k := objectKey(o.Incarnation, o.Hash)
 	c := w.newCall(rec.Name, by)
 	r, err := c.run(ctx, func(ctx context.Context, rec *domain.Record) (Result, error) {
-		p, err := w.read(ctx, rec, to)
+		c.keep(rec.Incarnation, index.PartitionKey(k))
+		p, err := c.read(ctx, rec, to)
 		if err != nil {
 			return Result{}, err
 		}
@@ -163,6 +161,14 @@ func (w *Writer) Move(ctx context.Context, rec *domain.Record, by string, from, 
 		pl := &plan{rec: rec, person: p, target: target, moves: index.PartitionKey(k), after: o.Time}
 		pl.rule = func(ctx context.Context, d *Draft) error {
 			if err := d.FindProfile(p.ID()); err != nil {
+				return err
+			}
+			// In each attempt: what was put or deleted meanwhile counts.
+			b, err := ReadBody(ctx, w.Store, rec.Incarnation, from, BodyKey(o))
+			if err == nil && b == nil {
+				err = errNothing
+			}
+			if err != nil {
 				return err
 			}
 			return d.adopt(ctx, o, b)

@@ -427,3 +427,46 @@ func TestStandardObjects(t *testing.T) {
 		w.exact("settled")
 	})
 }
+
+// An object that is put anew while it is taken to another profile, wherever that stands still: the version that was put is the one that
+// stays, in one place.
+func TestMoveMeetsAPut(t *testing.T) {
+	for calls := 1; ; calls++ {
+		frozen := false
+		w := newWorld(t, memStore(), false)
+		a, b := create(t, w, "a@x.de"), create(t, w, "b@x.de")
+		r, err := w.writerOn(w.raw, 0).Put(t.Context(), name, "", found("o", "a@x.de", "gold"))
+		must(t, r, err)
+		ref, ok := w.state().heads[a].Object("order", 3, fold.HashObject("o"))
+		if !ok {
+			t.Fatal("no object")
+		}
+		stall := w.st.Stall(faulty.Match(func(faulty.Call) bool { return true }).Nth(calls))
+		move := start(func() (Result, error) {
+			return Result{}, w.writer(0).Move(context.Background(), w.record(), "", a, b, ref)
+		})
+		select {
+		case <-stall.Arrived():
+			frozen = true
+		case <-move.done:
+		}
+		put := start(func() (Result, error) {
+			return w.writerOn(w.raw, 0).Put(context.Background(), name, "", found("o", "a@x.de", "tin"))
+		})
+		stall.Release()
+		move.wait(t)
+		put.wait(t)
+		w.complete()
+		s := w.exact("settled")
+		owners := s.owners("o")
+		if len(owners) != 1 {
+			t.Fatalf("stopped at call %d: the object is at %v", calls, owners)
+		}
+		if got := s.persons[owners[0]].Profile.Get(tier); got != "tin" {
+			t.Errorf("stopped at call %d: the object says %q", calls, got)
+		}
+		if !frozen {
+			return
+		}
+	}
+}

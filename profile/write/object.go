@@ -41,7 +41,8 @@ type ingestion struct {
 	looked int
 }
 
-// attempt finds a profile, announces the write, claims what the profile lacks, finds it again, and writes.
+// attempt finds a profile, announces the write, claims what the profile lacks, finds it again, and writes. With a change.Local it keeps the
+// keys before it finds the profile.
 func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, error) {
 	c.inc = rec.Incarnation
 	if err := c.checkType(ctx, rec); err != nil {
@@ -49,9 +50,7 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 	}
 	seen := persons{}
 	own := index.PartitionKey(c.key)
-	if local := c.Feed.Local; local != nil {
-		c.hold = local.Holds.Take(c.inc, c.partitions(c.object.Fallback, c.partitions(c.object.Match, own)...))
-	}
+	c.keep(c.inc, c.partitions(c.object.Fallback, c.partitions(c.object.Match, own)...)...)
 	named, err := c.hints(ctx, c.inc, c.partitions(c.object.Match, own))
 	if err != nil {
 		return Result{}, err
@@ -61,6 +60,7 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 		return Result{}, err
 	}
 	if len(at) > 1 { // a call that moved it was cut off: its keys would seem to be those of two profiles
+		c.over() // these are writes of their own
 		if err := c.unify(ctx, rec, c.by, c.key, at); err != nil {
 			return Result{}, err
 		}

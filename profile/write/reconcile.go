@@ -38,6 +38,9 @@ type Applied struct {
 // Reconcile sees to it that objects which made a profile while an import was on its way have no other profile for its unique key than the
 // import has. It returns how many profiles were merged. It may be repeated.
 func (w *Writer) Reconcile(ctx context.Context, rec *domain.Record, a Applied) (merged int64, err error) {
+	if err := w.Feed.Ended(ctx, rec.Incarnation); err != nil {
+		return 0, err
+	}
 	for row, err := range w.Feed.Unsettled(ctx, rec.Incarnation, a.Since) {
 		if err != nil {
 			return merged, err

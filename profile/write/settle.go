@@ -32,7 +32,7 @@ func (s *Settler) Settle(ctx context.Context, inc store.Incarnation, all []chang
 	byID := map[fold.ID][]*change.Row{}
 	for i := range all {
 		r := &all[i]
-		if r.Whole && r.Moves == "" && len(rec.Keys) == 0 {
+		if r.Whole && r.Moves == "" && len(rec.Keys) == 0 { // else its write may not have known a key of the domain
 			continue
 		}
 		if r.Kind == change.Write {

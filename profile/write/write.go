@@ -88,11 +88,14 @@ type call struct {
 }
 
 func (w *Writer) newCall(name, by string) *call {
-	c := &call{Writer: w, name: name, by: by, keys: map[string]bool{}, bodies: map[string]bool{}, taken: index.Taken{}}
+	c := &call{name: name, by: by, keys: map[string]bool{}, bodies: map[string]bool{}, taken: index.Taken{}}
 	var salt [4]byte
 	_, _ = rand.Read(c.row.Call[:])
 	_, _ = rand.Read(salt[:])
 	c.salt = binary.BigEndian.Uint32(salt[:])
+	own := *w
+	own.Settle = c.settleOpen(w.Settle)
+	c.Writer = &own
 	return c
 }
 
@@ -147,6 +150,13 @@ func (c *call) attempt(ctx context.Context, rec *domain.Record, attempt func(ctx
 			return Result{}, err
 		}
 		defer c.over()
+		inc := rec.Incarnation
+		if rec, err = c.Lookup(ctx, c.name); err != nil { // whoever waits for writes under way has changed it before
+			return Result{}, err
+		}
+		if rec.Incarnation != inc {
+			return Result{}, errAgain
+		}
 	}
 	return attempt(ctx, rec)
 }
@@ -155,6 +165,27 @@ func (c *call) attempt(ctx context.Context, rec *domain.Record, attempt func(ctx
 func (c *call) over() {
 	c.hold.Release()
 	c.pending.End()
+}
+
+// keep has no other call of this process do anything with some index partitions until the attempt is over, or visible.
+func (c *call) keep(inc store.Incarnation, parts ...string) {
+	if local := c.Feed.Local; local != nil {
+		c.hold = local.Holds.Take(inc, parts)
+	}
+}
+
+// settleOpen is Writer.Settle for an attempt. What that writes takes its time, so the attempt gives up what it holds, and starts over.
+func (c *call) settleOpen(settle func(ctx context.Context, rec *domain.Record, id fold.ID) error) func(ctx context.Context, rec *domain.Record, id fold.ID) error {
+	return func(ctx context.Context, rec *domain.Record, id fold.ID) error {
+		held := c.hold.Release()
+		if held {
+			c.pending.End()
+		}
+		if err := settle(ctx, rec, id); err != nil || !held {
+			return err
+		}
+		return errAgain
+	}
 }
 
 // end gives up what the call holds. What it can't give up is left to whoever settles its row.
@@ -420,6 +451,7 @@ func (pl *plan) shown(d *Draft) *fold.Profile {
 // enclose makes the change row a part of what the attempt commits.
 func (c *call) enclose(pl *plan, d *Draft, g *store.Group) {
 	c.describe(pl, d)
+	c.row.Keys = nil
 	if pl.creates {
 		c.row.Keys = slices.Sorted(maps.Keys(c.keys))
 	}
