@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,62 +16,120 @@ import (
 
 // Undo takes the contributions of one import out of profiles that others may have written to, too: it reads them, and removes the index rows that what
 // is left does not call for. It is used under the domain's turn, by package upload.
+//
+// What it finds it gathers, for a run of a hundred thousand rows is written as a table, which costs a fraction of as many rows in small batches: what
+// is missing first, then the contributions go, then what is in excess. If it is cut off between, rows of profiles that have been taken back are
+// hints, which the sweep of the index removes.
 type Undo struct {
 	s       *Service
 	rec     *domain.Record
 	at      int64 // of the undo, as a job's time
 	jobTime int64
 	keyed   *index.Attrs
-	// excess are index rows that go later, of profiles whose contributions have gone or are about to: many at a time cost less than a few of
-	// each chunk, all over the index. If the undo is cut off they are hints, which the sweep of the index removes.
-	excess []store.RunRow
-	gone   func(profiles int64) // told when profiles have been taken back
+	found   *takings
+	last    ID                   // the last profile that was looked at
+	looked  func(profiles int64) // told when profiles have been looked at, which takes most of the time
 	// writing has the result of what is being written while the next profiles are read; nil: nothing is.
 	writing chan error
 }
 
-// maxExcess bounds the index rows that wait to be removed.
-const maxExcess = 100_000
-
-// NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime. gone is told when profiles have been taken back.
-func (s *Service) NewUndo(rec *domain.Record, at, jobTime int64, gone func(profiles int64)) *Undo {
-	return &Undo{s: s, rec: rec, at: at, jobTime: jobTime, gone: gone, keyed: index.NewAttrs(rec.Keys)}
+// takings are what an undo is about to write.
+type takings struct {
+	*rewrite        // index rows
+	gone     []byte // the contributions that go, in order: id, number of the row (5 bytes)
 }
 
+const (
+	goneSize = len(ID{}) + 5
+	// maxGone bounds the contributions, and the index rows, that wait to be removed.
+	maxGone = 100_000
+)
+
+func (t *takings) take(o *takings) {
+	t.rewrite.take(o.rewrite)
+	t.gone = append(t.gone, o.gone...)
+}
+
+// NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime. looked is told when profiles have been looked at.
+func (s *Service) NewUndo(rec *domain.Record, at, jobTime int64, looked func(profiles int64)) *Undo {
+	u := &Undo{s: s, rec: rec, at: at, jobTime: jobTime, looked: looked, keyed: index.NewAttrs(rec.Keys)}
+	u.found = u.newTakings()
+	return u
+}
+
+func (u *Undo) newTakings() *takings { return &takings{rewrite: u.s.newRewrite(u.rec, u.at)} }
+
 // Take removes the import's contributions from profiles, whose ids ascend, and then the index rows that are in excess. It works on all
-// cores, and may be repeated. What it writes may be on its way when it returns: End waits for it.
+// cores, and may be repeated. What it writes may be on its way when it returns, or wait for more: End sees to it.
 func (u *Undo) Take(ctx context.Context, ids []ID) error {
-	all := make([]*rewrite, runtime.NumCPU())
+	for len(ids) > 0 && ids[0] == u.last { // it had two rows in the file, and was the last of those before
+		ids = ids[1:]
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	u.last = ids[len(ids)-1]
+	all := make([]*takings, runtime.NumCPU())
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i := range all {
-		all[i] = u.s.newRewrite(u.rec, u.at)
+		all[i] = u.newTakings()
 		mine := ids[i*len(ids)/len(all) : (i+1)*len(ids)/len(all)]
 		wg.Go(func() { errs[i] = u.look(ctx, all[i], mine) })
 	}
 	wg.Wait()
-	// An index row goes only when all contributions that call for it have gone: what was begun before has to be done by now.
-	if err := errors.Join(append(errs, u.Wait())...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("take an import back: %w", err)
 	}
-	w := all[0]
-	for _, other := range all[1:] {
-		w.take(other)
+	for _, of := range all {
+		u.found.take(of)
 	}
-	u.excess = append(u.excess, w.excess...)
-	if w.excess = nil; len(u.excess) >= maxExcess {
-		w.excess, u.excess = u.excess, nil
+	u.looked(int64(len(ids)))
+	if len(u.found.gone) < maxGone*goneSize && len(u.found.missing)+len(u.found.excess) < maxGone {
+		return nil
 	}
-	done, n := make(chan error, 1), int64(len(ids))
-	u.writing = done
-	go func() {
-		err := w.flush(ctx)
-		if err == nil {
-			u.gone(n)
-		}
-		done <- err
-	}()
+	if err := u.Wait(); err != nil {
+		return fmt.Errorf("take an import back: %w", err)
+	}
+	found, done := u.found, make(chan error, 1)
+	u.found, u.writing = u.newTakings(), done
+	go func() { done <- u.write(ctx, found) }()
 	return nil
+}
+
+// write writes what was found: an index row goes only when all contributions that call for it have gone.
+func (u *Undo) write(ctx context.Context, found *takings) error {
+	excess := found.excess
+	found.excess = nil
+	err := found.flush(ctx)
+	if err == nil {
+		err = u.s.Store.WriteRun(ctx, u.deletions(found.gone)...)
+	}
+	if err == nil {
+		found.excess = excess
+		err = found.flush(ctx)
+	}
+	return err
+}
+
+// deletions returns the runs that remove contributions, as many as are built side by side.
+func (u *Undo) deletions(gone []byte) (runs []store.Run) {
+	n, parts := len(gone)/goneSize, runtime.NumCPU()
+	for i := range parts {
+		mine := gone[i*n/parts*goneSize : (i+1)*n/parts*goneSize]
+		runs = append(runs, store.Run{Table: store.Profile, Rows: func(yield func(store.RunRow, error) bool) {
+			row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Delete: true, Time: u.jobTime}}
+			key := AppendContributionKey(nil, u.jobTime, 0)
+			for ; len(mine) > 0; mine = mine[goneSize:] {
+				copy(key[len(key)-5:], mine[len(ID{}):goneSize])
+				row.Partition, row.Mutation.Key = mine[:len(ID{})], key
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}})
+	}
+	return runs
 }
 
 // Wait waits for what Take has begun to write.
@@ -84,13 +141,11 @@ func (u *Undo) Wait() (err error) {
 	return err
 }
 
-// End removes what is left to be removed, when Take has been called for all profiles and never failed.
+// End writes what is left to be written, when Take has been called for all profiles and never failed.
 func (u *Undo) End(ctx context.Context) error {
 	err := u.Wait()
 	if err == nil {
-		w := u.s.newRewrite(u.rec, u.at)
-		w.excess, u.excess = u.excess, nil
-		err = w.flush(ctx)
+		err = u.write(ctx, u.found)
 	}
 	if err != nil {
 		return fmt.Errorf("take an import back: %w", err)
@@ -125,7 +180,7 @@ func (u *Undo) AnyWritten(ctx context.Context) (bool, error) {
 }
 
 // look notes what changes of some profiles.
-func (u *Undo) look(ctx context.Context, w *rewrite, ids []ID) error {
+func (u *Undo) look(ctx context.Context, w *takings, ids []ID) error {
 	var rows []store.Row
 	n := 0
 	add := func(_ ID, row store.Row) error {
@@ -154,19 +209,21 @@ func (u *Undo) isGone(row *store.Row) bool {
 }
 
 // profile notes what changes of one profile.
-func (u *Undo) profile(w *rewrite, id ID, rows []store.Row) error {
-	var gone []store.RunRow
+func (u *Undo) profile(w *takings, id ID, rows []store.Row) error {
+	any := false
 	for i := range rows {
 		if u.isGone(&rows[i]) {
-			gone = append(gone, store.RunRow{Incarnation: u.rec.Incarnation, Partition: bytes.Clone(id[:]),
-				Mutation: store.Mutation{Key: bytes.Clone(rows[i].Key), Delete: true, Time: rows[i].Time}})
+			any = true
+			w.gone = append(append(w.gone, id[:]...), rows[i].Key[len(rows[i].Key)-5:]...)
 		}
 	}
-	if gone == nil {
+	if !any {
 		return nil
 	}
-	if u.covered(rows) {
-		w.contributions = append(w.contributions, gone...)
+	if lost, ok := u.lost(rows); ok {
+		for _, k := range lost {
+			w.excess = append(w.excess, index.Row(u.rec.Incarnation, k, id, index.ByImport, u.at, true))
+		}
 		return nil
 	}
 	r := NewReader(0) // what has expired has index rows, too
@@ -181,22 +238,21 @@ func (u *Undo) profile(w *rewrite, id ID, rows []store.Row) error {
 		at, ok := ImportTime(part.Source)
 		return ok && at == u.jobTime
 	})
-	w.note(before, after, gone)
+	w.note(before, after, nil)
 	return nil
 }
 
-// covered says that a profile has two contributions and nothing else, and that the one that stays yields all keys of the one that goes:
-// so no index row changes. Most profiles of a file that was imported twice are like that.
-func (u *Undo) covered(rows []store.Row) bool {
+// lost returns the keys of a profile that go, if it has two contributions and nothing else, and that can be told from these as they are
+// encoded: most profiles of a file that was imported twice are like that.
+func (u *Undo) lost(rows []store.Row) (keys []index.Key, ok bool) {
 	if len(rows) != 2 || !IsContribution(rows[0].Key) || !IsContribution(rows[1].Key) {
-		return false
+		return nil, false
 	}
 	goes, stays := rows[0].Value, rows[1].Value
 	if !u.isGone(&rows[0]) {
 		goes, stays = stays, goes
 	} else if u.isGone(&rows[1]) {
-		return false
+		return nil, false
 	}
-	c, err := fold.Open(goes)
-	return err == nil && c.Private == 0 && !c.Compacted() && u.keyed.Covers(stays, goes[len(goes)-len(c.Rest()):])
+	return u.keyed.Lost(goes, stays)
 }

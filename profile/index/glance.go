@@ -176,11 +176,12 @@ func MayCombineNames(have []fold.Value, add []byte) bool {
 type Attrs struct {
 	ids    [2]uint64 // a bit for each number
 	custom map[string]bool
+	own    map[schema.Attr]bool // those of the domain's own keys
 }
 
 // NewAttrs returns those of the predefined keys and of a domain's own.
 func NewAttrs(own []domain.Key) *Attrs {
-	k := &Attrs{custom: map[string]bool{}}
+	k := &Attrs{custom: map[string]bool{}, own: map[schema.Attr]bool{}}
 	for id := range uint16(64 * len(k.ids)) {
 		if name, _ := schema.PredefinedKey(schema.Attr{ID: id}); name != "" {
 			k.add(schema.Attr{ID: id})
@@ -189,6 +190,7 @@ func NewAttrs(own []domain.Key) *Attrs {
 	for _, key := range own {
 		for _, a := range partsOf(key) {
 			k.add(a)
+			k.own[a] = true
 		}
 	}
 	return k
@@ -245,4 +247,68 @@ func (k *Attrs) Covers(contribution, values []byte) bool {
 		ok = have.Next()
 	}
 	return have.Err() == nil && want.Err() == nil && (wanted == names || wanted == [len(nameAttrs)]string{})
+}
+
+// Lost returns the keys that an encoded contribution of an import yields and another one does not: the index rows that are in excess when it
+// goes from a profile that has these two. ok is false when only the fold can tell.
+func (k *Attrs) Lost(goes, stays []byte) (keys []Key, ok bool) {
+	gone, err1 := fold.Open(goes)
+	left, err2 := fold.Open(stays)
+	if err1 != nil || err2 != nil || gone.Compacted() || left.Compacted() || gone.Private+left.Private > 0 {
+		return nil, false
+	}
+	if gone.Rest() == left.Rest() {
+		return nil, true
+	}
+	var names, wanted [len(nameAttrs)]string
+	note := func(to *[len(nameAttrs)]string, c *fold.Cursor) {
+		if c.ID >= schema.FirstName && c.ID <= schema.LastName {
+			to[c.ID-schema.FirstName] = c.Text
+		}
+	}
+	more := left.Next()
+	for gone.Next() {
+		for more && left.Attr().Less(gone.Attr()) {
+			note(&names, &left)
+			more = left.Next()
+		}
+		note(&wanted, &gone)
+		if !k.has(gone.ID, gone.Custom) || more && left.Attr() == gone.Attr() && left.Text == gone.Text {
+			continue
+		}
+		name, ct := schema.PredefinedKey(gone.Attr())
+		if name == "" || k.own[gone.Attr()] {
+			return nil, false
+		}
+		var buf [128]byte
+		if norm := schema.AppendNormalized(buf[:0], ct, []byte(gone.Text)); len(norm) > 0 {
+			keys = append(keys, Key{Name: name, Value: string(norm)})
+		}
+	}
+	for more {
+		note(&names, &left)
+		more = left.Next()
+	}
+	if gone.Err() != nil || left.Err() != nil || wanted != names && wanted != [len(nameAttrs)]string{} {
+		return nil, false
+	}
+	return slices.DeleteFunc(keys, func(key Key) bool { return yieldsKey(stays, key) }), true
+}
+
+// yieldsKey says whether an encoded contribution yields a predefined key of one attribute.
+func yieldsKey(contribution []byte, key Key) bool {
+	c, err := fold.Open(contribution)
+	if err != nil {
+		return true // keep the row
+	}
+	var buf [128]byte
+	for c.Next() && c.ID != 0 {
+		if name, ct := schema.PredefinedKey(schema.Attr{ID: c.ID}); name == key.Name {
+			norm := schema.AppendNormalized(buf[:0], ct, []byte(c.Text))
+			if schema.IndexValue(string(norm)) == schema.IndexValue(key.Value) {
+				return true
+			}
+		}
+	}
+	return false
 }

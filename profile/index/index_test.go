@@ -283,6 +283,48 @@ func TestCovers(t *testing.T) {
 	}
 }
 
+// Whenever it is known from two contributions as they are which keys go with one of them, these are those of the fold.
+func TestLost(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	attrs := NewAttrs(ownKeys)
+	known, some := 0, 0
+	for range 20_000 {
+		goes := part(rng, 20)
+		stays := part(rng, 30)
+		switch rng.IntN(4) {
+		case 0:
+			stays.Values = slices.Clone(goes.Values)
+		case 1, 2: // all of them but one
+			if stays.Values = slices.Clone(goes.Values); len(stays.Values) > 0 {
+				stays.Values[rng.IntN(len(stays.Values))].Text += "1"
+			}
+		}
+		keys, ok := attrs.Lost(goes.Append(nil), stays.Append(nil))
+		if !ok {
+			continue
+		}
+		known++
+		missing, excess := Difference(&fold.Member{Parts: []fold.Part{goes, stays}}, &fold.Member{Parts: []fold.Part{stays}}, ownKeys)
+		var lost, want Set
+		for _, k := range keys {
+			lost.Add(k)
+		}
+		for _, k := range excess {
+			want.Add(k)
+		}
+		if len(missing) > 0 || len(want.Without(&lost))+len(lost.Without(&want)) > 0 {
+			t.Fatalf("%v go, and %v are missing, not %v, with %+v of %+v", excess, missing, keys, goes, stays)
+		}
+		some += min(1, len(keys))
+	}
+	if known < 2000 || some < 200 {
+		t.Errorf("%d were known, of which %d lose keys: this test shows little", known, some)
+	}
+	if _, ok := attrs.Lost([]byte{0}, nil); ok {
+		t.Error("damage tells nothing")
+	}
+}
+
 // Whenever a glance knows an answer, it is that of the fold; that names combine it may say without need.
 func TestGlanceAgainstTheFold(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
