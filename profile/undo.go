@@ -17,7 +17,7 @@ import (
 // Undo takes the contributions of one import out of profiles that others may have written to, too: it reads them, and removes the index rows that what
 // is left does not call for. It is used under the domain's turn, by package upload.
 //
-// What it finds it gathers, for a run of a hundred thousand rows is written as a table, which costs a fraction of as many rows in small batches: what
+// What it finds it gathers, for a run of some hundred thousand rows is written as a table, which costs a fraction of as many rows in small batches: what
 // is missing first, then the contributions go, then what is in excess. If it is cut off between, rows of profiles that have been taken back are
 // hints, which the sweep of the index removes.
 type Undo struct {
@@ -41,8 +41,10 @@ type takings struct {
 
 const (
 	goneSize = len(ID{}) + 5
-	// maxGone bounds the contributions, and the index rows, that wait to be removed.
-	maxGone = 100_000
+	// maxGone bounds the contributions that wait to be removed: 10 MB of them. Each run waits for the disk, so fewer are better.
+	maxGone = 500_000
+	// maxIndexRows bounds the index rows that wait to be written.
+	maxIndexRows = 100_000
 )
 
 func (t *takings) take(o *takings) {
@@ -85,7 +87,7 @@ func (u *Undo) Take(ctx context.Context, ids []ID) error {
 		u.found.take(of)
 	}
 	u.looked(int64(len(ids)))
-	if len(u.found.gone) < maxGone*goneSize && len(u.found.missing)+len(u.found.excess) < maxGone {
+	if len(u.found.gone) < maxGone*goneSize && len(u.found.missing)+len(u.found.excess) < maxIndexRows {
 		return nil
 	}
 	if err := u.Wait(); err != nil {
