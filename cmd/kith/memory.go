@@ -10,7 +10,7 @@ import (
 // hundred thousand customers unpack the same blocks again and again; more is for the page cache.
 const (
 	leastCache = 64 << 20
-	mostCache  = 192 << 20
+	mostCache  = 128 << 20
 )
 
 // cacheBytes is the size of the block cache on this machine, or in this container.
