@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,7 +143,7 @@ func listColumns(end string) func(context.Context, *cobra.Command, []string) []c
 		if err != nil || !info.Mode().IsRegular() {
 			return nil
 		}
-		text, err := table.Open(ctx, f, table.Options{})
+		text, err := table.Open(ctx, f, table.Options{File: onDisk{io.NewSectionReader(f, 0, info.Size())}})
 		if err != nil {
 			return nil
 		}
@@ -159,6 +160,12 @@ func listColumns(end string) func(context.Context, *cobra.Command, []string) []c
 		return names
 	}
 }
+
+// onDisk is a file to be read from anywhere.
+type onDisk struct{ *io.SectionReader }
+
+// Stream implements table.File.
+func (f onDisk) Stream(off int64) io.Reader { return io.NewSectionReader(f, off, f.Size()-off) }
 
 // addCompletion completes the arguments and flags of all commands: domains, jobs, columns, and words that a flag knows.
 func addCompletion(cmd *cobra.Command) {

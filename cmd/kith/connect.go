@@ -54,11 +54,11 @@ func connectToImport(cmd *cobra.Command, domain string, dry bool) (*client, erro
 	}
 	info, data := cmd.ErrOrStderr(), flagOrEnv(cmd, "data")
 	say := func(where string) {
+		what := "Importing"
 		if dry {
-			fmt.Fprintf(info, "Trying an import into domain %s of %s\n", domain, where)
-		} else {
-			fmt.Fprintf(info, "Importing into domain %s of %s\n", domain, where)
+			what = "Trying an import"
 		}
+		tell(info, "", fmt.Sprintf("%s into domain %s of %s", what, domain, where))
 	}
 	if c != nil {
 		say(c.where)
@@ -103,7 +103,7 @@ func folderText(dir string) string {
 
 // serveTemporary serves a temporary data folder with an empty domain.
 func serveTemporary(cmd *cobra.Command, domain string) (*client, error) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "Domain %s does not exist yet; it is tried with an empty one in a temporary folder\n", domain)
+	tell(cmd.ErrOrStderr(), "", fmt.Sprintf("Domain %s does not exist yet; it is tried with an empty one in a temporary folder", domain))
 	dir, err := os.MkdirTemp("", "kith-try-")
 	if err != nil {
 		return nil, err
@@ -131,6 +131,9 @@ func isDataFolder(dir string) error {
 
 // mayUse refuses a data folder that this user may not use.
 func mayUse(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return usageError("%s is a file, and no data folder: name the right one with --data", dir)
+	}
 	err := unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK)
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
@@ -139,9 +142,6 @@ func mayUse(dir string) error {
 		return fmt.Errorf("the data folder %s is on a disk that can only be read", dir)
 	case errors.Is(err, unix.ENOTDIR):
 		return usageError("the data folder %s can't be: a part of the path is a file, not a folder", dir)
-	}
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return usageError("%s is a file, and no data folder: name the right one with --data", dir)
 	}
 	return nil
 }
@@ -233,16 +233,20 @@ func giveUp(ctx context.Context, c *client, domain, id string, cause error) erro
 	return cause
 }
 
+// more are the flags that another command needs to reach the same domain.
+func (c *client) more(domain string) string {
+	if domain != defaultDomain {
+		return " --domain " + domain + c.flags
+	}
+	return c.flags
+}
+
 // interrupted is what is said when the user ends a command that waits for work, such as "the import"; end is the command that ends that work.
 func (c *client) interrupted(what, end, domain, id string) error {
-	more := c.flags
-	if domain != defaultDomain {
-		more = " --domain " + domain + more
-	}
 	goesOn := "goes on at " + c.where
 	if c.own {
 		goesOn = "stands still, and goes on with the next kith serve or other command on " + c.where
 	}
-	watch := id + more
+	watch := id + c.more(domain)
 	return &exitErr{exitError, fmt.Errorf("interrupted; %s %s: watch it with kith jobs %s, end it with kith %s %s", what, goesOn, watch, end, watch)}
 }

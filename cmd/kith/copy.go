@@ -34,7 +34,8 @@ Nodes on the cluster need the master key the backup was made under: its file mas
 Imports that were under way in the backup go on when the first node starts.`,
 		Example: `  kith backup /backup
   kith migrate --store cql://host1,host2,host3/kith --replication 3
-  kith copy --from /backup --to cql://host1,host2,host3/kith --blob "s3://kith?endpoint=https://s3.example.org"`,
+  kith copy --from /backup --to cql://host1,host2,host3/kith \
+      --blob "s3://kith?endpoint=https://s3.example.org"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" || to == "" || bucket == "" {
 				return usageError("--from, --to and --blob are all needed")

@@ -38,7 +38,7 @@ func poll(ctx context.Context, step func() (done bool, err error)) error {
 
 // dryRun shows what an uploaded job would do, and gives the job up.
 func dryRun(ctx context.Context, c *client, o importOptions, id string, out, info io.Writer) error {
-	bar := newBar(100, "Trying", info, false)
+	bar := newBar(100, "Trying", info)
 	var result api.DryRunUploadJobResponse
 	err := poll(ctx, func() (bool, error) {
 		err := c.call(ctx, http.MethodPost, jobPath(o.domain, id)+"/dry-run", nil, struct{}{}, &result)

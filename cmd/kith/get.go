@@ -132,7 +132,7 @@ func searchExactly(ctx context.Context, c *client, domain, text string, most int
 	if len(found) == 0 {
 		return errors.New("nobody has just that as account number, e-mail address, phone number or full name; " + more)
 	}
-	fmt.Fprintln(info, "Only those who have just that as a key: the index is off; "+more)
+	tell(info, "", "Only those who have just that as a key: the index is off; "+more)
 	found = found[:min(len(found), max(1, most))]
 	if !asJSON {
 		return listFound(out, found)

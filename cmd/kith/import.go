@@ -28,6 +28,7 @@ import (
 const importExpiry = 1098
 
 type importOptions struct {
+	name        string // what messages call the file; "" is its path
 	domain, key string
 	maps        []string
 	expire      int32
@@ -59,13 +60,17 @@ With --dry-run they say the same of what would happen.`,
   kith import customers.xlsx --sheet Customers
   kith import customers.csv --dry-run
   kith import customers.csv --rejects rejects.csv
-  kith import customers.csv --domain shop --key email --map "Cust. level=Attributes.tier" --map internal=-`,
+  kith import customers.csv --domain shop --key email \
+      --map "Cust. level=Attributes.tier" --map internal=-`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
 			if err := mayWrite("--rejects", o.rejects, o.force, args[0]); err != nil {
 				return err
+			}
+			if o.name = args[0]; o.name == "-" {
+				o.name = "standard input"
 			}
 			path, done, err := inputFile(args[0], cmd.InOrStdin())
 			if err != nil {
@@ -154,6 +159,9 @@ func (o *importOptions) check() error {
 	if o.headerLine < 0 || o.headerLine > maxHeaderLine {
 		return usageError("--header-line must be 1 to %d, or 0: it is found out", maxHeaderLine)
 	}
+	if o.expire < 1 || o.expire > importExpiry {
+		return usageError("--expire must be 1 to %d days", importExpiry)
+	}
 	return o.checkValues()
 }
 
@@ -223,15 +231,20 @@ func createJob(ctx context.Context, c *client, name string, plan *api.SuggestUpl
 	return *job.JobId, nil
 }
 
-func newBar(size int64, what string, w io.Writer, isBytes bool) *progressbar.ProgressBar {
+func newBar(size int64, what string, w io.Writer) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(size, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w),
-		progressbar.OptionShowBytes(isBytes), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionUseANSICodes(false), progressbar.OptionSetVisibility(isTerminal(w)))
 }
 
-// endBar leaves the line a visible bar stands on.
+// endBar shows that all is done, and leaves the line a visible bar stands on.
 func endBar(bar *progressbar.ProgressBar, w io.Writer) {
 	_ = bar.Finish()
+	leaveBar(w)
+}
+
+// leaveBar leaves the line a visible bar stands on, as it is.
+func leaveBar(w io.Writer) {
 	if isTerminal(w) {
 		fmt.Fprintln(w)
 	}
@@ -252,29 +265,36 @@ func jobPath(domain, id string) string {
 
 // followJob waits for a job's end and prints its result. Its error tells how the job ended.
 func followJob(ctx context.Context, c *client, domain, id string, out, info io.Writer) error {
-	bar := newBar(100, "Importing", info, false)
+	bar := newBar(100, "Importing", info)
 	wait := 50 * time.Millisecond
 	for {
 		// The details first: what they call finished is so when the job is looked at.
 		var details api.GetUploadJobDetailsResponse
 		if err := c.call(ctx, http.MethodGet, jobPath(domain, id)+"/details", nil, nil, &details); err != nil {
+			leaveBar(info)
 			return c.orInterrupted(ctx, "the import", "stop", domain, id, fmt.Errorf("look at the job: %w", err))
 		}
 		job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
 		if err != nil {
+			leaveBar(info)
 			return c.orInterrupted(ctx, "the import", "stop", domain, id, fmt.Errorf("look at the job: %w", plain(err)))
 		}
 		if job.Status == types.UploadJobStatusCreated {
 			return fmt.Errorf("upload job %s was not started yet", id)
 		}
 		if api.Val(details.Stage) == "finished" {
-			endBar(bar, info)
+			if job.Status == types.UploadJobStatusSucceeded || job.Status == types.UploadJobStatusPartiallySucceeded {
+				bar.Describe("Importing: finished")
+				_ = bar.Finish()
+			}
+			leaveBar(info)
 			return printResult(ctx, c, domain, job, &details, out, info)
 		}
 		bar.Describe("Importing: " + api.Val(details.Stage))
 		_ = bar.Set(int(api.Val(details.PercentComplete)))
 		select {
 		case <-ctx.Done():
+			leaveBar(info)
 			return c.orInterrupted(ctx, "the import", "stop", domain, id, ctx.Err())
 		case <-time.After(wait):
 		}
@@ -349,7 +369,7 @@ func printRejects(ctx context.Context, c *client, domain, id string, failed int6
 		if item.Column != nil {
 			column = ", column " + *item.Column
 		}
-		fmt.Fprintf(out, "  line %d%s: %s [%s]\n", *item.LineNumber, column, *item.Message, *item.ReasonCode)
+		tell(out, "  ", fmt.Sprintf("line %d%s: %s [%s]", *item.LineNumber, column, *item.Message, *item.ReasonCode))
 	}
 	if more := failed - int64(len(page.Items)); more > 0 {
 		fmt.Fprintf(out, "  … and %d more\n", more)
@@ -360,7 +380,7 @@ func printRejects(ctx context.Context, c *client, domain, id string, failed int6
 		what = "Those"
 	}
 	if query == nil {
-		fmt.Fprintf(out, "%s, to mend and import again: %s rejects %s --domain %s > rejects.csv\n", what, programName(), id, domain)
+		fmt.Fprintf(out, "%s, to mend and import again:\n  %s rejects %s > rejects.csv\n", what, programName(), id+c.more(domain))
 	}
 	return nil
 }

@@ -266,7 +266,7 @@ func showJob(ctx context.Context, c *client, domain, id string, out, info io.Wri
 		if err != nil {
 			return errors.Join(end, err)
 		}
-		fmt.Fprintf(out, "UNDONE on %s: %s\n", details.UndoneAt.Local().Format(time.DateTime), text)
+		tell(out, "", fmt.Sprintf("UNDONE on %s: %s", details.UndoneAt.Local().Format(time.DateTime), text))
 	case api.UndoStatusFailed:
 		fmt.Fprintf(out, "UNDO FAILED: %s\n", api.Val(details.UndoReason))
 	case api.UndoStatusRunning:
@@ -281,7 +281,7 @@ func nameJob(ctx context.Context, c *client, domain, id string, info io.Writer) 
 	if err != nil {
 		return nil, fmt.Errorf("look at the job: %w", plain(err))
 	}
-	fmt.Fprintf(info, "Upload job %s: %s, created %s\n", id, oneLine(*job.DisplayName), job.CreatedAt.Local().Format(time.DateTime))
+	tell(info, "", fmt.Sprintf("Upload job %s: %s, created %s", id, oneLine(*job.DisplayName), job.CreatedAt.Local().Format(time.DateTime)))
 	return detailsOf(ctx, c, domain, id)
 }
 

@@ -43,7 +43,9 @@ domain, of what is in it, or "*"); docs/operations.md has the rules. Without --p
 key of the data folder, everything.
 
   {"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Action": "profile:*", "Resource": ["arn:aws:profile:*:*:domains/shop", "arn:aws:profile:*:*:domains/shop/*"]}]}`,
+    {"Effect": "Allow", "Action": "profile:*", "Resource": [
+      "arn:aws:profile:*:*:domains/shop",
+      "arn:aws:profile:*:*:domains/shop/*"]}]}`,
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			policy := access.Everything
 			if file != "" {

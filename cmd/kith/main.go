@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string) int {
 		code = e.code
 	}
 	if err.Error() != "" {
-		fmt.Fprintln(root.ErrOrStderr(), "kith: "+told(err))
+		tell(root.ErrOrStderr(), "", "kith: "+told(err))
 	}
 	return code
 }
@@ -97,6 +97,7 @@ only the endpoint changed. Start with "kith demo".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetHelpFunc(help)
 	root.SetVersionTemplate("kith {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; %s --help lists what there is", err, cmd.CommandPath())

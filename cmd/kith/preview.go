@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,10 +118,10 @@ func suggestion(ctx context.Context, c *client, o importOptions, in map[string]a
 func decide(ctx context.Context, c *client, file *os.File, path string, o importOptions, in io.Reader, info io.Writer) (plan *api.SuggestUploadMappingResponse, id string, err error) {
 	plan, id, err = lookAt(ctx, c, file, o, info)
 	if err != nil {
-		return nil, id, aboutFile(path, err)
+		return nil, id, aboutFile(cmp.Or(o.name, path), err)
 	}
-	printPreview(info, path, plan)
-	if err := stopped(path, plan); err != nil {
+	printPreview(info, cmp.Or(o.name, path), plan)
+	if err := stopped(cmp.Or(o.name, path), plan); err != nil {
 		return nil, id, err
 	}
 	if o.dryRun || o.yes {
@@ -225,9 +226,6 @@ func askOnce(ctx context.Context, plan *api.SuggestUploadMappingResponse, in io.
 	}
 	return &exitErr{exitError, errors.New("nothing was imported")}
 }
-
-// screen is how many columns of a terminal a preview takes.
-const screen = 80
 
 // printPreview shows what a file is, what becomes of its columns, and what a person should know.
 func printPreview(w io.Writer, path string, plan *api.SuggestUploadMappingResponse) {
@@ -378,24 +376,4 @@ func fit(text string, n int) string {
 // pad fills a text up to n columns of a screen.
 func pad(text string, n int) string {
 	return text + strings.Repeat(" ", max(0, n-uniseg.StringWidth(text)))
-}
-
-// printWrapped prints a text in lines that fit the screen, the first behind a mark and the others below it.
-func printWrapped(w io.Writer, mark, text string) {
-	indent := strings.Repeat(" ", len(mark))
-	line := mark
-	width := len(mark)
-	for i, word := range strings.Fields(oneLine(text)) {
-		n := uniseg.StringWidth(word)
-		switch {
-		case i == 0:
-		case width+1+n > screen:
-			fmt.Fprintln(w, line)
-			line, width = indent, len(indent)
-		default:
-			line, width = line+" ", width+1
-		}
-		line, width = line+word, width+n
-	}
-	fmt.Fprintln(w, line)
 }

@@ -27,8 +27,8 @@ func putFile(ctx context.Context, c *client, domain, id string, file *os.File, i
 	if err != nil {
 		return err
 	}
-	u := &uploader{c: c, domain: domain, id: id, file: file, size: stat.Size(), bar: newBar(stat.Size(), "Uploading", info, true)}
-	defer endBar(u.bar, info)
+	u := &uploader{c: c, domain: domain, id: id, file: file, size: stat.Size(), bar: newBar(stat.Size(), "Uploading", info)}
+	defer leaveBar(info)
 	wait := 200 * time.Millisecond
 	last := time.Now()
 	for {

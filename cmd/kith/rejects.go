@@ -139,7 +139,7 @@ the newest import. Saying that twice takes back one import, not two.`,
 }
 
 func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer) error {
-	bar := newBar(100, "Undoing", info, false)
+	bar := newBar(100, "Undoing", info)
 	asked := false
 	return c.orInterrupted(ctx, "the undo", "jobs cancel", domain, id, poll(ctx, func() (bool, error) {
 		if !asked { // asked again it would go on with an undo that has failed
@@ -158,7 +158,7 @@ func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer
 		case api.UndoStatusUndone:
 			endBar(bar, info)
 			text, err := undoneText(ctx, c, domain, id)
-			fmt.Fprintf(out, "UNDONE: %s\n", text)
+			tell(out, "UNDONE: ", text)
 			return true, err
 		case api.UndoStatusFailed:
 			endBar(bar, info)

@@ -241,12 +241,14 @@ The root access key, shown only now:
   aws configure set aws_access_key_id     %[1]s --profile kith
   aws configure set aws_secret_access_key %[2]s --profile kith
   aws configure set region us-east-1 --profile kith
-  aws --profile kith --endpoint-url %[3]s customer-profiles list-domains
+  aws --profile kith --endpoint-url %[3]s \
+      customer-profiles list-domains
 
   import boto3
-  client = boto3.client("customer-profiles", endpoint_url="%[3]s", region_name="us-east-1",
-                        aws_access_key_id="%[1]s",
-                        aws_secret_access_key="%[2]s")
+  client = boto3.client("customer-profiles",
+      endpoint_url="%[3]s", region_name="us-east-1",
+      aws_access_key_id="%[1]s",
+      aws_secret_access_key="%[2]s")
 
 `, *key.AccessKeyId, *key.SecretAccessKey, endpoint)
 	return err
