@@ -412,7 +412,7 @@ func (l *looked) warnings() []api.MappingWarning {
 		add(suggest.Doubt, "rows-unsound", "Of the first %d rows, %d can't be read, for their quotes or their length; they are rejected.", len(l.Rows)+l.unsound+l.wide, l.unsound)
 	}
 	if l.wide > 0 {
-		add(suggest.Doubt, "rows-wide", "Of the first %d rows, %d have more cells than the header; they are rejected.", len(l.Rows)+l.unsound+l.wide, l.wide)
+		add(suggest.Doubt, "rows-wide", "Rows with more cells than the header, which are rejected: %d of the first %d.", l.wide, len(l.Rows)+l.unsound+l.wide)
 	}
 	return all
 }

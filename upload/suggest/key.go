@@ -116,9 +116,9 @@ func (p *Proposal) nameOthers(candidates []int) {
 		case c.Filled == 0:
 			continue
 		case c.Filled < p.Rows:
-			why = fmt.Sprintf("%d of %d rows have no value", p.Rows-c.Filled, p.Rows)
+			why = fmt.Sprintf("rows without a value: %d of %d", p.Rows-c.Filled, p.Rows)
 		case c.Good < c.Filled:
-			why = fmt.Sprintf("%d of %d values repeat or stand for none", c.Filled-c.Good, c.Filled)
+			why = fmt.Sprintf("values that repeat or stand for none: %d of %d", c.Filled-c.Good, c.Filled)
 		}
 		p.Others = append(p.Others, Other{c.Name, why})
 	}
