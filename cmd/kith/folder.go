@@ -46,6 +46,9 @@ func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error
 	if err := mayUse(dir); err != nil {
 		return nil, err
 	}
+	if err := notOthers(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s can't be created: %w", dir, err)
 	}
@@ -89,6 +92,29 @@ func openFolder(dir string, log *slog.Logger, acceptDamage bool) (*folder, error
 	}
 	f.died = watchDeath(dir, log)
 	return f, nil
+}
+
+// notOthers refuses a folder that holds other things and nothing of a data folder: its path was typed wrong.
+func notOthers(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // it is not there yet, or what comes next says what is wrong
+	}
+	other := ""
+	for _, e := range entries {
+		switch name := e.Name(); name {
+		case "store", "blob", access.MasterKeyFile, nodeIDFile, crashFile, unfinishedFile, filepath.Base(localPath(dir)):
+			return nil
+		default:
+			if other == "" && name != "lost+found" && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "kith-") { // a disk's own, and temporary files
+				other = name
+			}
+		}
+	}
+	if other != "" {
+		return usageError("%s holds other things, such as %s, and no data: name an empty or new folder with --data", dir, oneLine(other))
+	}
+	return nil
 }
 
 // masterKey returns the folder's master key. Only a folder whose data is not bound to one yet is given a new key: a key that was lost must be
