@@ -32,6 +32,7 @@ type Seen struct {
 	firms   int   // values with the legal form of a firm
 	codes   int   // values that may be ids
 	states  int   // words for what state something is in
+	spoilt  int   // what a spreadsheet made of long numbers
 
 	misfit string // what its name means, and its values don't fit
 	beyond bool   // it is left out because there are too many
@@ -70,6 +71,9 @@ func look(rows [][]string, column int, bad func([]byte) bool) (s Seen) {
 
 // A phone number as one writes it for other countries.
 var international = regexp.MustCompile(`^(\+|00)[1-9][0-9 ()./-]{6,20}$`)
+
+// What a spreadsheet makes of a long number: 4.47911E+11, or ##### where the column was too narrow.
+var spoilt = regexp.MustCompile(`^([+-]?[1-9]([.,][0-9]*)?[eE]\+[0-9]+|#{3,})$`)
 
 // Legal forms, as words behind the name of a firm.
 var forms = words("gmbh mbh ag kg ohg ug gbr ev ltd limited llc llp inc corp corporation plc sa sas sarl sasu eurl srl spa snc bv nv vof oy oyj ab as aps sp zoo sro kft doo pty pvt ltda eireli sl slu lda lp co")
@@ -111,6 +115,7 @@ func (s *Seen) count(v string) {
 	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;\n"))
 	plus(&s.phones, international.MatchString(v))
 	plus(&s.digit, nonzero > 0)
+	plus(&s.spoilt, spoilt.MatchString(v))
 	plus(&s.letters, letters > 0)
 	plus(&s.several, words > 1 && words < 7 && lettersOnly && letters > 0)
 	plus(&s.firms, firm || strings.Contains(v, "株式会社") || strings.Contains(v, "有限公司") || strings.Contains(v, "주식회사"))

@@ -169,3 +169,15 @@ func TestSuggestsWhatExportsHave(t *testing.T) {
 		t.Errorf("another file with ProfileId: %v", got)
 	}
 }
+
+// Phone numbers that a spreadsheet has spoilt are told, where they are no key as well; those that it has not are not.
+func TestSpoiltPhonesAreTold(t *testing.T) {
+	for cell, want := range map[string]bool{"4.47911E+11": true, "4,47911E+11": true, "4E+11": true, "########": true, "447911123456": false, "+44 7911 123456": false, "#12": false, "0E+0": false} {
+		header, rows := table("Customer ID|Phone\nC1|030 1234567\nC2|" + cell + "\nC3|030 7654321")
+		p := propose(t, header, rows, true)
+		got := slices.ContainsFunc(p.Warnings, func(w Warning) bool { return w.Code == "values-spoilt" && w.Level == Doubt && w.Column == "Phone" })
+		if got != want {
+			t.Errorf("%s: told %t, want %t: %v", cell, got, want, p.Warnings)
+		}
+	}
+}

@@ -48,6 +48,9 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice:
 			add(Note, "left-out", c.Name, "Column %q is left out: %s.", short(c.Name), c.Why)
 		}
+		if i != p.Key && c.spoilt > 0 && strings.HasSuffix(c.Target, "PhoneNumber") {
+			add(Doubt, "values-spoilt", c.Name, "Of column %q, values of %s were spoilt by a spreadsheet, as 4.47911E+11 is; they are stored as they are. Format the column as text, or as a number without decimals, and export it again.", short(c.Name), rows(c.spoilt))
+		}
 		if c.TooLong = c.tooLong(); c.TooLong > 0 {
 			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(c.TooLong), limit(c.Target), c.Target)
 		}
