@@ -245,7 +245,7 @@ func ended(state string) bool { return state != "" && state != "IN_PROGRESS" && 
 func (w *world) state(data, id, domain string) string {
 	out, _ := w.run(data, "jobs", "--domain", domain)
 	for line := range strings.Lines(out) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == id {
+		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(id, f[0]) {
 			return f[1]
 		}
 	}
