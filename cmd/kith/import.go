@@ -165,9 +165,8 @@ func (o *importOptions) check() error {
 	return o.checkValues()
 }
 
-// sayOptions tells the server what the flags say about the file.
-func sayOptions(ctx context.Context, c *client, id string, o importOptions) error {
-	body := map[string]any{}
+// sayFile puts what the flags say about the text of a file into a request.
+func (o importOptions) sayFile(body map[string]any) {
 	if o.encoding != "" {
 		body["Encoding"] = o.encoding
 	}
@@ -180,6 +179,12 @@ func sayOptions(ctx context.Context, c *client, id string, o importOptions) erro
 	if o.sheet != "" {
 		body["Sheet"] = o.sheet
 	}
+}
+
+// sayOptions tells the server what the flags say about the file.
+func sayOptions(ctx context.Context, c *client, id string, o importOptions) error {
+	body := map[string]any{}
+	o.sayFile(body)
 	o.sayValues(body)
 	if len(body) == 0 {
 		return nil

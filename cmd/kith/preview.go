@@ -85,18 +85,7 @@ func uploadTo(ctx context.Context, c *client, id string, file *os.File, o import
 
 // suggestion asks the server what to make of a file, which what names, under the wishes of the flags.
 func suggestion(ctx context.Context, c *client, o importOptions, in map[string]any) (*api.SuggestUploadMappingResponse, error) {
-	if o.encoding != "" {
-		in["Encoding"] = o.encoding
-	}
-	if o.delimiter != "" {
-		in["Delimiter"] = o.delimiter
-	}
-	if o.headerLine > 0 {
-		in["HeaderLine"] = o.headerLine
-	}
-	if o.sheet != "" {
-		in["Sheet"] = o.sheet
-	}
+	o.sayFile(in)
 	if o.key != "" {
 		in["KeyColumn"] = o.key
 	}

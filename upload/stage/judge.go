@@ -1,0 +1,281 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+	"slices"
+)
+
+// verifyAll judges candidates, which are sorted, by their rows.
+func (b *Resolver) verifyAll(ctx context.Context, all []candidate) error {
+	probes := func(yield func(store.Probe) bool) {
+		for _, c := range all {
+			id := c.id()
+			if !yield(store.Probe{Partition: string(id[:])}) {
+				return
+			}
+		}
+	}
+	j := &judge{b: b, r: profile.NewReader(b.time)}
+	open := -1
+	for hit, err := range b.store.Probe(ctx, store.Profile, b.inc, probes) {
+		if err != nil {
+			return fmt.Errorf("verify matches: %w", err)
+		}
+		if hit.Index != open {
+			if open >= 0 {
+				if err := j.settle(all[open]); err != nil {
+					return err
+				}
+			}
+			open = hit.Index
+			j.begin(all[open].id())
+		}
+		if err := j.add(hit.Row); err != nil {
+			return err
+		}
+	}
+	if open < 0 {
+		return nil
+	}
+	return j.settle(all[open])
+}
+
+// judge gathers the rows of a candidate: as they are, as long as they are few contributions, else decoded.
+type judge struct {
+	b    *Resolver
+	r    *profile.Reader
+	held []store.Row // the first n
+	n    int
+	raw  bool // all rows are held
+}
+
+func (j *judge) begin(id fold.ID) {
+	j.r.Reset(id)
+	j.n, j.raw = 0, true
+}
+
+func (j *judge) add(row store.Row) error {
+	if j.raw && j.n < profile.DeepAt && profile.IsContribution(row.Key) {
+		if j.n == len(j.held) {
+			j.held = append(j.held, store.Row{})
+		}
+		h := &j.held[j.n]
+		h.Key, h.Value, h.Time = append(h.Key[:0], row.Key...), append(h.Value[:0], row.Value...), row.Time
+		j.n++
+		return nil
+	}
+	if err := j.decode(); err != nil {
+		return err
+	}
+	return j.r.Add(row)
+}
+
+// decode hands the held rows to the reader.
+func (j *judge) decode() error {
+	if !j.raw {
+		return nil
+	}
+	j.raw = false
+	for _, row := range j.held[:j.n] {
+		if err := j.r.Add(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle judges the candidate whose rows were gathered.
+func (j *judge) settle(c candidate) error {
+	if j.raw {
+		if done, err := j.b.glance(j.held[:j.n], c); done || err != nil {
+			return err
+		}
+		if err := j.decode(); err != nil {
+			return err
+		}
+	}
+	if !j.r.Alone() {
+		j.b.merged = append(j.b.merged, c)
+		return nil
+	}
+	return j.b.verify(j.r.Member(), c.id(), c.group, j.r.Depth())
+}
+
+// glance settles a candidate by its rows as they are, if that is enough.
+func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) {
+	if b.dry != nil {
+		return false, nil
+	}
+	g := &b.groups[c.group]
+	if g.matches > 1 {
+		return true, nil
+	}
+	b.rows = b.rows[:0]
+	for _, row := range rows {
+		b.rows = append(b.rows, row.Value)
+	}
+	f := b.frame(g)
+	has, combine, known := index.Glance(b.rows, b.time, b.m.index, f.key, f.body)
+	for _, form := range b.otherForms(f.key) {
+		if known && !has {
+			has, combine, known = index.Glance(b.rows, b.time, b.m.index, []byte(form), f.body)
+		}
+	}
+	if !known || combine {
+		return false, nil
+	}
+	if has {
+		if g.matches++; g.matches == 1 {
+			g.match = c.id()
+			g.covered = slices.ContainsFunc(b.rows, func(row []byte) bool { return b.keyed.Covers(row, f.body) })
+			g.same = index.Shows(b.rows, b.time, f.body)
+		}
+	}
+	return true, nil
+}
+
+// verify notes a profile that takes part in no merge as a match of the group if it confirms the group's key.
+func (b *Resolver) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {
+	g := &b.groups[i]
+	if g.matches > 1 {
+		return nil
+	}
+	p := m.Profile()
+	f := b.frame(g)
+	if p == nil || !b.confirms(m, p, f) {
+		return nil
+	}
+	if g.matches++; g.matches > 1 {
+		return nil
+	}
+	g.match, g.same = id, index.Keeps(p, f.body)
+	if depth >= profile.DeepAt {
+		b.deep++
+	}
+	return b.combineNames(i, f, p, m, m)
+}
+
+// verifyMerged judges the candidates that take part in merges: they count as the persons they belong to.
+func (b *Resolver) verifyMerged(ctx context.Context) error {
+	for all := range slices.Chunk(b.merged, maxHits) {
+		var ids []fold.ID
+		for _, c := range all {
+			ids = append(ids, c.id())
+		}
+		people, err := b.profiles.People(ctx, b.inc, ids)
+		if err != nil {
+			return fmt.Errorf("verify matches: %w", err)
+		}
+		for _, c := range all {
+			if person := people[c.id()]; person != nil {
+				if err := b.verifyPerson(person, c.id(), c.group); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
+// holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key. One that has
+// the key by objects only comes behind one that has it otherwise: when the merge is taken back objects go where their keys are.
+func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
+	g := &b.groups[i]
+	if g.matches > 1 {
+		return nil
+	}
+	p := person.Profile()
+	f := b.frame(g)
+	if p == nil || !b.confirms(person, p, f) {
+		return nil
+	}
+	g.same = index.Keeps(p, f.body)
+	main, known := b.persons[i]
+	if known && main != person.ID || !known && g.matches > 0 {
+		g.matches = 2
+		return nil
+	}
+	var member *fold.Member
+	person.Walk(func(m *fold.Member) {
+		if m.ID == id {
+			member = m
+		}
+	})
+	if !known {
+		if b.persons == nil {
+			b.persons = map[uint32]fold.ID{}
+		}
+		b.persons[i] = person.ID
+		g.matches, g.match = 1, person.ID
+	}
+	var match *fold.Member
+	person.Walk(func(m *fold.Member) {
+		if m.ID == g.match {
+			match = m
+		}
+	})
+	if is, was := b.holdsItself(member, f), b.holdsItself(match, f); is > was || is == was && is > 0 && id == person.ID {
+		g.match = id
+	}
+	if known {
+		return nil
+	}
+	return b.combineNames(i, f, p, person, person)
+}
+
+// confirms says whether a person, whose fold p is, has the key of a frame.
+func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
+	confirms := func(value string) bool {
+		return index.Confirms(m, p, index.Key{Name: b.m.index, Value: value}, b.own, b.dead, b.time)
+	}
+	return confirms(string(f.key)) || slices.ContainsFunc(b.otherForms(f.key), confirms)
+}
+
+// holdsItself says whether a profile has the key of a frame without those that were merged into it: 0 no, 1 by objects only, 2 otherwise.
+func (b *Resolver) holdsItself(m *fold.Member, f *frame) int {
+	if m == nil {
+		return 0
+	}
+	own := m.Alone()
+	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
+		return 0
+	}
+	if own.Head == nil {
+		return 2
+	}
+	own.Head = own.Head.WithoutObjects()
+	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
+		return 1
+	}
+	return 2
+}
+
+// combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
+// contribution has not alone: they need index rows of their own.
+func (b *Resolver) combineNames(i uint32, f *frame, p *fold.Profile, person, member *fold.Member) error {
+	if b.dry != nil || !b.fillsNames || !index.MayCombineNames(p.Values, f.body) {
+		return nil
+	}
+	part, err := b.part(f)
+	if err != nil {
+		return err
+	}
+	var own, shown index.Set
+	own.AddContribution(part.Contribution, b.own)
+	shown.AddFullName(profile.With(person, member.ID, part).Profile())
+	names := shown.Without(&own)
+	if names == nil {
+		return nil
+	}
+	if b.names == nil {
+		b.names = map[uint32][]index.Key{}
+	}
+	b.names[i] = names
+	return nil
+}
