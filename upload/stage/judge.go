@@ -3,11 +3,12 @@ package stage
 import (
 	"context"
 	"fmt"
+	"slices"
+
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
-	"slices"
 )
 
 // verifyAll judges candidates, which are sorted, by their rows.
