@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"kith/upload/table/charset"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/encoding/charmap"
+
+	"kith/upload/table/charset"
 )
 
 // memory is a file in memory.
