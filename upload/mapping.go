@@ -359,8 +359,11 @@ func columns(p *suggest.Proposal) []api.SuggestedColumn {
 		if i > 0 && p.Columns[i-1].Number == c.Number {
 			last := &all[len(all)-1]
 			if mapped {
-				last.FieldNames = append(last.FieldNames, c.Label)
-				last.Target = api.Ptr(*last.Target + ", _profile." + c.Target)
+				target := "_profile." + c.Target
+				if last.Target != nil {
+					target = *last.Target + ", " + target
+				}
+				last.FieldNames, last.Target, last.Reason = append(last.FieldNames, c.Label), &target, &c.Why
 			}
 			continue
 		}

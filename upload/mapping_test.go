@@ -24,14 +24,22 @@ var pieces = []string{
 	"[", "(", "【必須】", "kith_line", "kith_reason", "x", "Y", "9", "2024", "ProfileId", "password", strings.Repeat("long ", 60), strings.Repeat("界", 300), "😀",
 }
 
+// wished are targets that a person may have for a column.
+var wished = []string{"", "FirstName", "LastName", "EmailAddress", "Attributes.x"}
+
 // What is suggested for a file is always accepted as a job, whatever its columns are called: limits of the API, rules of mappings, and columns
 // that are there once.
 func TestSuggestedMappingsAreAccepted(t *testing.T) {
 	accepted := 0
-	for seed := range uint64(150) {
+	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		text, header := randomTable(rng)
 		in := &api.SuggestUploadMappingRequest{DomainName: api.Ptr("d"), Head: text}
+		for range rng.IntN(3) {
+			if name := header[rng.IntN(len(header))]; name != "" && len(name) <= 512 {
+				in.Columns = append(in.Columns, api.ColumnTarget{Column: &name, Target: &wished[rng.IntN(len(wished))]})
+			}
+		}
 		out, err := (&Service{}).SuggestUploadMapping(context.Background(), in)
 		if err == nil && out.UniqueKey == nil { // a person has to say it
 			in.KeyColumn = api.Ptr(header[rng.IntN(len(header))])
@@ -58,8 +66,8 @@ func TestSuggestedMappingsAreAccepted(t *testing.T) {
 		checkSources(t, seed, out)
 		accepted++
 	}
-	if accepted < 75 {
-		t.Errorf("only %d of 150 tables have a mapping", accepted)
+	if accepted < 150 {
+		t.Errorf("only %d of 300 tables have a mapping", accepted)
 	}
 }
 
@@ -82,6 +90,27 @@ func checkSources(t *testing.T, seed uint64, out *api.SuggestUploadMappingRespon
 		for _, p := range s.Paths() {
 			if times[schema.ColumnName(p)] != 1 {
 				t.Errorf("seed %d: field %q reads column %q, which is there %d times", seed, label, p, times[schema.ColumnName(p)])
+			}
+		}
+	}
+}
+
+// A column of whole names gives only the half of them that no other column is asked to fill, and says which.
+func TestHalfOfWholeNames(t *testing.T) {
+	for _, c := range []struct{ wish, half, reason string }{{"FirstName", "LastName", "a whole name, split"}, {"LastName", "FirstName", "a whole name, split"}} {
+		out, err := (&Service{}).SuggestUploadMapping(context.Background(), &api.SuggestUploadMappingRequest{
+			DomainName: api.Ptr("d"), Head: []byte("id,Name,X\n1,Ann Lee,Anna\n2,Bob Ray,Robert\n"), Columns: []api.ColumnTarget{{Column: api.Ptr("X"), Target: &c.wish}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := out.Columns[1]
+		if api.Val(name.Target) != "_profile."+c.half || len(name.FieldNames) != 1 || *name.Reason != c.reason {
+			t.Errorf("with X for %s, Name fills %s by %q: %s", c.wish, api.Val(name.Target), name.FieldNames, *name.Reason)
+		}
+		for _, w := range out.Warnings {
+			if *w.Code == "left-out" {
+				t.Errorf("with X for %s: %s", c.wish, *w.Message)
 			}
 		}
 	}

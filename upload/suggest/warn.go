@@ -45,7 +45,7 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 			add(Note, "full-names", c.Name, "Column %q holds whole names; they are split into given and family names.", short(c.Name))
 		case c.misfit != "" && !c.asked:
 			add(Doubt, "values-do-not-fit", c.Name, "Column %q is named like %s, and its values are something else; it is kept as %s.", short(c.Name), c.misfit, orNothing(c.Target))
-		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice:
+		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice && !p.told(i):
 			add(Note, "left-out", c.Name, "Column %q is left out: %s.", short(c.Name), c.Why)
 		}
 		if i != p.Key && c.spoilt > 0 && strings.HasSuffix(c.Target, "PhoneNumber") {
@@ -55,6 +55,12 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(c.TooLong), limit(c.Target), c.Target)
 		}
 	}
+}
+
+// told says whether a column that is left out is one half of a split one whose other half is mapped, or is told of.
+func (p *Proposal) told(i int) bool {
+	c := &p.Columns[i]
+	return c.split() && (i > 0 && p.Columns[i-1].Number == c.Number || i+1 < len(p.Columns) && p.Columns[i+1].Number == c.Number && p.Columns[i+1].Target != "")
 }
 
 // warnOfKey says what is doubtful about how customers are told apart.
