@@ -55,12 +55,7 @@ func (s *Service) SuggestUploadMapping(ctx context.Context, in *api.SuggestUploa
 	}
 	p, err := suggest.For(l.Table, w)
 	if err != nil {
-		text := err.Error()
-		text = strings.ToUpper(text[:1]) + text[1:]
-		if !strings.HasSuffix(text, "?") {
-			text += "."
-		}
-		return nil, fault.BadRequestf("%s", text)
+		return nil, fault.BadRequestf("%s", err)
 	}
 	return l.answer(p), nil
 }

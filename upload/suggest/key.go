@@ -129,13 +129,13 @@ func (p *Proposal) obey(wishes []Wish) error {
 	type taken struct{ target, column string }
 	var all []taken
 	for _, w := range wishes {
-		target, err := attribute(w.Target)
-		if err != nil {
-			return err
-		}
 		i, err := p.find(w.Column)
-		if err != nil {
-			return err
+		target, wrong := attribute(w.Target)
+		switch {
+		case err != nil && wrong != nil:
+			return fmt.Errorf("%s %w", sentence(err), wrong)
+		case cmp.Or(err, wrong) != nil:
+			return cmp.Or(err, wrong)
 		}
 		name := p.Columns[i].Name
 		for _, o := range all {

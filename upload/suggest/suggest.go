@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,7 +98,8 @@ type Field struct {
 // maxFields is how many fields a job may have.
 const maxFields = 250
 
-// For proposes what to do with a table, and obeys what a person has decided. The error says which wish can't be fulfilled.
+// For proposes what to do with a table, and obeys what a person has decided. The error is a sentence that says which wish can't be
+// fulfilled.
 func For(t Table, w Wishes) (*Proposal, error) {
 	p := &Proposal{Rows: len(t.Rows), Key: -1, labels: map[string]bool{}}
 	times := map[string]int{}
@@ -120,11 +122,12 @@ func For(t Table, w Wishes) (*Proposal, error) {
 		p.splitNames()
 		p.byContent()
 	}
-	if err := p.obey(w.Columns); err != nil {
-		return nil, err
+	err := p.obey(w.Columns)
+	if err == nil {
+		err = p.chooseKey(w.Key)
 	}
-	if err := p.chooseKey(w.Key); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.New(sentence(err))
 	}
 	p.leaveOut(t.Whole)
 	for i := range p.Columns {

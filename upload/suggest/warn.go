@@ -161,4 +161,13 @@ func otherNames(all []Other) string {
 	return "; it may be " + some(names, 5)
 }
 
+// sentence is what an error says, as a sentence.
+func sentence(err error) string {
+	text := upper(err.Error())
+	if strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}
+
 func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
