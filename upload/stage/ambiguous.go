@@ -54,7 +54,7 @@ func (p *Plan) RejectAmbiguous(ctx context.Context, read *ReadResult, runs map[i
 		r := newReject(line, row, column, reasonAmbiguousKey,
 			"Two or more profiles have this unique key, so it is not clear which one the row is about. Merge or delete the duplicates, or choose another unique key.", cells)
 		list.reset()
-		return errors.Join(list.add(&r, false), rejects.take(&list))
+		return errors.Join(list.add(&r), rejects.take(&list))
 	})
 	if rejects != nil {
 		defer rejects.abort()

@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -175,8 +176,11 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 					if row >= 3000 {
 						code = reasonNUL
 					}
-					r := newReject(row, row, "", code, "No.", [][]byte{[]byte("x")})
-					if err := list.add(&r, out.full.Load()); err != nil {
+					r := Reject{Code: code}
+					if out.keeps(code) {
+						r = newReject(row, row, "", code, "No.", [][]byte{[]byte("x")})
+					}
+					if err := list.add(&r); err != nil {
 						t.Fatal(err)
 					}
 					row++
@@ -211,6 +215,40 @@ func TestRejectsAreCountedAndSampled(t *testing.T) {
 	}
 }
 
+// A row whose reject is only counted costs no copy of its cells, however many they are: nothing is said of it that nobody keeps.
+func TestRejectsThatAreCountedAreNotMade(t *testing.T) {
+	p := testPlan(t)
+	out := p.newRejects("read", 1)
+	defer out.abort()
+	out.most = 1000
+	b, err := p.m.bind([]string{"id"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mapper{bound: b, plan: newKeyPlan(b, nil, 0), rejects: out, tooLong: make([]int64, 1), delim: ',', part: extsort.ByHash(1, 0), readAs: func() string { return "UTF-8" }}
+	wide := append(bytes.Repeat([]byte(","), 16_383), '1')
+	var list rejectList
+	refuse := func() {
+		list.reset()
+		r := m.record(nil, batchRecord{}, wide, 1)
+		if r == nil || r.Code != reasonCellCount {
+			t.Fatalf("%+v", r)
+		}
+		if err := errors.Join(list.add(r), out.take(&list)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range keptOfReason + 2 {
+		refuse()
+	}
+	if out.n != keptOfReason+2 || out.kept != keptOfReason || !out.keeps(reasonNUL) {
+		t.Fatalf("%d rejects, %d kept", out.n, out.kept)
+	}
+	if n := testing.AllocsPerRun(20, refuse); n > 3 || len(list.buf) > 0 {
+		t.Errorf("%.0f allocations, %d bytes for a row that is only counted", n, len(list.buf))
+	}
+}
+
 // Whatever a rejected row holds, it can be read again.
 func TestRejectsCanBeReadAgain(t *testing.T) {
 	p := testPlan(t)
@@ -224,7 +262,7 @@ func TestRejectsCanBeReadAgain(t *testing.T) {
 		{},
 	} {
 		r := newReject(int64(i), int64(i), "", reasonCellCount, "No.", cells)
-		if err := list.add(&r, false); err != nil {
+		if err := list.add(&r); err != nil {
 			t.Fatal(err)
 		}
 	}

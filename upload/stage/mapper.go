@@ -20,7 +20,7 @@ type mapper struct {
 	plan  *keyPlan
 	delim byte
 	part  *extsort.Partition
-	// rejects is where those of all batches go.
+	// rejects is where those of all batches go; nil where nobody reads them.
 	rejects *rejectWriter
 	strict  bool
 	// guarded tells the columns whose values have a guard of text.
@@ -52,8 +52,11 @@ func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *m
 		safe: !r.StrictAWS && slices.Contains(b.header, table.SafeColumn), strict: r.StrictAWS, readAs: readAs}
 }
 
-// refuse returns the reject of the current record.
+// refuse returns the reject of the current record: its code alone if it will only be counted.
 func (m *mapper) refuse(column, code, format string, args ...any) *Reject {
+	if !m.rejects.keeps(code) && !(m.strict && aboutText(code)) {
+		return &Reject{Code: code}
+	}
 	r := newReject(m.line, m.row, column, code, fmt.Sprintf(format, args...), m.cells)
 	return &r
 }
@@ -76,7 +79,7 @@ func (m *mapper) run(bt *batch) {
 			bt.err = &table.FileError{Code: "strict-row", Reason: fmt.Sprintf("Line %d is no valid CSV in UTF-8, which fails the file because the server runs with --strict-aws. %s", r.Line, r.Message)}
 			return
 		}
-		if bt.err = bt.rejects.add(r, m.rejects.full.Load()); bt.err != nil {
+		if bt.err = bt.rejects.add(r); bt.err != nil {
 			return
 		}
 	}
@@ -147,9 +150,9 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 	if rec.fault != "" {
 		m.cells = append(m.cells[:0], text)
-		r := newReject(rec.line, m.row, "", string(rec.fault), rec.fault.Sentence(), m.cells)
+		r := m.refuse("", string(rec.fault), "%s", rec.fault.Sentence())
 		r.Truncated = r.Truncated || rec.fault == table.TooLong
-		return &r
+		return r
 	}
 	m.cells, m.scratch = table.Cells(text, m.delim, m.cells, m.scratch)
 	if m.safe { // before anything is said of the row: rejects are exported as they were meant

@@ -272,7 +272,9 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 	for range workers {
 		wg.Go(func() {
 			m := r.newMapper(b, sc, readAs)
-			m.part, m.rejects = out.part, out.rejects
+			if m.part = out.part; !out.quiet {
+				m.rejects = out.rejects
+			}
 			for bt := range todo {
 				m.run(bt)
 				close(bt.done)

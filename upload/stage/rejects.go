@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"kith/blob"
@@ -39,7 +40,7 @@ func aboutText(code string) bool {
 	return false
 }
 
-// Reject is a row that was not imported.
+// Reject is a row that was not imported. One without Cells, not even an empty list of them, is only counted.
 type Reject struct {
 	Line    int64
 	Row     int64
@@ -83,7 +84,6 @@ const (
 type rejectList struct {
 	buf   []byte
 	items []rejectItem
-	kept  map[string]int // encoded ones by reason code, while only a few are
 }
 
 // rejectItem is a reject of a list. It begins in buf where the one before ends; one that is only counted is empty.
@@ -94,18 +94,11 @@ type rejectItem struct {
 
 func (l *rejectList) reset() {
 	l.buf, l.items = l.buf[:0], l.items[:0]
-	clear(l.kept)
 }
 
-// add takes in a reject. few says that only a few of each reason will be kept.
-func (l *rejectList) add(r *Reject, few bool) error {
-	if few {
-		if l.kept == nil {
-			l.kept = map[string]int{}
-		}
-		l.kept[r.Code]++
-	}
-	if !few || l.kept[r.Code] <= keptOfReason {
+// add takes in a reject.
+func (l *rejectList) add(r *Reject) error {
+	if r.Cells != nil {
 		b, err := json.Marshal(r)
 		if err != nil {
 			return err
@@ -128,6 +121,17 @@ type rejectWriter struct {
 	n, kept int64
 	codes   map[string]int64 // rejects by reason code
 	full    atomic.Bool
+	over    sync.Map // reason codes of which no more are kept
+}
+
+// keeps says whether rejects of a reason may still be kept, so that whoever finds one need not tell what it was about otherwise. It may be called
+// beside take. A nil writer keeps nothing.
+func (w *rejectWriter) keeps(code string) bool {
+	if w == nil {
+		return false
+	}
+	_, over := w.over.Load(code)
+	return !over
 }
 
 // take writes a list of rejects, as far as they are kept.
@@ -141,7 +145,11 @@ func (w *rejectWriter) take(l *rejectList) error {
 			w.codes = map[string]int64{}
 		}
 		w.codes[item.code]++
-		if len(text) == 0 || w.full.Load() && w.codes[item.code] > keptOfReason {
+		if len(text) == 0 {
+			continue
+		}
+		if w.full.Load() && w.codes[item.code] > keptOfReason {
+			w.over.Store(item.code, nil)
 			continue
 		}
 		if w.w == nil {
