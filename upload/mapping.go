@@ -179,8 +179,7 @@ type looked struct {
 	delimiter byte
 	line      int64    // of the header
 	above     []string // lines above it that are passed over
-	unsound   int      // of the rows: they are no CSV
-	wide      int      // of the rows: they have more cells than the header
+	wide      int      // of those Rejected: they have more cells than the header; the others are no CSV
 }
 
 // look reads the first rows of a file. more is text from behind its head, cut says that there is one.
@@ -234,11 +233,12 @@ func (l *looked) read(sc *table.Scanner, cut *bool) error {
 		}
 		size += len(rec.Text)
 		if rec.Fault != "" {
-			l.unsound++
+			l.Rejected++
 			continue
 		}
 		row := splitRow(rec.Text, sc, len(l.Header))
 		if len(row) > len(l.Header) {
+			l.Rejected++
 			l.wide++
 			continue
 		}
@@ -389,9 +389,9 @@ func share(part, whole int) *float64 {
 
 // warnings are those about the file as a text.
 func (l *looked) warnings() []api.MappingWarning {
-	all := []api.MappingWarning{}
+	list := []api.MappingWarning{}
 	add := func(level suggest.Level, code, format string, args ...any) {
-		all = append(all, warning(suggest.Warning{Level: level, Code: code, Text: fmt.Sprintf(format, args...)}))
+		list = append(list, warning(suggest.Warning{Level: level, Code: code, Text: fmt.Sprintf(format, args...)}))
 	}
 	if len(l.readings) > 0 {
 		var others []string
@@ -406,13 +406,14 @@ func (l *looked) warnings() []api.MappingWarning {
 	if len(l.above) > 0 {
 		add(suggest.Note, "lines-passed-over", "The header is line %d; what is above it is passed over.", l.line)
 	}
-	if l.unsound > 0 {
-		add(suggest.Doubt, "rows-unsound", "Of the first %d rows, %d can't be read, for their quotes or their length; they are rejected.", len(l.Rows)+l.unsound+l.wide, l.unsound)
+	all, unsound := len(l.Rows)+l.Rejected, l.Rejected-l.wide
+	if unsound > 0 {
+		add(suggest.Doubt, "rows-unsound", "Of the first %d rows, %d can't be read, for their quotes or their length; they are rejected.", all, unsound)
 	}
 	if l.wide > 0 {
-		add(suggest.Doubt, "rows-wide", "Rows with more cells than the header, which are rejected: %d of the first %d.", l.wide, len(l.Rows)+l.unsound+l.wide)
+		add(suggest.Doubt, "rows-wide", "Rows with more cells than the header, which are rejected: %d of the first %d.", l.wide, all)
 	}
-	return all
+	return list
 }
 
 // warning tells a warning.

@@ -143,3 +143,27 @@ func randomTable(rng *rand.Rand) (text []byte, header []string) {
 	w.Flush()
 	return b.Bytes(), header
 }
+
+// A file whose rows are all rejected has rows: it is said why they are, and not that there is none.
+func TestRowsThatAreAllRejected(t *testing.T) {
+	for text, want := range map[string]string{
+		"id,email\n":                 "no-rows",
+		"id,email\n1,a@x.example,\n": "",
+		"id,email\n1,,2\n":           "rows-wide",
+		"id,email\n1,\"a\"b\n":       "rows-unsound",
+	} {
+		out, err := (&Service{}).SuggestUploadMapping(context.Background(), &api.SuggestUploadMappingRequest{DomainName: api.Ptr("d"), Head: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range out.Warnings {
+			if *w.Code == "no-rows" || strings.HasPrefix(*w.Code, "rows-") {
+				got = append(got, *w.Code)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q is told of by %q, not by %q", text, got, want)
+		}
+	}
+}

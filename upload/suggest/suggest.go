@@ -14,9 +14,10 @@ import (
 // Table is what is known of a table.
 type Table struct {
 	Header []string
-	// Rows are the first ones; Whole says that there are no others.
-	Rows  [][]string
-	Whole bool
+	// Rows are the first ones, but for Rejected others among them that no import takes; Whole says that there are no more.
+	Rows     [][]string
+	Rejected int
+	Whole    bool
 	// Bad says that a value can't be a key although it is none of the blank ones: a word for no value, or what a spreadsheet made of it. nil: none is.
 	Bad func(value []byte) bool
 	// Headless says that the names may be the cells of a first row: no line of the file looks like a header.

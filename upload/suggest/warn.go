@@ -15,7 +15,7 @@ func (p *Proposal) warn(t Table) {
 	if t.Headless {
 		add(Stop, "no-header", "", "No line looks like a header: numbers or addresses stand where names of columns are expected. Write the names of the columns above the first row, or say which line has them.")
 	}
-	if p.Rows == 0 {
+	if p.Rows+t.Rejected == 0 {
 		add(Doubt, "no-rows", "", "There is no row below the header.")
 	}
 	p.warnOfColumns(add)
