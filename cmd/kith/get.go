@@ -44,7 +44,7 @@ func getProfile(ctx context.Context, c *client, domain, what string, asJSON bool
 	case err != nil:
 		return err
 	case len(found) == 0:
-		return fmt.Errorf("nobody in domain %s has that; kith search finds people by beginnings of words, and with typos", domain)
+		return nobody(ctx, c, domain)
 	case len(found) > 1:
 		if err := listFound(out, found); err != nil {
 			return err
@@ -54,6 +54,23 @@ func getProfile(ctx context.Context, c *client, domain, what string, asJSON bool
 		return writeJSON(out, &found[0])
 	}
 	return showProfile(out, &found[0])
+}
+
+// nobody says that no profile has a key, and what finds more.
+func nobody(ctx context.Context, c *client, domain string) error {
+	on, err := hasIndex(ctx, c, domain)
+	switch {
+	case err != nil: // of who may not ask, for one
+		return fmt.Errorf("nobody in domain %s has that", domain)
+	case on:
+		return fmt.Errorf("nobody in domain %s has that; kith search%s finds people by beginnings of words, and with typos", domain, c.more(domain))
+	}
+	return fmt.Errorf("nobody in domain %s has that; the index is off; %s", domain, indexHint(c, domain))
+}
+
+// indexHint says what builds an index, and what for.
+func indexHint(c *client, domain string) string {
+	return "kith search --on" + c.more(domain) + " builds an index, by which beginnings, parts and typos are found, too"
 }
 
 // valueKeys are the keys that a value alone is looked for by.
@@ -128,7 +145,7 @@ func searchExactly(ctx context.Context, c *client, domain, text string, most int
 	if err != nil {
 		return err
 	}
-	const more = "kith search --on builds an index, by which beginnings, parts and typos are found, too"
+	more := indexHint(c, domain)
 	if len(found) == 0 {
 		return errors.New("nobody has just that as account number, e-mail address, phone number or full name; " + more)
 	}

@@ -61,11 +61,11 @@ func runSearch(cmd *cobra.Command, c *client, domain, text string, on, off bool,
 	if text == "" {
 		return indexStatus(ctx, c, domain, cmd.OutOrStdout())
 	}
-	var settings api.GetQuerySettingsResponse
-	if err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &settings); err != nil {
+	indexed, err := hasIndex(ctx, c, domain)
+	if err != nil {
 		return fmt.Errorf("search domain %s: %w", domain, err)
 	}
-	if !api.Val(settings.Enabled) {
+	if !indexed {
 		return searchExactly(ctx, c, domain, text, most, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	show := showItems
@@ -88,6 +88,13 @@ func runSearch(cmd *cobra.Command, c *client, domain, text string, on, off bool,
 			return show(cmd.OutOrStdout(), items)
 		}
 	}
+}
+
+// hasIndex says whether a domain's index is on.
+func hasIndex(ctx context.Context, c *client, domain string) (bool, error) {
+	var settings api.GetQuerySettingsResponse
+	err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &settings)
+	return api.Val(settings.Enabled), err
 }
 
 func domainPath(domain string) string { return "/kith/domains/" + url.PathEscape(domain) }
