@@ -187,6 +187,7 @@ func addCompletion(cmd *cobra.Command) {
 	}
 	_, takes, _ := strings.Cut(cmd.Use, " ")
 	switch {
+	case cmd.ValidArgsFunction != nil: // it completes them itself
 	case strings.Trim(takes, "[]") == "JOB":
 		cmd.ValidArgsFunction = completing(listJobWords)
 	case !strings.Contains(takes, "FILE") && !strings.Contains(takes, "DIR") && !cmd.HasSubCommands():

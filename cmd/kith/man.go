@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -60,15 +61,11 @@ func writeManPages(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := manPage(f, cmd); err != nil {
-		_ = f.Close()
-		return err
+	err = manPage(f, cmd)
+	if err == nil {
+		err = f.Chmod(0o644) // for everybody, other than what this program writes of customers
 	}
-	if err := f.Chmod(0o644); err != nil { // for everybody, other than what this program writes of customers
-		_ = f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	for _, sub := range cmd.Commands() {
