@@ -42,6 +42,7 @@ func (p *Proposal) rankIDs() {
 	c.Target, c.Why = "AccountNumber", "its name says that it is an id"
 }
 
+// compare is cmp.Compare for what is or is not: what is comes last.
 func compare(a, b bool) int {
 	switch {
 	case a == b:

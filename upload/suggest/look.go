@@ -19,8 +19,6 @@ type Seen struct {
 	Suspicious int
 	// Good counts the different values that are not suspicious.
 	Good int
-	// TooLong counts values with more characters than the attribute that the column fills may have.
-	TooLong int
 
 	longest []int // how many characters the long ones have
 	mails   int   // values that are e-mail addresses
@@ -33,9 +31,6 @@ type Seen struct {
 	codes   int   // values that may be ids
 	states  int   // words for what state something is in
 	spoilt  int   // what a spreadsheet made of long numbers
-
-	misfit string // what its name means, and its values don't fit
-	beyond bool   // it is left out because there are too many
 }
 
 // look counts what the rows have in a column.
@@ -156,15 +151,11 @@ func (c *Column) fits(target string) bool {
 		return half(c.digit) && !half(c.at)
 	case target == "BirthDate":
 		return half(c.digit)
-	case target == "FirstName", target == "MiddleName", target == "LastName":
-		return half(c.letters) && !half(c.at)
-	case target == "BusinessName":
-		return half(c.letters) && !half(c.at)
 	case part == "PostalCode":
 		return !slices.ContainsFunc(c.Samples, func(v string) bool { return digits(v) > maxPostalDigits })
 	case part == "State", part == "Province", part == "County":
 		return !half(c.states) && !half(c.at)
-	case part == "City", part == "Country":
+	case target == "FirstName", target == "MiddleName", target == "LastName", target == "BusinessName", part == "City", part == "Country":
 		return half(c.letters) && !half(c.at)
 	}
 	return true

@@ -280,10 +280,7 @@ func isID(name string) bool {
 			whose = true
 		case idWords[w]:
 			what = true
-		case filling[w], w == "de", w == "record", w == "external", w == "unique":
-			continue
-		default:
-			rest = append(rest, w)
+		case filling[w], w == "record", w == "external", w == "unique":
 			continue
 		}
 		rest = append(rest, w)

@@ -51,7 +51,9 @@ type Column struct {
 	Why string
 	Seen
 
-	asked, settled bool // a person has decided; a known export has
+	asked, settled bool   // a person has decided; a known export has
+	misfit         string // what its name means, and its values don't fit
+	beyond         bool   // it is left out because there are too many
 }
 
 // Level is what a warning asks of a person.
@@ -357,21 +359,13 @@ func (p *Proposal) leaveOut(whole bool) {
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, y := &p.Columns[a], &p.Columns[b]
-		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(x.Filled, y.Filled), cmp.Compare(b, a))
+		return cmp.Or(compare(x.asked, y.asked), cmp.Compare(x.Filled, y.Filled), cmp.Compare(b, a))
 	})
 	for _, i := range order[:mapped-maxFields] {
 		c := &p.Columns[i]
 		c.Target, c.Why = "", fmt.Sprintf("a job may have %d fields, and this column has few values", maxFields)
 		c.beyond = true
 	}
-}
-
-// rank keeps what a person has decided in a job that can't have all columns.
-func rank(c *Column) int {
-	if c.asked {
-		return 1
-	}
-	return 0
 }
 
 // label makes a legal and unique key of Fields.

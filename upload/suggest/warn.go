@@ -51,8 +51,8 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 		if i != p.Key && c.spoilt > 0 && strings.HasSuffix(c.Target, "PhoneNumber") {
 			add(Doubt, "values-spoilt", c.Name, "Of column %q, values of %s were spoilt by a spreadsheet, as 4.47911E+11 is; they are stored as they are. Format the column as text, or as a number without decimals, and export it again.", short(c.Name), rows(c.spoilt))
 		}
-		if c.TooLong = c.tooLong(); c.TooLong > 0 {
-			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(c.TooLong), limit(c.Target), c.Target)
+		if n := c.tooLong(); n > 0 {
+			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(n), limit(c.Target), c.Target)
 		}
 	}
 }
@@ -98,10 +98,10 @@ func (p *Proposal) warnOfKey(add func(level Level, code, column, format string, 
 
 // tooLong counts the values that the attribute of a column can't hold.
 func (c *Column) tooLong() (n int) {
-	most := limit(c.Target)
 	if c.Target == "" || c.split() {
 		return 0
 	}
+	most := limit(c.Target)
 	for _, l := range c.longest {
 		if l > most {
 			n++
