@@ -97,6 +97,9 @@ func newClient(endpoint string, creds aws.CredentialsProvider, web *http.Client)
 	}
 }
 
+// domainPath is the path of the additions that are about a domain.
+func domainPath(domain string) string { return "/kith/domains/" + url.PathEscape(domain) }
+
 // call sends a request to one of our additions and reads the answer into out: JSON, or the bytes as they are for an io.Writer.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var body []byte

@@ -146,7 +146,7 @@ func mayUse(dir string) error {
 	return nil
 }
 
-// reachable1 finds a server that runs: that of --endpoint, or the one on the data folder; nil if there is none.
+// running finds a server that runs: that of --endpoint, or the one on the data folder; nil if there is none.
 func running(cmd *cobra.Command) (*client, error) {
 	ctx, data := cmd.Context(), flagOrEnv(cmd, "data")
 	endpoint, _ := cmd.Flags().GetString("endpoint")
@@ -220,17 +220,6 @@ func (c *client) orInterrupted(ctx context.Context, what, end, domain, id string
 		return err
 	}
 	return c.interrupted(what, end, domain, id)
-}
-
-// giveUp ends a job whose file could not be uploaded: nobody would ever start it.
-func giveUp(ctx context.Context, c *client, domain, id string, cause error) error {
-	if ctx.Err() != nil {
-		cause = &exitErr{exitError, errors.New("interrupted before the whole file had arrived; nothing was imported")}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_, _ = c.StopUploadJob(ctx, &customerprofiles.StopUploadJobInput{DomainName: &domain, JobId: &id}) // a server that is away forgets it by itself
-	return cause
 }
 
 // more are the flags that another command needs to reach the same domain.

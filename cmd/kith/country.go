@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -25,22 +24,21 @@ func countryCommand() *cobra.Command {
 Numbers written as they are dialled at home are then found by their international form, and the other way round: those that
 API calls bring from now on, and imports without --country. What is stored is what was written.`,
 		Example: "  kith country DE\n  kith country --domain shop\n  kith country --none",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if _, ok := schema.ParseCountry(args[0]); !ok || none {
-					return usageError("%q is no country: give its two letters, such as DE or FR, or --none", args[0])
-				}
-			}
-			c, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = c.close() }()
-			if len(args) == 1 {
-				return putCountry(cmd.Context(), c, domain, args[0], cmd.OutOrStdout())
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
 			}
 			if none {
-				return putCountry(cmd.Context(), c, domain, "", cmd.OutOrStdout())
+				return usageError("--none goes without a country")
+			}
+			if _, ok := schema.ParseCountry(args[0]); !ok {
+				return usageError("%q is no country: give its two letters, such as DE or FR, or --none", args[0])
+			}
+			return nil
+		},
+		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
+			if len(args) == 1 || none {
+				return putCountry(cmd.Context(), c, domain, strings.Join(args, ""), cmd.OutOrStdout())
 			}
 			var out api.GetPhoneSettingsResponse
 			if err := c.call(cmd.Context(), http.MethodGet, phonePath(domain), nil, nil, &out); err != nil {
@@ -48,22 +46,22 @@ API calls bring from now on, and imports without --country. What is stored is wh
 			}
 			printCountry(cmd.OutOrStdout(), domain, out.Country, out.Countries)
 			return nil
-		},
+		}),
 	}
-	cmd.Flags().StringVar(&domain, "domain", "customers", "domain")
+	addDomainFlag(cmd, &domain, "domain of the phone numbers")
 	cmd.Flags().BoolVar(&none, "none", false, "phone numbers are compared by their digits again")
 	addClientFlags(cmd)
 	return cmd
 }
 
 func phonePath(domain string) string {
-	return "/kith/domains/" + url.PathEscape(domain) + "/phone-settings"
+	return domainPath(domain) + "/phone-settings"
 }
 
 // putCountry sets the country of a domain's phone numbers.
 func putCountry(ctx context.Context, c *client, domain, country string, w io.Writer) error {
 	var out api.PutPhoneSettingsResponse
-	if err := c.call(ctx, http.MethodPut, phonePath(domain), nil, map[string]any{"Country": country}, &out); err != nil {
+	if err := c.call(ctx, http.MethodPut, phonePath(domain), nil, &api.PutPhoneSettingsRequest{Country: &country}, &out); err != nil {
 		return fmt.Errorf("say the country of domain %s: %w", domain, err)
 	}
 	printCountry(w, domain, out.Country, out.Countries)
@@ -78,32 +76,6 @@ func printCountry(w io.Writer, domain string, country *string, all []string) {
 	}
 	if others := slices.DeleteFunc(slices.Clone(all), func(o string) bool { return o == api.Val(country) }); len(others) > 0 {
 		fmt.Fprintf(w, "Others there were written in %s.\n", strings.Join(others, ", "))
-	}
-}
-
-// checkValues refuses what --country and --too-long can't mean, and gives them the form that the API has.
-func (o *importOptions) checkValues() error {
-	if o.country != "" {
-		c, ok := schema.ParseCountry(o.country)
-		if !ok {
-			return usageError("--country %q is no country: give its two letters, such as DE or FR", o.country)
-		}
-		o.country = c.String()
-	}
-	o.tooLong = strings.ToUpper(o.tooLong)
-	if !slices.Contains([]string{"", "REJECT", "CUT", "DROP"}, o.tooLong) {
-		return usageError("--too-long must be reject, cut or drop")
-	}
-	return nil
-}
-
-// sayValues adds what the flags say about values to the options of a job.
-func (o *importOptions) sayValues(body map[string]any) {
-	if o.country != "" {
-		body["Country"] = o.country
-	}
-	if o.tooLong != "" && o.tooLong != string(api.TooLongValuesReject) {
-		body["TooLong"] = o.tooLong
 	}
 }
 

@@ -27,7 +27,7 @@ ambiguity keeps out. They are kept for a while; replayed, they are put again as 
 }
 
 func lettersPath(domain string) string {
-	return "/kith/domains/" + url.PathEscape(domain) + "/dead-letters"
+	return domainPath(domain) + "/dead-letters"
 }
 
 // letterFlags are what all commands on dead letters have.

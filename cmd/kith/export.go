@@ -176,7 +176,7 @@ func (x *exporter) profilesFrom(ctx context.Context, token string, do func(*api.
 	for {
 		var page api.ListProfilesResponse
 		if err := x.patiently(ctx, func() error {
-			return x.call(ctx, http.MethodGet, "/kith/domains/"+url.PathEscape(x.domain)+"/profiles", q, nil, &page)
+			return x.call(ctx, http.MethodGet, domainPath(x.domain)+"/profiles", q, nil, &page)
 		}); err != nil {
 			return fmt.Errorf("list the profiles of domain %s: %w", x.domain, err)
 		}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kith/api"
+	"kith/schema"
 	"kith/upload/table"
 )
 
@@ -38,9 +38,10 @@ type importOptions struct {
 	yes         bool // asks nothing
 
 	encoding, delimiter string // of the file, "" is found out
-	headerLine          int64
+	headerLine          int32
 	sheet               string
-	country, tooLong    string // "" is as the domain has it; REJECT, CUT, DROP
+	country             string            // "" is as the domain has it
+	tooLong             api.TooLongValues // "" rejects the row
 }
 
 func importCommand() *cobra.Command {
@@ -91,10 +92,10 @@ With --dry-run they say the same of what would happen.`,
 	f.Int32Var(&o.expire, "expire", importExpiry, "days after which the imported data expires, 1 to 1098")
 	f.StringVar(&o.encoding, "encoding", "", "encoding of the file, such as windows-1250 (default: found out)")
 	f.StringVar(&o.delimiter, "delimiter", "", "character between cells; tab is a tab (default: found out)")
-	f.Int64Var(&o.headerLine, "header-line", 0, "line of the header (default: found out)")
+	f.Int32Var(&o.headerLine, "header-line", 0, "line of the header (default: found out)")
 	f.StringVar(&o.sheet, "sheet", "", "sheet of a workbook, by its name or number (default: the first with something in it)")
 	f.StringVar(&o.country, "country", "", "two letters of the country in which phone numbers are written, such as DE (default: the domain's)")
-	f.StringVar(&o.tooLong, "too-long", "reject", "what becomes of values that are longer than their attributes: reject the row, cut or drop the value")
+	f.StringVar((*string)(&o.tooLong), "too-long", "reject", "what becomes of values that are longer than their attributes: reject the row, cut or drop the value")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what the import would do, and write nothing")
 	f.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; without a terminal nothing is asked anyway")
 	f.StringVar(&o.rejects, "rejects", "", "file to write the rejected rows to, as CSV with reasons; it can be mended and imported")
@@ -112,24 +113,15 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, in
 	}
 	defer file.Close()
 	plan, id, err := decide(ctx, c, file, path, o, in, info)
+	switch {
+	case err != nil:
+	case id == "":
+		id, err = sendFile(ctx, c, file, plan, o, info)
+	default:
+		err = sayMapping(ctx, c, id, plan, o)
+	}
 	if err != nil {
 		return dropJob(ctx, c, o.domain, id, err)
-	}
-	if id != "" {
-		body := map[string]any{"Fields": plan.Fields, "UniqueKey": plan.UniqueKey}
-		if err := c.call(ctx, http.MethodPut, jobPath(o.domain, id)+"/mapping", nil, body, &api.PutUploadJobMappingResponse{}); err != nil {
-			return dropJob(ctx, c, o.domain, id, fmt.Errorf("say the mapping: %w", err))
-		}
-	} else {
-		if err := ensureDomain(ctx, c, o.domain, o.country, info); err != nil {
-			return err
-		}
-		if id, err = createJob(ctx, c, filepath.Base(path), plan, o); err != nil {
-			return err
-		}
-		if err := uploadTo(ctx, c, id, file, o, info); err != nil {
-			return err
-		}
 	}
 	if o.dryRun {
 		return dryRun(ctx, c, o, id, out, info)
@@ -143,7 +135,7 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, in
 // maxHeaderLine is the last line that PutUploadJobOptions takes for that of a header.
 const maxHeaderLine = 1000
 
-// check refuses flags that say nothing about a file, and gives the delimiter its form.
+// check refuses flags that can't be meant, and gives the others the form that the API has.
 func (o *importOptions) check() error {
 	if o.delimiter == "tab" || o.delimiter == `\t` {
 		o.delimiter = "\t"
@@ -162,35 +154,51 @@ func (o *importOptions) check() error {
 	if o.expire < 1 || o.expire > importExpiry {
 		return usageError("--expire must be 1 to %d days", importExpiry)
 	}
-	return o.checkValues()
+	if o.country != "" {
+		c, ok := schema.ParseCountry(o.country)
+		if !ok {
+			return usageError("--country %q is no country: give its two letters, such as DE or FR", o.country)
+		}
+		o.country = c.String()
+	}
+	switch o.tooLong = api.TooLongValues(strings.ToUpper(string(o.tooLong))); o.tooLong {
+	case api.TooLongValuesReject:
+		o.tooLong = ""
+	case "", api.TooLongValuesCut, api.TooLongValuesDrop:
+	default:
+		return usageError("--too-long must be reject, cut or drop")
+	}
+	return nil
 }
 
-// sayFile puts what the flags say about the text of a file into a request.
-func (o importOptions) sayFile(body map[string]any) {
-	if o.encoding != "" {
-		body["Encoding"] = o.encoding
+// optional is the value of a flag as a member of a request: none if nothing was said.
+func optional[T comparable](value T) *T {
+	if value == *new(T) {
+		return nil
 	}
-	if o.delimiter != "" {
-		body["Delimiter"] = o.delimiter
-	}
-	if o.headerLine > 0 {
-		body["HeaderLine"] = o.headerLine
-	}
-	if o.sheet != "" {
-		body["Sheet"] = o.sheet
-	}
+	return &value
 }
 
 // sayOptions tells the server what the flags say about the file.
 func sayOptions(ctx context.Context, c *client, id string, o importOptions) error {
-	body := map[string]any{}
-	o.sayFile(body)
-	o.sayValues(body)
-	if len(body) == 0 {
+	in := api.PutUploadJobOptionsRequest{
+		Encoding: optional(o.encoding), Delimiter: optional(o.delimiter), HeaderLine: optional(o.headerLine), Sheet: optional(o.sheet),
+		Country: optional(o.country), TooLong: optional(o.tooLong),
+	}
+	if in == (api.PutUploadJobOptionsRequest{}) {
 		return nil
 	}
-	if err := c.call(ctx, http.MethodPut, jobPath(o.domain, id)+"/options", nil, body, &api.PutUploadJobOptionsResponse{}); err != nil {
+	if err := c.call(ctx, http.MethodPut, jobPath(o.domain, id)+"/options", nil, &in, nil); err != nil {
 		return fmt.Errorf("say how the file is to be read: %w", err)
+	}
+	return nil
+}
+
+// sayMapping tells the server what becomes of the columns of a file that was uploaded before that was decided.
+func sayMapping(ctx context.Context, c *client, id string, plan *api.SuggestUploadMappingResponse, o importOptions) error {
+	in := api.PutUploadJobMappingRequest{Fields: plan.Fields, UniqueKey: plan.UniqueKey}
+	if err := c.call(ctx, http.MethodPut, jobPath(o.domain, id)+"/mapping", nil, &in, nil); err != nil {
+		return fmt.Errorf("say the mapping: %w", err)
 	}
 	return nil
 }
@@ -265,7 +273,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 func jobPath(domain, id string) string {
-	return "/kith/domains/" + url.PathEscape(domain) + "/upload-jobs/" + url.PathEscape(id)
+	return domainPath(domain) + "/upload-jobs/" + url.PathEscape(id)
 }
 
 // followJob waits for a job's end and prints its result. Its error tells how the job ended.

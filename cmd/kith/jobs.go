@@ -116,7 +116,7 @@ func cancelWork(cmd *cobra.Command, c *client, domain, id string) error {
 	return err
 }
 
-func workPath(domain string) string { return "/kith/domains/" + url.PathEscape(domain) + "/work" }
+func workPath(domain string) string { return domainPath(domain) + "/work" }
 
 // shownID is how much of a job's id a list shows; jobID takes it.
 const shownID = 8

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -126,5 +128,24 @@ func TestJobsWorkAndCancel(t *testing.T) {
 		if code, _, errs := kith(t, append(append([]string{"jobs"}, c.args...), "--data", dir)...); code == exitOK || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: %d %q, want it to say %q", c.args, code, errs, c.want)
 		}
+	}
+}
+
+// A job whose file is uploaded before it is looked at, and that the server can't do what the flags say with, is given up.
+func TestJobsOfFilesThatAreNotImportedAreGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "people.xlsx")
+	if err := os.WriteFile(file, append([]byte("PK\x03\x04"), make([]byte, headBytes)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	for _, flags := range [][]string{{}, {"--encoding", "nonsense"}} { // no workbook; options that are refused
+		if code, _, errs := kith(t, append([]string{"import", file, "--data", data}, flags...)...); code == exitOK {
+			t.Errorf("%v: %s", flags, errs)
+		}
+	}
+	_, out, errs := kith(t, "jobs", "--json", "--data", data)
+	if n := strings.Count(out, `"State":"STOPPED"`); n != 2 || strings.Count(out, "\n") != 2 {
+		t.Errorf("%s%s", out, errs)
 	}
 }

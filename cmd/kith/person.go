@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -37,7 +36,7 @@ func (f *personFlags) request() (in api.ExportPersonRequest, path string, err er
 	} else {
 		in.KeyName, in.KeyValue = &name, &value
 	}
-	return in, "/kith/domains/" + url.PathEscape(f.domain) + "/persons", nil
+	return in, domainPath(f.domain) + "/persons", nil
 }
 
 func exportPersonCommand() *cobra.Command {

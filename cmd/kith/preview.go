@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,13 +43,15 @@ func lookAt(ctx context.Context, c *client, file *os.File, o importOptions, info
 		return nil, "", err
 	}
 	if stat.Size() > headBytes && table.IsZIP(head) {
-		if id, err = uploadFirst(ctx, c, file, o, info); err != nil {
-			return nil, "", err
+		if id, err = sendFile(ctx, c, file, &anyMapping, o, info); err != nil {
+			return nil, id, err
 		}
-		plan, err = suggestion(ctx, c, o, map[string]any{"JobId": id})
+		plan, err = suggestion(ctx, c, o, api.SuggestUploadMappingRequest{JobId: &id})
 		return plan, id, err
 	}
-	plan, err = suggestion(ctx, c, o, map[string]any{"Head": head[:n], "FileBytes": stat.Size(), "Excerpts": excerpts(file, int64(n), stat.Size())})
+	plan, err = suggestion(ctx, c, o, api.SuggestUploadMappingRequest{
+		Head: head[:n], FileBytes: api.Ptr(stat.Size()), Excerpts: excerpts(file, int64(n), stat.Size()),
+	})
 	return plan, "", err
 }
 
@@ -60,57 +61,48 @@ var anyMapping = api.SuggestUploadMappingResponse{
 	UniqueKey: api.Ptr("row"),
 }
 
-// uploadFirst makes a job for a file whose mapping is not decided, and uploads the file.
-func uploadFirst(ctx context.Context, c *client, file *os.File, o importOptions, info io.Writer) (id string, err error) {
+// sendFile makes a job for a file, with the mapping of plan, and uploads the file. The job of an id that comes with an error is to be given up.
+func sendFile(ctx context.Context, c *client, file *os.File, plan *api.SuggestUploadMappingResponse, o importOptions, info io.Writer) (id string, err error) {
 	if err := ensureDomain(ctx, c, o.domain, o.country, info); err != nil {
 		return "", err
 	}
-	if id, err = createJob(ctx, c, filepath.Base(file.Name()), &anyMapping, o); err != nil {
+	if id, err = createJob(ctx, c, filepath.Base(file.Name()), plan, o); err != nil {
 		return "", err
 	}
-	return id, uploadTo(ctx, c, id, file, o, info)
-}
-
-// uploadTo uploads the file of a job, and says what the flags say about it.
-func uploadTo(ctx context.Context, c *client, id string, file *os.File, o importOptions, info io.Writer) error {
 	fmt.Fprintf(info, "Upload job %s in domain %s\n", id, o.domain)
-	if err := sayOptions(ctx, c, id, o); err != nil {
-		return err
+	if err = sayOptions(ctx, c, id, o); err == nil {
+		err = putFile(ctx, c, o.domain, id, file, info)
 	}
-	if err := putFile(ctx, c, o.domain, id, file, info); err != nil {
-		return giveUp(ctx, c, o.domain, id, err)
+	if err != nil && ctx.Err() != nil {
+		err = &exitErr{exitError, errors.New("interrupted before the whole file had arrived; nothing was imported")}
 	}
-	return nil
+	return id, err
 }
 
-// suggestion asks the server what to make of a file, which what names, under the wishes of the flags.
-func suggestion(ctx context.Context, c *client, o importOptions, in map[string]any) (*api.SuggestUploadMappingResponse, error) {
-	o.sayFile(in)
-	if o.key != "" {
-		in["KeyColumn"] = o.key
-	}
-	columns := []map[string]string{}
+// suggestion asks the server what to make of the file that in names, under the wishes of the flags.
+func suggestion(ctx context.Context, c *client, o importOptions, in api.SuggestUploadMappingRequest) (*api.SuggestUploadMappingResponse, error) {
+	in.Encoding, in.Delimiter, in.HeaderLine, in.Sheet = optional(o.encoding), optional(o.delimiter), optional(o.headerLine), optional(o.sheet)
+	in.KeyColumn = optional(o.key)
 	for _, m := range o.maps {
 		column, target, _ := strings.Cut(m, "=")
-		wish := map[string]string{"Column": column}
-		if target != "-" && target != "" {
-			wish["Target"] = target
+		if target == "-" {
+			target = ""
 		}
-		columns = append(columns, wish)
+		in.Columns = append(in.Columns, api.ColumnTarget{Column: &column, Target: optional(target)})
 	}
-	in["Columns"] = columns
 	out := &api.SuggestUploadMappingResponse{}
-	return out, c.call(ctx, http.MethodPost, "/kith/domains/"+url.PathEscape(o.domain)+"/upload-mapping", nil, in, out)
+	return out, c.call(ctx, http.MethodPost, domainPath(o.domain)+"/upload-mapping", nil, &in, out)
 }
 
 // decide has the server look at a file, shows what it makes of it, and asks where something is doubtful. id is the job that has the file already, or "".
 func decide(ctx context.Context, c *client, file *os.File, path string, o importOptions, in io.Reader, info io.Writer) (plan *api.SuggestUploadMappingResponse, id string, err error) {
+	name := cmp.Or(o.name, path)
 	plan, id, err = lookAt(ctx, c, file, o, info)
 	if err != nil {
-		return nil, id, aboutFile(cmp.Or(o.name, path), err)
+		return nil, id, aboutFile(name, err)
 	}
-	printPreview(info, cmp.Or(o.name, path), plan)
-	if err := stopped(cmp.Or(o.name, path), plan); err != nil {
+	printPreview(info, name, plan)
+	if err := stopped(name, plan); err != nil {
 		return nil, id, err
 	}
 	if o.dryRun || o.yes {
@@ -119,22 +111,18 @@ func decide(ctx context.Context, c *client, file *os.File, path string, o import
 	return plan, id, askOnce(ctx, plan, in, info)
 }
 
-// dropJob gives the job up whose file is not to be imported, if there is one.
+// dropJob gives the job up whose file is not to be imported, if there is one: nobody would ever start it.
 func dropJob(ctx context.Context, c *client, domain, id string, cause error) error {
 	if id != "" {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		_, _ = c.StopUploadJob(ctx, &customerprofiles.StopUploadJobInput{DomainName: &domain, JobId: &id}) // else its file goes by itself, a day later
+		_, _ = c.StopUploadJob(ctx, &customerprofiles.StopUploadJobInput{DomainName: &domain, JobId: &id}) // a server that is away forgets it by itself, a day later
 	}
 	return cause
 }
 
 // excerpts returns pieces from all over the rest of a file, by which its encoding can be told.
-func excerpts(file *os.File, from, size int64) [][]byte {
-	all := [][]byte{}
-	if size <= from {
-		return all
-	}
+func excerpts(file *os.File, from, size int64) (all [][]byte) {
 	step := max(excerptBytes, (size-from)/maxExcerpts)
 	for at := from; at < size && len(all) < maxExcerpts; at += step {
 		piece := make([]byte, excerptBytes)

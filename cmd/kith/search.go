@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 
@@ -96,8 +95,6 @@ func hasIndex(ctx context.Context, c *client, domain string) (bool, error) {
 	err := c.call(ctx, http.MethodGet, domainPath(domain)+"/query-settings", nil, nil, &settings)
 	return api.Val(settings.Enabled), err
 }
-
-func domainPath(domain string) string { return "/kith/domains/" + url.PathEscape(domain) }
 
 // switchIndex turns an index on or off; on, it waits until it is built.
 func switchIndex(ctx context.Context, c *client, domain string, on bool, info io.Writer) error {
