@@ -9,7 +9,7 @@
 //
 //  1. Memory is bounded, whatever the file holds: 8 MiB of the archive's directory are read at most, tags have 64 KiB, cells 128 KiB, rows
 //     1 MiB, and shared strings beyond 32 MiB are spilled, sealed. Nothing is nested deeper than 256 elements, and entities can't be declared.
-//  2. Time is linear in the file: it may unpack to 200 times its size and a gigabyte, and so may its text.
+//  2. Time is linear in the file: it may unpack to 200 times its size and a gigabyte, and its sheet become 200 times its size and 64 MiB of text.
 //  3. Reading stops within 64 KiB of unpacked bytes once its context has ended.
 //  4. Nothing is written but to the spill. The same file gives the same text whenever it is read.
 package xlsx

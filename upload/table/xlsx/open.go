@@ -33,7 +33,8 @@ const (
 	maxDirectory = 8 << 20 // bytes
 	maxSheets    = 4096
 	unpackTimes  = 200
-	unpackFloor  = 1 << 30
+	unpackFloor  = 1 << 30 // bytes of XML
+	textFloor    = 64 << 20
 	stopEvery    = 64 << 10
 )
 
@@ -191,8 +192,10 @@ func (b *Book) unsound(err error) error {
 	return errDamaged
 }
 
-// most is how many bytes the workbook may unpack to.
-func (b *Book) most() int64 { return b.floor + unpackTimes*b.at.file.Size() }
+// most is how many bytes the workbook may unpack to, and mostText how many its sheet may become: XML is cheap to read, but every separator before a cell that is far
+// to the right costs whoever reads the text.
+func (b *Book) most() int64     { return b.floor + unpackTimes*b.at.file.Size() }
+func (b *Book) mostText() int64 { return min(b.floor, textFloor) + unpackTimes*b.at.file.Size() }
 
 // unpacking counts what a part unpacks to.
 type unpacking struct {

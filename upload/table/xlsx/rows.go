@@ -275,8 +275,8 @@ func (b *Book) Read(dst []byte) (int, error) {
 			return 0, err
 		}
 		b.ready = b.sheet.out
-		if b.made += int64(len(b.ready)); b.made > b.most() {
-			return 0, &Error{"file-unpacked", fmt.Sprintf("The sheet becomes more than %d MB of text, with most of its cells empty. Export the columns that matter as CSV.", b.most()>>20)}
+		if b.made += int64(len(b.ready)); b.made > b.mostText() {
+			return 0, &Error{"file-unpacked", fmt.Sprintf("The sheet becomes more than %d MB of text, with most of its cells empty, or full of the same long texts. Export the columns that matter as CSV.", b.mostText()>>20)}
 		}
 		if len(b.ready) == 0 && b.sheet.ended {
 			return 0, io.EOF

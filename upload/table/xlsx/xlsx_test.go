@@ -306,6 +306,28 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// A million rows whose only cell is in the last column, and a million of the same long text, are 100 kB, and would be gigabytes of text. They end after little of it, and of the XML.
+func TestLittleIsNotMadeMuch(t *testing.T) {
+	far := book(strings.Repeat(`<row><c r="XFD1"><v>1</v></c></row>`, 1_000_000))
+	same := book(strings.Repeat(`<row><c t="s"><v>0</v></c></row>`, 1_000_000))
+	same["xl/sharedStrings.xml"] = sst(`<t>` + strings.Repeat("x", 30_000) + `</t>`)
+	for name, parts := range map[string]map[string]string{"far apart": far, "the same": same} {
+		data := pack(parts)
+		b, err := Open(t.Context(), memoryFile{data: data}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, b)
+		b.Close()
+		if bad, ok := errors.AsType[*Error](err); !ok || bad.Code != "file-unpacked" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if most := int64(textFloor + unpackTimes*len(data)); len(data) > 120<<10 || n > most || b.unpacked > 1<<20 {
+			t.Errorf("%s: %d kB became %d MB of text, from %d kB of XML", name, len(data)>>10, n>>20, b.unpacked>>10)
+		}
+	}
+}
+
 // A sheet that many parts of the archive share is not looked through again and again for something in it.
 func TestSheetsShareTheBound(t *testing.T) {
 	blank := strings.Repeat(`<row><c s="1"/></row>`, 100_000)
