@@ -66,6 +66,7 @@ var layers = [][]string{
 	{"domain"},
 	{"deadletter"},
 	{"profile/fold"},
+	{"match/link"},
 	{"objecttype"},
 	{"profile/index"},
 	{"profile/change"},
