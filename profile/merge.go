@@ -75,6 +75,35 @@ func refused(format string, args ...any) error {
 // errBusy says that another change was faster: what was to happen has not been decided by this attempt, and it may be made again.
 var errBusy = errors.New("another change of a profile is under way")
 
+// What Merge returns when there is no merge. ErrBusy: another change was faster, and it may be asked for again by another id. ErrRefused, with
+// a fault.BadRequest: a profile is gone, or the person would be larger than persons may be.
+var (
+	ErrBusy    = errBusy
+	ErrRefused = errRefused
+)
+
+// Merging is a merge that is asked for by the server itself.
+type Merging struct {
+	// ID is its id, of fold.NewMergeID: who notes it beforehand can ask later what became of it (Merged).
+	ID     fold.MergeID
+	Main   ID
+	From   []ID
+	Fields map[string]ID // fold.Merge.Fields
+	By     string        // who did it, for the history and the provenance
+}
+
+// Merge makes a merge, by one attempt.
+func (s *Service) Merge(ctx context.Context, rec *domain.Record, m Merging) error {
+	return s.merge(ctx, rec, mergeRecord{Main: m.Main, From: m.From, Fields: m.Fields, By: m.By, id: m.ID})
+}
+
+// Merged takes a merge to its end if somebody has begun it, and says whether it was made, perhaps to be taken back since. One that nobody
+// has begun was not.
+func (s *Service) Merged(ctx context.Context, rec *domain.Record, id fold.MergeID) (bool, error) {
+	state, err := s.settle(ctx, rec, id)
+	return state == mergeDone || state == mergeUndone, err
+}
+
 // MergeProfiles makes profiles members of a main one; they exist no more by themselves. A field that several have keeps the main
 // profile's value, else that of the first in the request, unless the caller names the profile whose value to take. Behaviour:
 // docs/spec/core.md 5.5.
@@ -153,7 +182,7 @@ func fieldSources(in *api.FieldSourceProfileIds) map[string]ID {
 	return out
 }
 
-// merge makes a merge. errBusy: nothing has happened, because another merge or deletion was faster.
+// merge makes a merge, by its id if it has one. errBusy: nothing has happened, because another merge or deletion was faster.
 func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecord) error {
 	all := append([]ID{want.Main}, want.From...)
 	for _, id := range all {
@@ -196,9 +225,9 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 	case levels > MaxLevels:
 		return refused("The profiles have been merged too many times, one into the other: %d levels, and %d are possible.", levels, MaxLevels)
 	}
-	var random [4]byte
-	_, _ = rand.Read(random[:])
-	want.State, want.id = mergeOpen, fold.NewMergeID(s.Now().UnixMicro(), binary.BigEndian.Uint32(random[:]))
+	if want.State = mergeOpen; want.id == (fold.MergeID{}) {
+		want.id = s.NewMergeID()
+	}
 	if err := s.announceMerge(ctx, rec, want.Main, want.id); err != nil {
 		return err
 	}
@@ -210,6 +239,13 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 		return errBusy
 	}
 	return err
+}
+
+// NewMergeID mints the id of a merge that is about to be asked for.
+func (s *Service) NewMergeID() fold.MergeID {
+	var random [4]byte
+	_, _ = rand.Read(random[:])
+	return fold.NewMergeID(s.Now().UnixMicro(), binary.BigEndian.Uint32(random[:]))
 }
 
 // Unmerge takes a merge back: every member of it is a profile by itself again, as it was and with what was imported to it since. It

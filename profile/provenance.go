@@ -76,6 +76,24 @@ func (s *Service) provenance(ctx context.Context, rec *domain.Record, person *fo
 	return fields, nil
 }
 
+// SourcesOf tells of each field that a person shows from what it comes: the object type of the object that says it, or the id of the import;
+// nothing of one that was set by hand, or of which that is not known any more.
+func (s *Service) SourcesOf(ctx context.Context, rec *domain.Record, person *fold.Member) (map[schema.Attr]string, error) {
+	fields, err := s.provenance(ctx, rec, person, 0)
+	if err != nil {
+		return nil, err
+	}
+	out := map[schema.Attr]string{}
+	for _, f := range fields {
+		if a, ok := schema.ParsePath(*f.Field); ok && f.Current != nil {
+			if source := cmp.Or(f.Current.ObjectTypeName, f.Current.JobId); source != nil {
+				out[a] = *source
+			}
+		}
+	}
+	return out, nil
+}
+
 // heldValue is a value with where it is.
 type heldValue struct {
 	fold.Value

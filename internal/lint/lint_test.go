@@ -72,6 +72,7 @@ var layers = [][]string{
 	{"profile/change"},
 	{"profile/write"},
 	{"profile"},
+	{"match/merge"},
 	{"catalog"},
 	{"upload/stage"},
 	{"upload", "query"},

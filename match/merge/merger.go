@@ -1,0 +1,119 @@
+package merge
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"kith/domain"
+	"kith/fault"
+	"kith/profile"
+	"kith/profile/fold"
+)
+
+// Merger merges.
+type Merger struct{ Profiles *profile.Service }
+
+// Request is what is to become one person.
+type Request struct {
+	// IDs are profiles: of each the person that it belongs to now takes part. Profiles that are gone are left out.
+	IDs []fold.ID
+	Resolution
+	// By is what does it, for history and provenance: JobBy or RuleBy.
+	By string
+	// Intend is told, before each attempt, by which id it will be made, so that after a crash Merger.Profiles.Merged tells what became of it. An
+	// error ends it. Nil: nobody wants to know.
+	Intend func(ctx context.Context, id fold.MergeID) error
+}
+
+// JobBy names an identity resolution job as who does a merge, and RuleBy a level of rule-based matching.
+func JobBy(job string) string { return "identity-resolution-job/" + job }
+
+// RuleBy is JobBy of a rule.
+func RuleBy(level string) string { return "rule-based-matching/level-" + level }
+
+// Done is a merge that was made. It can be taken back by its id.
+type Done struct {
+	ID   fold.MergeID
+	Main fold.ID
+	From []fold.ID
+}
+
+// patience is for how long a merge is tried while other changes of the same profiles are faster.
+const patience = 30 * time.Second
+
+// Merge makes one person of several. nil: they are one already, or no two of them exist. profile.ErrRefused, with a sentence: they would be
+// larger than a person may be.
+func (m *Merger) Merge(ctx context.Context, rec *domain.Record, in Request) (*Done, error) {
+	var before []fold.ID
+	for deadline := time.Now().Add(patience); ; {
+		people, err := m.People(ctx, rec, in.IDs, in.Resolution)
+		if err != nil || len(people) < 2 {
+			return nil, err
+		}
+		done := &Done{ID: m.Profiles.NewMergeID()}
+		ids := idsOf(people)
+		done.Main, done.From = ids[0], ids[1:]
+		if in.Intend != nil {
+			if err := in.Intend(ctx, done.ID); err != nil {
+				return nil, err
+			}
+		}
+		err = m.Profiles.Merge(ctx, rec, profile.Merging{ID: done.ID, Main: done.Main, From: done.From, Fields: Resolve(people, in.Resolution), By: in.By})
+		switch {
+		case err == nil:
+			return done, nil
+		case errors.Is(err, profile.ErrRefused) && slices.Equal(before, ids):
+			return nil, err
+		case errors.Is(err, profile.ErrRefused): // perhaps one of them has gone between the look and the merge: look again
+			before = ids
+		case !errors.Is(err, profile.ErrBusy):
+			return nil, err
+		case time.Now().After(deadline):
+			return nil, fault.Throttledf("Other changes of the same profiles are under way. Try again.")
+		default:
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(time.Duration(2+rand.IntN(30)) * time.Millisecond):
+			}
+		}
+	}
+}
+
+// People returns the persons that profiles belong to, each once, from the oldest on. They have Sources if the resolution asks for them.
+func (m *Merger) People(ctx context.Context, rec *domain.Record, ids []fold.ID, r Resolution) ([]*Person, error) {
+	found, err := m.Profiles.People(ctx, rec.Incarnation, ids)
+	if err != nil {
+		return nil, err
+	}
+	persons := map[fold.ID]*fold.Member{}
+	for _, p := range found {
+		persons[p.ID] = p
+	}
+	var all []*Person
+	for _, id := range slices.SortedFunc(maps.Keys(persons), fold.ID.Compare) {
+		shown := persons[id].Profile()
+		if shown == nil {
+			continue
+		}
+		p := &Person{ID: id, Values: shown.Values}
+		if r.Source != "" {
+			if p.Sources, err = m.Profiles.SourcesOf(ctx, rec, persons[id]); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func idsOf(people []*Person) (ids []fold.ID) {
+	for _, p := range people {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
