@@ -46,13 +46,11 @@ func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Require
 	if h == nil {
 		return r
 	}
-	named := false
 	for i := range h.Values {
 		v := &h.Values[i]
 		if name, ct := schema.PredefinedKey(v.Attr); name != "" {
 			r.add(Key{Name: name, Value: v.Indexed(ct)})
 		}
-		named = named || v.Attr.ID >= schema.FirstName && v.Attr.ID <= schema.LastName
 	}
 	for _, k := range own {
 		r.combinations(k, nil)
@@ -60,10 +58,18 @@ func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Require
 	for _, k := range h.Keys {
 		r.add(k)
 	}
-	if named && shown != nil {
-		FullNames(shown.Values, func(full string) { r.add(Key{Name: schema.KeyFullName, Value: full}) })
+	if FillsNames(h.Values) {
+		r.Show(shown)
 	}
 	return r
+}
+
+// Show adds the full names that a profile shows, although its head says nothing of them: the write that has taken a part of a name from the
+// head may show one that nobody has seen.
+func (r *Required) Show(shown *fold.Profile) {
+	if shown != nil {
+		FullNames(shown.Values, func(full string) { r.add(Key{Name: schema.KeyFullName, Value: full}) })
+	}
 }
 
 func (r *Required) add(k Key) {

@@ -63,13 +63,14 @@ func (s *Settler) settle(ctx context.Context, rec *domain.Record, id fold.ID, al
 	if err != nil {
 		return err
 	}
-	r := p.all[id]
+	r, shows := p.all[id], p.Profile
 	if r == nil { // its main profile was deleted, or it was unmerged while it was read
 		all := map[fold.ID]*rows{}
 		if err := s.readRows(ctx, rec.Incarnation, []fold.ID{id}, all, s.Now().UnixMicro()); err != nil {
 			return err
 		}
 		r = all[id]
+		shows = r.member.Profile()
 	}
 	h, err := r.Head()
 	if err != nil {
@@ -87,11 +88,12 @@ func (s *Settler) settle(ctx context.Context, rec *domain.Record, id fold.ID, al
 			return err
 		}
 	}
-	return s.complete(ctx, rec, r, h, all)
+	return s.complete(ctx, rec, r, h, shows, all)
 }
 
-// complete does what writes that were cut off left undone, and puts the index rows of the domain's own keys. Deletions carry the time of the head, so they harm nobody who swaps it later.
-func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *fold.Head, all []*change.Row) error {
+// complete does what writes that were cut off left undone, and puts the index rows of the domain's own keys; shows is what the profile's person
+// shows. Deletions carry the time of the head, so they harm nobody who swaps it later.
+func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *fold.Head, shows *fold.Profile, all []*change.Row) error {
 	inc, id := rec.Incarnation, r.member.ID
 	shown := r.member.Profile()
 	writes, err := s.missingRecord(ctx, inc, id, h, shown)
@@ -99,6 +101,7 @@ func (s *Settler) complete(ctx context.Context, rec *domain.Record, r *rows, h *
 		return err
 	}
 	wants := index.RequiredByAPI(h, shown, rec.Keys)
+	wants.Show(shows)
 	if shown == nil { // an expired head requires its rows until it is swept, but what its full name was is not known any more
 		wants.KeepNames()
 	}

@@ -382,6 +382,9 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 			c.keys[part] = true
 		}
 	}
+	for _, part := range uncovered(before, d.head, wants, shown) {
+		missing[part], c.keys[part] = true, true
+	}
 	if g.Before, err = c.missingRecord(ctx, inc, id, before, pl.person.Profile); err != nil {
 		return g, err
 	}
@@ -409,6 +412,17 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 	}
 	g.After = append(g.After, c.excess(inc, id, d, wants)...)
 	return g, nil
+}
+
+// uncovered requires the full names that a person shows when the last part of a name goes from a head, and returns their index partitions: other
+// sources may show one that nobody has written. Where the part has expired, it showed before the write, but without a row.
+func uncovered(before, after *fold.Head, wants *index.Required, shown *fold.Profile) []string {
+	if !index.FillsNames(before.Values) || index.FillsNames(after.Values) {
+		return nil
+	}
+	n := len(wants.Partitions())
+	wants.Show(shown)
+	return wants.Partitions()[n:]
 }
 
 // excess returns the deletions of index rows and bodies that the new head does not call for, earlier attempts' included.

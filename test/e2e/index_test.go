@@ -209,3 +209,55 @@ func TestUndoProgress(t *testing.T) {
 		t.Fatalf("%v, want none and then 10,000 of 12,000", seen)
 	}
 }
+
+// A write that takes a part of a name away shows one that nobody has written: of an older import and a newer one that lay below it. It is found
+// by that at once; and when the part has expired, after the sweep.
+func TestNamesThatWritesUncover(t *testing.T) {
+	goes := map[string]func(r *rig, id, unique string) error{
+		"an object is deleted": func(r *rig, id, unique string) error {
+			_, err := r.Profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: api.Ptr("d"), ProfileId: &id, ObjectTypeName: api.Ptr("joiner"), ProfileObjectUniqueKey: &unique})
+			return err
+		},
+		"an object moves": func(r *rig, _, _ string) error {
+			_, err := r.Profiles.PutProfileObject(ctx, &api.PutProfileObjectRequest{DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("joiner"),
+				Object: api.Ptr(object("m", map[string]string{"EmailAddress": "other@x.com", "FirstName": "Bob"}))})
+			return err
+		},
+		"an object expires": func(r *rig, _, _ string) error {
+			r.clock.add(370 * day) // of 366
+			r.sweep()
+			return nil
+		},
+	}
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		for what, goes := range goes {
+			r.domain("d")
+			r.coreTypes("d")
+			r.run("d", guestSpec, "a,e,p,f,l\n1,a@x.com,,Ann,\n2,other@x.com,,,\n")
+			put, err := r.Profiles.PutProfileObject(ctx, &api.PutProfileObjectRequest{DomainName: api.Ptr("d"), ObjectTypeName: api.Ptr("joiner"),
+				Object: api.Ptr(object("m", map[string]string{"EmailAddress": "a@x.com", "FirstName": "Bob"}))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.run("d", guestSpec, "a,e,p,f,l\n1,,,,Ray\n")
+			if got := r.search("d", "_fullName", "Bob Ray"); len(got) != 1 {
+				t.Fatalf("%s: before, the name finds %q", what, got)
+			}
+			out, err := r.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: api.Ptr("d"), KeyName: api.Ptr("_account"), Values: []string{"1"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := goes(r, *out.Items[0].ProfileId, *put.ProfileObjectUniqueKey); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.search("d", "_fullName", "Ann Ray"); len(got) != 1 || got[0] != "1" {
+				t.Errorf("%s: the name that shows finds %q", what, got)
+			}
+			r.everyKeyFinds("d")
+			if _, err := r.Domains.DeleteDomain(ctx, &api.DeleteDomainRequest{DomainName: api.Ptr("d")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
