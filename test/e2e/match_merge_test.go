@@ -51,7 +51,7 @@ func TestAutomaticMerge(t *testing.T) {
 		if len(intended) == 0 || intended[len(intended)-1] != done.ID {
 			t.Fatalf("%v were announced, and %v was made", intended, done.ID)
 		}
-		if got := text(r.find("d", "_profileId", ids[1].String())); got != "1 By hand Lee ann@x.com /Bergen tier=tin" {
+		if got := text(r.find("d", "_profileId", ids[1].String())); got != "2 By hand Lee ann@x.com /Bergen tier=tin" {
 			t.Fatal(got)
 		}
 		if made, err := r.Profiles.Merged(ctx, rec, done.ID); err != nil || !made {
