@@ -18,8 +18,16 @@ type Profile struct {
 	// Objects are how many objects it has, and Bytes how many bytes of JSON these are.
 	Objects int
 	Bytes   int64
-	// Expires is when the last visible part expires, in microseconds.
-	Expires int64
+	// Expires is when the last visible part expires, in microseconds, and Changes when the first one does, or a value: until then the
+	// profile shows what it shows, unless it is written to.
+	Expires, Changes int64
+}
+
+// until notes that something of a profile expires; 0 is nothing.
+func (p *Profile) until(at int64) {
+	if at != 0 && (p.Changes == 0 || at < p.Changes) {
+		p.Changes = at
+	}
 }
 
 // PrivatePrefix begins the names of keys that only upload jobs fill and match: a unique key without a Target.

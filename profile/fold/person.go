@@ -97,10 +97,18 @@ func (m *Member) ProfileIn(mem *Memory) *Profile {
 func (p *Profile) gather(m *Member) {
 	for _, part := range m.Parts {
 		p.Expires = max(p.Expires, part.Expires)
+		p.until(part.Expires)
+		for i := range part.Values {
+			p.until(part.Values[i].Expires)
+		}
 		p.Private = append(p.Private, part.Private...)
 	}
 	if m.Head != nil {
 		p.Expires = max(p.Expires, m.Head.Expires)
+		p.until(m.Head.Expires)
+		for i := range m.Head.Values {
+			p.until(m.Head.Values[i].Expires)
+		}
 		p.own(m.Head)
 	}
 	m.eachMember(func(of *Member) { p.gather(of) })

@@ -120,6 +120,7 @@ func (s *Scanner) AddContribution(b []byte) error {
 		return err
 	}
 	s.p.Expires = max(s.p.Expires, c.Expires)
+	s.p.until(c.Expires)
 	if c.Private > 0 {
 		if err := s.addPrivate(b); err != nil {
 			return err
@@ -133,6 +134,7 @@ func (s *Scanner) AddContribution(b []byte) error {
 			continue
 		}
 		s.raw = s.raw || c.Blank || c.compacted
+		s.p.until(c.Until)
 		s.values = append(s.values, Value{Attr: c.Attr(), Text: c.Text, Kind: Import, Blank: c.Blank, Country: c.Country, Stamp: c.Stamp, Expires: c.Until})
 	}
 	s.ends = append(s.ends, len(s.values))
@@ -155,9 +157,11 @@ func (s *Scanner) AddHead(b []byte) error {
 		return err
 	}
 	s.p.Expires = max(s.p.Expires, s.head.Expires)
+	s.p.until(s.head.Expires)
 	s.p.own(&s.head)
 	for i := range s.head.Values {
 		if v := &s.head.Values[i]; s.want.Has(v.Attr.ID, v.Attr.Custom) {
+			s.p.until(v.Expires)
 			s.values = append(s.values, *v)
 		}
 	}
