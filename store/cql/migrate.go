@@ -35,6 +35,10 @@ var migrations = [][]migration{
 	{
 		{cql: table("query_index", "inc bigint, part blob")},
 	},
+	// 5: identity resolution
+	{
+		{cql: table("match", "inc bigint, part blob")},
+	},
 }
 
 // migration is a statement that changes the schema, and the column it adds, if it does.

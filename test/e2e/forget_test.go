@@ -299,7 +299,7 @@ func TestForgetting(t *testing.T) {
 		if r := said.Removed; r.Profiles != 2 || r.ImportedSources != 2 || r.IndexRows < 6 || r.Objects != 1 || r.HistoryContents < 2 || r.DeadLetters != 2 || said.RejectedRows != 1 || said.LeftAfterwards.IndexRows+said.LeftAfterwards.Profiles != 0 {
 			t.Errorf("the statement says %s", text)
 		}
-		if found := l.person.inRows(t, l.store, store.Profile, store.Index, store.History, store.Body, store.Resource, store.Query, store.Jobs); len(found) > 0 {
+		if found := l.person.inRows(t, l.store, store.Profile, store.Index, store.History, store.Body, store.Resource, store.Query, store.Match, store.Jobs); len(found) > 0 {
 			t.Errorf("rows still hold %v", found)
 		}
 		for _, in := range []api.ExportPersonRequest{{ProfileId: &l.main}, {ProfileId: &l.member}, {KeyName: api.Ptr("_email"), KeyValue: &l.other}} {
