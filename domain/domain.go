@@ -28,6 +28,7 @@ func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest)
 		Tags:                  in.Tags,
 	}
 	rec.setBlocks(in.Matching, in.RuleBasedMatching, in.DataStore)
+	rec.RulesChangedAt = now
 	value, err := json.Marshal(rec, json.Deterministic(true))
 	if err != nil {
 		return nil, err
@@ -35,10 +36,14 @@ func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest)
 	if err := s.create(ctx, rec, value); err != nil {
 		return nil, err
 	}
+	rules, err := s.rulesOf(ctx, rec, true)
+	if err != nil {
+		return nil, err
+	}
 	return &api.CreateDomainResponse{
 		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
 		DefaultEncryptionKey: text(rec.DefaultEncryptionKey), DeadLetterQueueUrl: text(rec.DeadLetterQueueURL),
-		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
+		Matching: rec.Matching, RuleBasedMatching: rules, DataStore: rec.dataStore(),
 		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
 	}, nil
 }
@@ -74,10 +79,14 @@ func (s *Service) GetDomain(ctx context.Context, in *api.GetDomainRequest) (*api
 	if err != nil {
 		return nil, err
 	}
+	rules, err := s.rulesOf(ctx, rec, false)
+	if err != nil {
+		return nil, err
+	}
 	out := &api.GetDomainResponse{
 		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
 		DefaultEncryptionKey: text(rec.DefaultEncryptionKey), DeadLetterQueueUrl: text(rec.DeadLetterQueueURL),
-		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
+		Matching: rec.Matching, RuleBasedMatching: rules, DataStore: rec.dataStore(),
 		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
 	}
 	if s.Stats != nil {
@@ -88,8 +97,13 @@ func (s *Service) GetDomain(ctx context.Context, in *api.GetDomainRequest) (*api
 
 // UpdateDomain changes the members that are present, each as a whole. Tags are left alone: TagResource changes them.
 func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest) (*api.UpdateDomainResponse, error) {
+	changed := false
 	rec, err := s.Update(ctx, *in.DomainName, 0, func(rec *Record) error {
 		if err := checkBlocks(in.Matching, in.RuleBasedMatching); err != nil {
+			return err
+		}
+		var err error
+		if changed, err = s.rulesChange(ctx, rec, in.RuleBasedMatching); err != nil {
 			return err
 		}
 		if err := s.checkDataStore(ctx, rec, in.DataStore); err != nil {
@@ -106,15 +120,22 @@ func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest)
 		}
 		rec.UpdatedAt = max(s.Now().UnixMicro(), rec.UpdatedAt+1000)
 		rec.setBlocks(in.Matching, in.RuleBasedMatching, in.DataStore)
+		if changed {
+			rec.RulesChangedAt = rec.UpdatedAt
+		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	rules, err := s.rulesOf(ctx, rec, changed)
 	if err != nil {
 		return nil, err
 	}
 	return &api.UpdateDomainResponse{
 		DomainName: &rec.Name, DefaultExpirationDays: &rec.DefaultExpirationDays,
 		DefaultEncryptionKey: text(rec.DefaultEncryptionKey), DeadLetterQueueUrl: text(rec.DeadLetterQueueURL),
-		Matching: rec.Matching, RuleBasedMatching: rec.RuleBasedMatching, DataStore: rec.dataStore(),
+		Matching: rec.Matching, RuleBasedMatching: rules, DataStore: rec.dataStore(),
 		CreatedAt: at(rec.CreatedAt), LastUpdatedAt: at(rec.UpdatedAt), Tags: rec.Tags,
 	}, nil
 }
@@ -184,15 +205,11 @@ func (rec *Record) setBlocks(m *api.MatchingRequest, rb *api.RuleBasedMatchingRe
 		rec.Matching = &api.MatchingResponse{Enabled: m.Enabled, JobSchedule: m.JobSchedule, AutoMerging: m.AutoMerging, ExportingConfig: m.ExportingConfig}
 	}
 	if rb != nil {
-		status := api.RuleBasedMatchingStatusActive
 		rec.RuleBasedMatching = &api.RuleBasedMatchingResponse{
-			Enabled: rb.Enabled, MatchingRules: rb.MatchingRules, Status: &status,
+			Enabled: rb.Enabled, MatchingRules: rb.MatchingRules,
 			MaxAllowedRuleLevelForMerging:  rb.MaxAllowedRuleLevelForMerging,
 			MaxAllowedRuleLevelForMatching: rb.MaxAllowedRuleLevelForMatching,
 			AttributeTypesSelector:         rb.AttributeTypesSelector, ConflictResolution: rb.ConflictResolution, ExportingConfig: rb.ExportingConfig,
-		}
-		if !api.Val(rb.Enabled) {
-			rec.RuleBasedMatching.Status = nil
 		}
 	}
 	if ds != nil && ds.Enabled != nil {

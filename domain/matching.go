@@ -1,7 +1,9 @@
 package domain
 
 import (
+	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -10,8 +12,7 @@ import (
 	"kith/schema"
 )
 
-// Rules of the blocks Matching and RuleBasedMatching that the model can't say. Behaviour: docs/spec/advanced.md sections 1.1 and 1.6. The blocks are
-// stored and echoed; nothing is matched by them yet.
+// Rules of the blocks Matching and RuleBasedMatching that the model can't say. Behaviour: docs/spec/advanced.md sections 1.1 and 1.6.
 
 // ruleAttributes are what a rule may compare besides Attributes.<name>. An address, a phone number and an e-mail address are types here: which of
 // a profile's fields stand for them is said by the selector.
@@ -126,4 +127,43 @@ func checkSelector(at string, fields, allowed []string) error {
 		}
 	}
 	return nil
+}
+
+// rulesOf shows the rules of a domain with their status. changed: they are new.
+func (s *Service) rulesOf(ctx context.Context, rec *Record, changed bool) (*api.RuleBasedMatchingResponse, error) {
+	if s.Rules != nil && changed {
+		s.Rules.Changed(rec)
+	}
+	if s.Rules == nil || rec.RuleBasedMatching == nil || !api.Val(rec.RuleBasedMatching.Enabled) {
+		return rec.RuleBasedMatching, nil
+	}
+	status, err := s.Rules.Status(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	out := *rec.RuleBasedMatching
+	out.Status = &status
+	return &out, nil
+}
+
+// rulesChange says whether a request changes the rules of a domain, or refuses that.
+func (s *Service) rulesChange(ctx context.Context, rec *Record, in *api.RuleBasedMatchingRequest) (bool, error) {
+	if in == nil {
+		return false, nil
+	}
+	next := &Record{}
+	next.setBlocks(nil, in, nil)
+	was := rec.RuleBasedMatching
+	if was != nil {
+		plain := *was
+		plain.Status = nil // records of older versions have one
+		was = &plain
+	}
+	if reflect.DeepEqual(was, next.RuleBasedMatching) {
+		return false, nil
+	}
+	if s.Rules == nil || was == nil || !api.Val(was.Enabled) || !api.Val(in.Enabled) {
+		return true, nil
+	}
+	return true, s.Rules.MayChange(ctx, rec)
 }

@@ -36,8 +36,10 @@ type Record struct {
 	DeadLetterQueueURL    string                         `json:",omitzero"`
 	Matching              *api.MatchingResponse          `json:",omitzero"`
 	RuleBasedMatching     *api.RuleBasedMatchingResponse `json:",omitzero"`
-	DataStore             bool                           `json:",omitzero"`
-	Tags                  map[string]string              `json:",omitzero"`
+	// RulesChangedAt is when RuleBasedMatching was changed last.
+	RulesChangedAt int64             `json:",omitzero"`
+	DataStore      bool              `json:",omitzero"`
+	Tags           map[string]string `json:",omitzero"`
 
 	// LastJobTime is the newest time given to a job; the next is later.
 	LastJobTime int64 `json:",omitzero"`
@@ -144,10 +146,23 @@ type Service struct {
 	CancelWork func(ctx context.Context, inc store.Incarnation, id string) (job.Work, bool, error)
 	// OnUpdate is told when a domain may have new background work.
 	OnUpdate func()
+	// Rules matches by the rules of domains; nil: nobody does.
+	Rules Rules
 
 	once    sync.Once
 	records *cache.Cache[string, *Record]
 	texts   resource.Room
+}
+
+// Rules is what matches by RuleBasedMatching.
+type Rules interface {
+	// Status tells whether the rules of a domain that has any turned on are in use.
+	Status(ctx context.Context, rec *Record) (api.RuleBasedMatchingStatus, error)
+	// MayChange refuses that the rules of a domain change now, or returns nil. It is asked before others than the present ones are written; turning
+	// them off is always possible.
+	MayChange(ctx context.Context, rec *Record) error
+	// Changed is told that the rules of a domain were changed, or that it is new.
+	Changed(rec *Record)
 }
 
 // MaxStaleness is how old a record may be that Lookup returns, when another node has changed it; what this node changes is seen

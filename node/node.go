@@ -21,6 +21,8 @@ import (
 	"kith/integration"
 	"kith/internal/calm"
 	"kith/job"
+	"kith/match/merge"
+	"kith/match/rule"
 	"kith/objecttype"
 	"kith/privacy"
 	"kith/profile"
@@ -52,6 +54,7 @@ type Config struct {
 	Letters deadletter.Config
 	Types   objecttype.Quotas
 	Objects write.Quotas // of a profile
+	Rules   rule.Config
 	// Room tells how much of the disk is free; nil is enough.
 	Room   upload.Room
 	Job    *job.Runner // settings only, or nil; the node fills in the rest
@@ -67,8 +70,8 @@ type Config struct {
 	SweepEvery time.Duration
 	// CountAfter is how long after a change the profiles of a domain are counted; 0 is 5 seconds.
 	CountAfter time.Duration
-	// IndexEvery is how often the query index of a domain is looked at of which nobody says that it has changed; 0 is a minute, below 0
-	// never: other nodes do it.
+	// IndexEvery is how often the query index and the matches by rules of a domain are looked at of which nobody says that it has changed;
+	// 0 is a minute, below 0 never: other nodes do it.
 	IndexEvery time.Duration
 }
 
@@ -84,6 +87,7 @@ type Node struct {
 	Writer       *write.Writer
 	Uploads      *upload.Service
 	Query        *query.Service
+	Rules        *rule.Service
 	Integrations *integration.Service
 	Catalog      *catalog.Service
 	Letters      *deadletter.Service
@@ -95,6 +99,7 @@ type Node struct {
 	wg     sync.WaitGroup
 	counts sync.Map // incarnations whose profiles will be counted soon
 	words  sync.Map // incarnations whose query index will be looked at soon
+	rules  sync.Map // incarnations that will be matched by rules soon
 }
 
 // Start wires the services and starts the background loops. It does not listen; Handler answers requests.
@@ -140,7 +145,7 @@ func Start(c Config) (*Node, error) {
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
-	sc.Query, sc.Integrations, sc.Types, sc.Privacy, sc.Catalog = n.Query, n.Integrations, n.Types, n.Privacy, n.Catalog
+	sc.Query, sc.Rules, sc.Integrations, sc.Types, sc.Privacy, sc.Catalog = n.Query, n.Rules, n.Integrations, n.Types, n.Privacy, n.Catalog
 	sc.Admin = c.admin()
 	n.Server = server.New(sc)
 	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
@@ -195,6 +200,9 @@ func (n *Node) services(sealer *access.Sealer) {
 	n.Profiles.Letters, n.Letters.Put = n.Letters, n.Profiles.PutProfileObject
 	n.Query = &query.Service{Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Feed: feed, Now: c.Now,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, query.Name) }}
+	n.Rules = &rule.Service{Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Feed: feed, Merger: &merge.Merger{Profiles: n.Profiles}, Letters: n.Letters,
+		Now: c.Now, Log: c.Log, Config: c.Rules, Shared: c.Shared, Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, rule.Name) }}
+	n.Domains.Rules = n.Rules
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
 	n.Privacy = &privacy.Service{Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Letters: n.Letters, Uploads: n.Uploads, Sealer: sealer, Now: c.Now}
 	n.Catalog = &catalog.Service{
@@ -304,6 +312,9 @@ func (n *Node) standing() []job.Standing {
 		all = append(all, job.Standing{Name: query.Name, Every: cmp.Or(n.IndexEvery, indexEvery), AtStart: true, Idle: n.Query.Idle,
 			Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
 				return n.Query.Index(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap}, t.Fence())
+			}}, job.Standing{Name: rule.Name, Every: cmp.Or(n.IndexEvery, indexEvery), AtStart: true, Idle: n.Rules.Idle,
+			Run: func(ctx context.Context, t *job.Task) (time.Duration, error) {
+				return n.Rules.Match(ctx, t.Incarnation, change.Place{Partition: t.Partition(), Swap: t.Swap}, t.Fence())
 			}})
 	}
 	return all
@@ -316,12 +327,17 @@ func (n *Node) changed(inc store.Incarnation) {
 	if n.Query.On(inc) {
 		soon(&n.words, inc, indexAfter, func() { n.Query.Wake(inc) })
 	}
+	if n.Rules.On(inc) {
+		soon(&n.rules, inc, matchAfter, func() { n.Rules.Wake(inc) })
+	}
 }
 
-// indexEvery is how often a node looks at the query index of a domain, and whether it is on; indexAfter is how long after a change.
+// indexEvery is how often a node looks at the query index and the matches of a domain, and whether they are on; indexAfter and matchAfter are how
+// long after a change.
 const (
 	indexEvery = time.Minute
 	indexAfter = time.Second
+	matchAfter = 150 * time.Millisecond
 )
 
 // soon does something for a domain, once for all calls of a while. After Stop it wakes nobody.

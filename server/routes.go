@@ -91,6 +91,9 @@ func (s *Server) bindOperators(h handlers) {
 	on(h, "ReplayDeadLetters", s.Letters.ReplayDeadLetters)
 	on(h, "DeleteDeadLetters", s.Letters.DeleteDeadLetters)
 
+	on(h, "ListRuleBasedMatches", s.Rules.ListRuleBasedMatches)
+	on(h, "GetSimilarProfiles", s.Rules.GetSimilarProfiles)
+
 	on(h, "QueryProfiles", s.Query.QueryProfiles)
 	on(h, "GetPhoneSettings", s.Domains.GetPhoneSettings)
 	on(h, "PutPhoneSettings", s.Domains.PutPhoneSettings)

@@ -34,6 +34,7 @@ import (
 	"kith/fault"
 	"kith/integration"
 	"kith/internal/restjson"
+	"kith/match/rule"
 	"kith/objecttype"
 	"kith/privacy"
 	"kith/profile"
@@ -49,6 +50,7 @@ type Config struct {
 	Profiles     *profile.Service
 	Uploads      *upload.Service
 	Query        *query.Service
+	Rules        *rule.Service
 	Integrations *integration.Service
 	Catalog      *catalog.Service
 	Access       *access.Service

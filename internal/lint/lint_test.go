@@ -73,6 +73,7 @@ var layers = [][]string{
 	{"profile/write"},
 	{"profile"},
 	{"match/merge"},
+	{"match/rule"},
 	{"catalog"},
 	{"upload/stage"},
 	{"upload", "query"},

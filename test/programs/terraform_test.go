@@ -304,6 +304,11 @@ func TestTerraformDomain(t *testing.T) {
 		if on := c.rules != nil && *c.rules.Enabled; on != (p.state.status != "") {
 			t.Errorf("%s: Status is %q", s.what, p.state.status)
 		}
+		for p.state.status == types.RuleBasedMatchingStatusPending || p.state.status == types.RuleBasedMatchingStatusInProgress { // rules stand still, as AWS's do
+			if err := p.refresh(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 
 	other := &terraform{account: p.account} // a second state, of the same domain

@@ -51,6 +51,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b1[0-9]{9}\.[0-9]{3}\b`), "<time>"},
 	{regexp.MustCompile(`\b20[0-9]{6}T[0-9]{6}Z\b`), "<time>"},
 	{regexp.MustCompile(`KITH[A-Z2-7]{16}`), "<key>"},
+	{regexp.MustCompile(`\]\}\],"Status":"(PENDING|IN_PROGRESS|ACTIVE)"`), `]}],"Status":"<status>"`}, // of matching rules: they are evaluated meanwhile
 	{regexp.MustCompile(`"SecretAccessKey":"[^"]+"`), `"SecretAccessKey":"<secret>"`},
 }
 

@@ -1,0 +1,193 @@
+package rule
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"kith/profile/fold"
+	"kith/store"
+)
+
+// apply makes documents and holders say what profiles are indexed with now, nil: with nothing, and matches what follows from that. It returns
+// the profiles that were merged. Repeatable, and done again when it was cut off; see the package documentation for the order.
+func (x *pass) apply(ctx context.Context, now map[fold.ID]*doc, all bool) (merged []fold.ID, err error) {
+	ids := sortedIDs(now)
+	before, err := x.docs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	w := &writes{pass: x, at: x.now()}
+	e := x.evaluation()
+	for _, id := range ids {
+		x.due(now[id])
+		was, is := before[id], now[id]
+		same := was == nil && is == nil || was != nil && is != nil && slices.Equal(was.tuples, is.tuples)
+		if !same || all || x.force {
+			e.changed = append(e.changed, id)
+		}
+		e.docs[id] = is
+		if same && !x.force && (was == nil || was.changes == is.changes) {
+			continue
+		}
+		w.holders(e, id, was, is)
+		w.doc(id, is)
+	}
+	if err := w.write(ctx, w.put); err != nil {
+		return nil, err
+	}
+	if err := w.write(ctx, w.gone); err != nil {
+		return nil, err
+	}
+	if merged, err = e.run(ctx); err != nil {
+		return nil, err
+	}
+	return merged, w.write(ctx, w.docs)
+}
+
+// due notes when a profile changes by itself.
+func (x *pass) due(d *doc) {
+	if d != nil && d.changes != 0 && (x.st.Changes == 0 || d.changes < x.st.Changes) {
+		x.st.Changes = d.changes
+	}
+}
+
+// docs returns what profiles have been indexed with. Ids ascend.
+func (x *pass) docs(ctx context.Context, ids []fold.ID) (map[fold.ID]*doc, error) {
+	found := make(map[fold.ID]*doc, len(ids))
+	probes := func(yield func(store.Probe) bool) {
+		for _, id := range ids {
+			if !yield(store.Probe{Partition: docPartition(x.st.Gen, id), Range: store.Range{Start: docKey, End: store.After(docKey)}}) {
+				return
+			}
+		}
+	}
+	for hit, err := range x.Store.Probe(ctx, store.Match, x.inc, probes) {
+		if err != nil {
+			return nil, fmt.Errorf("read the tuples of profiles: %w", err)
+		}
+		d, err := decodeDoc(hit.Row.Value)
+		if err != nil {
+			return nil, fmt.Errorf("profile %s: %w", ids[hit.Index], err)
+		}
+		found[ids[hit.Index]] = d
+	}
+	return found, nil
+}
+
+// writes gathers the rows of a step.
+type writes struct {
+	*pass
+	at              int64
+	put, gone, docs []store.RunRow
+}
+
+func (x *pass) row(partition string, at int64, m store.Mutation) store.RunRow {
+	m.Time = at
+	return store.RunRow{Incarnation: x.inc, Partition: []byte(partition), Mutation: m}
+}
+
+// holders notes which tuples a profile has now and had before.
+func (w *writes) holders(e *evaluation, id fold.ID, was, is *doc) {
+	var had, has []Tuple
+	if was != nil {
+		had = was.tuples
+	}
+	if is != nil {
+		has = is.tuples
+	}
+	row := func(t Tuple, remove bool) store.RunRow {
+		key := append(slices.Clone(t.Hash[1:]), id[:]...)
+		return w.row(holderPartition(w.st.Gen, t.Level, t.Hash[0]), w.at, store.Mutation{Key: key, Delete: remove})
+	}
+	for _, t := range has {
+		_, had := slices.BinarySearchFunc(had, t, Tuple.compare)
+		if !had {
+			e.tuples[t] = true
+		}
+		if !had || w.force {
+			w.put = append(w.put, row(t, false))
+		}
+	}
+	for _, t := range had {
+		if _, has := slices.BinarySearchFunc(has, t, Tuple.compare); !has {
+			e.tuples[t] = true
+			w.gone = append(w.gone, row(t, true))
+		}
+	}
+}
+
+func (w *writes) doc(id fold.ID, is *doc) {
+	m := store.Mutation{Key: docKey, Delete: is == nil}
+	if is != nil {
+		m.Value = is.append(nil)
+	}
+	w.docs = append(w.docs, w.row(docPartition(w.st.Gen, id), w.at, m))
+}
+
+func (x *pass) write(ctx context.Context, rows []store.RunRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := x.Store.WriteRun(ctx, store.Run{Table: store.Match, Rows: store.SortRows(rows)}); err != nil {
+		return fmt.Errorf("write what profiles are matched by: %w", err)
+	}
+	return nil
+}
+
+// drop removes the generations that are used no more.
+func (x *pass) drop(ctx context.Context) error {
+	if len(x.st.Old) == 0 {
+		return x.save(ctx)
+	}
+	if err := x.save(ctx); err != nil { // before, so that nobody goes by what is half gone
+		return err
+	}
+	for _, gen := range x.st.Old {
+		if err := x.dropPartitions(ctx, string(generation(gen)), string(generation(gen+1))); err != nil {
+			return err
+		}
+	}
+	x.st.Old = nil
+	return x.save(ctx)
+}
+
+// dropPartitions removes all rows of some partitions.
+func (x *pass) dropPartitions(ctx context.Context, from, to string) error {
+	var failed error
+	keys := func(yield func(string) bool) { // only engines that can't remove a range ask
+		last := ""
+		for row, err := range x.Store.Sweep(ctx, store.SweepRange{Table: store.Match, Incarnation: x.inc}) {
+			if err != nil {
+				failed = err
+				return
+			}
+			key := row.Partition.Key
+			if key != last && from <= key && key < to && !yield(key) {
+				return
+			}
+			last = key
+		}
+	}
+	err := x.Store.DropPartitions(ctx, store.Match, x.inc, from, to, keys)
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return fmt.Errorf("remove what profiles were matched by: %w", err)
+	}
+	return nil
+}
+
+// end removes everything of a domain that has no rules any more: what was merged stays.
+func (x *pass) end(ctx context.Context) error {
+	st := x.st
+	if st.Gen == 0 && len(st.Old) == 0 {
+		return nil
+	}
+	if st.Gen != 0 {
+		st.Old = append(st.Old, st.Gen, st.Series)
+	}
+	x.st = &state{Newest: st.Newest, Old: st.Old, Time: st.Time, version: st.version}
+	return x.drop(ctx)
+}

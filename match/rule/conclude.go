@@ -1,0 +1,245 @@
+package rule
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+
+	"kith/profile/fold"
+	"kith/store"
+)
+
+// match is what an evaluation has found.
+type match struct {
+	level   Level
+	members []fold.ID // ascending
+	id      MatchID
+}
+
+// conclude merges what is to be merged, and writes what has been found.
+func (e *evaluation) conclude(ctx context.Context) (again []fold.ID, err error) {
+	found, err := e.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.large > 0 {
+		e.Log.Warn("profiles that hang together by matching rules are too many for a match; they are in none", "domain", e.rec.Name, "limit", MaxMembers, "matches", e.large)
+	}
+	if found, again, err = e.merge(ctx, found); err != nil {
+		return nil, err
+	}
+	e.name(found)
+	if err := e.write(ctx, found); err != nil {
+		return nil, err
+	}
+	return again, e.tellCrowds(ctx)
+}
+
+// found lists what is connected, by level and lowest member.
+func (e *evaluation) found(ctx context.Context) (all []match, err error) {
+	sets := map[int][]fold.ID{}
+	for n := range e.nodes {
+		root := e.root(n)
+		switch size := e.nodes[root].size; {
+		case size > MaxMembers:
+			if n == root {
+				e.large++
+			}
+		case size > 1:
+			sets[root] = append(sets[root], e.nodes[n].id)
+		}
+	}
+	for root, members := range sets {
+		slices.SortFunc(members, fold.ID.Compare)
+		parts, err := e.split(ctx, e.nodes[root].level, members)
+		if err != nil {
+			return nil, err
+		}
+		for _, members := range parts {
+			all = append(all, match{level: e.nodes[root].level, members: members})
+		}
+	}
+	slices.SortFunc(all, func(a, b match) int { return cmp.Or(cmp.Compare(a.level, b.level), a.members[0].Compare(b.members[0])) })
+	return all, nil
+}
+
+// split divides what is connected so that no two are together of whom somebody has said that they are not the same. Whoever is lowest takes
+// with it, step by step, the lowest that is alike to one it has and apart from none; then the lowest of the rest does.
+func (e *evaluation) split(ctx context.Context, level Level, members []fold.ID) ([][]fold.ID, error) {
+	if e.Apart == nil {
+		return [][]fold.ID{members}, nil
+	}
+	pairs, err := e.Apart(ctx, e.inc, members)
+	if err != nil {
+		return nil, fmt.Errorf("read who is not the same: %w", err)
+	}
+	if len(pairs) == 0 {
+		return [][]fold.ID{members}, nil
+	}
+	apart := map[[2]fold.ID]bool{}
+	for _, p := range pairs {
+		apart[p], apart[[2]fold.ID{p[1], p[0]}] = true, true
+	}
+	fits := func(id fold.ID, with []fold.ID) bool {
+		alike := false
+		for _, other := range with {
+			if apart[[2]fold.ID{id, other}] {
+				return false
+			}
+			alike = alike || e.alike(level, id, other)
+		}
+		return alike
+	}
+	var parts [][]fold.ID
+	for rest := slices.Clone(members); len(rest) > 0; {
+		part := []fold.ID{rest[0]}
+		rest = rest[1:]
+		for {
+			i := slices.IndexFunc(rest, func(id fold.ID) bool { return fits(id, part) })
+			if i < 0 {
+				break
+			}
+			part = append(part, rest[i])
+			rest = slices.Delete(rest, i, i+1)
+		}
+		if len(part) > 1 {
+			slices.SortFunc(part, fold.ID.Compare)
+			parts = append(parts, part)
+		}
+	}
+	return parts, nil
+}
+
+// alike says whether two profiles share a live tuple of a level.
+func (e *evaluation) alike(level Level, a, b fold.ID) bool {
+	of := e.at(place{level, b})
+	return slices.ContainsFunc(e.at(place{level, a}), func(t Tuple) bool { return slices.Contains(of, t) && e.live(t) })
+}
+
+// name gives what has been found the ids of the matches it goes on from: each takes that of which it has the most members. The others get
+// new ones.
+func (e *evaluation) name(found []match) {
+	type claim struct{ found, members int }
+	claims := map[MatchID][]claim{}
+	for i, m := range found {
+		votes := map[MatchID]int{}
+		for _, id := range m.members {
+			if old, ok := e.in[id][m.level]; ok {
+				votes[old]++
+			}
+		}
+		for id, n := range votes {
+			claims[id] = append(claims[id], claim{i, n})
+		}
+	}
+	type vote struct {
+		id MatchID
+		claim
+	}
+	var votes []vote
+	for id, all := range claims {
+		for _, c := range all {
+			votes = append(votes, vote{id, c})
+		}
+	}
+	slices.SortFunc(votes, func(a, b vote) int {
+		return cmp.Or(cmp.Compare(b.members, a.members), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.found, b.found))
+	})
+	taken, none := map[MatchID]bool{}, MatchID{}
+	for _, v := range votes {
+		if m := &found[v.found]; m.id == none && !taken[v.id] {
+			m.id, taken[v.id] = v.id, true
+		}
+	}
+	at := e.now()
+	for i := range found {
+		if m := &found[i]; m.id == none {
+			m.id = e.newMatchID(m, at)
+		}
+	}
+}
+
+// newMatchID returns an id that no match has had: of the time of the writes, a level and a profile.
+func (e *evaluation) newMatchID(m *match, at int64) (id MatchID) {
+	b := binary.BigEndian.AppendUint64([]byte{byte(m.level)}, uint64(at))
+	h := xxh3.Hash128Seed(append(b, m.members[0][:]...), uint64(e.inc))
+	binary.BigEndian.PutUint64(id[:], h.Hi)
+	binary.BigEndian.PutUint64(id[8:], h.Lo)
+	return id
+}
+
+// write writes matches: who is in which first, so that what is cut off behind it finds the id again; then the matches; then that who was in one
+// is in none any more.
+func (e *evaluation) write(ctx context.Context, found []match) error {
+	at := e.now()
+	var in, groups, out []store.RunRow
+	now := map[place]MatchID{}
+	for _, m := range found {
+		for _, id := range m.members {
+			now[place{m.level, id}] = m.id
+			if e.in[id][m.level] != m.id || e.force {
+				in = append(in, e.row(memberPartition(e.st.Series, id), at, store.Mutation{Key: []byte{byte(m.level)}, Value: m.id[:]}))
+			}
+		}
+		g := &group{id: m.id, level: m.level, members: m.members}
+		if old := e.groups[m.id]; old == nil || old.level != g.level || !slices.Equal(old.members, g.members) || e.force || e.st.Building != ready {
+			groups = append(groups, e.row(groupPartition(e.st.Series, m.id[0]), at, store.Mutation{Key: m.id[:], Value: g.append(nil)}))
+		}
+	}
+	live := map[MatchID]bool{}
+	for _, m := range found {
+		live[m.id] = true
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(e.groups), func(a, b MatchID) int { return bytes.Compare(a[:], b[:]) }) {
+		if g := e.groups[id]; g != nil && !live[id] {
+			groups = append(groups, e.row(groupPartition(e.st.Series, id[0]), at, store.Mutation{Key: id[:], Delete: true}))
+		}
+	}
+	for p := range e.places {
+		if _, was := e.in[p.id][p.level]; was {
+			if _, is := now[p]; !is {
+				out = append(out, e.row(memberPartition(e.st.Series, p.id), at, store.Mutation{Key: []byte{byte(p.level)}, Delete: true}))
+			}
+		}
+	}
+	for _, rows := range [][]store.RunRow{in, groups, out} {
+		if err := e.pass.write(ctx, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellCrowds notes which tuples have too many holders now, and tells of those that have become so.
+func (e *evaluation) tellCrowds(ctx context.Context) error {
+	if len(e.crowded)+len(e.uncrowded) == 0 {
+		return nil
+	}
+	if err := e.letters(ctx); err != nil {
+		return err
+	}
+	at := e.now()
+	var rows []store.RunRow
+	for _, t := range e.crowded {
+		rows = append(rows, e.row(crowdPartition(e.st.Gen), at, store.Mutation{Key: crowdKey(t)}))
+	}
+	for _, t := range e.uncrowded {
+		rows = append(rows, e.row(crowdPartition(e.st.Gen), at, store.Mutation{Key: crowdKey(t), Delete: true}))
+	}
+	if err := e.pass.write(ctx, rows); err != nil {
+		return err
+	}
+	for _, t := range e.crowded {
+		e.common[t] = true
+	}
+	for _, t := range e.uncrowded {
+		delete(e.common, t)
+	}
+	return nil
+}

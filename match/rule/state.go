@@ -1,0 +1,144 @@
+package rule
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/api"
+	"kith/domain"
+	"kith/job"
+	"kith/profile/change"
+	"kith/store"
+)
+
+// Name is the name of the matcher, the standing work.
+const Name = "rules"
+
+var stateKey = []byte("state")
+
+// state is how far the matcher of a domain is. Times are microseconds.
+type state struct {
+	// Rules names the rules that are matched by, or will be when it is Building: Rules.print.
+	Rules string `json:",omitzero"`
+	// Gen is the generation of documents and holders, Series that of matches; 0: there is none. Old are those whose rows are being removed.
+	Gen, Series, Newest uint32
+	Old                 []uint32 `json:",omitzero"`
+
+	// Building is what has to be done before all there is has been evaluated; "": nothing. Rest is from where on.
+	Building phase  `json:",omitzero"`
+	Rest     string `json:",omitzero"`
+	// Again says that the rules have been evaluated before: it is done again because the feed does not reach back, or much has changed.
+	Again bool `json:",omitzero"`
+	// BuildAt is when the building began, ActiveAt since when these rules are in use.
+	BuildAt, ActiveAt int64 `json:",omitzero"`
+
+	// Changes is when the first profile changes by itself; 0: none does.
+	Changes int64 `json:",omitzero"`
+	Mark    *mark `json:",omitzero"`
+	// Done are the imports that have been evaluated before they were settled.
+	Done []mark `json:",omitempty"`
+	// Time is the newest of a row that was written.
+	Time int64 `json:",omitzero"`
+
+	version uint64
+}
+
+// phase is a step of evaluating all there is.
+type phase string
+
+const (
+	reading  phase = "read"  // profiles; Rest is a profile.Cursor
+	matching phase = "match" // tuples with several holders; Rest is the level and the first byte of the hash
+	leaving  phase = "leave" // matches of which nothing was met
+	ready    phase = ""
+)
+
+// mark is a bookmark in what an import touched.
+type mark struct {
+	At   int64  // of its row in the feed
+	Job  string // its upload job
+	Last string `json:",omitzero"` // the last profile that was read
+}
+
+func (m *mark) is(r *change.Row) bool { return m.At == r.At && m.Job == r.Job }
+
+// read returns the state of a domain.
+func (s *Service) read(ctx context.Context, inc store.Incarnation) (*state, error) {
+	st := &state{}
+	row, err := s.Store.Get(ctx, job.StandingPartition(inc, Name), stateKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return st, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(row.Value, st)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state of rule-based matching: %w", err)
+	}
+	st.version = row.Version
+	return st, nil
+}
+
+// save publishes the state, if it has changed.
+func (x *pass) save(ctx context.Context) error {
+	value, err := json.Marshal(x.st, json.Deterministic(true))
+	if err != nil || bytes.Equal(value, x.saved) {
+		return err
+	}
+	v, err := x.place.Swap(ctx, store.Swap{Key: stateKey, Value: value, Expect: x.st.version})
+	if err != nil {
+		return fmt.Errorf("write the state of rule-based matching: %w", err)
+	}
+	x.st.version, x.saved = v, value
+	return nil
+}
+
+// enabled says whether a domain has rules to match by.
+func enabled(rec *domain.Record) bool {
+	rb := rec.RuleBasedMatching
+	return rb != nil && api.Val(rb.Enabled) && len(rb.MatchingRules) > 0
+}
+
+// rules compiles those of a domain.
+func (s *Service) rules(rec *domain.Record) *Rules {
+	return Compile(rec.RuleBasedMatching, rec.Incarnation, s.Config.Strict)
+}
+
+// Status implements domain.Rules. PENDING: the rules wait to be evaluated; IN_PROGRESS: they are evaluated over all there is, or the domain is
+// new; ACTIVE: matches are what these rules say.
+func (s *Service) Status(ctx context.Context, rec *domain.Record) (api.RuleBasedMatchingStatus, error) {
+	st, err := s.read(ctx, rec.Incarnation)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case st.Rules != s.rules(rec).print:
+		if st.Rules == "" && rec.RulesChangedAt <= rec.CreatedAt {
+			return api.RuleBasedMatchingStatusInProgress, nil
+		}
+		return api.RuleBasedMatchingStatusPending, nil
+	case st.Building != ready && !st.Again:
+		return api.RuleBasedMatchingStatusInProgress, nil
+	}
+	return api.RuleBasedMatchingStatusActive, nil
+}
+
+// MayChange implements domain.Rules: rules that are being evaluated stand still, and those that have been in use for less than
+// Config.ChangeAfter. They can be turned off at any time.
+func (s *Service) MayChange(ctx context.Context, rec *domain.Record) error {
+	st, err := s.read(ctx, rec.Incarnation)
+	if err != nil || st.Rules != s.rules(rec).print {
+		return err
+	}
+	if st.Building != ready && !st.Again {
+		return frozen(rec.Name)
+	}
+	if left := s.Config.ChangeAfter.Microseconds() - (s.Now().UnixMicro() - st.ActiveAt); left > 0 {
+		return tooSoon(rec.Name, s.Config.ChangeAfter, left)
+	}
+	return nil
+}
