@@ -144,7 +144,7 @@ func conform(cmd *cobra.Command, endpoint string, conf conformance.Config, asJSO
 		return err
 	}
 	if report.Differs > 0 {
-		return &exitErr{exitDiffers, errors.New("")}
+		return &exitErr{code: exitDiffers, err: errors.New("")}
 	}
 	return nil
 }

@@ -236,6 +236,9 @@ func (c *client) interrupted(what, end, domain, id string) error {
 	if c.own {
 		goesOn = "stands still, and goes on with the next kith serve or other command on " + c.where
 	}
-	watch := id + c.more(domain)
-	return &exitErr{exitError, fmt.Errorf("interrupted; %s %s: watch it with kith jobs %s, end it with kith %s %s", what, goesOn, watch, end, watch)}
+	where := id + c.more(domain)
+	return &exitErr{code: exitError, err: fmt.Errorf("interrupted; %s %s", what, goesOn), then: []string{
+		"watch it with  kith jobs " + where,
+		fmt.Sprintf("end it with    kith %s %s", end, where),
+	}}
 }

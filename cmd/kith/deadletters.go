@@ -170,7 +170,7 @@ func letterSummary(attached int64, failed int, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "%d attached, %d stay.\n", attached, failed); err != nil || failed == 0 {
 		return err
 	}
-	return &exitErr{exitPartial, errors.New("some dead letters stay: mend their types or profiles, and replay them again")}
+	return &exitErr{code: exitPartial, err: errors.New("some dead letters stay: mend their types or profiles, and replay them again")}
 }
 
 func lettersDelete() *cobra.Command {

@@ -47,7 +47,7 @@ func dryRun(ctx context.Context, c *client, o importOptions, id string, out, inf
 	})
 	endBar(bar, info)
 	if ctx.Err() != nil {
-		err = &exitErr{exitError, errors.New("interrupted; nothing was written")}
+		err = &exitErr{code: exitError, err: errors.New("interrupted; nothing was written")}
 	}
 	if err == nil {
 		err = printDryRun(ctx, c, o, id, &result, out)
@@ -69,7 +69,7 @@ const shownChanges = 20
 func printDryRun(ctx context.Context, c *client, o importOptions, id string, result *api.DryRunUploadJobResponse, out io.Writer) error {
 	if *result.Status == api.DryRunStatusFailed {
 		fmt.Fprintf(out, "Dry run: the import would fail, and nothing would be written.\n%s\n", api.Val(result.Reason))
-		return &exitErr{exitFailed, errors.New("")}
+		return &exitErr{code: exitFailed, err: errors.New("")}
 	}
 	fmt.Fprintf(out, "Dry run: nothing was written. Of %d rows the import would\n", api.Val(result.RowsRead))
 	for _, line := range []struct {
@@ -98,7 +98,7 @@ func printDryRun(ctx context.Context, c *client, o importOptions, id string, res
 		if err := printRejects(ctx, c, o.domain, id, failed, result.KeptRejects, url.Values{"dry-run": {"true"}}, out); err != nil {
 			return err
 		}
-		return &exitErr{exitPartial, errors.New("")}
+		return &exitErr{code: exitPartial, err: errors.New("")}
 	}
 	return nil
 }

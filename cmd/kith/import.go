@@ -126,10 +126,32 @@ func importFile(ctx context.Context, c *client, path string, o importOptions, in
 	if o.dryRun {
 		return dryRun(ctx, c, o, id, out, info)
 	}
-	if _, err := c.StartUploadJob(ctx, &customerprofiles.StartUploadJobInput{DomainName: &o.domain, JobId: &id}); err != nil {
+	if err := startJob(ctx, c, o.domain, id); err != nil {
+		return err
+	}
+	err = followJob(ctx, c, o.domain, id, out, info)
+	if ctx.Err() == nil {
+		return errors.Join(err, saveRejects(ctx, c, o, id, false, info))
+	}
+	if e, ok := errors.AsType[*exitErr](err); ok && o.rejects != "" {
+		e.then = append(e.then, "the rejected rows are not written yet; later, with  kith rejects "+id+c.more(o.domain))
+	}
+	return err
+}
+
+// startJob starts an uploaded job, also when the user ends the command meanwhile: then it is followed no longer, and whether it goes on is certain.
+func startJob(ctx context.Context, c *client, domain, id string) error {
+	begun, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(5*time.Second, cancel) })() // a server that is away is not waited for
+	_, err := c.StartUploadJob(begun, &customerprofiles.StartUploadJobInput{DomainName: &domain, JobId: &id})
+	if err != nil && ctx.Err() != nil {
+		return &exitErr{code: exitError, err: errors.New("interrupted while the import was started; whether it was is not known"), then: []string{"see with  kith jobs " + id + c.more(domain)}}
+	}
+	if err != nil {
 		return fmt.Errorf("start the import: %w", plain(err))
 	}
-	return errors.Join(followJob(ctx, c, o.domain, id, out, info), saveRejects(ctx, c, o, id, false, info))
+	return nil
 }
 
 // maxHeaderLine is the last line that PutUploadJobOptions takes for that of a header.
@@ -357,9 +379,9 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 	case types.UploadJobStatusSucceeded:
 		return nil
 	case types.UploadJobStatusPartiallySucceeded:
-		return &exitErr{exitPartial, errors.New("")}
+		return &exitErr{code: exitPartial, err: errors.New("")}
 	}
-	return &exitErr{exitFailed, errors.New("")}
+	return &exitErr{code: exitFailed, err: errors.New("")}
 }
 
 // firstProblems is how many rejects an import shows.

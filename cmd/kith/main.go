@@ -35,13 +35,15 @@ const (
 type exitErr struct {
 	code int
 	err  error
+	// then are commands that may be typed next, as "watch it with kith jobs": they stand below the sentence, each in a line of its own, which is never broken.
+	then []string
 }
 
 func (e *exitErr) Error() string { return e.err.Error() }
 func (e *exitErr) Unwrap() error { return e.err }
 
 func usageError(format string, args ...any) error {
-	return &exitErr{exitUsage, fmt.Errorf(format, args...)}
+	return &exitErr{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
 func main() {
@@ -67,11 +69,17 @@ func run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	if e, ok := errors.AsType[*exitErr](err); ok {
+	e, ok := errors.AsType[*exitErr](err)
+	if ok {
 		code = e.code
 	}
 	if err.Error() != "" {
 		tell(root.ErrOrStderr(), "", "kith: "+told(err))
+	}
+	if ok {
+		for _, line := range e.then {
+			fmt.Fprintln(root.ErrOrStderr(), "  "+oneLine(line))
+		}
 	}
 	return code
 }

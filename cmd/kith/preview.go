@@ -74,7 +74,7 @@ func sendFile(ctx context.Context, c *client, file *os.File, plan *api.SuggestUp
 		err = putFile(ctx, c, o.domain, id, file, info)
 	}
 	if err != nil && ctx.Err() != nil {
-		err = &exitErr{exitError, errors.New("interrupted before the whole file had arrived; nothing was imported")}
+		err = &exitErr{code: exitError, err: errors.New("interrupted before the whole file had arrived; nothing was imported")}
 	}
 	return id, err
 }
@@ -197,11 +197,14 @@ func askOnce(ctx context.Context, plan *api.SuggestUploadMappingResponse, in io.
 	case <-ctx.Done():
 		fmt.Fprintln(info)
 	case line := <-answer:
+		if !strings.HasSuffix(line, "\n") {
+			fmt.Fprintln(info) // the input has ended on the line of the question
+		}
 		if l := strings.ToLower(strings.TrimSpace(line)); l == "y" || l == "yes" {
 			return nil
 		}
 	}
-	return &exitErr{exitError, errors.New("nothing was imported")}
+	return &exitErr{code: exitError, err: errors.New("nothing was imported")}
 }
 
 // printPreview shows what a file is, what becomes of its columns, and what a person should know.

@@ -162,7 +162,7 @@ func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer
 			return true, err
 		case api.UndoStatusFailed:
 			endBar(bar, info)
-			return true, &exitErr{exitFailed, fmt.Errorf("the undo of upload job %s failed: %s", id, api.Val(state.UndoReason))}
+			return true, &exitErr{code: exitFailed, err: fmt.Errorf("the undo of upload job %s failed: %s", id, api.Val(state.UndoReason))}
 		}
 		return false, nil
 	}))

@@ -237,7 +237,7 @@ func TestTold(t *testing.T) {
 		{errors.Join(path, path), "there is no x.csv; see whether the path is right"},
 		{errors.Join(errors.New("a"), errors.New("b")), "a; b"},
 		{fmt.Errorf("%w: %w", errors.New("both"), path), "both: there is no x.csv; see whether the path is right"},
-		{&exitErr{exitUsage, fmt.Errorf("--out: %w", &fs.PathError{Op: "open", Path: "d", Err: syscall.EISDIR})}, "--out: d: it is a folder, not a file"},
+		{&exitErr{code: exitUsage, err: fmt.Errorf("--out: %w", &fs.PathError{Op: "open", Path: "d", Err: syscall.EISDIR})}, "--out: d: it is a folder, not a file"},
 		{&fs.PathError{Op: "write", Path: "d", Err: syscall.ENOSPC}, "d: the disk is full"},
 	} {
 		if got := told(c.err); got != c.want {

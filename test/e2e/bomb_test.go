@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles/types"
@@ -125,6 +126,15 @@ var bombs = []bomb{
 		}
 		return z.Close()
 	}, "FAILED", "entities", false},
+	{"an archive with a table of 100 MB", func(w io.Writer) error {
+		z := zip.NewWriter(w)
+		p, err := z.Create("customers.csv")
+		if err != nil {
+			return err
+		}
+		times(100, newlines)(p)
+		return z.Close()
+	}, "FAILED", "ZIP archive", false},
 	{"an archive of 60,000 parts", func(w io.Writer) error {
 		z := zip.NewWriter(w)
 		for i := range 60_000 {
@@ -140,12 +150,15 @@ var bombs = []bomb{
 	{"a zstd of 20 GB of short rows", zstandard(all(plain("id\n"), times(20<<10, shortRow))), "FAILED", "unpacks to more than 200 times", true},
 	{"a zstd of 120 million short rows", zstandard(all(plain("id\n"), times(120, shortRow+shortRow))), "SUCCEEDED", "", true},
 	{"a line of 1 GB", raw(all(plain("id\n"), times(1<<10, block), plain("\n1\n"))), "PARTIALLY_SUCCEEDED", "", true},
+	{"a quoted cell of 1 GB", raw(all(plain("id\n\""), times(1<<10, block), plain("\"\n1\n"))), "PARTIALLY_SUCCEEDED", "", true},
+	{"a gzip of 52 million rows of one key", zipped(all(plain("id\n"), times(100, shortRow))), "SUCCEEDED", "", true},
+	{"a gzip of 10 million bad rows", zipped(all(plain("id,name\n"), times(20, strings.Repeat("a,,x\n", 1<<19)))), "FAILED", "Every row was rejected", true},
 	{"an open quote before 1 GB", raw(all(plain("id\n\"1,"), times(1<<10, block), plain("\n1\n"))), "PARTIALLY_SUCCEEDED", "", true},
 	{"a workbook of a million rows of 16,384 columns", asBook(all(headRow, times(1_000_000, `<row><c r="XFD1"><v>1</v></c></row>`)), noTexts), "FAILED", "of text, with most of its cells empty", true},
 	{"a workbook of a row of 5 million cells", asBook(all(headRow, times(1, "<row>"+strings.Repeat(`<c s="1"/>`, 5<<20)+"</row>")), noTexts), "FAILED", "beyond column 16384", true},
 	{"a workbook of a text of 2 GB", asBook(all(headRow, plain(`<row><c t="inlineStr"><is><t>`), times(2<<10, block), plain("</t></is></c></row>")), noTexts), "FAILED", "unpacks to more than", true},
 	{"a workbook of 2 GB of comments", asBook(all(headRow, times(2<<10, "<!--"+block+"-->")), noTexts), "FAILED", "unpacks to more than", true},
-	{"a workbook of 40 million shared strings", asBook(headRow, times(40_000_000, `<si/>`)), "FAILED", "33554432 different texts", true},
+	{"a workbook of 40 million shared strings", asBook(headRow, times(40_000_000, `<si><t>%d</t></si>`)), "FAILED", "33554432 different texts", true},
 	{"a workbook of 800 MB of shared strings, read at random", asBook(all(headRow, randomTexts(1_000_000, 8_000_000)), times(8_000_000, `<si><t>%d `+strings.Repeat("ab", 40)+`</t></si>`)), "SUCCEEDED", "", true},
 }
 
@@ -158,6 +171,12 @@ func TestBombs(t *testing.T) {
 	large := os.Getenv("KITH_BOMBS") != ""
 	data := t.TempDir()
 	server := serve(t, data)
+	pid := server.Process.Pid
+	if limitMemory(t, pid, memoryLimit) {
+		t.Logf("the kernel holds the server to %d MB, its page cache included", memoryLimit>>20)
+	} else {
+		t.Log("the server's peak is read afterwards: no control group can be made here")
+	}
 	c := clientOf(t, data)
 	name := "bombs"
 	days := int32(30)
@@ -169,30 +188,30 @@ func TestBombs(t *testing.T) {
 			continue
 		}
 		t.Run(b.name, func(t *testing.T) {
-			size, took, job := dropBomb(t, c, name, b)
-			reason := jobReason(t, data, name, *job.JobId)
-			if string(job.Status) != b.want || !strings.Contains(reason, b.says) {
-				t.Errorf("%s: %q, want %s: %q", job.Status, reason, b.want, b.says)
+			e := dropBomb(t, c, name, data, pid, b)
+			reason := jobReason(t, data, name, *e.job.JobId)
+			if string(e.job.Status) != b.want || !strings.Contains(reason, b.says) {
+				t.Errorf("%s: %q, want %s: %q", e.job.Status, reason, b.want, b.says)
 			}
-			peak := peakMemory(t, server.Process.Pid)
-			t.Logf("%d kB, %.1f s, %s, %d MB: %s", size>>10, took.Seconds(), job.Status, peak>>20, reason)
+			peak := peakMemory(t, pid)
+			t.Logf("%d kB, %.1f s, %s, %d MB of memory, %d MB more on disk, slowest answer meanwhile %d ms: %s", e.size>>10, e.took.Seconds(), e.job.Status, peak>>20, e.disk>>20, e.slowest.Milliseconds(), reason)
 			if peak > memoryLimit {
 				t.Errorf("the server has taken %d MB", peak>>20)
 			}
-			_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", server.Process.Pid), []byte("5"), 0) // the peak begins anew, where that is allowed
+			_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) // the peak begins anew, where that is allowed
 		})
 	}
-	text := "id\n1\n"
-	_, took, job := dropBomb(t, c, name, bomb{write: raw(plain(text))})
-	if t.Logf("afterwards a small file takes %.1f s", took.Seconds()); string(job.Status) != "SUCCEEDED" {
-		t.Errorf("afterwards a small file is %s", job.Status)
+	e := dropBomb(t, c, name, data, pid, bomb{write: raw(plain("id\n1\n"))})
+	if t.Logf("afterwards a small file takes %.1f s", e.took.Seconds()); e.job.Status != types.UploadJobStatusSucceeded {
+		t.Errorf("afterwards a small file is %s", e.job.Status)
 	}
 }
 
-// clientOf returns a client of the server on a data folder.
-func clientOf(t *testing.T, data string) *customerprofiles.Client {
+// local is what a server writes down about itself.
+type local struct{ Endpoint, AccessKeyID, SecretAccessKey string }
+
+func localOf(t *testing.T, data string) (l local) {
 	t.Helper()
-	var l struct{ Endpoint, AccessKeyID, SecretAccessKey string }
 	text, err := os.ReadFile(filepath.Join(data, "local.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &l)
@@ -200,12 +219,29 @@ func clientOf(t *testing.T, data string) *customerprofiles.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// clientOf returns a client of the server on a data folder.
+func clientOf(t *testing.T, data string) *customerprofiles.Client {
+	t.Helper()
+	l := localOf(t, data)
 	return customerprofiles.New(customerprofiles.Options{BaseEndpoint: &l.Endpoint, Region: "us-east-1",
 		Credentials: credentials.NewStaticCredentialsProvider(l.AccessKeyID, l.SecretAccessKey, "")})
 }
 
-// dropBomb imports a file and waits for the job's end.
-func dropBomb(t *testing.T, c *customerprofiles.Client, domain string, b bomb) (size int64, took time.Duration, job *customerprofiles.GetUploadJobOutput) {
+// explosion is what became of a bomb.
+type explosion struct {
+	job  *customerprofiles.GetUploadJobOutput
+	size int64 // of the file
+	took time.Duration
+	// disk is the most that the server had on its disk beside what was there before, and slowest the time of its slowest answer.
+	disk    int64
+	slowest time.Duration
+}
+
+// dropBomb imports a file and waits for the job's end; meanwhile the server answers other calls.
+func dropBomb(t *testing.T, c *customerprofiles.Client, domain, data string, pid int, b bomb) (e explosion) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
 	f, err := os.Create(path)
@@ -234,12 +270,12 @@ func dropBomb(t *testing.T, c *customerprofiles.Client, domain string, b bomb) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size, err = f.Seek(0, io.SeekEnd); err == nil {
+	if e.size, err = f.Seek(0, io.SeekEnd); err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	token, _ := base64.StdEncoding.DecodeString(*to.ClientToken)
 	sum := md5.Sum(token)
-	r.ContentLength = size
+	r.ContentLength = e.size
 	r.Header.Set("x-amz-server-side-encryption-customer-algorithm", "AES256")
 	r.Header.Set("x-amz-server-side-encryption-customer-key", *to.ClientToken)
 	r.Header.Set("x-amz-server-side-encryption-customer-key-MD5", base64.StdEncoding.EncodeToString(sum[:]))
@@ -251,17 +287,24 @@ func dropBomb(t *testing.T, c *customerprofiles.Client, domain string, b bomb) (
 	if res.StatusCode != http.StatusOK {
 		t.Fatal(res.Status)
 	}
-	start := time.Now()
+	start, before := time.Now(), diskUse(pid, data)-e.size
 	if _, err := c.StartUploadJob(t.Context(), &customerprofiles.StartUploadJobInput{DomainName: &domain, JobId: made.JobId}); err != nil {
 		t.Fatal(err)
 	}
 	for {
-		job, err = c.GetUploadJob(t.Context(), &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: made.JobId})
+		asked := time.Now()
+		e.job, err = c.GetUploadJob(t.Context(), &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: made.JobId})
+		if err == nil {
+			_, err = c.SearchProfiles(t.Context(), &customerprofiles.SearchProfilesInput{DomainName: &domain, KeyName: aws.String("_account"), Values: []string{"1"}})
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if job.Status != types.UploadJobStatusCreated && job.Status != types.UploadJobStatusInProgress {
-			return size, time.Since(start), job
+		e.slowest = max(e.slowest, time.Since(asked))
+		e.disk = max(e.disk, diskUse(pid, data)-before)
+		if e.job.Status != types.UploadJobStatusCreated && e.job.Status != types.UploadJobStatusInProgress {
+			e.took = time.Since(start)
+			return e
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -273,5 +316,9 @@ var failedFor = regexp.MustCompile(`(?m)^.*(The |Every ).*$`)
 func jobReason(t *testing.T, data, domain, id string) string {
 	t.Helper()
 	stdout, stderr, _ := kith(t, "jobs", id, "--domain", domain, "--data", data)
-	return strings.TrimSpace(failedFor.FindString(stdout + stderr))
+	reason := strings.TrimSpace(failedFor.FindString(stdout + stderr))
+	if strings.HasPrefix(reason, "The imported data expires") {
+		return "" // it did not fail
+	}
+	return reason
 }

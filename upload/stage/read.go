@@ -193,7 +193,11 @@ func (f countedFile) Stream(off int64) io.Reader { return &countingReader{f.Read
 
 // SpillTexts keeps the texts of a workbook that memory is not to hold, sealed: table.Options.Spill.
 func SpillTexts(write func(io.Writer) error) (xlsx.Spill, error) {
-	return blob.NewSpill("", "texts", 1<<20, write)
+	s, err := blob.NewSpill("", "texts", 1<<20, write)
+	if err != nil {
+		return nil, err // and no Spill that holds a nil
+	}
+	return s, nil
 }
 
 // Buckets are of this many bytes of the file. Where nodes share the work they are smaller for smaller files, so that there is

@@ -82,7 +82,14 @@ func (t *stringTable) load(r io.Reader, spill func(write func(io.Writer) error) 
 	if spill == nil {
 		return errSpill
 	}
-	t.spill, err = spill(func(w io.Writer) (err error) {
+	err = t.spillRest(p, spill)
+	t.data = nil
+	return err
+}
+
+// spillRest spills what was read, and the rest.
+func (t *stringTable) spillRest(p *parser, spill func(write func(io.Writer) error) (Spill, error)) error {
+	s, err := spill(func(w io.Writer) (err error) {
 		for more := true; more; {
 			if more, err = t.parse(p, func() bool { return len(t.data) < writtenAtOnce }); err != nil {
 				return err
@@ -94,7 +101,9 @@ func (t *stringTable) load(r io.Reader, spill func(write func(io.Writer) error) 
 		}
 		return nil
 	})
-	t.data = nil
+	if err == nil { // else there may be a nil of some type in s
+		t.spill = s
+	}
 	return err
 }
 

@@ -417,9 +417,10 @@ func TestStringTable(t *testing.T) {
 		t.Error(err)
 	}
 	full := errors.New("the disk is full")
-	if err := table.load(strings.NewReader(xml.String()), func(func(io.Writer) error) (Spill, error) { return nil, full }); !errors.Is(err, full) {
+	if err := table.load(strings.NewReader(xml.String()), func(func(io.Writer) error) (Spill, error) { return (*memorySpill)(nil), full }); !errors.Is(err, full) {
 		t.Error(err)
 	}
+	table.Close()
 }
 
 // What comes of a workbook does not depend on how its bytes come.
