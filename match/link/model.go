@@ -1,47 +1,244 @@
 package link
 
 import (
-	"context"
-
-	"kith/profile/fold"
+	"math"
 )
 
 // Model is what a run has learned. Explain needs nothing else.
-type Model struct{}
+type Model struct {
+	custom   []string
+	dayFirst bool
+	account  bool // whether account numbers are compared
 
-// Comparison is what two profiles say about one thing.
-type Comparison struct {
-	// Field is what was compared, such as "given name", "e-mail", or an attribute's path.
-	Field string
-	// A and B are the values that agree best, as they were compared; empty: the profile has none.
-	A, B string
-	// Words say how they compare: "the same", "one letter apart".
-	Words string
-	// Weight is the evidence for one person, in bits: each doubles the odds. Negative: against it.
-	Weight float64
+	// logM and logU are, by field and level, the logarithms of the probabilities that two records of one person, or of two people, agree
+	// like that, given that both have something to compare. Those of level 0 are 0.
+	logM, logU [maxFields][]float32
+	// partM and partU are the same for the parts of addresses alone: where a pattern was never seen, they stand in for it.
+	partM, partU [addressParts][4]float32
+	// shared is, by field, how many of those who live together, but are two people, have the same.
+	shared [maxFields]float32
+	// The logarithms of the shares of all pairs: of one person, of two who live together, of any other two.
+	priorM, priorH, priorU float32
+	// terms are how frequent the frequent terms are, and tail how frequent any other is, by slot.
+	terms terms
+	tail  [maxSlots]float32
+	// slope is by how much evidence counts less than it would if all fields were independent.
+	slope float32
+
+	// What follows is derived.
+	most [maxFields]float32   // the most evidence for one person that a field can give
+	logH [maxFields][]float32 // as logM, of two who live together
 }
 
-// Why is how a pair's probability comes about: Prior and all weights are summed.
-type Why struct {
-	Comparisons []Comparison
-	// Prior is the evidence for any two profiles, in bits; negative, for most pairs are two people.
-	Prior float64
-	// Sum is Prior and the weights.
-	Sum         float64
-	Probability float64
+// terms is a table of hashes of terms and logarithms of their frequencies: open addressing, 0 is empty.
+type terms struct {
+	hash []uint32
+	log  []float32
 }
 
-// Marshal returns the model's bytes: kilobytes.
-func (m *Model) Marshal() []byte { return []byte{1} }
-
-// Parse is the reverse of Marshal.
-func Parse(b []byte) (*Model, error) { return &Model{}, nil }
-
-// Explain says why two profiles seem to be of one person, or not.
-func (m *Model) Explain(a, b *fold.Profile) *Why { return &Why{} }
-
-func find(ctx context.Context, src Source, o Options, emit func(*Group) error) (*Model, *Report, error) {
-	report := &Report{}
-	err := src(ctx, func(int, *fold.Profile) error { return nil })
-	return &Model{}, report, err
+func newTerms(n int) terms {
+	size := 16
+	for size < 2*n {
+		size *= 2
+	}
+	return terms{make([]uint32, size), make([]float32, size)}
 }
+
+func (t *terms) put(h uint32, log float32) {
+	mask := uint32(len(t.hash) - 1)
+	i := h & mask
+	for t.hash[i] != 0 && t.hash[i] != h {
+		i = (i + 1) & mask
+	}
+	t.hash[i], t.log[i] = h, log
+}
+
+func (t *terms) get(h uint32) (float32, bool) {
+	if len(t.hash) == 0 {
+		return 0, false
+	}
+	mask := uint32(len(t.hash) - 1)
+	for i := h & mask; t.hash[i] != 0; i = (i + 1) & mask {
+		if t.hash[i] == h {
+			return t.log[i], true
+		}
+	}
+	return 0, false
+}
+
+// frequency is the logarithm of the probability that someone else has this term too. It is never 0.
+func (m *Model) frequency(slot int, term []byte) float32 {
+	if f, ok := m.terms.get(termHash(slot, term)); ok {
+		return f
+	}
+	return m.tail[slot]
+}
+
+func (m *Model) slots() int { return sCustom + len(m.custom) }
+
+func (m *Model) fields() int { return fCustom + len(m.custom) }
+
+// bound computes what is derived.
+func (m *Model) bound() {
+	for f := range m.fields() {
+		best := float32(0)
+		for l := 1; l < len(m.logM[f]); l++ {
+			best = max(best, m.logM[f][l]-m.logU[f][l])
+		}
+		rarest := func(slot int) {
+			if len(m.logM[f]) > 0 {
+				best = max(best, m.logM[f][exact]-m.tail[slot])
+			}
+		}
+		switch f {
+		case fGiven:
+			rarest(sGiven)
+		case fFamily:
+			rarest(sFamily)
+		case fBirth:
+			rarest(sBirth)
+		case fEmail:
+			rarest(sEmail)
+		case fPhone:
+			rarest(sPhone)
+		case fBusiness:
+			rarest(sBusiness)
+		case fAccount:
+			rarest(sAccount)
+		case fAddress:
+			best += 3
+		default:
+			if f >= fCustom {
+				rarest(sCustom + f - fCustom)
+			}
+		}
+		m.most[f] = best
+	}
+}
+
+// other returns the logarithm of the probability of a field's agreement among two people.
+func (m *Model) other(e *evidence, f int) float32 {
+	if e.log[f] != 0 {
+		return e.log[f]
+	}
+	return m.logU[f][e.level[f]]
+}
+
+// order is in which order fields are compared: what is cheap and tells much comes first. The e-mail needs the names, and so does gender.
+var order = [...]int{fBirth, fPhone, fAccount, fGiven, fFamily, fEmail, fAddress, fMiddle, fGender, fBusiness}
+
+// far is the evidence below which a pair is left alone: odds of one to a thousand.
+const far = -7
+
+// compare compares the records in a and b. It returns false, and does not finish, when they are surely of two people.
+func (c *comparer) compare(whole bool) bool {
+	c.evidence = evidence{}
+	rest := float32(0)
+	for _, m := range c.most {
+		rest += m
+	}
+	sum := c.priorM - c.priorU
+	step := func(f int) bool {
+		rest -= c.most[f]
+		if c.level[f] != missing {
+			sum += c.logM[f][c.level[f]] - c.other(&c.evidence, f)
+		}
+		return whole || (sum+rest)*c.slope > far
+	}
+	for f := fCustom; f < c.fields(); f++ {
+		c.text(f, sCustom+f-fCustom)
+		if !step(f) {
+			return false
+		}
+	}
+	for _, f := range order {
+		switch f {
+		case fBirth:
+			c.birth()
+		case fPhone:
+			c.phone()
+		case fAccount:
+			if c.account {
+				c.text(fAccount, sAccount)
+			}
+		case fGiven:
+			c.names()
+		case fEmail:
+			c.email()
+		case fAddress:
+			c.address()
+		case fMiddle:
+			c.middle()
+		case fGender:
+			c.gender()
+		case fBusiness:
+			c.text(fBusiness, sBusiness)
+		}
+		if !step(f) {
+			return false
+		}
+	}
+	return true
+}
+
+// odds are the logarithm of the odds that a pair that compares like this is of one person.
+func (m *Model) odds(e *evidence) float32 {
+	one, home, two := m.logs(e)
+	return (one - logSum(home, two)) * m.slope
+}
+
+// mix computes what follows from logM, logU and shared.
+func (m *Model) mix() {
+	for f := range m.fields() {
+		if len(m.logH[f]) == 0 {
+			m.logH[f] = make([]float32, len(m.logM[f]))
+		}
+		for l := 1; l < len(m.logM[f]); l++ {
+			m.logH[f][l] = m.logU[f][l]
+			if s := m.shared[f]; s > 0 {
+				m.logH[f][l] = logMix(s, m.logM[f][l], m.logU[f][l])
+			}
+		}
+	}
+}
+
+// logs are the logarithms of the probabilities of the pair as of one person, of two who live together, and of any other two.
+func (m *Model) logs(e *evidence) (one, home, two float32) {
+	one, home, two = m.priorM, m.priorH, m.priorU
+	for f := range m.fields() {
+		l := e.level[f]
+		if l == missing {
+			continue
+		}
+		lm, lh, lu := m.logM[f][l], m.logH[f][l], m.logU[f][l]
+		if x := e.log[f]; x != 0 {
+			lu, lh = x, x
+			if s := m.shared[f]; s > 0 {
+				lh = logMix(s, lm, lu)
+			}
+		}
+		one += lm
+		home += lh
+		two += lu
+	}
+	return one, home, two
+}
+
+// logMix is log(s·e^a + (1−s)·e^b).
+func logMix(s, a, b float32) float32 {
+	return a + float32(math.Log(float64(s)+float64(1-s)*math.Exp(float64(b-a))))
+}
+
+// logSum is log(e^a + e^b).
+func logSum(a, b float32) float32 {
+	if a < b {
+		a, b = b, a
+	}
+	if a-b > 20 {
+		return a
+	}
+	return a + float32(math.Log1p(math.Exp(float64(b-a))))
+}
+
+// probability is that of odds given as a logarithm.
+func probability(odds float32) float64 { return 1 / (1 + math.Exp(-float64(odds))) }

@@ -1,0 +1,323 @@
+package link
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// edge is a pair with the logarithm of its odds.
+type edge struct {
+	i, j uint32
+	odds float32
+}
+
+const (
+	// strongest is the most that one pair counts: beyond it a pair is sure.
+	strongest = 9
+	// maxDense are the most profiles whose pairs are all looked at together. Larger components come apart at their weakest pairs first.
+	maxDense = 200
+	// sure is the probability from which on profiles are in a group for sure: a group is not weakened by members that are less so.
+	sure = 0.9
+)
+
+// answer odds are beyond all others.
+const (
+	answeredSame = 100
+	answeredNot  = -100
+)
+
+// cluster is records of one group.
+type cluster struct {
+	members []uint32
+	score   float64
+	weakest [2]uint32
+	glued   uint32 // and 1; 0: none
+}
+
+// forest is a union-find structure.
+type forest []uint32
+
+func newForest(n int) forest {
+	f := make(forest, n)
+	for i := range f {
+		f[i] = uint32(i)
+	}
+	return f
+}
+
+func (f forest) find(i uint32) uint32 {
+	for f[i] != i {
+		f[i] = f[f[i]]
+		i = f[i]
+	}
+	return i
+}
+
+// join joins two trees under the lower root.
+func (f forest) join(i, j uint32) {
+	i, j = f.find(i), f.find(j)
+	if i < j {
+		f[j] = i
+	} else {
+		f[i] = j
+	}
+}
+
+// logit is the logarithm of the odds of a probability.
+func logit(p float64) float32 { return float32(math.Log(p / (1 - p))) }
+
+// clusterer makes clusters of a component: profiles that edges hold together.
+type clusterer struct {
+	least float32 // odds of a match
+	odds  []float32
+	n     int
+}
+
+// bunch is records and the edges between them.
+type bunch struct {
+	members []uint32
+	edges   []edge
+}
+
+// split breaks a component that is too large at its weakest edges, and returns pieces that are not; those which are sure throughout stay
+// whole however large they are.
+func split(c bunch, least float32) []bunch {
+	if len(c.members) <= maxDense {
+		return []bunch{c}
+	}
+	for t := least + 1; t < strongest; t++ {
+		pieces := pieces(c, t)
+		if len(pieces) == 1 && len(pieces[0].members) == len(c.members) {
+			continue
+		}
+		var all []bunch
+		for _, p := range pieces {
+			all = append(all, split(p, t)...)
+		}
+		return all
+	}
+	return []bunch{c}
+}
+
+// pieces are the components of at least two that edges of some odds leave.
+func pieces(c bunch, least float32) (all []bunch) {
+	at := func(r uint32) int {
+		n, _ := slices.BinarySearch(c.members, r)
+		return n
+	}
+	f := newForest(len(c.members))
+	for _, e := range c.edges {
+		if e.odds >= least {
+			f.join(uint32(at(e.i)), uint32(at(e.j)))
+		}
+	}
+	index := map[uint32]int{}
+	for k, r := range c.members {
+		root := f.find(uint32(k))
+		n, ok := index[root]
+		if !ok {
+			n = len(all)
+			index[root] = n
+			all = append(all, bunch{})
+		}
+		all[n].members = append(all[n].members, r)
+	}
+	for _, e := range c.edges {
+		if a, b := f.find(uint32(at(e.i))), f.find(uint32(at(e.j))); a == b {
+			n := index[a]
+			all[n].edges = append(all[n].edges, e)
+		}
+	}
+	return slices.DeleteFunc(all, func(p bunch) bool { return len(p.members) < 2 })
+}
+
+// clusters makes the clusters of a component. It joins what belongs together most, as long as that is likely: two clusters belong together
+// as their pairs say, all of them: half the mean, and a quarter each the best and the worst. So one likely pair between two clusters
+// that else disagree, a weak bridge, joins nothing, and a pair with missing values does not hide that others differ.
+func (k *clusterer) clusters(c bunch) []cluster {
+	n := len(c.members)
+	if n > maxDense {
+		return []cluster{whole(c)}
+	}
+	k.n = n
+	k.odds = slices.Grow(k.odds[:0], n*n)[:n*n]
+	for i := range k.odds {
+		k.odds[i] = far
+	}
+	for _, e := range c.edges {
+		i, _ := slices.BinarySearch(c.members, e.i)
+		j, _ := slices.BinarySearch(c.members, e.j)
+		k.odds[i*n+j], k.odds[j*n+i] = e.odds, e.odds
+	}
+	return k.agglomerate(c.members)
+}
+
+// group is a cluster under way, by places in the component.
+type group struct {
+	at      []int
+	sum     float64 // of the probabilities of its pairs
+	weak    float32 // of its weakest joint
+	weakest [2]int
+}
+
+// joint is how two groups belong together.
+type joint struct {
+	odds float32
+	best [2]int // the pair with the best odds
+}
+
+func (k *clusterer) joint(a, b *group) joint {
+	var sum float32
+	j := joint{best: [2]int{a.at[0], b.at[0]}}
+	best, worst := float32(math.Inf(-1)), float32(math.Inf(1))
+	same, not := false, false
+	for _, x := range a.at {
+		for _, y := range b.at {
+			o := k.odds[x*k.n+y]
+			same, not = same || o == answeredSame, not || o == answeredNot
+			o = max(-strongest, min(strongest, o))
+			sum += o
+			if o > best {
+				best, j.best = o, [2]int{x, y}
+			}
+			worst = min(worst, o)
+		}
+	}
+	j.odds = sum/float32(len(a.at)*len(b.at))/2 + best/4 + worst/4
+	switch {
+	case not:
+		j.odds = answeredNot
+	case same:
+		j.odds = answeredSame
+	}
+	return j
+}
+
+func (k *clusterer) agglomerate(members []uint32) []cluster {
+	groups := make([]*group, k.n)
+	joints := make([][]joint, k.n) // of each with those before it
+	for i := range groups {
+		groups[i] = &group{at: []int{i}, weak: float32(math.Inf(1))}
+		joints[i] = make([]joint, i)
+		for j := range i {
+			joints[i][j] = k.joint(groups[i], groups[j])
+		}
+	}
+	firm := max(k.least, logit(sure))
+	var loose []edge // between groups, less than sure
+	for {
+		bi, bj := -1, -1
+		for i := range groups {
+			for j := range i {
+				if groups[i] != nil && groups[j] != nil && (bi < 0 || joints[i][j].odds > joints[bi][bj].odds) {
+					bi, bj = i, j
+				}
+			}
+		}
+		if bi < 0 || joints[bi][bj].odds < k.least {
+			break
+		}
+		j := joints[bi][bj]
+		if j.odds < firm && len(groups[bi].at)+len(groups[bj].at) > 2 {
+			loose = append(loose, edge{uint32(bi), uint32(bj), j.odds})
+			joints[bi][bj].odds = float32(math.Inf(-1))
+			continue
+		}
+		k.merge(groups, joints, bi, bj)
+	}
+	var all []cluster
+	for _, g := range groups {
+		if g != nil && len(g.at) > 1 {
+			all = append(all, k.finish(g, members))
+		}
+	}
+	k.glued(all, members)
+	return all
+}
+
+// merge joins the groups of two places, at the lower one.
+func (k *clusterer) merge(groups []*group, joints [][]joint, bi, bj int) {
+	a, b, j := groups[bj], groups[bi], joints[bi][bj]
+	m := &group{at: append(slices.Clone(a.at), b.at...), sum: a.sum + b.sum + float64(len(a.at)*len(b.at))*probability(j.odds)}
+	m.weak, m.weakest = a.weak, a.weakest
+	if b.weak < m.weak {
+		m.weak, m.weakest = b.weak, b.weakest
+	}
+	if j.odds < m.weak {
+		m.weak, m.weakest = j.odds, j.best
+	}
+	groups[bj], groups[bi] = m, nil
+	for i := range groups {
+		if i == bj || groups[i] == nil {
+			continue
+		}
+		joints[max(i, bj)][min(i, bj)] = k.joint(groups[max(i, bj)], groups[min(i, bj)])
+	}
+}
+
+func (k *clusterer) finish(g *group, members []uint32) cluster {
+	c := cluster{score: g.sum / pairsOf(len(g.at)), weakest: [2]uint32{members[g.weakest[0]], members[g.weakest[1]]}}
+	for _, at := range g.at {
+		c.members = append(c.members, members[at])
+	}
+	slices.Sort(c.members)
+	slices.Sort(c.weakest[:])
+	return c
+}
+
+// bridge is the odds from which on a profile belongs to a group that the rest of its own group surely does not belong to.
+const bridge = 3
+
+// glued finds profiles that belong to two clusters which do not belong together.
+func (k *clusterer) glued(all []cluster, members []uint32) {
+	place := make([]int, k.n) // the cluster of each member, and 1
+	for n := range all {
+		for _, r := range all[n].members {
+			at, _ := slices.BinarySearch(members, r)
+			place[at] = n + 1
+		}
+	}
+	for v := range k.n {
+		own := place[v]
+		if own == 0 || all[own-1].glued != 0 {
+			continue
+		}
+		for w := range k.n {
+			if w == v || place[w] == own || k.odds[v*k.n+w] < bridge {
+				continue
+			}
+			// w is of another cluster, or alone: do all others of v's cluster say that it is someone else?
+			apart, others := true, 0
+			for x := range k.n {
+				if place[x] == own && x != v {
+					others++
+					apart = apart && k.odds[x*k.n+w] < -bridge
+				}
+			}
+			if apart && others > 0 {
+				all[own-1].glued = members[v] + 1
+				break
+			}
+		}
+	}
+}
+
+// whole makes one cluster of a component that is too large to look at all its pairs, and sure throughout.
+func whole(c bunch) cluster {
+	out := cluster{members: c.members}
+	sum, weakest := 0.0, edge{odds: float32(math.Inf(1))}
+	for _, e := range c.edges {
+		sum += probability(e.odds)
+		if e.odds < weakest.odds {
+			weakest = e
+		}
+	}
+	out.score = sum / float64(len(c.edges))
+	out.weakest = [2]uint32{weakest.i, weakest.j}
+	return out
+}
+
+func sortEdges(all []edge) {
+	slices.SortFunc(all, func(a, b edge) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
+}

@@ -1,0 +1,314 @@
+package link
+
+import (
+	"math"
+)
+
+// sample is pairs that were compared, for learning.
+type sample struct {
+	fields int
+	n      int
+	weight float64 // how many pairs each stands for
+	level  []uint16
+	log    []float32
+	// one and home are the probabilities of the classes. For pairs that a person has judged they are given.
+	one, home []float32
+	judged    bool
+}
+
+func (s *sample) add(e *evidence) {
+	s.n++
+	s.level = append(s.level, e.level[:s.fields]...)
+	s.log = append(s.log, e.log[:s.fields]...)
+	s.one, s.home = append(s.one, 0), append(s.home, 0)
+}
+
+func (s *sample) append(o *sample) {
+	s.n += o.n
+	s.level = append(s.level, o.level...)
+	s.log = append(s.log, o.log...)
+	s.one, s.home = append(s.one, o.one...), append(s.home, o.home...)
+}
+
+// What is believed before anything is seen: how two records of one person agree, and how two people do. They are what counts while there
+// are few pairs.
+var (
+	believedM = [maxFields][]float64{
+		fGiven: {0, .80, .03, .03, .06, .02, .04, .02}, fMiddle: {0, .70, .15, .05, .10}, fFamily: {0, .83, .02, .06, .02, .06, .01},
+		fBirth: {0, .86, .07, .02, .01, .04}, fGender: {0, .97, .03}, fEmail: {0, .70, .06, .04, .05, .15}, fPhone: {0, .72, .04, .24},
+		fBusiness: {0, .70, .10, .05, .15}, fAccount: {0, .80, .04, .01, .15},
+	}
+	believedU = [maxFields][]float64{
+		fGiven: {0, .006, .003, .004, .006, .03, .95, 1e-5}, fMiddle: {0, .01, .05, .05, .89}, fFamily: {0, .001, .001, .002, .01, .985, 1e-4},
+		fBirth: {0, 5e-5, 5e-4, .01, .02, .969}, fGender: {0, .5, .5}, fEmail: {0, 1e-6, 1e-6, 2e-5, 1e-4, .9999}, fPhone: {0, 1e-6, 1e-6, .9999},
+		fBusiness: {0, .001, .001, .01, .988}, fAccount: {0, 1e-5, 1e-5, .001, .9989},
+	}
+	believedText  = [2][]float64{{0, .70, .08, .04, .18}, {0, .001, .002, .02, .977}}
+	believedParts = [2][addressParts][4]float64{
+		{{0, .74, .10, .16}, {0, .78, .04, .18}, {0, .70, .10, .20}, {0, .78, .07, .15}, {0, .78, .05, .17}, {0, .90, .02, .08}},
+		{{0, .001, .002, .997}, {0, .02, .03, .95}, {0, .01, .02, .97}, {0, .01, .01, .98}, {0, .002, .006, .992}, {0, .15, .02, .83}},
+	}
+	// believedShared is what those who live together have in common. Names of persons are what tells them apart, so that a given name
+	// agrees no more often than among strangers, which can't be learned away.
+	believedShared = [maxFields]float64{fFamily: .75, fBirth: .02, fEmail: .25, fPhone: .5, fAddress: .75, fBusiness: .2, fAccount: .02}
+)
+
+// belief is how many pairs a belief counts for.
+const (
+	beliefM     = 20
+	beliefHome  = 30
+	maxTwins    = 0.25 // of those who live together, how many are born on one day, at most
+	iterations  = 30
+	maxShared   = 0.97
+	startCopies = 0.1
+)
+
+func believed(of *[maxFields][]float64, side, f int) []float64 {
+	if f >= fCustom {
+		return believedText[side]
+	}
+	return of[f]
+}
+
+// believe sets a model to what is believed.
+func (m *Model) believe() {
+	for f := range m.fields() {
+		m.logM[f], m.logU[f] = make([]float32, levelsOf(f)), make([]float32, levelsOf(f))
+		if f == fAddress {
+			continue
+		}
+		for l, p := range believed(&believedM, 0, f) {
+			if l > 0 {
+				m.logM[f][l] = float32(math.Log(p))
+			}
+		}
+		for l, p := range believed(&believedU, 1, f) {
+			if l > 0 {
+				m.logU[f][l] = float32(math.Log(p))
+			}
+		}
+		m.shared[f] = float32(believedShared[f])
+		if f >= fCustom {
+			m.shared[f] = 0.05
+		}
+	}
+	m.shared[fAddress] = float32(believedShared[fAddress])
+	for p := range addressParts {
+		for l := 1; l < 4; l++ {
+			m.partM[p][l] = float32(math.Log(believedParts[0][p][l]))
+			m.partU[p][l] = float32(math.Log(believedParts[1][p][l]))
+		}
+	}
+	m.independent()
+	m.slope = 1
+	m.mix()
+	m.bound()
+}
+
+// independent sets all patterns of addresses to what their parts say.
+func (m *Model) independent() {
+	for n := range addressPatterns {
+		m.logM[fAddress][n], m.logU[fAddress][n] = m.patternLogs(n)
+	}
+}
+
+func (m *Model) patternLogs(n int) (one, two float32) {
+	for p, l := range partsOfPattern(n) {
+		one += m.partM[p][l]
+		two += m.partU[p][l]
+	}
+	return one, two
+}
+
+// learner estimates a model by expectation and maximisation over three classes of pairs.
+type learner struct {
+	*Model
+	workers int
+	// pool are pairs that agree in something, random are pairs by chance, judged are pairs that persons have answered.
+	pool, random, judged sample
+	total                float64 // pairs there are
+	profiles             float64
+}
+
+// learn runs EM. All pairs that might be of one person are in the pool, so it can be taken as all pairs but those that are
+// surely of two people: neither is a field that pairs were found by better than it is, nor are the shares of the classes.
+func (l *learner) learn() {
+	l.priorM = float32(math.Log(startCopies * l.profiles / l.total))
+	l.priorH = l.priorM - 3
+	for i := range iterations {
+		before := l.priorM
+		l.priorU = float32(math.Log(max(1e-6, 1-math.Exp(float64(l.priorM))-math.Exp(float64(l.priorH)))))
+		l.mix()
+		l.expect(&l.pool)
+		if i < 3 || i%5 == 0 || i == iterations-1 {
+			l.expect(&l.random)
+		}
+		l.maximise()
+		if i > 8 && i%5 == 0 && abs(l.priorM-before) < 1e-3 {
+			break
+		}
+	}
+	l.priorU = float32(math.Log(max(1e-6, 1-math.Exp(float64(l.priorM))-math.Exp(float64(l.priorH)))))
+	l.mix()
+	l.bound()
+}
+
+func abs(x float32) float32 { return max(x, -x) }
+
+// unlikely are odds, as a logarithm, of a class that are taken as none.
+const unlikely = 14
+
+// expect computes the classes' probabilities of all pairs of a sample.
+func (l *learner) expect(s *sample) {
+	const step = 4096
+	_ = parallel(l.workers, (s.n+step-1)/step, func(_, t int) error {
+		var e evidence
+		for i := t * step; i < min(s.n, (t+1)*step); i++ {
+			copy(e.level[:s.fields], s.level[i*s.fields:])
+			copy(e.log[:s.fields], s.log[i*s.fields:])
+			one, home, two := l.logs(&e)
+			most := max(one, home, two)
+			if two == most && max(one, home) < two-unlikely {
+				s.one[i], s.home[i] = 0, 0
+				continue
+			}
+			a, b, c := math.Exp(float64(one-most)), math.Exp(float64(home-most)), math.Exp(float64(two-most))
+			s.one[i], s.home[i] = float32(a/(a+b+c)), float32(b/(a+b+c))
+		}
+		return nil
+	})
+}
+
+// maximise sets the model to what fits the classes best. Each field is one task, so that sums are the same for any number of workers.
+func (l *learner) maximise() {
+	var ones, homes float64
+	for i := range l.pool.n {
+		ones += float64(l.pool.one[i])
+		homes += float64(l.pool.home[i])
+	}
+	ones, homes = ones*l.pool.weight, homes*l.pool.weight
+	l.priorM = float32(math.Log((ones + 0.5) / l.total))
+	l.priorH = float32(math.Log((homes + 0.5) / l.total))
+	_ = parallel(l.workers, l.fields(), func(_, f int) error {
+		if f == fAddress {
+			l.maximiseAddress()
+		} else {
+			l.maximiseField(f)
+		}
+		l.maximiseShared(f)
+		return nil
+	})
+}
+
+// counts sums the classes' probabilities of a field's levels.
+func (l *learner) counts(f int, one, two []float64) {
+	for _, s := range []*sample{&l.pool, &l.judged} {
+		w := s.weight
+		if s == &l.pool {
+			w = 1 // of a sample as many pairs are as sure as if they were all
+		}
+		for i := range s.n {
+			one[s.level[i*s.fields+f]] += w * float64(s.one[i])
+		}
+	}
+	for i := range l.random.n {
+		two[l.random.level[i*l.random.fields+f]] += float64(max(0, 1-l.random.one[i]-l.random.home[i]))
+	}
+}
+
+func (l *learner) maximiseField(f int) {
+	var one, two [16]float64
+	l.counts(f, one[:], two[:])
+	var ones, twos float64
+	believeM, believeU := believed(&believedM, 0, f), believed(&believedU, 1, f)
+	for level := 1; level < len(believeM); level++ {
+		ones += one[level]
+		twos += two[level]
+	}
+	for level := 1; level < len(believeM); level++ {
+		l.logM[f][level] = float32(math.Log((one[level] + beliefM*believeM[level]) / (ones + beliefM)))
+		l.logU[f][level] = float32(math.Log(posterior(two[level], twos, believeU[level])))
+	}
+}
+
+// posterior is the probability of what was seen count times of n, given what is expected: one that is expected to be rare, and was not seen, is
+// as rare as expected; one that was seen is as often as that.
+func posterior(count, n, expected float64) float64 {
+	expected = max(expected, 1e-12)
+	w := max(1, min(1/expected, n))
+	return (count + w*expected) / (n + w)
+}
+
+func (l *learner) maximiseAddress() {
+	one, two := make([]float64, addressPatterns), make([]float64, addressPatterns)
+	l.counts(fAddress, one, two)
+	one[0], two[0] = 0, 0
+	var parts [2][addressParts][4]float64
+	var sums [2][addressParts]float64
+	var masked [2][1 << addressParts]float64
+	for n := range addressPatterns {
+		if one[n] == 0 && two[n] == 0 {
+			continue
+		}
+		mask := 0
+		for p, level := range partsOfPattern(n) {
+			if level > 0 {
+				parts[0][p][level] += one[n]
+				parts[1][p][level] += two[n]
+				sums[0][p] += one[n]
+				sums[1][p] += two[n]
+				mask |= 1 << p
+			}
+		}
+		masked[0][mask] += one[n]
+		masked[1][mask] += two[n]
+	}
+	for p := range addressParts {
+		for level := 1; level < 4; level++ {
+			l.partM[p][level] = float32(math.Log((parts[0][p][level] + beliefM*believedParts[0][p][level]) / (sums[0][p] + beliefM)))
+			l.partU[p][level] = float32(math.Log(posterior(parts[1][p][level], sums[1][p], believedParts[1][p][level])))
+		}
+	}
+	for n := 1; n < addressPatterns; n++ {
+		a, b := l.patternLogs(n)
+		mask := 0
+		for p, level := range partsOfPattern(n) {
+			if level > 0 {
+				mask |= 1 << p
+			}
+		}
+		l.logM[fAddress][n] = float32(math.Log(posterior(one[n], masked[0][mask], math.Exp(float64(a)))))
+		l.logU[fAddress][n] = float32(math.Log(posterior(two[n], masked[1][mask], math.Exp(float64(b)))))
+	}
+}
+
+// maximiseShared learns how often those who live together share something.
+func (l *learner) maximiseShared(f int) {
+	s := l.shared[f]
+	if s == 0 {
+		return
+	}
+	believed := believedShared[f]
+	if f >= fCustom {
+		believed = 0.05
+	}
+	var homes, sharing float64
+	for i := range l.pool.n {
+		home := float64(l.pool.home[i])
+		level := l.pool.level[i*l.pool.fields+f]
+		if home < 1e-6 || level == missing {
+			continue
+		}
+		lu := l.logU[f][level]
+		if x := l.pool.log[i*l.pool.fields+f]; x != 0 {
+			lu = x
+		}
+		homes += home
+		sharing += home * float64(s) * math.Exp(float64(l.logM[f][level]-logMix(s, l.logM[f][level], lu)))
+	}
+	s = float32(min(maxShared, (sharing+beliefHome*believed)/(homes+beliefHome)))
+	if f == fBirth {
+		s = min(s, maxTwins)
+	}
+	l.shared[f] = s
+}

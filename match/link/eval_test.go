@@ -1,0 +1,251 @@
+package link
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"kith/profile/fold"
+	"kith/schema"
+)
+
+// labelled is profiles whose truth is known.
+type labelled struct {
+	profiles []*fold.Profile
+	truth    []string
+}
+
+// profileOf makes a profile of values by path.
+func profileOf(id fold.ID, values map[string]string) *fold.Profile {
+	p := &fold.Profile{ID: id}
+	for path, text := range values {
+		a, ok := schema.ParsePath(path)
+		if !ok {
+			panic(path)
+		}
+		if text = strings.TrimSpace(text); text != "" {
+			p.Values = append(p.Values, fold.Value{Attr: a, Text: text})
+		}
+	}
+	slices.SortFunc(p.Values, func(a, b fold.Value) int { return a.Attr.Compare(b.Attr) })
+	return p
+}
+
+func testID(text string) (id fold.ID) {
+	h := xxh3.HashString128(text)
+	b := h.Bytes()
+	copy(id[:], b[:])
+	return id
+}
+
+func (l *labelled) add(truth string, values map[string]string) {
+	l.profiles = append(l.profiles, profileOf(testID(fmt.Sprint("profile ", len(l.profiles))), values))
+	l.truth = append(l.truth, truth)
+}
+
+// source gives the profiles from several goroutines.
+func (l *labelled) source(workers int) Source {
+	return func(ctx context.Context, do func(int, *fold.Profile) error) error {
+		return parallel(workers, len(l.profiles), func(w, i int) error { return do(w, l.profiles[i]) })
+	}
+}
+
+// readCSV reads a file with a header.
+func readCSV(path string) (rows []map[string]string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	all, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, cells := range all[1:] {
+		row := map[string]string{}
+		for i, name := range all[0] {
+			row[strings.TrimSpace(name)] = strings.TrimSpace(cells[i])
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// standardColumns are to what attributes the usual columns of labelled files belong; what is not here becomes a custom attribute.
+var standardColumns = map[string]string{
+	"given_name": "FirstName", "first_name": "FirstName", "fname": "FirstName", "surname": "LastName", "last_name": "LastName", "lname": "LastName", "middle_name": "MiddleName",
+	"address_2": "Address.Address2", "suburb": "Address.City", "city": "Address.City", "postcode": "Address.PostalCode", "zip_code": "Address.PostalCode",
+	"postcode_fake": "Address.PostalCode", "state": "Address.State", "date_of_birth": "BirthDate", "dob": "BirthDate", "email": "EmailAddress", "phone": "PhoneNumber", "phone_number": "PhoneNumber",
+	"gender": "GenderString", "sex": "GenderString", "unique_id": "AccountNumber", "rec_id": "AccountNumber", "id": "AccountNumber", "address": "Address.Address1", "address_1": "Address.Address1",
+}
+
+// readLabelled reads a file whose truth is a column, or in rec_id as FEBRL has it.
+func readLabelled(path string, without ...string) (*labelled, error) {
+	rows, err := readCSV(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &labelled{}
+	for _, row := range rows {
+		truth := row["cluster"]
+		if truth == "" {
+			if parts := strings.Split(row["rec_id"], "-"); len(parts) > 1 {
+				truth = parts[1]
+			}
+		}
+		values := map[string]string{}
+		for column, text := range row {
+			if column == "cluster" || slices.Contains(without, column) {
+				continue
+			}
+			target := standardColumns[column]
+			if target == "" {
+				target = "Attributes." + column
+			}
+			if column == "street_number" {
+				continue
+			}
+			if column == "address_1" {
+				text = row["street_number"] + " " + text
+			}
+			values[target] = text
+		}
+		l.add(truth, values)
+	}
+	return l, nil
+}
+
+// outcome is how good groups are at a threshold.
+type outcome struct{ right, wrong, missed float64 }
+
+func (o outcome) precision() float64 { return o.right / math.Max(1, o.right+o.wrong) }
+func (o outcome) recall() float64    { return o.right / math.Max(1, o.right+o.missed) }
+func (o outcome) f1() float64        { return 2 * o.right / math.Max(1, 2*o.right+o.wrong+o.missed) }
+
+// evaluate counts pairs of groups of a score.
+func (l *labelled) evaluate(groups []*Group, threshold float64) (o outcome) {
+	truth := l.byID()
+	sizes := map[string]float64{}
+	for _, t := range l.truth {
+		sizes[t]++
+	}
+	var all float64
+	for _, n := range sizes {
+		all += n * (n - 1) / 2
+	}
+	for _, g := range groups {
+		if g.Score < threshold {
+			continue
+		}
+		for i, a := range g.Members {
+			for _, b := range g.Members[i+1:] {
+				if truth[a] == truth[b] {
+					o.right++
+				} else {
+					o.wrong++
+				}
+			}
+		}
+	}
+	o.missed = all - o.right
+	return o
+}
+
+func (l *labelled) byID() map[fold.ID]string {
+	truth := map[fold.ID]string{}
+	for i, p := range l.profiles {
+		truth[p.ID] = l.truth[i]
+	}
+	return truth
+}
+
+// reliability is, by tenths of the score, how many pairs there are and how many are right.
+func (l *labelled) reliability(groups []*Group) string {
+	truth := l.byID()
+	var n, right, sum [10]float64
+	for _, g := range groups {
+		k := min(9, int(g.Score*10))
+		for i, a := range g.Members {
+			for _, b := range g.Members[i+1:] {
+				n[k]++
+				sum[k] += g.Score
+				if truth[a] == truth[b] {
+					right[k]++
+				}
+			}
+		}
+	}
+	var text strings.Builder
+	for k := range n {
+		if n[k] > 0 {
+			fmt.Fprintf(&text, "    %.1f–%.1f: %6.0f pairs, mean score %.3f, right %.3f\n", float64(k)/10, float64(k+1)/10, n[k], sum[k]/n[k], right[k]/n[k])
+		}
+	}
+	return text.String()
+}
+
+func (l *labelled) find(t testing.TB, o Options) ([]*Group, *Model, *Report) {
+	t.Helper()
+	if o.Workers == 0 {
+		o.Workers = 2
+	}
+	var groups []*Group
+	var mu sync.Mutex
+	m, report, err := Find(t.Context(), l.source(o.Workers), o, func(g *Group) error {
+		mu.Lock()
+		defer mu.Unlock()
+		groups = append(groups, g)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return groups, m, report
+}
+
+// TestEvaluate measures labelled files. KITH_LABELLED is a folder with them: febrl1.csv, febrl3.csv, fake_1000.csv, and any other file with a
+// column named cluster.
+func TestEvaluate(t *testing.T) {
+	dir := os.Getenv("KITH_LABELLED")
+	if dir == "" {
+		t.Skip("KITH_LABELLED names no folder of labelled files")
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.csv"))
+	for _, path := range files {
+		name := filepath.Base(path)
+		variants := [][]string{nil}
+		if strings.HasPrefix(name, "febrl") {
+			variants = [][]string{{"soc_sec_id"}, nil}
+		} else if head, _ := os.ReadFile(path); !strings.Contains(string(head[:min(len(head), 300)]), "cluster") {
+			continue
+		}
+		for _, without := range variants {
+			l, err := readLabelled(path, without...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.report(t, fmt.Sprint(name, " without ", without))
+		}
+	}
+}
+
+func (l *labelled) report(t *testing.T, name string) {
+	start := time.Now()
+	groups, m, report := l.find(t, Options{})
+	t.Logf("%s: %d profiles, %v, %d pairs compared, %d groups, prior %.2f home %.2f", name, len(l.profiles), time.Since(start).Round(time.Millisecond), report.Compared, report.Groups, m.priorM, m.priorH)
+	for _, threshold := range []float64{0.5, 0.8, 0.9, 0.95} {
+		o := l.evaluate(groups, threshold)
+		t.Logf("  at %.2f: P %.4f R %.4f F1 %.4f (%.0f wrong, %.0f missed)", threshold, o.precision(), o.recall(), o.f1(), o.wrong, o.missed)
+	}
+	t.Logf("\n%s", l.reliability(groups))
+}

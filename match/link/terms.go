@@ -1,0 +1,137 @@
+package link
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+const (
+	// termRecords are about how many records terms are counted in.
+	termRecords = 400_000
+	// maxTerms of a slot are remembered: the most frequent ones.
+	maxTerms = 4096
+)
+
+// termSlots are the slots whose terms differ so much in frequency that it counts which one two people agree in.
+var termSlots = []int{sGiven, sFamily, sBirth, sEmail, sPhone, sStreet, sCity, sPostcode, sBusiness, sAccount}
+
+// sampled says whether a record is in a sample of about n of all. Numbers are hashes of ids, so every step-th is as good as any.
+func sampled(i, all, n int) bool {
+	step := max(1, all/n)
+	return i%step == 0
+}
+
+// countTerms learns how frequent terms are. person, if it is not nil, is which records are of one person, as far as that is known: of these
+// a term counts once.
+func (m *Model) countTerms(r *records, workers int, person []uint32) error {
+	type seen struct{ hash, person uint32 }
+	slots := slices.Clone(termSlots)
+	for i := range m.custom {
+		slots = append(slots, sCustom+i)
+	}
+	all := make([][maxSlots][]seen, workers)
+	err := r.each(workers, func(w, i int, b []byte) error {
+		if !sampled(i, r.n, termRecords) {
+			return nil
+		}
+		var v view
+		v.read(b, r.slots)
+		who := uint32(i)
+		if person != nil {
+			who = person[i]
+		}
+		for _, slot := range slots {
+			eachPart(v.slot(slot), valueEnd, func(part []byte) bool {
+				all[w][slot] = append(all[w][slot], seen{termHash(slot, part), who})
+				return slot != sBirth // a date is bytes, not parts
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	type term struct {
+		hash uint32
+		n    int
+	}
+	frequent := make([][]term, maxSlots)
+	rows := make([]float64, maxSlots)
+	_ = parallel(workers, len(slots), func(_, k int) error {
+		slot := slots[k]
+		var list []seen
+		for w := range all {
+			list = append(list, all[w][slot]...)
+			all[w][slot] = nil
+		}
+		slices.SortFunc(list, func(a, b seen) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.person, b.person)) })
+		var terms []term
+		for i, s := range list {
+			switch {
+			case i == 0 || s.hash != list[i-1].hash:
+				terms = append(terms, term{s.hash, 1})
+			case s.person != list[i-1].person:
+				terms[len(terms)-1].n++
+			default:
+				continue
+			}
+			rows[slot]++
+		}
+		slices.SortFunc(terms, func(a, b term) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.hash, b.hash)) })
+		frequent[slot] = terms
+		return nil
+	})
+	total := 0
+	for _, terms := range frequent {
+		total += min(len(terms), maxTerms)
+	}
+	m.terms = newTerms(total)
+	for _, slot := range slots {
+		all := frequent[slot]
+		counts := make([]int, maxTurned+2) // how many terms were seen so often
+		for _, t := range all {
+			if t.n < len(counts) {
+				counts[t.n]++
+			}
+		}
+		others := turned(counts)
+		frequency := func(n int) float64 {
+			o := float64(n - 1)
+			if n < len(others) {
+				o = others[n]
+			}
+			return min(0.99, o/max(1, rows[slot]))
+		}
+		kept := 0
+		for kept < len(all) && kept < maxTerms && all[kept].n > 1 {
+			m.terms.put(all[kept].hash, float32(math.Log(frequency(all[kept].n))))
+			kept++
+		}
+		sum, weight := 0.0, 0.0
+		for _, t := range all[kept:] {
+			sum += float64(t.n) * frequency(t.n)
+			weight += float64(t.n)
+		}
+		m.tail[slot] = float32(math.Log(frequency(1)))
+		if weight > 0 {
+			m.tail[slot] = float32(math.Log(sum / weight))
+		}
+	}
+	return nil
+}
+
+// maxTurned is up to what count frequencies are estimated after Good and Turing.
+const maxTurned = 6
+
+// turned is how many others have a term, by how often it was seen: one less than that for frequent ones. For rare ones it is what Good
+// (The population frequencies of species and the estimation of population parameters, 1953) made of it: who has a name that was seen
+// once is not the only one, and not as often as not. counts is how many terms were seen once, twice, and so on.
+func turned(counts []int) []float64 {
+	others := make([]float64, maxTurned+1)
+	for r := 1; r <= maxTurned; r++ {
+		o := float64(r+1) * (float64(counts[r+1]) + 0.5) / (float64(counts[r]) + 1)
+		others[r] = max(others[r-1], min(o, max(float64(r-1), 0.5)))
+	}
+	return others
+}
