@@ -25,12 +25,11 @@ func sampled(i, all, n int) bool {
 // countTerms learns how frequent terms are. person, if it is not nil, is which records are of one person, as far as that is known: of these
 // a term counts once.
 func (m *Model) countTerms(r *records, workers int, person []uint32) error {
-	type seen struct{ hash, person uint32 }
 	slots := slices.Clone(termSlots)
 	for i := range m.custom {
 		slots = append(slots, sCustom+i)
 	}
-	all := make([][maxSlots][]seen, workers)
+	all := make([][maxSlots][]sighting, workers)
 	err := r.each(workers, func(w, i int, b []byte) error {
 		if !sampled(i, r.n, termRecords) {
 			return nil
@@ -42,9 +41,15 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 			who = person[i]
 		}
 		for _, slot := range slots {
+			if slot == sBirth { // bytes, not parts
+				if d := v.slot(slot); len(d) > 0 {
+					all[w][slot] = append(all[w][slot], sighting{termHash(slot, d), who})
+				}
+				continue
+			}
 			eachPart(v.slot(slot), valueEnd, func(part []byte) bool {
-				all[w][slot] = append(all[w][slot], seen{termHash(slot, part), who})
-				return slot != sBirth // a date is bytes, not parts
+				all[w][slot] = append(all[w][slot], sighting{termHash(slot, part), who})
+				return true
 			})
 		}
 		return nil
@@ -52,73 +57,83 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	if err != nil {
 		return err
 	}
-	type term struct {
-		hash uint32
-		n    int
-	}
-	frequent := make([][]term, maxSlots)
-	rows := make([]float64, maxSlots)
+	var counted [maxSlots][]counted
 	_ = parallel(workers, len(slots), func(_, k int) error {
-		slot := slots[k]
-		var list []seen
+		var list []sighting
 		for w := range all {
-			list = append(list, all[w][slot]...)
-			all[w][slot] = nil
+			list = append(list, all[w][slots[k]]...)
+			all[w][slots[k]] = nil
 		}
-		slices.SortFunc(list, func(a, b seen) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.person, b.person)) })
-		var terms []term
-		for i, s := range list {
-			switch {
-			case i == 0 || s.hash != list[i-1].hash:
-				terms = append(terms, term{s.hash, 1})
-			case s.person != list[i-1].person:
-				terms[len(terms)-1].n++
-			default:
-				continue
-			}
-			rows[slot]++
-		}
-		slices.SortFunc(terms, func(a, b term) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.hash, b.hash)) })
-		frequent[slot] = terms
+		counted[slots[k]] = count(list)
 		return nil
 	})
 	total := 0
-	for _, terms := range frequent {
+	for _, terms := range counted {
 		total += min(len(terms), maxTerms)
 	}
 	m.terms = newTerms(total)
 	for _, slot := range slots {
-		all := frequent[slot]
-		counts := make([]int, maxTurned+2) // how many terms were seen so often
-		for _, t := range all {
-			if t.n < len(counts) {
-				counts[t.n]++
-			}
-		}
-		others := turned(counts)
-		frequency := func(n int) float64 {
-			o := float64(n - 1)
-			if n < len(others) {
-				o = others[n]
-			}
-			return min(0.99, o/max(1, rows[slot]))
-		}
-		kept := 0
-		for kept < len(all) && kept < maxTerms && all[kept].n > 1 {
-			m.terms.put(all[kept].hash, float32(math.Log(frequency(all[kept].n))))
-			kept++
-		}
-		sum, weight := 0.0, 0.0
-		for _, t := range all[kept:] {
-			sum += float64(t.n) * frequency(t.n)
-			weight += float64(t.n)
-		}
-		m.tail[slot] = float32(math.Log(frequency(1)))
-		if weight > 0 {
-			m.tail[slot] = float32(math.Log(sum / weight))
-		}
+		m.keepTerms(slot, counted[slot])
 	}
 	return nil
+}
+
+// sighting is a term of a record.
+type sighting struct{ hash, person uint32 }
+
+// counted is how many persons have a term.
+type counted struct {
+	hash uint32
+	n    int
+}
+
+// count counts terms, once for each person, and returns the most frequent first.
+func count(list []sighting) (terms []counted) {
+	slices.SortFunc(list, func(a, b sighting) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.person, b.person)) })
+	for i, s := range list {
+		switch {
+		case i == 0 || s.hash != list[i-1].hash:
+			terms = append(terms, counted{s.hash, 1})
+		case s.person != list[i-1].person:
+			terms[len(terms)-1].n++
+		}
+	}
+	slices.SortFunc(terms, func(a, b counted) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.hash, b.hash)) })
+	return terms
+}
+
+// keepTerms remembers the most frequent terms of a slot, and the mean of the others.
+func (m *Model) keepTerms(slot int, all []counted) {
+	counts := make([]int, maxTurned+2) // how many terms were seen so often
+	rows := 0
+	for _, t := range all {
+		rows += t.n
+		if t.n < len(counts) {
+			counts[t.n]++
+		}
+	}
+	others := turned(counts)
+	frequency := func(n int) float64 {
+		o := float64(n - 1)
+		if n < len(others) {
+			o = others[n]
+		}
+		return min(0.99, o/float64(max(1, rows)))
+	}
+	kept := 0
+	for kept < len(all) && kept < maxTerms && all[kept].n > 1 {
+		m.terms.put(all[kept].hash, float32(math.Log(frequency(all[kept].n))))
+		kept++
+	}
+	sum, weight := 0.0, 0.0
+	for _, t := range all[kept:] {
+		sum += float64(t.n) * frequency(t.n)
+		weight += float64(t.n)
+	}
+	m.tail[slot] = float32(math.Log(frequency(1)))
+	if weight > 0 {
+		m.tail[slot] = float32(math.Log(sum / weight))
+	}
 }
 
 // maxTurned is up to what count frequencies are estimated after Good and Turing.
