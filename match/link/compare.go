@@ -61,7 +61,7 @@ const (
 
 	emailTypo   = 2
 	emailLocal  = 3 // the same local part, which is not made of the name
-	emailNamed  = 4 // alike, as addresses that are made of the same name are
+	emailNamed  = 4 // alike, as addresses that are made of the same name are: that is no evidence beyond the name's
 	emailOther  = 5
 	emailLevels = 6
 
@@ -131,10 +131,10 @@ func (c *comparer) names() {
 	a, b := &c.a, &c.b
 	ga, gb, fa, fb := a.slot(sGiven), b.slot(sGiven), a.slot(sFamily), b.slot(sFamily)
 	given, family := missing, missing
-	if len(ga) > 0 && len(gb) > 0 {
+	if comparable(ga, gb) {
 		given = givenLevel(ga, gb)
 	}
-	if len(fa) > 0 && len(fb) > 0 {
+	if comparable(fa, fb) {
 		family = familyLevel(fa, fb)
 	}
 	switch {
@@ -155,6 +155,11 @@ func (c *comparer) names() {
 	if family == exact {
 		c.log[fFamily] = c.frequency(sFamily, fa)
 	}
+}
+
+// comparable says whether there are two texts, and not one in Latin letters and one in a script that is not transliterated.
+func comparable(a, b []byte) bool {
+	return len(a) > 0 && len(b) > 0 && ascii(a) == ascii(b)
 }
 
 // crossed says whether a name stands as given name here and as family name there, where one of the two has only one name.
@@ -336,6 +341,9 @@ func (c *comparer) email() {
 		})
 		return true
 	})
+	if best == emailNamed {
+		best = missing
+	}
 	c.level[fEmail] = uint16(best)
 }
 
@@ -350,17 +358,27 @@ func (c *comparer) emailLevel(x, y []byte) int {
 		}
 	}
 	domainX, domainY := x[nx+1:], y[ny+1:]
-	sameDomain := bytes.Equal(domainX, domainY)
-	if alikeLocal && (sameDomain && !sameLocal || distance(domainX, domainY, 2) <= 2) {
-		if sameDomain && digitsDiffer(localX, localY) && c.named(localX) { // john12@ and john13@ are neighbours
-			return emailNamed
-		}
+	switch sameDomain := bytes.Equal(domainX, domainY); {
+	case sameLocal && distance(domainX, domainY, 2) <= 2:
+		return emailTypo
+	case sameLocal && (!c.named(localX) || digits(localX) >= 2):
+		return emailLocal
+	case sameLocal || digitsDiffer(localX, localY): // john12@ and john13@ are neighbours
+		return emailNamed
+	case alikeLocal && (sameDomain || distance(domainX, domainY, 2) <= 1):
 		return emailTypo
 	}
-	if sameLocal && !c.named(localX) {
-		return emailLocal
-	}
 	return emailNamed
+}
+
+// digits is how many digits there are.
+func digits(b []byte) (n int) {
+	for _, c := range b {
+		if c >= '0' && c <= '9' {
+			n++
+		}
+	}
+	return n
 }
 
 // digitsDiffer says whether what two texts differ in is digits.
@@ -531,7 +549,7 @@ func (c *comparer) partsOf(i, j int) (parts [addressParts]uint8) {
 }
 
 func partLevel(part int, a, b []byte) uint8 {
-	if len(a) == 0 || len(b) == 0 {
+	if !comparable(a, b) {
 		return missing
 	}
 	if bytes.Equal(a, b) {

@@ -35,7 +35,7 @@ func (s *sample) append(o *sample) {
 var (
 	believedM = [maxFields][]float64{
 		fGiven: {0, .80, .03, .03, .06, .02, .04, .02}, fMiddle: {0, .70, .15, .05, .10}, fFamily: {0, .83, .02, .06, .02, .06, .01},
-		fBirth: {0, .86, .07, .02, .01, .04}, fGender: {0, .97, .03}, fEmail: {0, .70, .06, .04, .05, .15}, fPhone: {0, .72, .04, .24},
+		fBirth: {0, .86, .07, .02, .01, .04}, fGender: {0, .97, .03}, fEmail: {0, .70, .06, .04, .001, .199}, fPhone: {0, .72, .04, .24},
 		fBusiness: {0, .70, .10, .05, .15}, fAccount: {0, .80, .04, .01, .15},
 	}
 	believedU = [maxFields][]float64{
@@ -229,6 +229,26 @@ func (l *learner) maximiseField(f int) {
 		l.logM[f][level] = float32(math.Log((one[level] + beliefM*believeM[level]) / (ones + beliefM)))
 		l.logU[f][level] = float32(math.Log(posterior(two[level], twos, believeU[level])))
 	}
+	if f == fGiven || f == fBirth {
+		lasting(l.logM[f], map[int]int{fGiven: givenOther, fBirth: birthOther}[f])
+	}
+}
+
+// maxChanged is how many records of one person differ, at most, in what people keep: more would be other people taken in.
+const maxChanged = 0.15
+
+// lasting holds the level of those that differ under maxChanged.
+func lasting(logs []float32, differ int) {
+	p := math.Exp(float64(logs[differ]))
+	if p <= maxChanged {
+		return
+	}
+	for l := 1; l < len(logs); l++ {
+		if l != differ {
+			logs[l] += float32(math.Log((1 - maxChanged) / (1 - p)))
+		}
+	}
+	logs[differ] = float32(math.Log(maxChanged))
 }
 
 // posterior is the probability of what was seen count times of n, given what is expected: one that is expected to be rare, and was not seen, is

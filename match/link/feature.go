@@ -276,7 +276,7 @@ func streetOf(w []string) (number, street string) {
 	}
 	var b []byte
 	for i, word := range w {
-		if i == at {
+		if i == at || numberWords[word] {
 			continue
 		}
 		if short, ok := streetTypes[word]; ok {
@@ -294,6 +294,9 @@ func streetOf(w []string) (number, street string) {
 func ordinal(w string) bool {
 	return strings.HasSuffix(w, "th") || strings.HasSuffix(w, "st") || strings.HasSuffix(w, "nd") || strings.HasSuffix(w, "rd")
 }
+
+// numberWords stand before a house number.
+var numberWords = set("d dom no nr num numero number house hnr")
 
 var unitWords = set("flat apt apartment unit suite ste room rm floor fl level lot no shop")
 
