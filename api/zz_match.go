@@ -6,6 +6,79 @@ import (
 	"kith/internal/restjson"
 )
 
+// DeleteMatchAnswerRequest is the model's shape DeleteMatchAnswerRequest.
+type DeleteMatchAnswerRequest struct {
+	DomainName *string  `json:"-"`
+	ProfileIds []string `json:"ProfileIds,omitzero"`
+}
+
+func (x *DeleteMatchAnswerRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.ProfileIds == nil {
+		v.Required(p.Member("ProfileIds"))
+	}
+	if x.ProfileIds != nil {
+		p := p.Member("ProfileIds")
+		v.Size(p, len(x.ProfileIds), 2, 2)
+		for i := range x.ProfileIds {
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_kithProfileId, p, e)
+		}
+	}
+}
+
+// DeleteMatchAnswerResponse is the model's shape DeleteMatchAnswerResponse.
+type DeleteMatchAnswerResponse struct {
+	Message *string `json:"Message,omitzero"`
+}
+
+// ExplainMatchRequest is the model's shape ExplainMatchRequest.
+type ExplainMatchRequest struct {
+	DomainName *string  `json:"-"`
+	ProfileIds []string `json:"ProfileIds,omitzero"`
+	MatchId    *string  `json:"MatchId,omitzero"`
+}
+
+func (x *ExplainMatchRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.ProfileIds != nil {
+		p := p.Member("ProfileIds")
+		v.Size(p, len(x.ProfileIds), 2, 2)
+		for i := range x.ProfileIds {
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_kithProfileId, p, e)
+		}
+	}
+	if x.MatchId != nil {
+		p := p.Member("MatchId")
+		v.String(rule_kithMatchId, p, *x.MatchId)
+	}
+}
+
+// ExplainMatchResponse is the model's shape ExplainMatchResponse.
+type ExplainMatchResponse struct {
+	JobId           *string     `json:"JobId,omitzero"`
+	MatchId         *string     `json:"MatchId,omitzero"`
+	ConfidenceScore *float64    `json:"ConfidenceScore,omitzero"`
+	Pairs           []MatchPair `json:"Pairs,omitzero"`
+	PairsLeftOut    *int32      `json:"PairsLeftOut,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x ExplainMatchResponse) String() string { return "ExplainMatchResponse{redacted}" }
+
 // ExportingLocation is the model's shape ExportingLocation.
 type ExportingLocation struct {
 	S3Exporting *S3ExportingLocation `json:"S3Exporting,omitzero"`
@@ -53,6 +126,47 @@ type GetAutoMergingPreviewResponse struct {
 	NumberOfMatchesInSample      *int64  `json:"NumberOfMatchesInSample,omitzero"`
 	NumberOfProfilesInSample     *int64  `json:"NumberOfProfilesInSample,omitzero"`
 	NumberOfProfilesWillBeMerged *int64  `json:"NumberOfProfilesWillBeMerged,omitzero"`
+}
+
+// GetIdentityResolutionJobDetailsRequest is the model's shape GetIdentityResolutionJobDetailsRequest.
+type GetIdentityResolutionJobDetailsRequest struct {
+	DomainName *string `json:"-"`
+	JobId      *string `json:"-"`
+}
+
+func (x *GetIdentityResolutionJobDetailsRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithId, p, *x.JobId)
+	}
+}
+
+// GetIdentityResolutionJobDetailsResponse is the model's shape GetIdentityResolutionJobDetailsResponse.
+type GetIdentityResolutionJobDetailsResponse struct {
+	JobId           *string  `json:"JobId,omitzero"`
+	StartedBy       *string  `json:"StartedBy,omitzero"`
+	ProfilesRead    *int64   `json:"ProfilesRead,omitzero"`
+	PairsCompared   *int64   `json:"PairsCompared,omitzero"`
+	PairsMatched    *int64   `json:"PairsMatched,omitzero"`
+	Matches         *int64   `json:"Matches,omitzero"`
+	MatchesExamined *int64   `json:"MatchesExamined,omitzero"`
+	MatchesLeft     *int64   `json:"MatchesLeft,omitzero"`
+	MergesDone      *int64   `json:"MergesDone,omitzero"`
+	MergesRefused   *int64   `json:"MergesRefused,omitzero"`
+	Bounded         []string `json:"Bounded,omitzero"`
+	SeemTwoPeople   []string `json:"SeemTwoPeople,omitzero"`
+	ExportedFiles   []string `json:"ExportedFiles,omitzero"`
+	Superseded      *bool    `json:"Superseded,omitzero"`
 }
 
 // GetIdentityResolutionJobRequest is the model's shape GetIdentityResolutionJobRequest.
@@ -218,6 +332,45 @@ type JobStats struct {
 	NumberOfMergesDone       *int64 `json:"NumberOfMergesDone,omitzero"`
 }
 
+// ListIdentityResolutionJobMergesRequest is the model's shape ListIdentityResolutionJobMergesRequest.
+type ListIdentityResolutionJobMergesRequest struct {
+	DomainName *string `json:"-"`
+	JobId      *string `json:"-"`
+	NextToken  *string `json:"-"`
+	MaxResults *int32  `json:"-"`
+}
+
+func (x *ListIdentityResolutionJobMergesRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.JobId == nil {
+		v.Required(p.Member("JobId"))
+	}
+	if x.JobId != nil {
+		p := p.Member("JobId")
+		v.String(rule_kithId, p, *x.JobId)
+	}
+	if x.NextToken != nil {
+		p := p.Member("NextToken")
+		v.String(rule_kithToken, p, *x.NextToken)
+	}
+	if x.MaxResults != nil {
+		p := p.Member("MaxResults")
+		restjson.Number(v, rule_kithQueryMaxResults, p, *x.MaxResults)
+	}
+}
+
+// ListIdentityResolutionJobMergesResponse is the model's shape ListIdentityResolutionJobMergesResponse.
+type ListIdentityResolutionJobMergesResponse struct {
+	Items     []MatchMerge `json:"Items,omitzero"`
+	NextToken *string      `json:"NextToken,omitzero"`
+}
+
 // ListIdentityResolutionJobsRequest is the model's shape ListIdentityResolutionJobsRequest.
 type ListIdentityResolutionJobsRequest struct {
 	DomainName *string `json:"-"`
@@ -247,6 +400,37 @@ func (x *ListIdentityResolutionJobsRequest) check(v *restjson.Violations, p *res
 type ListIdentityResolutionJobsResponse struct {
 	IdentityResolutionJobsList []IdentityResolutionJob `json:"IdentityResolutionJobsList,omitzero"`
 	NextToken                  *string                 `json:"NextToken,omitzero"`
+}
+
+// ListMatchAnswersRequest is the model's shape ListMatchAnswersRequest.
+type ListMatchAnswersRequest struct {
+	DomainName *string `json:"-"`
+	NextToken  *string `json:"-"`
+	MaxResults *int32  `json:"-"`
+}
+
+func (x *ListMatchAnswersRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.NextToken != nil {
+		p := p.Member("NextToken")
+		v.String(rule_kithToken, p, *x.NextToken)
+	}
+	if x.MaxResults != nil {
+		p := p.Member("MaxResults")
+		restjson.Number(v, rule_kithQueryMaxResults, p, *x.MaxResults)
+	}
+}
+
+// ListMatchAnswersResponse is the model's shape ListMatchAnswersResponse.
+type ListMatchAnswersResponse struct {
+	Items     []MatchAnswer `json:"Items,omitzero"`
+	NextToken *string       `json:"NextToken,omitzero"`
 }
 
 // ListRuleBasedMatchesRequest is the model's shape ListRuleBasedMatchesRequest.
@@ -280,12 +464,76 @@ type ListRuleBasedMatchesResponse struct {
 	NextToken *string  `json:"NextToken,omitzero"`
 }
 
+// MatchAnswer is the model's shape MatchAnswer.
+type MatchAnswer struct {
+	ProfileIds []string         `json:"ProfileIds,omitzero"`
+	Answer     *MatchAnswerKind `json:"Answer,omitzero"`
+	AnsweredAt *restjson.Time   `json:"AnsweredAt,omitzero"`
+	AnsweredBy *string          `json:"AnsweredBy,omitzero"`
+}
+
+// MatchAnswerKind is the model's enumeration MatchAnswerKind.
+type MatchAnswerKind string
+
+// The values of MatchAnswerKind.
+const (
+	MatchAnswerKindSame    MatchAnswerKind = "SAME"
+	MatchAnswerKindNotSame MatchAnswerKind = "NOT_SAME"
+)
+
+var rule_MatchAnswerKind = &restjson.StringRule{Enum: []string{"SAME", "NOT_SAME"}}
+
+// MatchComparison is the model's shape MatchComparison.
+type MatchComparison struct {
+	Field  *string  `json:"Field,omitzero"`
+	Values []string `json:"Values,omitzero"`
+	Level  *string  `json:"Level,omitzero"`
+	Weight *float64 `json:"Weight,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x MatchComparison) String() string { return "MatchComparison{redacted}" }
+
 // MatchItem is the model's shape MatchItem.
 type MatchItem struct {
 	MatchId         *string  `json:"MatchId,omitzero"`
 	ProfileIds      []string `json:"ProfileIds,omitzero"`
 	ConfidenceScore *float64 `json:"ConfidenceScore,omitzero"`
 }
+
+// MatchMerge is the model's shape MatchMerge.
+type MatchMerge struct {
+	MergeId         *string           `json:"MergeId,omitzero"`
+	MatchId         *string           `json:"MatchId,omitzero"`
+	ConfidenceScore *float64          `json:"ConfidenceScore,omitzero"`
+	Criterion       *int32            `json:"Criterion,omitzero"`
+	MainProfileId   *string           `json:"MainProfileId,omitzero"`
+	ProfileIds      []string          `json:"ProfileIds,omitzero"`
+	Status          *MatchMergeStatus `json:"Status,omitzero"`
+}
+
+// MatchMergeStatus is the model's enumeration MatchMergeStatus.
+type MatchMergeStatus string
+
+// The values of MatchMergeStatus.
+const (
+	MatchMergeStatusMerged   MatchMergeStatus = "MERGED"
+	MatchMergeStatusUnmerged MatchMergeStatus = "UNMERGED"
+)
+
+// MatchPair is the model's shape MatchPair.
+type MatchPair struct {
+	ProfileIds  []string          `json:"ProfileIds,omitzero"`
+	Comparisons []MatchComparison `json:"Comparisons,omitzero"`
+	Prior       *float64          `json:"Prior,omitzero"`
+	Sum         *float64          `json:"Sum,omitzero"`
+	Probability *float64          `json:"Probability,omitzero"`
+	Answer      *MatchAnswerKind  `json:"Answer,omitzero"`
+	Explanation *string           `json:"Explanation,omitzero"`
+}
+
+// String keeps sensitive members out of logs and error texts.
+func (x MatchPair) String() string { return "MatchPair{redacted}" }
 
 // MatchType is the model's enumeration MatchType.
 type MatchType string
@@ -298,11 +546,120 @@ const (
 
 var rule_MatchType = &restjson.StringRule{Enum: []string{"RULE_BASED_MATCHING", "ML_BASED_MATCHING"}}
 
+// PutMatchAnswerRequest is the model's shape PutMatchAnswerRequest.
+type PutMatchAnswerRequest struct {
+	DomainName *string          `json:"-"`
+	ProfileIds []string         `json:"ProfileIds,omitzero"`
+	Answer     *MatchAnswerKind `json:"Answer,omitzero"`
+}
+
+func (x *PutMatchAnswerRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.ProfileIds == nil {
+		v.Required(p.Member("ProfileIds"))
+	}
+	if x.ProfileIds != nil {
+		p := p.Member("ProfileIds")
+		v.Size(p, len(x.ProfileIds), 2, 2)
+		for i := range x.ProfileIds {
+			p, e := p.Index(i), x.ProfileIds[i]
+			v.String(rule_kithProfileId, p, e)
+		}
+	}
+	if x.Answer == nil {
+		v.Required(p.Member("Answer"))
+	}
+	if x.Answer != nil {
+		p := p.Member("Answer")
+		v.String(rule_MatchAnswerKind, p, string(*x.Answer))
+	}
+}
+
+// PutMatchAnswerResponse is the model's shape PutMatchAnswerResponse.
+type PutMatchAnswerResponse struct {
+	ProfileIds []string         `json:"ProfileIds,omitzero"`
+	Answer     *MatchAnswerKind `json:"Answer,omitzero"`
+	AnsweredAt *restjson.Time   `json:"AnsweredAt,omitzero"`
+	AnsweredBy *string          `json:"AnsweredBy,omitzero"`
+}
+
 // S3ExportingLocation is the model's shape S3ExportingLocation.
 type S3ExportingLocation struct {
 	S3BucketName *string `json:"S3BucketName,omitzero"`
 	S3KeyName    *string `json:"S3KeyName,omitzero"`
 }
+
+// StartIdentityResolutionJobRequest is the model's shape StartIdentityResolutionJobRequest.
+type StartIdentityResolutionJobRequest struct {
+	DomainName *string `json:"-"`
+}
+
+func (x *StartIdentityResolutionJobRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+}
+
+// StartIdentityResolutionJobResponse is the model's shape StartIdentityResolutionJobResponse.
+type StartIdentityResolutionJobResponse struct {
+	JobId *string `json:"JobId,omitzero"`
+}
+
+// UnmergeMatchRequest is the model's shape UnmergeMatchRequest.
+type UnmergeMatchRequest struct {
+	DomainName *string `json:"-"`
+	MergeId    *string `json:"MergeId,omitzero"`
+}
+
+func (x *UnmergeMatchRequest) check(v *restjson.Violations, p *restjson.Path) {
+	if x.DomainName == nil {
+		v.Required(p.Member("DomainName"))
+	}
+	if x.DomainName != nil {
+		p := p.Member("DomainName")
+		v.String(rule_kithName, p, *x.DomainName)
+	}
+	if x.MergeId == nil {
+		v.Required(p.Member("MergeId"))
+	}
+	if x.MergeId != nil {
+		p := p.Member("MergeId")
+		v.String(rule_kithMergeId, p, *x.MergeId)
+	}
+}
+
+// UnmergeMatchResponse is the model's shape UnmergeMatchResponse.
+type UnmergeMatchResponse struct {
+	Items []UnmergedProfile `json:"Items,omitzero"`
+}
+
+var rule_kithMatchId = &restjson.StringRule{Min: 1, Max: 255}
+
+// BindRequest reads the path and query members of DeleteMatchAnswer.
+func (x *DeleteMatchAnswerRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *DeleteMatchAnswerRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of ExplainMatch.
+func (x *ExplainMatchRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *ExplainMatchRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of GetAutoMergingPreview.
 func (x *GetAutoMergingPreviewRequest) BindRequest(b *restjson.Binder) {
@@ -320,6 +677,15 @@ func (x *GetIdentityResolutionJobRequest) BindRequest(b *restjson.Binder) {
 
 // Validate checks the model's constraints.
 func (x *GetIdentityResolutionJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of GetIdentityResolutionJobDetails.
+func (x *GetIdentityResolutionJobDetailsRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+}
+
+// Validate checks the model's constraints.
+func (x *GetIdentityResolutionJobDetailsRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
 
 // BindRequest reads the path and query members of GetMatches.
 func (x *GetMatchesRequest) BindRequest(b *restjson.Binder) {
@@ -355,6 +721,25 @@ func (x *GetSimilarProfilesRequest) PageToken() (**string, **int32) {
 // NextPage points at the token of the next page.
 func (x *GetSimilarProfilesResponse) NextPage() **string { return &x.NextToken }
 
+// BindRequest reads the path and query members of ListIdentityResolutionJobMerges.
+func (x *ListIdentityResolutionJobMergesRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.Path("JobId", &x.JobId)
+	b.QueryString("next-token", &x.NextToken)
+	b.QueryInt("max-results", &x.MaxResults)
+}
+
+// Validate checks the model's constraints.
+func (x *ListIdentityResolutionJobMergesRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// PageToken points at the paging members.
+func (x *ListIdentityResolutionJobMergesRequest) PageToken() (**string, **int32) {
+	return &x.NextToken, &x.MaxResults
+}
+
+// NextPage points at the token of the next page.
+func (x *ListIdentityResolutionJobMergesResponse) NextPage() **string { return &x.NextToken }
+
 // BindRequest reads the path and query members of ListIdentityResolutionJobs.
 func (x *ListIdentityResolutionJobsRequest) BindRequest(b *restjson.Binder) {
 	b.Path("DomainName", &x.DomainName)
@@ -373,6 +758,22 @@ func (x *ListIdentityResolutionJobsRequest) PageToken() (**string, **int32) {
 // NextPage points at the token of the next page.
 func (x *ListIdentityResolutionJobsResponse) NextPage() **string { return &x.NextToken }
 
+// BindRequest reads the path and query members of ListMatchAnswers.
+func (x *ListMatchAnswersRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+	b.QueryString("next-token", &x.NextToken)
+	b.QueryInt("max-results", &x.MaxResults)
+}
+
+// Validate checks the model's constraints.
+func (x *ListMatchAnswersRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// PageToken points at the paging members.
+func (x *ListMatchAnswersRequest) PageToken() (**string, **int32) { return &x.NextToken, &x.MaxResults }
+
+// NextPage points at the token of the next page.
+func (x *ListMatchAnswersResponse) NextPage() **string { return &x.NextToken }
+
 // BindRequest reads the path and query members of ListRuleBasedMatches.
 func (x *ListRuleBasedMatchesRequest) BindRequest(b *restjson.Binder) {
 	b.QueryString("next-token", &x.NextToken)
@@ -390,3 +791,27 @@ func (x *ListRuleBasedMatchesRequest) PageToken() (**string, **int32) {
 
 // NextPage points at the token of the next page.
 func (x *ListRuleBasedMatchesResponse) NextPage() **string { return &x.NextToken }
+
+// BindRequest reads the path and query members of PutMatchAnswer.
+func (x *PutMatchAnswerRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *PutMatchAnswerRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of StartIdentityResolutionJob.
+func (x *StartIdentityResolutionJobRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *StartIdentityResolutionJobRequest) Validate(v *restjson.Violations) { x.check(v, nil) }
+
+// BindRequest reads the path and query members of UnmergeMatch.
+func (x *UnmergeMatchRequest) BindRequest(b *restjson.Binder) {
+	b.Path("DomainName", &x.DomainName)
+}
+
+// Validate checks the model's constraints.
+func (x *UnmergeMatchRequest) Validate(v *restjson.Violations) { x.check(v, nil) }

@@ -1139,13 +1139,6 @@ type UnmergeProfilesResponse struct {
 	Items []UnmergedProfile `json:"Items,omitzero"`
 }
 
-// UnmergedProfile is the model's shape UnmergedProfile.
-type UnmergedProfile struct {
-	ProfileId     *string `json:"ProfileId,omitzero"`
-	MainProfileId *string `json:"MainProfileId,omitzero"`
-	MergeId       *string `json:"MergeId,omitzero"`
-}
-
 // UpdateAddress is the model's shape UpdateAddress.
 type UpdateAddress struct {
 	Address1   *string `json:"Address1,omitzero"`
@@ -1384,10 +1377,6 @@ type ValueProvenance struct {
 
 // String keeps sensitive members out of logs and error texts.
 func (x ValueProvenance) String() string { return "ValueProvenance{redacted}" }
-
-var rule_kithMergeId = &restjson.StringRule{Pattern: restjson.NewPattern(`^[a-f0-9]{24}$`)}
-
-var rule_kithProfileId = &restjson.StringRule{Pattern: restjson.NewPattern(`^[a-f0-9]{32}$`)}
 
 // LogicalOperator is the model's enumeration logicalOperator.
 type LogicalOperator string

@@ -149,8 +149,6 @@ const (
 	QueryStatusReady    QueryStatus = "READY"
 )
 
-var rule_kithQueryMaxResults = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(100)}
-
 var rule_kithQueryText = &restjson.StringRule{Min: 1, Max: 255, Sensitive: true}
 
 // BindRequest reads the path and query members of GetQuerySettings.

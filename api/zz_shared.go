@@ -409,6 +409,13 @@ var rule_TagKey = &restjson.StringRule{Min: 1, Max: 128, Pattern: restjson.NewPa
 
 var rule_TagValue = &restjson.StringRule{Max: 256}
 
+// UnmergedProfile is the model's shape UnmergedProfile.
+type UnmergedProfile struct {
+	ProfileId     *string `json:"ProfileId,omitzero"`
+	MainProfileId *string `json:"MainProfileId,omitzero"`
+	MergeId       *string `json:"MergeId,omitzero"`
+}
+
 var rule_displayName = &restjson.StringRule{Min: 1, Max: 255, Pattern: restjson.NewPattern(`^[a-zA-Z_][a-zA-Z_0-9-\s]*$`)}
 
 var rule_encryptionKey = &restjson.StringRule{Min: 0, Max: 255}
@@ -423,7 +430,13 @@ var rule_kithId = &restjson.StringRule{Min: 32, Max: 32, Pattern: restjson.NewPa
 
 var rule_kithMaxResults = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(500)}
 
+var rule_kithMergeId = &restjson.StringRule{Pattern: restjson.NewPattern(`^[a-f0-9]{24}$`)}
+
 var rule_kithName = &restjson.StringRule{Min: 1, Max: 64, Pattern: restjson.NewPattern(`^[a-zA-Z0-9_-]+$`)}
+
+var rule_kithProfileId = &restjson.StringRule{Pattern: restjson.NewPattern(`^[a-f0-9]{32}$`)}
+
+var rule_kithQueryMaxResults = &restjson.NumberRule{Min: restjson.Bound(1), Max: restjson.Bound(100)}
 
 var rule_kithToken = &restjson.StringRule{Min: 1, Max: 1024}
 

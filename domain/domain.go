@@ -19,6 +19,9 @@ func (s *Service) CreateDomain(ctx context.Context, in *api.CreateDomainRequest)
 	if err := checkBlocks(in.Matching, in.RuleBasedMatching); err != nil {
 		return nil, err
 	}
+	if err := s.checkExports(ctx, *in.DomainName, in.Matching, in.RuleBasedMatching); err != nil {
+		return nil, err
+	}
 	now := s.Now().UnixMicro()
 	rec := &Record{
 		Name: *in.DomainName, Incarnation: newIncarnation(), CreatedAt: now, UpdatedAt: now,
@@ -97,6 +100,17 @@ func (s *Service) GetDomain(ctx context.Context, in *api.GetDomainRequest) (*api
 
 // UpdateDomain changes the members that are present, each as a whole. Tags are left alone: TagResource changes them.
 func (s *Service) UpdateDomain(ctx context.Context, in *api.UpdateDomainRequest) (*api.UpdateDomainResponse, error) {
+	if in.Matching != nil || in.RuleBasedMatching != nil {
+		if _, err := s.Lookup(ctx, *in.DomainName); err != nil {
+			return nil, err
+		}
+		if err := checkBlocks(in.Matching, in.RuleBasedMatching); err != nil {
+			return nil, err
+		}
+		if err := s.checkExports(ctx, *in.DomainName, in.Matching, in.RuleBasedMatching); err != nil {
+			return nil, err
+		}
+	}
 	changed := false
 	rec, err := s.Update(ctx, *in.DomainName, 0, func(rec *Record) error {
 		if err := checkBlocks(in.Matching, in.RuleBasedMatching); err != nil {
@@ -202,7 +216,7 @@ func (s *Service) ListDomains(ctx context.Context, in *api.ListDomainsRequest) (
 // setBlocks takes over the blocks that are present.
 func (rec *Record) setBlocks(m *api.MatchingRequest, rb *api.RuleBasedMatchingRequest, ds *api.DataStoreRequest) {
 	if m != nil {
-		rec.Matching = &api.MatchingResponse{Enabled: m.Enabled, JobSchedule: m.JobSchedule, AutoMerging: m.AutoMerging, ExportingConfig: m.ExportingConfig}
+		rec.setMatching(m)
 	}
 	if rb != nil {
 		rec.RuleBasedMatching = &api.RuleBasedMatchingResponse{

@@ -55,7 +55,7 @@ func checkAutoMerging(a *api.AutoMerging) error {
 			}
 		}
 	}
-	return checkResolution(at, a.ConflictResolution)
+	return CheckResolution(at, a.ConflictResolution)
 }
 
 // isAttribute says whether a name is a field of the standard profile, an address as a whole included, or a custom one.
@@ -64,7 +64,8 @@ func isAttribute(name string) bool {
 	return ok || slices.Contains([]string{"Address", "ShippingAddress", "MailingAddress", "BillingAddress"}, name)
 }
 
-func checkResolution(at string, c *api.ConflictResolution) error {
+// CheckResolution refuses a conflict resolution that lacks what it needs; at is where it stands in the request.
+func CheckResolution(at string, c *api.ConflictResolution) error {
 	if c != nil && *c.ConflictResolvingModel == api.ConflictResolvingModelSource && c.SourceName == nil {
 		return fault.BadRequestf("%s.ConflictResolution.SourceName is missing: ConflictResolvingModel SOURCE needs the object type whose values win.", at)
 	}
@@ -101,7 +102,7 @@ func checkRules(rb *api.RuleBasedMatchingRequest) error {
 			}
 		}
 	}
-	return checkResolution(at, rb.ConflictResolution)
+	return CheckResolution(at, rb.ConflictResolution)
 }
 
 func checkRule(at string, rule []string) error {

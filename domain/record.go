@@ -37,9 +37,12 @@ type Record struct {
 	Matching              *api.MatchingResponse          `json:",omitzero"`
 	RuleBasedMatching     *api.RuleBasedMatchingResponse `json:",omitzero"`
 	// RulesChangedAt is when RuleBasedMatching was changed last.
-	RulesChangedAt int64             `json:",omitzero"`
-	DataStore      bool              `json:",omitzero"`
-	Tags           map[string]string `json:",omitzero"`
+	RulesChangedAt int64 `json:",omitzero"`
+	// MatchingSince is when Matching was enabled, and MatchingChanged when that or its schedule changed last; microseconds.
+	MatchingSince   int64             `json:",omitzero"`
+	MatchingChanged int64             `json:",omitzero"`
+	DataStore       bool              `json:",omitzero"`
+	Tags            map[string]string `json:",omitzero"`
 
 	// LastJobTime is the newest time given to a job; the next is later.
 	LastJobTime int64 `json:",omitzero"`
@@ -142,6 +145,8 @@ type Service struct {
 	TypeNames func(ctx context.Context, rec *Record) ([]string, error)
 	// OnDelete is told when a domain is gone, so that work in it stops at once.
 	OnDelete func(store.Incarnation)
+	// CanExport says whether the results of matching may be written to where a domain wants them; nil doesn't ask. Its error is the caller's.
+	CanExport func(ctx context.Context, name string, to *api.ExportingConfig) error
 	// CancelWork cancels background work, on this node at once; nil leaves it to the next heartbeat.
 	CancelWork func(ctx context.Context, inc store.Incarnation, id string) (job.Work, bool, error)
 	// OnUpdate is told when a domain may have new background work.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kith/access"
+	"kith/api"
 	"kith/blob"
 	"kith/catalog"
 	"kith/deadletter"
@@ -21,6 +22,7 @@ import (
 	"kith/integration"
 	"kith/internal/calm"
 	"kith/job"
+	"kith/match"
 	"kith/match/merge"
 	"kith/match/rule"
 	"kith/objecttype"
@@ -50,7 +52,10 @@ type Config struct {
 	// Tidy removes what processes that died left behind; nil has nothing to do. It is called once an hour.
 	Tidy func(ctx context.Context) error
 
-	Upload  upload.Config
+	Upload upload.Config
+	Match  match.Config
+	// Exports is where results of matching go that domains want to have outside; nil: nowhere.
+	Exports match.Exports
 	Letters deadletter.Config
 	Types   objecttype.Quotas
 	Objects write.Quotas // of a profile
@@ -73,6 +78,8 @@ type Config struct {
 	// IndexEvery is how often the query index and the matches by rules of a domain are looked at of which nobody says that it has changed;
 	// 0 is a minute, below 0 never: other nodes do it.
 	IndexEvery time.Duration
+	// ScheduleEvery is how often the schedules of identity resolution are looked at; 0 is 20 seconds, below 0 never.
+	ScheduleEvery time.Duration
 }
 
 // Node is a running Kith. Make it with Start.
@@ -90,6 +97,7 @@ type Node struct {
 	Rules        *rule.Service
 	Integrations *integration.Service
 	Catalog      *catalog.Service
+	Matches      *match.Service
 	Letters      *deadletter.Service
 	Privacy      *privacy.Service
 
@@ -145,7 +153,7 @@ func Start(c Config) (*Node, error) {
 
 	sc := c.Server
 	sc.Domains, sc.Profiles, sc.Uploads, sc.Letters, sc.Access, sc.Sealer, sc.Now, sc.Log = n.Domains, n.Profiles, n.Uploads, n.Letters, n.Access, sealer, c.Now, c.Log
-	sc.Query, sc.Rules, sc.Integrations, sc.Types, sc.Privacy, sc.Catalog = n.Query, n.Rules, n.Integrations, n.Types, n.Privacy, n.Catalog
+	sc.Query, sc.Rules, sc.Integrations, sc.Types, sc.Privacy, sc.Catalog, sc.Matches = n.Query, n.Rules, n.Integrations, n.Types, n.Privacy, n.Catalog, n.Matches
 	sc.Admin = c.admin()
 	n.Server = server.New(sc)
 	n.Server.Registry().MustRegister(workMetrics{n.runner}, letterMetrics{n.Letters})
@@ -157,6 +165,9 @@ func Start(c Config) (*Node, error) {
 	}
 	if c.Shared {
 		n.wg.Go(func() { n.keepMember(ctx) })
+	}
+	if c.ScheduleEvery >= 0 {
+		n.wg.Go(func() { n.keepSchedule(ctx) })
 	}
 	return n, nil
 }
@@ -171,6 +182,7 @@ func (n *Node) handlers() map[string]job.Handler {
 		profile.CompactKind:    profile.Compactor{Service: n.Profiles, Close: n.Uploads.CloseJob},
 		profile.IndexSweepKind: profile.IndexSweeper{Service: n.Profiles},
 		profile.DeadTypesKind:  profile.TypeRemover{Service: n.Profiles},
+		match.Kind:             match.Runner{Service: n.Matches},
 		domain.UndertakerKind:  &domain.Undertaker{Store: n.Store, Drop: n.drop, Wait: undertakerWait(n.Shared)},
 	}
 }
@@ -205,6 +217,14 @@ func (n *Node) services(sealer *access.Sealer) {
 	n.Domains.Rules = n.Rules
 	n.Integrations = &integration.Service{Store: c.Store, Domains: n.Domains, Types: n.Types}
 	n.Privacy = &privacy.Service{Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Letters: n.Letters, Uploads: n.Uploads, Sealer: sealer, Now: c.Now}
+	n.Matches = &match.Service{
+		Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Now: c.Now, Log: c.Log, Wake: n.runner.Wake, Exports: c.Exports, Config: c.Match,
+		Rules: n.Rules,
+	}
+	n.Rules.Apart = n.Matches.Apart
+	n.Domains.CanExport = func(ctx context.Context, name string, to *api.ExportingConfig) error {
+		return n.Matches.May(ctx, *to.S3Exporting.S3BucketName, match.ExportPrefix(name, to.S3Exporting))
+	}
 	n.Catalog = &catalog.Service{
 		Store: c.Store, Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Now: c.Now,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, catalog.Standing) },
@@ -406,6 +426,27 @@ func (n *Node) keepTidy(ctx context.Context) {
 	}
 }
 
+// scheduleEvery is Config.ScheduleEvery when nobody says.
+const scheduleEvery = 20 * time.Second
+
+// keepSchedule starts the identity resolution jobs that are due. Every node does: of several the first one starts a job.
+func (n *Node) keepSchedule(ctx context.Context) {
+	tick := time.NewTicker(cmp.Or(n.ScheduleEvery, scheduleEvery))
+	defer tick.Stop()
+	for {
+		if err := n.Matches.StartDue(ctx); err == nil {
+			n.calm.Well(n.Log, "schedule")
+		} else if ctx.Err() == nil {
+			n.calm.Failing(n.Log, "schedule", "identity resolution jobs that are due could not be started; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // CleanUp looks after the retention of all domains once.
 func (n *Node) CleanUp(ctx context.Context) error {
 	live, err := n.Domains.Live(ctx)
@@ -422,7 +463,7 @@ func (n *Node) CleanUp(ctx context.Context) error {
 
 // cleanUp looks after the retention of a domain once.
 func (n *Node) cleanUp(ctx context.Context, rec *domain.Record) error {
-	return errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec), n.Letters.CleanUp(ctx, rec))
+	return errors.Join(n.Domains.CleanUp(ctx, rec), n.Uploads.CleanUp(ctx, rec), n.Letters.CleanUp(ctx, rec), n.Matches.CleanUp(ctx, rec))
 }
 
 // indexSweepEvery is how many sweeps pass between two of the index, which reads all of it.

@@ -435,3 +435,22 @@ func (s *Service) swapState(ctx context.Context, inc store.Incarnation, id ID, c
 		}
 	}
 }
+
+// Made is a merge as its record tells it.
+type Made struct {
+	Main ID
+	From []ID
+	By   string
+	At   int64 // microseconds
+	// Holds says that it has not been taken back.
+	Holds bool
+}
+
+// MergeNamed returns a merge that was made, or nil.
+func (s *Service) MergeNamed(ctx context.Context, rec *domain.Record, id fold.MergeID) (*Made, error) {
+	m, err := s.loadMerge(ctx, rec.Incarnation, id)
+	if err != nil || m == nil || m.State == mergeOpen || m.State == mergeAborted {
+		return nil, err
+	}
+	return &Made{Main: m.Main, From: m.From, By: m.By, At: m.At, Holds: m.State == mergeDone}, nil
+}

@@ -70,10 +70,28 @@ func (s *Server) bind() handlers {
 	on(h, "ListAccountIntegrations", s.Integrations.ListAccountIntegrations)
 	on(h, "GetIntegrationDetails", s.Integrations.GetIntegrationDetails)
 
+	s.bindMatches(h)
 	s.bindCatalog(h)
 	s.bindOperators(h)
 
 	return h
+}
+
+// bindMatches binds identity resolution.
+func (s *Server) bindMatches(h handlers) {
+	on(h, "GetMatches", s.Matches.GetMatches)
+	on(h, "GetSimilarProfiles", s.Matches.GetSimilarProfiles)
+	on(h, "GetAutoMergingPreview", s.Matches.GetAutoMergingPreview)
+	on(h, "ListIdentityResolutionJobs", s.Matches.ListIdentityResolutionJobs)
+	on(h, "GetIdentityResolutionJob", s.Matches.GetIdentityResolutionJob)
+	on(h, "StartIdentityResolutionJob", s.Matches.StartIdentityResolutionJob)
+	on(h, "GetIdentityResolutionJobDetails", s.Matches.GetIdentityResolutionJobDetails)
+	on(h, "ListIdentityResolutionJobMerges", s.Matches.ListIdentityResolutionJobMerges)
+	on(h, "UnmergeMatch", s.Matches.UnmergeMatch)
+	on(h, "ExplainMatch", s.Matches.ExplainMatch)
+	on(h, "PutMatchAnswer", s.Matches.PutMatchAnswer)
+	on(h, "ListMatchAnswers", s.Matches.ListMatchAnswers)
+	on(h, "DeleteMatchAnswer", s.Matches.DeleteMatchAnswer)
 }
 
 // bindCatalog binds what tells what objects hold.
@@ -92,7 +110,6 @@ func (s *Server) bindOperators(h handlers) {
 	on(h, "DeleteDeadLetters", s.Letters.DeleteDeadLetters)
 
 	on(h, "ListRuleBasedMatches", s.Rules.ListRuleBasedMatches)
-	on(h, "GetSimilarProfiles", s.Rules.GetSimilarProfiles)
 
 	on(h, "QueryProfiles", s.Query.QueryProfiles)
 	on(h, "GetPhoneSettings", s.Domains.GetPhoneSettings)

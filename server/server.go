@@ -34,6 +34,7 @@ import (
 	"kith/fault"
 	"kith/integration"
 	"kith/internal/restjson"
+	identity "kith/match"
 	"kith/match/rule"
 	"kith/objecttype"
 	"kith/privacy"
@@ -53,6 +54,7 @@ type Config struct {
 	Rules        *rule.Service
 	Integrations *integration.Service
 	Catalog      *catalog.Service
+	Matches      *identity.Service
 	Access       *access.Service
 	Admin        *Admin
 	Sealer       *access.Sealer

@@ -25,6 +25,8 @@ var nouns = map[string][]string{
 	"match": {
 		"GetMatches", "GetSimilarProfiles", "ListRuleBasedMatches", "GetAutoMergingPreview",
 		"GetIdentityResolutionJob", "ListIdentityResolutionJobs",
+		"StartIdentityResolutionJob", "GetIdentityResolutionJobDetails", "ListIdentityResolutionJobMerges", "UnmergeMatch",
+		"ExplainMatch", "PutMatchAnswer", "ListMatchAnswers", "DeleteMatchAnswer",
 	},
 	"calc": {
 		"CreateCalculatedAttributeDefinition", "GetCalculatedAttributeDefinition", "UpdateCalculatedAttributeDefinition",

@@ -78,6 +78,7 @@ var layers = [][]string{
 	{"upload/stage"},
 	{"upload", "query"},
 	{"integration"},
+	{"match"},
 	{"privacy"},
 	{"server"},
 	{"node"},

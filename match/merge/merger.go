@@ -24,9 +24,9 @@ type Request struct {
 	Resolution
 	// By is what does it, for history and provenance: JobBy or RuleBy.
 	By string
-	// Intend is told, before each attempt, by which id it will be made, so that after a crash Merger.Profiles.Merged tells what became of it. An
-	// error ends it. Nil: nobody wants to know.
-	Intend func(ctx context.Context, id fold.MergeID) error
+	// Intend is told of each attempt before it is made, so that after a crash Merger.Profiles.Merged tells by its id what became of it. An error
+	// ends it. Nil: nobody wants to know.
+	Intend func(ctx context.Context, attempt *Done) error
 }
 
 // JobBy names an identity resolution job as who does a merge, and RuleBy a level of rule-based matching.
@@ -58,7 +58,7 @@ func (m *Merger) Merge(ctx context.Context, rec *domain.Record, in Request) (*Do
 		ids := idsOf(people)
 		done.Main, done.From = ids[0], ids[1:]
 		if in.Intend != nil {
-			if err := in.Intend(ctx, done.ID); err != nil {
+			if err := in.Intend(ctx, done); err != nil {
 				return nil, err
 			}
 		}
@@ -86,27 +86,40 @@ func (m *Merger) Merge(ctx context.Context, rec *domain.Record, in Request) (*Do
 
 // People returns the persons that profiles belong to, each once, from the oldest on. They have Sources if the resolution asks for them.
 func (m *Merger) People(ctx context.Context, rec *domain.Record, ids []fold.ID, r Resolution) ([]*Person, error) {
+	found, err := m.PeopleOf(ctx, rec, ids, r)
+	if err != nil {
+		return nil, err
+	}
+	persons := map[fold.ID]*Person{}
+	for _, p := range found {
+		persons[p.ID] = p
+	}
+	return slices.SortedFunc(maps.Values(persons), func(a, b *Person) int { return a.ID.Compare(b.ID) }), nil
+}
+
+// PeopleOf is People by the ids of the profiles; members of one person have the same one.
+func (m *Merger) PeopleOf(ctx context.Context, rec *domain.Record, ids []fold.ID, r Resolution) (map[fold.ID]*Person, error) {
 	found, err := m.Profiles.People(ctx, rec.Incarnation, ids)
 	if err != nil {
 		return nil, err
 	}
-	persons := map[fold.ID]*fold.Member{}
-	for _, p := range found {
-		persons[p.ID] = p
-	}
-	var all []*Person
-	for _, id := range slices.SortedFunc(maps.Keys(persons), fold.ID.Compare) {
-		shown := persons[id].Profile()
-		if shown == nil {
-			continue
-		}
-		p := &Person{ID: id, Values: shown.Values}
-		if r.Source != "" {
-			if p.Sources, err = m.Profiles.SourcesOf(ctx, rec, persons[id]); err != nil {
-				return nil, err
+	persons, all := map[fold.ID]*Person{}, map[fold.ID]*Person{}
+	for id, of := range found {
+		p := persons[of.ID]
+		if p == nil {
+			shown := of.Profile()
+			if shown == nil {
+				continue
 			}
+			p = &Person{ID: of.ID, Values: shown.Values}
+			if r.Source != "" {
+				if p.Sources, err = m.Profiles.SourcesOf(ctx, rec, of); err != nil {
+					return nil, err
+				}
+			}
+			persons[of.ID] = p
 		}
-		all = append(all, p)
+		all[id] = p
 	}
 	return all, nil
 }

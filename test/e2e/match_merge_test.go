@@ -41,8 +41,8 @@ func TestAutomaticMerge(t *testing.T) {
 		rec := r.live()[0]
 		m := &merge.Merger{Profiles: r.Profiles}
 		var intended []fold.MergeID
-		done, err := m.Merge(ctx, rec, merge.Request{IDs: ids[:2], By: merge.JobBy("j1"), Intend: func(_ context.Context, id fold.MergeID) error {
-			intended = append(intended, id)
+		done, err := m.Merge(ctx, rec, merge.Request{IDs: ids[:2], By: merge.JobBy("j1"), Intend: func(_ context.Context, d *merge.Done) error {
+			intended = append(intended, d.ID)
 			return nil
 		}})
 		if err != nil || done == nil || done.Main != ids[1] || len(done.From) != 1 || done.From[0] != ids[0] {

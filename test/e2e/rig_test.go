@@ -148,7 +148,7 @@ func (r *rig) startNode(owner string, st store.Store) *node.Node {
 	n, err := node.Start(node.Config{
 		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)).With("node", owner), Job: runner, Shared: r.shared,
-		SweepEvery: never, CleanUpEvery: never, CountAfter: cmp.Or(r.countAfter, never), IndexEvery: -1, // whatever a test adds to the clock: it sweeps itself
+		SweepEvery: never, CleanUpEvery: never, CountAfter: cmp.Or(r.countAfter, never), IndexEvery: -1, ScheduleEvery: -1, // whatever a test adds to the clock: it sweeps itself
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -1,0 +1,281 @@
+package match
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"kith/api"
+	"kith/domain"
+	"kith/job"
+	"kith/match/link"
+	"kith/profile"
+	"kith/profile/fold"
+	"kith/store"
+)
+
+// Runner runs jobs.
+type Runner struct{ *Service }
+
+// run is a job on its way.
+type run struct {
+	*Service
+	t   *job.Task
+	rec *domain.Record
+
+	mu sync.Mutex // of Swaps of the record: progress is told from a goroutine of its own
+	r  *record
+}
+
+// Run implements job.Handler.
+func (s Runner) Run(ctx context.Context, t *job.Task) error {
+	rec, err := s.Domains.OfIncarnation(ctx, t.Incarnation)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return job.ErrLost
+	}
+	r, err := s.load(ctx, t.Incarnation, t.ID)
+	if err != nil || r == nil || r.over() {
+		return err
+	}
+	j := &run{Service: s.Service, t: t, rec: rec, r: r}
+	if !rec.MatchingOn() {
+		if r.Status == api.IdentityResolutionJobStatusPending {
+			return j.remove(ctx)
+		}
+		return j.stopped(ctx, "Matching was disabled while the job ran.")
+	}
+	if r.Found == nil {
+		if err := j.find(ctx); err != nil {
+			return err
+		}
+	}
+	if j.r.merges() && !j.r.AllDone {
+		if err := j.merge(ctx); err != nil {
+			return err
+		}
+	}
+	if j.r.over() { // disabled meanwhile
+		return nil
+	}
+	if j.r.Exporting != nil && len(j.r.Exported) == 0 {
+		if err := j.export(ctx); err != nil {
+			return err
+		}
+	}
+	if err := j.end(ctx, j.outcome(), j.message()); err != nil {
+		return err
+	}
+	return s.CleanUp(ctx, rec)
+}
+
+// GiveUp implements job.Handler.
+func (s Runner) GiveUp(ctx context.Context, t *job.Task, cause error) error {
+	rec, err := s.Domains.OfIncarnation(ctx, t.Incarnation)
+	if err != nil || rec == nil {
+		return err
+	}
+	r, err := s.load(ctx, t.Incarnation, t.ID)
+	if err != nil || r == nil || r.over() {
+		return err
+	}
+	j := &run{Service: s.Service, t: t, rec: rec, r: r}
+	reason := "The job could not go on; the server's log says why, under work " + t.ID + "."
+	if errors.Is(cause, job.ErrCancelled) {
+		reason = "The job was cancelled by an operator."
+	}
+	return j.stopped(ctx, reason)
+}
+
+// set changes the record and publishes it, with other rows of the work's partition.
+func (j *run) set(ctx context.Context, change func(*record), more ...store.Swap) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next := *j.r
+	change(&next)
+	next.Updated = j.Now().UnixMicro()
+	value, err := json.Marshal(&next, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	next.version, err = j.t.Swap(ctx, append([]store.Swap{{Key: recordKey, Value: value, Expect: j.r.version}}, more...)...)
+	if err != nil {
+		return fmt.Errorf("write an identity resolution job: %w", err)
+	}
+	j.r = &next
+	return nil
+}
+
+// remove removes a job that has not begun, in a domain whose matching was disabled.
+func (j *run) remove(ctx context.Context) error {
+	if _, err := j.t.Swap(ctx, store.Swap{Key: recordKey, Op: store.Delete, Expect: j.r.version}); err != nil {
+		return err
+	}
+	return j.unlist(ctx, j.rec.Incarnation, j.r)
+}
+
+func (s *Service) unlist(ctx context.Context, inc store.Incarnation, r *record) error {
+	return s.Store.Write(ctx, listPartition(inc), []store.Mutation{{Key: listKey(r.Planned, r.id), Delete: true, Time: max(s.Now().UnixMicro(), r.Planned+1)}})
+}
+
+// stopped ends a job that can't go on. What it merged is counted.
+func (j *run) stopped(ctx context.Context, reason string) error {
+	status := api.IdentityResolutionJobStatusFailed
+	if j.r.Status == api.IdentityResolutionJobStatusMerging || j.r.Merges > 0 {
+		status = api.IdentityResolutionJobStatusPartialSuccess
+		if err := j.countOpen(ctx); err != nil {
+			reason += " Merges of the last matches that it looked at may be missing in the counters."
+		}
+		reason += fmt.Sprintf(" %d of %d matches were looked at; what was merged stays merged.", j.r.Examined, j.r.Found.Groups)
+	}
+	return j.end(ctx, status, reason)
+}
+
+func (j *run) end(ctx context.Context, status api.IdentityResolutionJobStatus, message string) error {
+	return j.set(ctx, func(r *record) {
+		r.Status, r.Message, r.Ended = status, cut(message, 2048), j.Now().UnixMicro()
+	})
+}
+
+func cut(text string, n int) string {
+	r := []rune(text)
+	return string(r[:min(n, len(r))])
+}
+
+// outcome is how a job ends that came to its end.
+func (j *run) outcome() api.IdentityResolutionJobStatus {
+	if j.r.Refused > 0 {
+		return api.IdentityResolutionJobStatusPartialSuccess
+	}
+	return api.IdentityResolutionJobStatusCompleted
+}
+
+// message says what is to be said of the job besides its counters.
+func (j *run) message() string {
+	var all []string
+	for reason, n := range sorted(j.r.Reasons) {
+		all = append(all, fmt.Sprintf("%d merges were refused: %s", n, reason))
+	}
+	all = append(all, j.r.Bounded...)
+	if n := len(j.r.Glued); n > 0 {
+		all = append(all, fmt.Sprintf("Profiles that seem to be of two people: %s.", strings.Join(j.r.Glued[:min(n, 10)], ", ")))
+	}
+	return strings.Join(all, " ")
+}
+
+const (
+	// tellEvery is how often a job says how far it is.
+	tellEvery = 2 * time.Second
+	// maxGlued is how many profiles are told that seem to be of two people.
+	maxGlued = 100
+)
+
+// find finds the groups and publishes them.
+func (j *run) find(ctx context.Context) error {
+	err := j.set(ctx, func(r *record) {
+		r.Status = api.IdentityResolutionJobStatusPreprocessing
+		if r.Began == 0 {
+			r.Began = j.Now().UnixMicro()
+		}
+		r.AutoMerging = j.rec.Matching.AutoMerging
+		if e := j.rec.Matching.ExportingConfig; e != nil {
+			r.Exporting = e.S3Exporting
+		}
+		r.Reviewed, r.Compared = 0, 0
+	})
+	if err != nil {
+		return err
+	}
+	jobID, _ := hex.DecodeString(j.r.id)
+	answers, err := j.answers(ctx, j.rec.Incarnation)
+	if err != nil {
+		return err
+	}
+	now := j.Now().UnixMicro()
+	src := func(ctx context.Context, do func(int, *fold.Profile) error) error {
+		return j.Profiles.Each(ctx, profile.Pass{Incarnation: j.rec.Incarnation, Now: now, Workers: j.workers(), Dir: j.Dir}, do)
+	}
+	f := &found{job: jobID}
+	find := j.Find
+	if find == nil {
+		find = link.Find
+	}
+	var progress progress
+	stop := j.tell(ctx, &progress)
+	model, report, err := find(ctx, src, link.Options{Workers: j.workers(), Memory: j.Memory, Dir: j.Dir, Answers: answers, Progress: progress.note},
+		func(g *link.Group) error { f.add(g); return nil })
+	if err := errors.Join(err, stop()); err != nil {
+		return err
+	}
+	f.rank()
+	w := f.written(j.t.Fence())
+	if err := j.set(ctx, func(r *record) {
+		r.Status = api.IdentityResolutionJobStatusFindMatching
+		r.Attempts = append(slices.Clip(r.Attempts), w)
+	}); err != nil {
+		return err
+	}
+	if err := f.write(ctx, j.Store, j.rec.Incarnation, &w, j.Now().UnixMicro()); err != nil {
+		return fmt.Errorf("write groups of profiles: %w", err)
+	}
+	return j.set(ctx, func(r *record) {
+		r.Found, r.Reviewed, r.Compared, r.Pairs, r.Bounded = &w, report.Reviewed, report.Compared, report.Pairs, report.Refined
+		for _, id := range report.Glued[:min(len(report.Glued), maxGlued)] {
+			r.Glued = append(r.Glued, id.String())
+		}
+	}, store.Swap{Key: modelKey, Value: model.Marshal()})
+}
+
+// progress is how far the matcher is.
+type progress struct{ stage, read, compared atomic.Int64 }
+
+func (p *progress) note(stage link.Stage, done int64) {
+	p.stage.Store(int64(stage))
+	if stage == link.Preprocessing {
+		p.read.Store(done)
+	} else {
+		p.compared.Store(done)
+	}
+}
+
+// tell publishes the progress of the matcher until stop is called.
+func (j *run) tell(ctx context.Context, p *progress) (stop func() error) {
+	done, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(tellEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				ended <- nil
+				return
+			case <-tick.C:
+			}
+			err := j.set(ctx, func(r *record) {
+				if link.Stage(p.stage.Load()) == link.FindMatching {
+					r.Status = api.IdentityResolutionJobStatusFindMatching
+				}
+				r.Reviewed, r.Compared = p.read.Load(), p.compared.Load()
+			})
+			if err != nil {
+				<-done
+				ended <- err
+				return
+			}
+		}
+	}()
+	return func() error {
+		close(done)
+		return <-ended
+	}
+}

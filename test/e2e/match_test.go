@@ -1,0 +1,474 @@
+package e2e
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kith/api"
+	"kith/fault"
+	"kith/job"
+	"kith/match"
+	"kith/match/link"
+	"kith/profile/fold"
+	"kith/schema"
+	"kith/store"
+	"kith/upload"
+)
+
+// sameLast is a matcher that finds alike who has the same last name, with a score of 0.9, and 0.99 with the same first name too. It obeys answers
+// that two are not the same.
+func sameLast(ctx context.Context, src link.Source, o link.Options, emit func(*link.Group) error) (*link.Model, *link.Report, error) {
+	var mu sync.Mutex
+	type one struct {
+		id    fold.ID
+		first string
+	}
+	all := map[string][]one{}
+	report := &link.Report{}
+	err := src(ctx, func(_ int, p *fold.Profile) error {
+		mu.Lock()
+		defer mu.Unlock()
+		report.Reviewed++
+		if last := p.Get(schema.Attr{ID: schema.LastName}); last != "" {
+			all[strings.Clone(last)] = append(all[last], one{p.ID, strings.Clone(p.Get(schema.Attr{ID: schema.FirstName}))})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Progress(link.FindMatching, 1)
+	for _, last := range slices.Sorted(maps.Keys(all)) {
+		g := &link.Group{Score: 0.99}
+		for _, p := range all[last] {
+			if slices.ContainsFunc(o.Answers, func(a link.Answer) bool {
+				return !a.Same && (a.A == p.id && slices.Contains(g.Members, a.B) || a.B == p.id && slices.Contains(g.Members, a.A))
+			}) {
+				continue
+			}
+			if g.Members = append(g.Members, p.id); p.first != all[last][0].first {
+				g.Score = 0.9
+			}
+		}
+		slices.SortFunc(g.Members, fold.ID.Compare)
+		if len(g.Members) < 2 {
+			continue
+		}
+		g.Weakest = [2]fold.ID{g.Members[0], g.Members[1]}
+		report.Groups++
+		report.Pairs += int64(len(g.Members)-1) * int64(len(g.Members)) / 2
+		if err := emit(g); err != nil {
+			return nil, nil, err
+		}
+	}
+	return &link.Model{}, report, nil
+}
+
+// matching turns matching of a domain on, with criteria of merging or without.
+func (r *rig) matching(domain string, criteria ...[]string) {
+	r.t.Helper()
+	m := &api.MatchingRequest{Enabled: api.Ptr(true)}
+	if len(criteria) > 0 {
+		m.AutoMerging = &api.AutoMerging{Enabled: api.Ptr(true), Consolidation: &api.Consolidation{MatchingAttributesList: criteria}}
+	}
+	if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: &domain, Matching: m}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// match starts a job and waits for its end.
+func (r *rig) match(domain string) *api.GetIdentityResolutionJobResponse {
+	r.t.Helper()
+	out, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: &domain})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.matched(domain, *out.JobId)
+}
+
+func (r *rig) matchJob(domain, id string) *api.GetIdentityResolutionJobResponse {
+	r.t.Helper()
+	j, err := r.Matches.GetIdentityResolutionJob(ctx, &api.GetIdentityResolutionJobRequest{DomainName: &domain, JobId: &id})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return j
+}
+
+// matched waits for the end of a job.
+func (r *rig) matched(domain, id string) (j *api.GetIdentityResolutionJobResponse) {
+	r.t.Helper()
+	r.until("the job ends", func() bool {
+		j = r.matchJob(domain, id)
+		return j.JobEndTime != nil
+	})
+	return j
+}
+
+// jobLine is a job in one line: status, reviewed/found/merged.
+func jobLine(j *api.GetIdentityResolutionJobResponse) string {
+	s := j.JobStats
+	return fmt.Sprintf("%s %d/%d/%d", *j.Status, *s.NumberOfProfilesReviewed, *s.NumberOfMatchesFound, *s.NumberOfMergesDone)
+}
+
+// groups returns the matches of a domain as account numbers with their scores, read in pages.
+func (r *rig) groups(domain string, size int32) (all []string) {
+	r.t.Helper()
+	in := &api.GetMatchesRequest{DomainName: &domain, MaxResults: &size}
+	for {
+		out, err := r.Matches.GetMatches(ctx, in)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, m := range out.Matches {
+			got, err := r.Profiles.BatchGetProfile(ctx, &api.BatchGetProfileRequest{DomainName: &domain, ProfileIds: m.ProfileIds})
+			if err != nil || len(got.Errors) > 0 {
+				r.t.Fatal(got, err)
+			}
+			var who []string
+			for _, p := range got.Profiles {
+				who = append(who, api.Val(p.AccountNumber))
+			}
+			slices.Sort(who)
+			all = append(all, fmt.Sprintf("%s %.2f", strings.Join(who, "+"), *m.ConfidenceScore))
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			return all
+		}
+	}
+}
+
+const people = "id,first,last,mail,phone,city,street,tier,party\n" +
+	"1,Ann,Lee,ann@x.com,5555,,,,\n2,Ann,Lee,ann@x.com,5556,,,,\n3,Jane,Lee,jane@x.com,5555,,,,\n" +
+	"4,Bo,Ray,bo@x.com,1,,,,\n5,Bo,Ray,bo@x.com,2,,,,\n6,Cy,Oh,,,,,,\n7,Di,Ek,di@x.com,3,,,,\n8,Di,Ek,dina@x.com,4,,,,\n"
+
+func TestIdentityResolution(t *testing.T) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.Matches.Find = sameLast
+		r.domain("d")
+		d := api.Ptr("d")
+		if _, err := r.Matches.GetMatches(ctx, &api.GetMatchesRequest{DomainName: d}); !errors.Is(err, fault.BadRequest) {
+			t.Fatal(err)
+		}
+		if _, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: d}); !errors.Is(err, fault.BadRequest) {
+			t.Fatal(err)
+		}
+		r.matching("d")
+		if out, err := r.Matches.GetMatches(ctx, &api.GetMatchesRequest{DomainName: d}); err != nil || len(out.Matches) != 0 || *out.PotentialMatches != 0 || out.MatchGenerationDate != nil {
+			t.Fatal(out, err)
+		}
+		if got := jobLine(r.match("d")); got != "COMPLETED 0/0/0" {
+			t.Fatal(got)
+		}
+		r.run("d", mergeSpec, people)
+		if got := jobLine(r.match("d")); got != "COMPLETED 8/3/0" {
+			t.Fatal(got)
+		}
+		want := []string{"4+5 0.99", "7+8 0.99", "1+2+3 0.90"}
+		for size := int32(1); size < 5; size++ {
+			got := r.groups("d", size)
+			slices.Sort(got[:2]) // equal scores are in the order of their ids
+			if !slices.Equal(got, want) {
+				t.Fatalf("in pages of %d: %v", size, got)
+			}
+		}
+
+		// By a profile, by a match, and what leads nowhere.
+		ids := r.profileIDs("d", "1", "6", "2", "3")
+		similar := func(key, value string) (*api.GetSimilarProfilesResponse, error) {
+			return r.Matches.GetSimilarProfiles(ctx, &api.GetSimilarProfilesRequest{DomainName: d, MatchType: api.Ptr(api.MatchTypeMlBasedMatching), SearchKey: &key, SearchValue: &value})
+		}
+		one, err := similar("_profileId", ids[0].String())
+		if err != nil || len(one.ProfileIds) != 3 || *one.ConfidenceScore != 0.9 || one.RuleLevel != nil {
+			t.Fatalf("%+v, %v", one, err)
+		}
+		if by, err := similar("MATCHID", *one.MatchId); err != nil || !slices.Equal(by.ProfileIds, one.ProfileIds) {
+			t.Fatalf("%+v, %v", by, err)
+		}
+		if none, err := similar("profileId", ids[1].String()); err != nil || len(none.ProfileIds) != 0 || none.MatchId != nil {
+			t.Fatalf("%+v, %v", none, err)
+		}
+		for _, c := range []struct {
+			key, value string
+			kind       fault.Kind
+		}{{"matchId", strings.Repeat("ab", 16), fault.NotFound}, {"matchId", "x", fault.NotFound}, {"profileId", strings.Repeat("ab", 16), fault.NotFound},
+			{"profileId", "x", fault.NotFound}, {"EmailAddress", "x", fault.BadRequest}} {
+			if out, err := similar(c.key, c.value); !errors.Is(err, c.kind) {
+				t.Errorf("%s=%s: %+v, %v", c.key, c.value, out, err)
+			}
+		}
+
+		// A preview says what would be merged, and writes nothing.
+		preview := func(least float64, criteria ...[]string) string {
+			out, err := r.Matches.GetAutoMergingPreview(ctx, &api.GetAutoMergingPreviewRequest{DomainName: d, Consolidation: &api.Consolidation{MatchingAttributesList: criteria},
+				ConflictResolution: &api.ConflictResolution{ConflictResolvingModel: api.Ptr(api.ConflictResolvingModelRecency)}, MinAllowedConfidenceScoreForMerging: &least})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprintf("%d/%d/%d", *out.NumberOfMatchesInSample, *out.NumberOfProfilesInSample, *out.NumberOfProfilesWillBeMerged)
+		}
+		for _, c := range []struct {
+			least    float64
+			criteria [][]string
+			want     string
+		}{{0, [][]string{{"FirstName", "LastName"}}, "3/7/6"}, {0.95, [][]string{{"FirstName", "LastName"}}, "3/7/4"},
+			{0, [][]string{{"EmailAddress"}, {"PhoneNumber"}}, "3/7/5"}, {0, [][]string{{"BirthDate"}}, "3/7/0"}} {
+			if got := preview(c.least, c.criteria...); got != c.want {
+				t.Errorf("preview of %v: %s, want %s", c.criteria, got, c.want)
+			}
+		}
+		if got := len(r.dump("d")); got != 8 {
+			t.Fatalf("a preview left %d profiles", got)
+		}
+
+		// With criteria they are merged.
+		r.matching("d", []string{"FirstName", "LastName", "EmailAddress"}, []string{"PhoneNumber"})
+		j := r.match("d")
+		if got := jobLine(j); got != "COMPLETED 8/3/3" || j.AutoMerging == nil || *j.JobExpirationTime != *api.Micros(j.JobEndTime.Add(30 * 24 * time.Hour).UnixMicro()) {
+			t.Fatal(got)
+		}
+		if got := r.groups("d", 10); !slices.Equal(got, []string{"7+8 0.99"}) {
+			t.Fatal(got)
+		}
+		if out, err := r.Matches.GetMatches(ctx, &api.GetMatchesRequest{DomainName: d}); err != nil || *out.PotentialMatches != 1 {
+			t.Fatal(out, err)
+		}
+		merges := r.merges("d", *j.JobId)
+		if len(merges) != 3 || *merges[0].Status != api.MatchMergeStatusMerged {
+			t.Fatalf("%+v", merges)
+		}
+		if out, err := similar("profileId", ids[2].String()); !errors.Is(err, fault.NotFound) {
+			t.Fatalf("%+v, %v: it was merged", out, err)
+		}
+		// Taken back, it is not merged again.
+		for _, m := range slices.Backward(merges) {
+			if _, err := r.Matches.UnmergeMatch(ctx, &api.UnmergeMatchRequest{DomainName: d, MergeId: m.MergeId}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := r.Matches.UnmergeMatch(ctx, &api.UnmergeMatchRequest{DomainName: d, MergeId: merges[0].MergeId}); !errors.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+		if got := r.merges("d", *j.JobId); *got[0].Status != api.MatchMergeStatusUnmerged {
+			t.Fatalf("%+v", got)
+		}
+		if got := len(r.dump("d")); got != 8 {
+			t.Fatalf("%d profiles", got)
+		}
+		if got := jobLine(r.match("d")); got != "COMPLETED 8/1/0" {
+			t.Fatal(got)
+		}
+		r.restart()
+		if got := r.groups("d", 10); !slices.Equal(got, []string{"7+8 0.99"}) {
+			t.Fatal(got)
+		}
+	})
+}
+
+// merges lists what a job merged, in pages.
+func (r *rig) merges(domain, id string) (all []api.MatchMerge) {
+	r.t.Helper()
+	in := &api.ListIdentityResolutionJobMergesRequest{DomainName: &domain, JobId: &id, MaxResults: api.Ptr(int32(2))}
+	for {
+		out, err := r.Matches.ListIdentityResolutionJobMerges(ctx, in)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, out.Items...)
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			return all
+		}
+	}
+}
+
+// The jobs of a schedule are there before they begin, begin when they are due, and go when matching is disabled.
+func TestIdentityResolutionSchedule(t *testing.T) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.Matches.Find = sameLast
+		r.domain("d")
+		list := func() (all []api.IdentityResolutionJob) {
+			in := &api.ListIdentityResolutionJobsRequest{DomainName: api.Ptr("d"), MaxResults: api.Ptr(int32(1))}
+			for {
+				out, err := r.Matches.ListIdentityResolutionJobs(ctx, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, out.IdentityResolutionJobsList...)
+				if in.NextToken = out.NextToken; in.NextToken == nil {
+					return all
+				}
+			}
+		}
+		if got := list(); len(got) != 0 {
+			t.Fatalf("%+v", got)
+		}
+		r.matching("d")
+		jobs := list()
+		if len(jobs) != 1 || *jobs[0].Status != api.IdentityResolutionJobStatusPending || jobs[0].JobStartTime.Sub(r.clock.now()) > 24*time.Hour {
+			t.Fatalf("%+v", jobs)
+		}
+		first := *jobs[0].JobId
+		if j := r.matchJob("d", first); *j.Status != api.IdentityResolutionJobStatusPending {
+			t.Fatalf("%+v", j)
+		}
+		if err := r.Matches.StartDue(ctx); err != nil || len(list()) != 1 {
+			t.Fatal(err, list())
+		}
+		r.clock.add(24 * time.Hour)
+		for range 3 {
+			if err := r.Matches.StartDue(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if j := r.matched("d", first); *j.Status != api.IdentityResolutionJobStatusCompleted {
+			t.Fatalf("%+v", j)
+		}
+		jobs = list()
+		if len(jobs) != 2 || *jobs[1].JobId != first || *jobs[0].Status != api.IdentityResolutionJobStatusPending || *jobs[0].JobId == first {
+			t.Fatalf("%+v", jobs)
+		}
+		second := *jobs[0].JobId
+		// A week later, disabled: nothing is due, and what waited has gone.
+		if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: api.Ptr("d"), Matching: &api.MatchingRequest{Enabled: api.Ptr(false)}}); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.add(8 * 24 * time.Hour)
+		if err := r.Matches.StartDue(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if jobs = list(); len(jobs) != 1 || *jobs[0].JobId != first {
+			t.Fatalf("%+v", jobs)
+		}
+		if _, err := r.Matches.GetIdentityResolutionJob(ctx, &api.GetIdentityResolutionJobRequest{DomainName: api.Ptr("d"), JobId: &second}); !errors.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+		// What ended long ago goes, and all its rows.
+		r.clock.add(31 * 24 * time.Hour)
+		if err := r.CleanUp(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if jobs = list(); len(jobs) != 0 || r.rows(store.Match) != 0 {
+			t.Fatalf("%+v, %d rows", jobs, r.rows(store.Match))
+		}
+	})
+}
+
+// A job that was started and waits is removed when matching is disabled, and one that runs ends.
+func TestIdentityResolutionIsDisabled(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		began, goOn := make(chan struct{}), make(chan struct{})
+		r.Matches.Find = func(ctx context.Context, src link.Source, o link.Options, emit func(*link.Group) error) (*link.Model, *link.Report, error) {
+			began <- struct{}{}
+			<-goOn
+			return sameLast(ctx, src, o, emit)
+		}
+		r.domain("d")
+		r.run("d", mergeSpec, people)
+		r.matching("d", []string{"LastName"})
+		out, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: api.Ptr("d")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		if _, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: api.Ptr("d")}); !errors.Is(err, fault.BadRequest) || !strings.Contains(err.Error(), *out.JobId) {
+			t.Fatal(err)
+		}
+		if j := r.matchJob("d", *out.JobId); *j.Status != api.IdentityResolutionJobStatusPreprocessing {
+			t.Fatalf("%+v", j)
+		}
+		if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: api.Ptr("d"), Matching: &api.MatchingRequest{Enabled: api.Ptr(false)}}); err != nil {
+			t.Fatal(err)
+		}
+		goOn <- struct{}{}
+		if j := r.matched("d", *out.JobId); !strings.Contains(jobLine(j), "PARTIAL_SUCCESS 8/3/0") || !strings.Contains(*j.Message, "disabled") {
+			t.Fatal(jobLine(j), api.Val(j.Message))
+		}
+		if got := len(r.dump("d")); got != 8 {
+			t.Fatal(got)
+		}
+	})
+}
+
+// An operator ends a job: nothing was merged, and it says so.
+func TestIdentityResolutionIsCancelled(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		began := make(chan struct{}, 10)
+		r.Matches.Find = func(ctx context.Context, _ link.Source, _ link.Options, _ func(*link.Group) error) (*link.Model, *link.Report, error) {
+			began <- struct{}{}
+			<-ctx.Done()
+			return nil, nil, context.Cause(ctx)
+		}
+		r.domain("d")
+		r.matching("d")
+		out, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: api.Ptr("d")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		if _, err := r.Domains.CancelBackgroundWork(ctx, &api.CancelBackgroundWorkRequest{DomainName: api.Ptr("d"), WorkId: out.JobId}); err != nil {
+			t.Fatal(err)
+		}
+		if j := r.matched("d", *out.JobId); *j.Status != api.IdentityResolutionJobStatusFailed || !strings.Contains(*j.Message, "cancelled") {
+			t.Fatalf("%+v", j)
+		}
+		if n, err := job.Waiting(ctx, r.store, r.incarnation("d")); err != nil || n > 1 {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+// Matches are written where a domain wants them.
+func TestExportedMatches(t *testing.T) {
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.Matches.Find = sameLast
+		dir := t.TempDir()
+		r.domain("d")
+		r.run("d", mergeSpec, people)
+		in := &api.UpdateDomainRequest{DomainName: api.Ptr("d"), Matching: &api.MatchingRequest{Enabled: api.Ptr(true),
+			ExportingConfig: &api.ExportingConfig{S3Exporting: &api.S3ExportingConfig{S3BucketName: api.Ptr("bucket"), S3KeyName: api.Ptr("a/b/")}}}}
+		if _, err := r.Domains.UpdateDomain(ctx, in); !errors.Is(err, fault.BadRequest) {
+			t.Fatal(err)
+		}
+		r.Matches.Exports = match.Folder{Dir: filepath.Join(dir, "none")}
+		if _, err := r.Domains.UpdateDomain(ctx, in); !errors.Is(err, fault.BadRequest) || r.live()[0].Matching != nil {
+			t.Fatal(err)
+		}
+		r.Matches.Exports = match.Folder{Dir: dir}
+		in.Matching.ExportingConfig.S3Exporting.S3KeyName = api.Ptr("../up")
+		if _, err := r.Domains.UpdateDomain(ctx, in); !errors.Is(err, fault.BadRequest) {
+			t.Fatal(err)
+		}
+		in.Matching.ExportingConfig.S3Exporting.S3KeyName = api.Ptr("a/b/")
+		if _, err := r.Domains.UpdateDomain(ctx, in); err != nil {
+			t.Fatal(err)
+		}
+		j := r.match("d")
+		if got := jobLine(j); got != "COMPLETED 8/3/0" || *j.ExportingLocation.S3Exporting.S3KeyName != "a/b/d/"+*j.JobId {
+			t.Fatalf("%s, %+v", got, j.ExportingLocation)
+		}
+		f, err := os.Open(filepath.Join(dir, "bucket", *j.ExportingLocation.S3Exporting.S3KeyName, "matches-00000.csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		rows, err := csv.NewReader(f).ReadAll()
+		if err != nil || len(rows) != 8 || strings.Join(rows[0], ",") != "MatchId,ProfileId,ConfidenceScore" || rows[7][2] != "0.9" {
+			t.Fatal(rows, err)
+		}
+	})
+}
