@@ -20,6 +20,7 @@ import (
 	"kith/access"
 	"kith/api"
 	"kith/blob/disk"
+	"kith/match"
 	"kith/node"
 	"kith/server"
 	"kith/store/mem"
@@ -34,8 +35,8 @@ func serve(t *testing.T, around func(http.Handler) http.Handler) Config {
 	}
 	n, err := node.Start(node.Config{
 		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "test",
-		Server: server.Config{Local: &access.Key{ID: "TEST", Secret: "secret"}},
-		Log:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Exports: match.Folder{Dir: t.TempDir()}, Server: server.Config{Local: &access.Key{ID: "TEST", Secret: "secret"}},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func (c *Config) wants(confidence Confidence) bool {
 
 // all is every check there is, filled by the files of the subjects.
 var all = slices.Concat(domainChecks, tagChecks, layoutChecks, domainObjectTypeChecks, uploadChecks, profileChecks, searchChecks, keyChecks,
-	mergeChecks, historyChecks, objectTypeChecks, objectChecks, resolutionChecks, ruleChecks, attributeChecks, integrationChecks)
+	mergeChecks, historyChecks, objectTypeChecks, objectChecks, resolutionChecks, ruleChecks, attributeChecks, integrationChecks, matchChecks)
 
 // suite is what the checks of a run share.
 type suite struct {

@@ -55,7 +55,7 @@ func checkAutoMerging(a *api.AutoMerging) error {
 			}
 		}
 	}
-	return CheckResolution(at, a.ConflictResolution)
+	return CheckResolution(at+".", a.ConflictResolution)
 }
 
 // isAttribute says whether a name is a field of the standard profile, an address as a whole included, or a custom one.
@@ -64,10 +64,10 @@ func isAttribute(name string) bool {
 	return ok || slices.Contains([]string{"Address", "ShippingAddress", "MailingAddress", "BillingAddress"}, name)
 }
 
-// CheckResolution refuses a conflict resolution that lacks what it needs; at is where it stands in the request.
+// CheckResolution refuses a conflict resolution that lacks what it needs; at begins its path in the request.
 func CheckResolution(at string, c *api.ConflictResolution) error {
 	if c != nil && *c.ConflictResolvingModel == api.ConflictResolvingModelSource && c.SourceName == nil {
-		return fault.BadRequestf("%s.ConflictResolution.SourceName is missing: ConflictResolvingModel SOURCE needs the object type whose values win.", at)
+		return fault.BadRequestf("%sConflictResolution.SourceName is missing: ConflictResolvingModel SOURCE needs the object type whose values win.", at)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func checkRules(rb *api.RuleBasedMatchingRequest) error {
 			}
 		}
 	}
-	return CheckResolution(at, rb.ConflictResolution)
+	return CheckResolution(at+".", rb.ConflictResolution)
 }
 
 func checkRule(at string, rule []string) error {

@@ -236,7 +236,7 @@ func (s *Service) GetAutoMergingPreview(ctx context.Context, in *api.GetAutoMerg
 	if err != nil {
 		return nil, err
 	}
-	if err := domain.CheckResolution("ConflictResolution", in.ConflictResolution); err != nil {
+	if err := domain.CheckResolution("", in.ConflictResolution); err != nil {
 		return nil, err
 	}
 	out := &api.GetAutoMergingPreviewResponse{DomainName: &rec.Name, NumberOfMatchesInSample: new(int64), NumberOfProfilesInSample: new(int64), NumberOfProfilesWillBeMerged: new(int64)}

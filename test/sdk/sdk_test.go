@@ -16,6 +16,7 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/blob/disk"
+	"kith/match"
 	"kith/node"
 	"kith/server"
 	"kith/store"
@@ -38,7 +39,7 @@ func start(t *testing.T, st store.Store, sc server.Config) (*node.Node, string) 
 func startOn(t *testing.T, st store.Store, blobs blob.Store, sc server.Config) (*node.Node, string) {
 	t.Helper()
 	n, err := node.Start(node.Config{
-		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "test", Server: sc,
+		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "test", Exports: match.Folder{Dir: t.TempDir()}, Server: sc,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ import (
 	"kith/api"
 	"kith/api/apitest"
 	"kith/blob/disk"
+	"kith/match"
 	"kith/node"
 	"kith/server"
 	"kith/store/mem"
@@ -86,7 +87,7 @@ func startNodeWith(t *testing.T, c server.Config) *node.Node {
 		t.Fatal(err)
 	}
 	n, err := node.Start(node.Config{
-		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "wire", Server: c,
+		Store: mem.New(), Blobs: blobs, Master: make([]byte, 32), Owner: "wire", Exports: match.Folder{Dir: t.TempDir()}, Server: c,
 	})
 	if err != nil {
 		t.Fatal(err)
