@@ -219,6 +219,7 @@ type GetUploadJobDetailsResponse struct {
 	FileUploadedAt      *restjson.Time  `json:"FileUploadedAt,omitzero"`
 	RowsRead            *int64          `json:"RowsRead,omitzero"`
 	StartedAt           *restjson.Time  `json:"StartedAt,omitzero"`
+	WorkedMilliseconds  *int64          `json:"WorkedMilliseconds,omitzero"`
 	ProfilesExpireAt    *restjson.Time  `json:"ProfilesExpireAt,omitzero"`
 	Header              []string        `json:"Header,omitzero"`
 	Encoding            *string         `json:"Encoding,omitzero"`

@@ -46,6 +46,8 @@ type Job struct {
 	Reason      string `json:",omitzero"`
 	StartedAt   int64  `json:",omitzero"`
 	CompletedAt int64  `json:",omitzero"`
+	// Took is how long the work took; 0 if it was interrupted, or has waited for room on the disk.
+	Took int64 `json:",omitzero"`
 
 	File *File `json:",omitzero"`
 	// Options say how the file is to be read, where the caller knows it.

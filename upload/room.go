@@ -31,6 +31,7 @@ func (w *work) waitForRoom(ctx context.Context) error {
 	if w.roomy() {
 		return ctx.Err()
 	}
+	w.paused.Store(true)
 	w.Log.Warn("the disk is nearly full: an import pauses until there is room", "job", w.job.ID, "free-percent-needed", 100*minFree)
 	w.progress.paused.Store(true)
 	defer w.progress.paused.Store(false)

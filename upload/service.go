@@ -431,6 +431,9 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	if j.Reason != "" {
 		out.Reason = &j.Reason
 	}
+	if j.Took > 0 {
+		out.WorkedMilliseconds = api.Ptr((j.Took + 999) / 1000)
+	}
 	if j.File != nil {
 		out.FileBytes, out.FileUploadedAt = &j.File.Size, wireTime(j.File.UploadedAt)
 	}

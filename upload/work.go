@@ -51,6 +51,8 @@ type work struct {
 	plan    *stage.Plan // for the stages, since prepare
 	// took is how long the stages of this run took, for the log.
 	took     struct{ read, resolve, apply time.Duration }
+	began    time.Time   // when this run began, if no other one has worked on the job before
+	paused   atomic.Bool // it has waited for room on the disk
 	progress *progress
 	done     atomic.Int64 // parts that were published
 	dry      *dryRun      // nil in the real run
@@ -64,6 +66,9 @@ func (s *Service) Run(ctx context.Context, t *job.Task) error {
 	}
 	if w.job.Final || w.job.Status == api.UploadJobStatusCreated {
 		return nil
+	}
+	if w.job.Time == 0 {
+		w.began = time.Now()
 	}
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -455,7 +460,7 @@ func (w *work) finish(ctx context.Context) error {
 func (w *work) conclude(ctx context.Context, c stage.Counters, rejects string, kept int64) error {
 	for {
 		err := w.update(ctx, func(j *Job) {
-			j.Counters, j.Final, j.AmbiguousRejects, j.KeptRejects = c, true, rejects, kept
+			j.Counters, j.Final, j.AmbiguousRejects, j.KeptRejects, j.Took = c, true, rejects, kept, w.uninterrupted()
 			if j.Status == api.UploadJobStatusStopped {
 				return
 			}
@@ -477,11 +482,19 @@ func (w *work) conclude(ctx context.Context, c stage.Counters, rejects string, k
 	}
 }
 
+// uninterrupted is how long the work took, in microseconds; 0 if it was done in several runs, or has waited.
+func (w *work) uninterrupted() int64 {
+	if w.began.IsZero() || w.paused.Load() {
+		return 0
+	}
+	return max(1, time.Since(w.began).Microseconds())
+}
+
 // fail ends the job before anything was written.
 func (w *work) fail(ctx context.Context, reason api.StatusReason, code, text string) error {
 	err := w.update(ctx, func(j *Job) {
 		j.Status, j.StatusReason, j.Reason = api.UploadJobStatusFailed, reason, text
-		j.CompletedAt, j.Final = w.Now().UnixMicro(), true
+		j.CompletedAt, j.Final, j.Took = w.Now().UnixMicro(), true, w.uninterrupted()
 	})
 	if errors.Is(err, errStopped) {
 		return w.finish(ctx)

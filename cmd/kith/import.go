@@ -343,8 +343,8 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 		created, updated, failed = aws.ToInt64(r.CreatedRecords), aws.ToInt64(r.UpdatedRecords), aws.ToInt64(r.FailedRecords)
 	}
 	fmt.Fprintf(out, "%s: %d created, %d updated, %d failed", job.Status, created, updated, failed)
-	if job.CompletedAt != nil && details.StartedAt != nil {
-		took := job.CompletedAt.Sub(details.StartedAt.Time).Seconds()
+	if details.WorkedMilliseconds != nil { // else there was a pause in it, and a rate would say nothing
+		took := float64(*details.WorkedMilliseconds) / 1000
 		fmt.Fprintf(out, " in %.2f s", took)
 		if n := created + updated + failed; took > 0.1 && n > 1000 {
 			fmt.Fprintf(out, " (%.0f rows/s)", float64(n)/took)

@@ -143,8 +143,8 @@ func listJobs(cmd *cobra.Command, c *client, domain string, all, asJSON bool) er
 				fmt.Fprintln(w, "JOB\tSTATUS\tCREATED\tTOOK\tFILE")
 			}
 			took := ""
-			if j.CompletedAt != nil {
-				took = j.CompletedAt.Sub(*j.CreatedAt).Round(100 * time.Millisecond).String()
+			if details.WorkedMilliseconds != nil {
+				took = (time.Duration(*details.WorkedMilliseconds) * time.Millisecond).Round(100 * time.Millisecond).String()
 			}
 			_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", (*j.JobId)[:shownID], jobState(&j, details), j.CreatedAt.Local().Format(time.DateTime), took, oneLine(*j.DisplayName))
 		}

@@ -825,3 +825,47 @@ func TestDeletedProfilesStayDeleted(t *testing.T) {
 	}
 	r.expect(r.run("d", s, "id\n1\n"), "SUCCEEDED 1/0/0")
 }
+
+// The time of an import is told if it did nothing but work: not if it stood still, because the disk was full, the server was away, or somebody stopped it then.
+func TestTimeOfPausesIsNotTold(t *testing.T) {
+	full := atomic.Bool{}
+	r := newRigOn(t, mem.New(), upload.Config{RoomPollEvery: time.Millisecond}, nil, func() (int64, int64, error) {
+		if full.Load() {
+			return 0, 100, nil
+		}
+		return 100, 100, nil
+	})
+	r.domain("d")
+	for name, c := range map[string]struct {
+		meanwhile func(id string) // while there is no room
+		want      string
+		told      bool
+	}{
+		"nothing":     {nil, "SUCCEEDED 0/1/0", true},
+		"a full disk": {func(string) {}, "SUCCEEDED 0/1/0", false},
+		"a restart":   {func(string) { r.Stop(); full.Store(false); r.start() }, "SUCCEEDED 0/1/0", false},
+		"a stop": {func(id string) {
+			if _, err := r.Uploads.StopUploadJob(ctx, &api.StopUploadJobRequest{DomainName: api.Ptr("d"), JobId: &id}); err != nil {
+				t.Fatal(err)
+			}
+		}, "STOPPED 0/0/0", false},
+	} {
+		r.run("d", spec{key: "id", fields: []string{"id:id:AccountNumber"}}, "id\n"+name+"\n")
+		id := r.uploaded("d", spec{key: "id", fields: []string{"id:id:AccountNumber"}}, strings.NewReader("id\n"+name+"\n"))
+		full.Store(c.meanwhile != nil)
+		if err := r.startJob("d", id); err != nil {
+			t.Fatal(err)
+		}
+		if c.meanwhile != nil {
+			for r.details("d", id).ProfilesExpireAt == nil { // it has begun
+				time.Sleep(time.Millisecond)
+			}
+			c.meanwhile(id)
+			full.Store(false)
+		}
+		r.expect(r.wait("d", id), c.want)
+		if told := r.details("d", id).WorkedMilliseconds; (told != nil) != c.told {
+			t.Errorf("%s: it took %v ms", name, told)
+		}
+	}
+}
