@@ -312,3 +312,11 @@ func wireTime(micros int64) *restjson.Time {
 	}
 	return restjson.At(time.UnixMicro(micros).UTC())
 }
+
+// wireMilliseconds is a length of time in microseconds as the wire has it; none for 0.
+func wireMilliseconds(us int64) *int64 {
+	if us == 0 {
+		return nil
+	}
+	return api.Ptr((us + 999) / 1000)
+}

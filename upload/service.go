@@ -427,12 +427,10 @@ func (s *Service) GetUploadJobDetails(ctx context.Context, in *api.GetUploadJobD
 	out := &api.GetUploadJobDetailsResponse{
 		JobId: &j.ID, Status: api.Ptr(string(j.Status)), StartedAt: wireTime(j.StartedAt), DryRun: j.triedOnly(),
 		FileDeletedAt: wireTime(j.FileDeletedAt), RejectsDeletedAt: wireTime(j.RejectsDeletedAt),
+		WorkedMilliseconds: wireMilliseconds(j.Took),
 	}
 	if j.Reason != "" {
 		out.Reason = &j.Reason
-	}
-	if j.Took > 0 {
-		out.WorkedMilliseconds = api.Ptr((j.Took + 999) / 1000)
 	}
 	if j.File != nil {
 		out.FileBytes, out.FileUploadedAt = &j.File.Size, wireTime(j.File.UploadedAt)

@@ -150,6 +150,7 @@ var flags = map[string]string{
 	"no-key":             "--key COLUMN",
 	"several-keys":       "--key COLUMN",
 	"key-is-a-name":      "--key COLUMN",
+	"key-passed-over":    "--key COLUMN",
 	"no-header":          "--header-line N",
 	"encoding-uncertain": "--encoding NAME",
 	"full-names":         `--map "COLUMN=TARGET"`,

@@ -42,6 +42,9 @@ func (p *Proposal) rankIDs() {
 	c.Target, c.Why = "AccountNumber", "its name says that it is an id"
 }
 
+// asked is why something is so that a person has decided.
+const asked = "it was asked for"
+
 // compare is cmp.Compare for what is or is not: what is comes last.
 func compare(a, b bool) int {
 	switch {
@@ -55,13 +58,13 @@ func compare(a, b bool) int {
 
 // chooseKey takes the column that was asked for, else an id whose values don't repeat more than the e-mail addresses do, else the e-mail address,
 // else a phone. It names the others that could be it.
-func (p *Proposal) chooseKey(asked string) error {
+func (p *Proposal) chooseKey(wish string) error {
 	account := p.by("AccountNumber")
 	mail := p.first("EmailAddress", "PersonalEmailAddress", "BusinessEmailAddress")
 	phone := p.first("PhoneNumber", "MobilePhoneNumber", "HomePhoneNumber", "BusinessPhoneNumber")
 	switch {
-	case asked != "":
-		if err := p.takeKey(asked); err != nil {
+	case wish != "":
+		if err := p.takeKey(wish); err != nil {
 			return err
 		}
 	case account >= 0 && (mail < 0 || p.Columns[account].tellsApart(p.Rows) || p.Columns[account].Good >= p.Columns[mail].Good):
@@ -177,7 +180,7 @@ func (p *Proposal) put(i int, target string) {
 	}
 	for j := range p.Columns {
 		if o := &p.Columns[j]; o.Name == c.Name {
-			o.Target, o.Why, o.asked, o.misfit = target, "it was asked for", true, ""
+			o.Target, o.Why, o.asked, o.misfit = target, asked, true, ""
 		}
 	}
 	for j := range p.Columns {
@@ -209,6 +212,6 @@ func (p *Proposal) takeKey(name string) error {
 	case !c.asked && strings.HasPrefix(c.Target, "Attributes.") && isID(c.Name):
 		p.put(i, "AccountNumber")
 	}
-	p.Key, p.Why = i, "it was asked for"
+	p.Key, p.Why = i, asked
 	return nil
 }

@@ -3,6 +3,7 @@ package suggest
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +24,9 @@ type Seen struct {
 	longest []int // how many characters the long ones have
 	mails   int   // values that are e-mail addresses
 	at      int   // values with an @
-	phones  int   // international phone numbers
+	phones  int   // phone numbers that can be nothing else
+	dates   int   // days, with their year
+	early   int   // days before 1990, when few customers were such already but most were born
 	digit   int   // values with a digit other than 0
 	letters int   // values with a letter
 	several int   // values of several words of letters, as whole names are
@@ -67,6 +70,39 @@ func look(rows [][]string, column int, bad func([]byte) bool) (s Seen) {
 // A phone number as one writes it for other countries.
 var international = regexp.MustCompile(`^(\+|00)[1-9][0-9 ()./-]{6,20}$`)
 
+// A phone number as one writes it in its country, with signs that group it: a trunk prefix and an area code, an area code in brackets, or the North American form. The national ids of
+// some countries are written almost so, but none of them begins with a single 0 in every row.
+var national = regexp.MustCompile(`^(0[1-9]\d{0,4}[ /-]+\d[\d /-]{3,12}\d|0[1-9](\.\d\d){4}|\(0?[1-9]\d{0,4}\)[ -]?\d[\d -]{3,12}\d|(1[ .-])?\(?[2-9]\d\d\)?[ .-][2-9]\d\d[ .-]\d{4}|0[1-9]\d{8,9})$`)
+
+// isPhone says whether a text is a phone number that can be nothing else.
+func isPhone(v string) bool {
+	if international.MatchString(v) {
+		return true
+	}
+	n := digits(v)
+	return n >= 8 && n <= 12 && national.MatchString(v) && !isDate(v)
+}
+
+// Days, by their year, which may be first or last.
+var (
+	yearFirst = regexp.MustCompile(`^(\d{4})(?:-\d\d?-\d\d?|/\d\d?/\d\d?|\.\d\d?\.\d\d?|年\d\d?月\d\d?日|년 ?\d\d?월 ?\d\d?일)(?:[T ]00:00(?::00)?(?:\.0+)?Z?)?$`)
+	yearLast  = regexp.MustCompile(`^(?:\d\d?\. ?\d\d?\. ?|\d\d?/\d\d?/|\d\d?-\d\d?-|\d\d?[ -]\pL{3,9}\.?[ -]|\pL{3,9}\.? \d\d?,? )(\d{4})(?: 00?:00(?::00)?)?$`)
+)
+
+func isDate(v string) bool { return yearOf(v) > 0 }
+
+// yearOf returns the year of a day, or 0.
+func yearOf(v string) int {
+	for _, form := range []*regexp.Regexp{yearFirst, yearLast} {
+		if m := form.FindStringSubmatch(v); m != nil {
+			if year, err := strconv.Atoi(m[1]); err == nil && year > 1880 && year < 2100 {
+				return year
+			}
+		}
+	}
+	return 0
+}
+
 // What a spreadsheet makes of a long number: 4.47911E+11, or ##### where the column was too narrow.
 var spoilt = regexp.MustCompile(`^([+-]?[1-9]([.,][0-9]*)?[eE]\+[0-9]+|#{3,})$`)
 
@@ -108,7 +144,10 @@ func (s *Seen) count(v string) {
 	local, host, at := strings.Cut(v, "@")
 	plus(&s.at, at)
 	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;\n"))
-	plus(&s.phones, international.MatchString(v))
+	plus(&s.phones, isPhone(v))
+	year := yearOf(v)
+	plus(&s.dates, year > 0)
+	plus(&s.early, year > 0 && year < 1990)
 	plus(&s.digit, nonzero > 0)
 	plus(&s.spoilt, spoilt.MatchString(v))
 	plus(&s.letters, letters > 0)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -255,6 +256,30 @@ func isFullName(name string) bool {
 		name = bracketed.ReplaceAllString(name, " ")
 	}
 	return false
+}
+
+// anyName are names that columns have without anybody having given them one, and such as say only that there is a date; digits are no part of them.
+var anyName = words("col column field var value unnamed untitled attribute header spalte feld wert ohnetitel colonne champ valeur sanstitre columna campo valor sintitulo coluna semtitulo colonna senzatitolo kolom veld waarde kolumna pole wartosc sutun alan deger 列 項目 字段 列名 열 필드 date day datum tag jour fecha dia data giorno dag dzien tarih gun 日付 日期 날짜")
+
+// saysNothing says whether a column's name is one that nobody has given it, such as "x1", "Column C" or "Spalte 3".
+func saysNothing(name string) bool {
+	core := strings.TrimFunc(fold(name), unicode.IsDigit)
+	for range 2 {
+		if utf8.RuneCountInString(core) < 3 && !strings.ContainsFunc(core, func(r rune) bool { return r > unicode.MaxLatin1 }) || anyName[core] {
+			return true
+		}
+		core = strings.TrimRightFunc(core, unicode.IsDigit)
+		if len(core) > 1 { // the letter of "Column C"
+			core = core[:len(core)-1]
+		}
+	}
+	return false
+}
+
+// isFax says whether a name is that of a fax number, at which nobody can be called.
+func isFax(name string) bool {
+	f := fold(name)
+	return strings.Contains(f, "fax") || strings.Contains(f, "ファックス") || strings.Contains(f, "传真") || strings.Contains(f, "傳真") || strings.Contains(f, "팩스")
 }
 
 // secrets are the names of columns that no customer profile is to have.

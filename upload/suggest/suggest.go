@@ -312,15 +312,16 @@ func (p *Proposal) splitNames() {
 // couldBeWhole says whether a name that means the family name is also said for the whole name.
 func (c *Column) couldBeWhole() bool { return fold(c.Name) == "nom" }
 
-// byContent finds a column of e-mail addresses whose name does not say so, one of international phone numbers, and one of firms under the name of
-// a customer.
+// byContent finds a column of e-mail addresses whose name does not say so, one of phone numbers, one of dates of birth whose name says nothing, and one of
+// firms under the name of a customer.
 func (p *Proposal) byContent() {
 	for _, k := range []struct {
 		target, why string
 		is          func(c *Column) bool
 	}{
 		{"EmailAddress", "it holds e-mail addresses", func(c *Column) bool { return c.mostly(c.mails) }},
-		{"PhoneNumber", "it holds international phone numbers", func(c *Column) bool { return c.mostly(c.phones) }},
+		{"PhoneNumber", "it holds phone numbers", func(c *Column) bool { return c.mostly(c.phones) && !isFax(c.Name) }},
+		{"BirthDate", "it holds days most of which are before 1990", func(c *Column) bool { return saysNothing(c.Name) && c.mostly(c.dates) && 2*c.early >= c.dates }},
 		{"BusinessName", "it holds names of firms", func(c *Column) bool { return isFullName(c.Name) && 4*c.firms >= c.Filled }},
 	} {
 		if p.by(k.target) >= 0 || k.target == "PhoneNumber" && (p.by("MobilePhoneNumber") >= 0 || p.by("HomePhoneNumber") >= 0 || p.by("BusinessPhoneNumber") >= 0) {

@@ -51,6 +51,15 @@ func TestProposals(t *testing.T) {
 		"phone at last":       {"Vorname|Handy\nAnn|0171 1\nBea|0171 2", "Vorname=FirstName Handy=MobilePhoneNumber*"},
 		"a postal code":       {"id|CEP\n1|01310-100\n2|20040002", "id=AccountNumber* CEP=Address.PostalCode"},
 		"a mobile phone":      {"id|Cep\n1|0532 123 45 67\n2|+90 533 765 43 21", "id=AccountNumber* Cep=MobilePhoneNumber"},
+		"national phones":     {"A|B\nK1|0171 / 1234567\nK2|030-98765432", "A=Attributes.A B=PhoneNumber*"},
+		"phones of Paris":     {"A|B\nK1|01.42.68.53.00\nK2|06 12 34 56 78\nK3|0612345678", "A=Attributes.A B=PhoneNumber*"},
+		"phones of New York":  {"x1|x2\nK1|(212) 555-1234\nK2|212-555-9876\nK3|212.555.0000", "x1=Attributes.x1 x2=PhoneNumber*"},
+		"phones of Tokyo":     {"A|B\nK1|03-1234-5678\nK2|090-1234-5678", "A=Attributes.A B=PhoneNumber*"},
+		"a fax":               {"id|Telefax\n1|0171 / 1234567\n2|030-98765432", "id=AccountNumber* Telefax=Attributes.Telefax"},
+		"ids of countries":    {"id|A|B|C|D\n1|012-34-5678|123.456.789-09|12.345.678/0001-90|01310-100\n2|123-45-6789|987.654.321-00|98.765.432/0001-10|04538-133", "id=AccountNumber* A=Attributes.A B=Attributes.B C=Attributes.C D=Attributes.D"},
+		"numbers with zeros":  {"id|A|B|C\n1|0000012345|0001-234567|07.03.1985\n2|0000012346|0001-234568|08.11.1952", "id=AccountNumber* A=Attributes.A B=Attributes.B C=BirthDate"},
+		"dates of birth":      {"id|Column3|Column4\n1|1985-03-14|2024-01-02\n2|1952-11-08|2023-05-06\n3|2001-01-30|2022-07-08", "id=AccountNumber* Column3=BirthDate Column4=Attributes.Column4"},
+		"days of something":   {"id|founded\n1|1985-03-14\n2|1952-11-08", "id=AccountNumber* founded=Attributes.founded"},
 		"nothing":             {"colour|size\nred|1", "colour=Attributes.colour size=Attributes.size"},
 		"content":             {"id|contact\n1|a@x.de\n2|b@x.de", "id=AccountNumber* contact=EmailAddress"},
 		"German": {"Kundennummer|Anrede|Vorname|Nachname|E-Mail-Adresse|Telefon|Mobil|Geburtsdatum|Straße|PLZ|Ort|Land|Firma\n0001|Herr|Jürgen|Müller|j@x.de|030|0171|1|S 5|01067|Dresden|D|M",
@@ -167,6 +176,29 @@ func TestSuggestsWhatExportsHave(t *testing.T) {
 	}
 	if got := propose(t, []string{"ProfileId", "first name"}, nil, false).Columns; got[1].Target != "FirstName" {
 		t.Errorf("another file with ProfileId: %v", got)
+	}
+}
+
+// An id that was not taken to identify customers, because a spreadsheet has spoilt some of it, is told.
+func TestPassedOverKeyIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		table, key string
+		told       bool
+	}{
+		"repeated too":   {"id|Email\n4.47911E+11|a@x.de\n447911123456|b@x.de\n447911123456|c@x.de", "Email", true},
+		"all spoilt":     {"id|Email\n4.47911E+11|a@x.de\n4.47912E+11|b@x.de", "Email", true},
+		"some spoilt":    {"id|Email\n4.47911E+11|a@x.de\n447911123457|b@x.de\n447911123456|c@x.de", "id", false},
+		"one that lacks": {"id|Email\n7|a@x.de\n7|b@x.de", "Email", false},
+	} {
+		header, rows := table(c.table)
+		p, err := For(Table{Header: header, Rows: rows, Whole: true, Bad: func(v []byte) bool { return spoilt.Match(v) }}, Wishes{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(p.Warnings, func(w Warning) bool { return w.Code == "key-passed-over" && w.Level == Doubt && w.Column == "id" })
+		if got := p.Columns[p.Key].Name; got != c.key || told != c.told {
+			t.Errorf("%s: %s identifies customers, told %t: %v", name, got, told, p.Warnings)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice && !p.told(i):
 			add(Note, "left-out", c.Name, "Column %q is left out: %s.", short(c.Name), c.Why)
 		}
-		if i != p.Key && c.spoilt > 0 && strings.HasSuffix(c.Target, "PhoneNumber") {
+		if i != p.Key && c.spoilt > 0 && c.Target != "" {
 			add(Doubt, "values-spoilt", c.Name, "Of column %q, values of %s were spoilt by a spreadsheet, as 4.47911E+11 is; they are stored as they are. Format the column as text, or as a number without decimals, and export it again.", short(c.Name), rows(c.spoilt))
 		}
 		if n := c.tooLong(); n > 0 {
@@ -76,6 +76,9 @@ func (p *Proposal) warnOfKey(add func(level Level, code, column, format string, 
 		}
 		return Doubt
 	}
+	if o := p.rightful(); o != nil {
+		add(Doubt, "key-passed-over", o.Name, "%q identifies customers, and not %q, an id: of %d rows looked at, %s a value there that stands for none or was spoilt by a spreadsheet.", short(c.Name), short(o.Name), p.Rows, has(o.Suspicious))
+	}
 	if n := p.Rows - c.Filled; n > 0 {
 		add(few(n), "key-blank", c.Name, "Of %d rows looked at, %s no value in %q, by which customers are told apart; they are rejected.", p.Rows, has(n), short(c.Name))
 	}
@@ -89,11 +92,22 @@ func (p *Proposal) warnOfKey(add func(level Level, code, column, format string, 
 		add(Doubt, "key-is-a-name", c.Name, "Column %q identifies customers, and holds names: strangers of one name become one customer.", short(c.Name))
 	}
 	for _, i := range p.ids {
-		if o := &p.Columns[i]; i != p.Key && p.Why != "it was asked for" && o.unique(p.Rows) && p.Rows > 1 && c.unique(p.Rows) && !o.settled && !c.settled {
+		if o := &p.Columns[i]; i != p.Key && p.Why != asked && o.unique(p.Rows) && p.Rows > 1 && c.unique(p.Rows) && !o.settled && !c.settled {
 			add(Doubt, "several-keys", c.Name, "Both %q and %q are ids whose values don't repeat; %q was taken to identify customers.", short(c.Name), short(o.Name), short(c.Name))
 			break
 		}
 	}
+}
+
+// rightful is the id that would identify customers if it were not for values of it that can be no key; nil if there is none, or somebody has chosen another.
+func (p *Proposal) rightful() *Column {
+	if len(p.ids) == 0 || p.ids[0] == p.Key || p.Why == asked {
+		return nil
+	}
+	if o := &p.Columns[p.ids[0]]; o.Suspicious > 0 && !o.asked {
+		return o
+	}
+	return nil
 }
 
 // tooLong counts the values that the attribute of a column can't hold.

@@ -245,7 +245,7 @@ func (t *top) judge(c *candidate, width int) {
 			c.names[i] = string(Restore([]byte(name)))
 		}
 	}
-	c.likely = 2*filled >= width && LooksLikeHeader(c.names)
+	c.likely = 2*filled > width && LooksLikeHeader(c.names) // a title stands in one cell, or a few
 }
 
 // LooksLikeHeader says whether cells may be names of columns: none of them is a number, a date, or an e-mail address.
