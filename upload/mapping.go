@@ -398,7 +398,7 @@ func (l *looked) warnings() []api.MappingWarning {
 		for _, r := range l.readings[1:] {
 			others = append(others, r.Encoding)
 		}
-		add(suggest.Doubt, "encoding-uncertain", "It is not certain that the file is %s: it has few letters beyond a to z. It may be %s.", l.format.Encoding, strings.Join(others, " or "))
+		add(suggest.Doubt, "encoding-uncertain", "It is not certain by its letters that the file is %s. It may be %s.", l.format.Encoding, strings.Join(others, " or "))
 	}
 	if l.format.Uncalculated > 0 {
 		add(suggest.Doubt, "cells-not-calculated", "%d cells of the first rows have formulas whose values were not saved, and count as blank: open the workbook in Excel, save it, and import it again.", l.format.Uncalculated)

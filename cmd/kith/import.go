@@ -358,7 +358,7 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 		fmt.Fprintf(out, "%d cells have formulas whose values were not saved, and count as blank: open the workbook in Excel, save it, and import it again.\n", n)
 	}
 	if n := api.Val(details.RepeatedHeaderRows); n > 0 {
-		fmt.Fprintf(out, "%s the names of the columns again and were passed over.\n", rowsHave(n))
+		fmt.Fprintf(out, "%s the names of the columns again: passed over.\n", rowsHave(n))
 	}
 	sayMore(out, details.RepeatedKeyRows, details.UnchangedRecords, details.TooLongColumns, "")
 	if len(details.OtherEncodings) > 0 {

@@ -268,7 +268,7 @@ func fileFormat(plan *api.SuggestUploadMappingResponse) (what []string) {
 
 // printReadings shows words as each of the possible encodings has them.
 func printReadings(w io.Writer, plan *api.SuggestUploadMappingResponse) {
-	printWrapped(w, "! ", fmt.Sprintf("It is not certain that the file is %s: it has few letters beyond a to z. It may be:", *plan.Encoding))
+	printWrapped(w, "! ", fmt.Sprintf("It is not certain by its letters that the file is %s. It may be:", *plan.Encoding))
 	for _, r := range plan.Readings {
 		fmt.Fprintf(w, "  %s  %s\n", pad(*r.Encoding, 14), fit(strings.Join(r.Samples, " · "), screen-18))
 	}

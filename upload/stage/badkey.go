@@ -2,7 +2,9 @@ package stage
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"kith/schema"
 )
@@ -22,8 +24,8 @@ var placeholders = func() map[string]bool {
 	return all
 }()
 
-const placeholderList = `n/a|n\a|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|
-no value|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
+const placeholderList = `n/a|n\a|\n|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|
+no value|loading|object object|undefined undefined|null null|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
 unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|keine telefonnummer|kein telefon|entfällt|entfaellt|unbek|
 inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|
 desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|sin teléfono|no tiene|
@@ -37,12 +39,17 @@ yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|bilgi yok|yoktur|girilmemiş|e-
 无|無|未知|不详|不詳|暂无|暫無|空|没有|沒有|未填|未填写|未填寫|未提供|不适用|不適用|
 없음|미상|알수없음|알 수 없음|해당없음|해당 없음|정보없음|정보 없음|미입력|미등록|모름`
 
+// noReply are the names of mailboxes at which nobody is, without signs: who gives one as his address shares it with others.
+var noReply = map[string]bool{"noreply": true, "donotreply": true, "nepasrepondre": true, "noresponder": true, "nichtantworten": true, "keineantwort": true, "nonrispondere": true, "naoresponder": true}
+
 // badKey says why a value can't be part of a unique key although it is one: it stands for no value, or a spreadsheet has spoiled it. code is
 // empty for all others.
 func badKey(v []byte, ct schema.ContentType) (code, sentence string) {
 	switch {
 	case damaged(v):
 		return reasonDamaged, "The unique key was spoilt by a spreadsheet: what is left of it is the same for several customers. Format the column as text, or as a number without decimals, and export it again."
+	case underTable(v):
+		return reasonPlaceholder, "The row seems to be a remark below the table, as totals are: its unique key is the word for that. Leave it out; if it is a customer, give it another key."
 	case placeholder(v), ct == schema.Phone && noNumber(v):
 		return reasonPlaceholder, "The unique key is a word for no value. Strangers that share it would become one customer. Fill in the value, or leave out the row."
 	}
@@ -50,7 +57,39 @@ func badKey(v []byte, ct schema.ContentType) (code, sentence string) {
 }
 
 // NoKey says whether a value, which is not blank, can't be part of a unique key.
-func NoKey(v []byte) bool { return damaged(v) || placeholder(v) }
+func NoKey(v []byte) bool { return damaged(v) || placeholder(v) || underTable(v) }
+
+// totals are the words with which rows below a table begin, in lower case, without accents.
+var totals = func() map[string]bool {
+	all := map[string]bool{}
+	for w := range strings.SplitSeq(totalList, "|") {
+		all[schema.Unaccented(w)] = true
+	}
+	return all
+}()
+
+const totalList = `total|totals|grand total|subtotal|sub-total|total count|total rows|total records|row count|record count|summe|gesamt|gesamtsumme|zwischensumme|total général|sous-total|somme totale|total general|suma total|` +
+	`total geral|soma total|totale|totale generale|totaal|subtotaal|eindtotaal|razem|łącznie|suma końcowa|toplam|genel toplam|итого|всего|合計|小計|総計|总计|合计|小计|總計|합계|총계|소계|end of report|end of file`
+
+// countRows is what databases write below their rows: "(3 rows)", "3 rows affected", "3 row(s) returned".
+var countRows = regexp.MustCompile(`^\(?\d+ (?:rows?|row\(s\)|records?|zeilen?|filas?|registros?|lignes?|righe|rijen|wierszy|satır)(?: (?:affected|selected|returned|in set|betroffen|afectadas|affectées))?\)?\.?$`)
+
+// underTable says whether a value is what stands below a table in the column of the key: a word for a total, with or without a number, or a count of rows.
+func underTable(v []byte) bool {
+	if len(v) > maxPlaceholder || bytes.IndexByte(v, '@') >= 0 {
+		return false
+	}
+	word := v
+	if at := bytes.IndexAny(v, "0123456789(:="); at == 0 {
+		return bytes.IndexByte(v, ' ') > 0 && countRows.MatchString(strings.ToLower(schema.ColumnName(string(v))))
+	} else if at > 0 {
+		if v[at-1] != ' ' && v[at] >= '0' && v[at] <= '9' {
+			return false // total1 is an id, as most keys are
+		}
+		word = v[:at]
+	}
+	return totals[schema.Unaccented(strings.ToLower(schema.ColumnName(string(word))))]
+}
 
 // damaged says whether a value is what spreadsheets make of long numbers, broken formulas, and narrow columns.
 func damaged(v []byte) bool {
@@ -91,17 +130,25 @@ const maxPlaceholder = 40
 
 // placeholder says whether a value stands for no value: one of the words, signs only, or an address made of the words.
 func placeholder(v []byte) bool {
+	if v[0] == '-' && len(bytes.Trim(v, "-+=_| ")) == 0 { // a line below the header
+		return true
+	}
 	if len(v) > maxPlaceholder || bytes.ContainsAny(v, "0123456789") { // most keys
 		return false
 	}
 	low := schema.Unaccented(strings.ToLower(schema.ColumnName(string(v))))
 	core := strings.Trim(low, "-–—._?*<>()[]{}!'\"` ")
-	if core == "" || placeholders[core] || placeholders[low] {
+	if placeholders[core] || placeholders[low] || !strings.ContainsFunc(low, func(r rune) bool {
+		return r > unicode.MaxLatin1 && r != '–' && r != '—' && r != '…' || unicode.IsLetter(r)
+	}) {
 		return true
 	}
 	local, host, isMail := strings.Cut(core, "@")
 	if !isMail {
 		return false
+	}
+	if noReply[strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)] {
+		return true
 	}
 	host, _, _ = strings.Cut(host, ".")
 	return placeholders[local] && (placeholders[host] || host == "" || host == "example" || host == "test" || host == "email" || host == "mail")

@@ -143,7 +143,7 @@ func (s *Seen) count(v string) {
 	}
 	local, host, at := strings.Cut(v, "@")
 	plus(&s.at, at)
-	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;\n"))
+	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;<>\n") && !strings.Contains(host, "@") && !strings.HasPrefix(v, "mailto:"))
 	plus(&s.phones, isPhone(v))
 	year := yearOf(v)
 	plus(&s.dates, year > 0)

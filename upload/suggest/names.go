@@ -19,20 +19,20 @@ var names = map[string]string{
 	"MiddleName": "middle middlename secondname zweitername deuxiemeprenom segundonombre nomedomeio secondonome tweedenaam drugieimie",
 	"LastName": `last lastname lname surname familyname contactlastname nachname familienname zuname nom nomdefamille apellido apellidos sobrenome apelido
 		cognome achternaam familienaam nazwisko soyad soyadi 姓 苗字 姓氏 성`,
-	"EmailAddress": `email emailaddress mail mailaddress emailid eaddress primaryemail contactemail email1value email1address emailmaddress emailadresse mailadresse
+	"EmailAddress": `電子信箱 電郵 电子邮箱 邮箱地址 이메일주소 eメール eメールアドレス email emailaddress mail mailaddress emailid eaddress primaryemail contactemail email1value email1address emailmaddress emailadresse mailadresse
 		courriel adressemail adresseemail adresseelectronique correo correoelectronico emailcorreo enderecoemail posta postaelettronica indirizzoemail
 		mailadres emailadres adresemail eposta epostaadresi メール メールアドレス 电子邮件 邮箱 邮件 電子郵件 이메일 전자우편`,
 	"PersonalEmailAddress": "personalemail personalemailaddress privateemail homeemail emailprivat email2address email2value",
 	"BusinessEmailAddress": "businessemail businessemailaddress workemail companyemail emailgeschaeftlich email3address",
-	"PhoneNumber": `phone phonenumber phoneno phonenr numerotelefono numerotelephone numerotelefone telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
+	"PhoneNumber": `nrtelefonu telefonnumara telefonno お電話番号 聯絡電話 联系电话 連絡電話 연락처 phone phonenumber phoneno phonenr numerotelefono numerotelephone numerotelefone telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
 		telephonefixe numerodetelephone telefono numerodetelefono telefone telefoonnummer telefoon numertelefonu telefonnumarasi
 		電話 電話番号 电话 電話號碼 电话号码 전화 전화번호 billingphone`,
-	"MobilePhoneNumber": `mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
+	"MobilePhoneNumber": `telportable portabletel numerodeportable numerocelular telcelular telmovil numerocellulare telefonocellulare cellularenumero gsm gsmno gsmnumarasi gsmnummer ceptel cepno ceptelno mobiltel telmobil mobilnr mobilfunk mobilfunknummer mobiltelefonnummer mobieltelefoon mobieletelefoon telkom telefonkom nrkomorkowy telefonkomorkowynumer 行動電話 手機號碼 手机号码 携帯番号 휴대폰번호 휴대전화번호 핸드폰번호 mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
 		telephoneportable telephonemobile movil celular telefonocelular telefonomovil telemovel cellulare mobiel mobielnummer komorka telefonkomorkowy ceptelefonu
 		携帯 携帯電話 携帯電話番号 手机 手机号 手機 휴대폰 휴대전화 핸드폰`,
-	"HomePhoneNumber":     "homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
+	"HomePhoneNumber":     "telfixe telephonedomicilefixe telcasa fixo telefonefixo festnetznummer vastetelefoon evtelefonu homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
 	"BusinessPhoneNumber": "businessphone businessphonenumber workphone officephone companyphone telefongeschaeftlich telefonarbeit telefonotrabajo",
-	"BirthDate": `birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance fechadenacimiento fechanacimiento nacimiento cumpleanos
+	"BirthDate": `neele nele gebdatum gebdat gebtag geboren geborenam ddn datedenaiss fechanac fnacimiento fechadenac dtnascimento dtnasc natoil geboortedag dataur datadogum dogumgunu 出生年月日 出生年月 出生日 birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance fechadenacimiento fechanacimiento nacimiento cumpleanos
 		datadenascimento datanascimento nascimento datadinascita datanascita geboortedatum dataurodzenia dogumtarihi 生年月日 誕生日 出生日期 生日 생년월일 생일`,
 	"GenderString": "gender sex geschlecht genre sexe genero sexo genere sesso geslacht plec cinsiyet 性別 性别 성별",
 	"BusinessName": `company companyname business businessname organization organisation organizationname employer account accountname firm firma firmenname unternehmen societe entreprise
@@ -58,12 +58,12 @@ var targets = invert(names)
 var others = map[string]string{"cep": "MobilePhoneNumber"}
 
 // fullNames are the names of columns that hold the whole name of a person.
-var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas")
+var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim cognomeenome nomprenom prenometnom prenomnom nomprenoms vorundnachname vorundzuname namevorname nachnamevorname vornamename apellidosynombre apellidosynombres imienazwisko nazwiskoiimie 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas")
 
 // ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
 var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
-	kundennummer kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient nclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
-	klantnummer klantid klantnr numerklienta idklienta musterino musterinumarasi musteriid 顧客番号 顧客id 会員番号 お客様番号 客户编号 客户id 客戶編號 会员号 고객번호 회원번호
+	kundennummer kundnr kundnummer kdnummer debitor debitornr debitorennr kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient nclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
+	klantnummer klantid klantnr numerklienta idklienta musterino musterinumarasi musteriid 顧客番号 顧客id 会員番号 お客様番号 客户编号 客户id 客戶編號 會員編號 会员编号 會員號 顧客編號 会员号 고객번호 회원번호
 	id uuid guid key userid recordid recid externalid personnumber identifier accountid 番号 编号 번호 identifiant identificador identificatie`)
 
 // blocks are the words that say which of the addresses a column belongs to.

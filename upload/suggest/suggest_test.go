@@ -60,6 +60,9 @@ func TestProposals(t *testing.T) {
 		"numbers with zeros":  {"id|A|B|C\n1|0000012345|0001-234567|07.03.1985\n2|0000012346|0001-234568|08.11.1952", "id=AccountNumber* A=Attributes.A B=Attributes.B C=BirthDate"},
 		"dates of birth":      {"id|Column3|Column4\n1|1985-03-14|2024-01-02\n2|1952-11-08|2023-05-06\n3|2001-01-30|2022-07-08", "id=AccountNumber* Column3=BirthDate Column4=Attributes.Column4"},
 		"days of something":   {"id|founded\n1|1985-03-14\n2|1952-11-08", "id=AccountNumber* founded=Attributes.founded"},
+		"short names":         {"KUNDNR|GEBDAT|Tél. portable|ADI SOYADI\n1|14.03.1985|06 12 34 56 78|Şükrü Yıldız", "KUNDNR=AccountNumber* GEBDAT=BirthDate Tél. portable=MobilePhoneNumber ADI SOYADI=FirstName ADI SOYADI=LastName"},
+		"born on":             {"N° client|Né(e) le\n1|14/03/1985", "N° client=AccountNumber* Né(e) le=BirthDate"},
+		"Taiwan":              {"會員編號|姓|名|電子信箱|行動電話\nM1|陳|怡君|a@x.tw|0912-345-678", "會員編號=AccountNumber* 姓=LastName 名=FirstName 電子信箱=EmailAddress 行動電話=MobilePhoneNumber"},
 		"nothing":             {"colour|size\nred|1", "colour=Attributes.colour size=Attributes.size"},
 		"content":             {"id|contact\n1|a@x.de\n2|b@x.de", "id=AccountNumber* contact=EmailAddress"},
 		"German": {"Kundennummer|Anrede|Vorname|Nachname|E-Mail-Adresse|Telefon|Mobil|Geburtsdatum|Straße|PLZ|Ort|Land|Firma\n0001|Herr|Jürgen|Müller|j@x.de|030|0171|1|S 5|01067|Dresden|D|M",
@@ -198,6 +201,19 @@ func TestPassedOverKeyIsTold(t *testing.T) {
 		told := slices.ContainsFunc(p.Warnings, func(w Warning) bool { return w.Code == "key-passed-over" && w.Level == Doubt && w.Column == "id" })
 		if got := p.Columns[p.Key].Name; got != c.key || told != c.told {
 			t.Errorf("%s: %s identifies customers, told %t: %v", name, got, told, p.Warnings)
+		}
+	}
+}
+
+// Cells that hold more than an e-mail address are told.
+func TestMoreThanAnAddressIsTold(t *testing.T) {
+	for cell, want := range map[string]bool{"Ann <a@x.de>": true, "<a@x.de>": true, "mailto:a@x.de": true, "a@x.de; b@x.de": true, "a@x.de,": true, "a@x.de": false, "unbekannt": false} {
+		header, rows := table("id|Email\n1|z@x.de\n2|" + cell + "\n3|y@x.de")
+		p := propose(t, header, rows, true)
+		if got := slices.ContainsFunc(p.Warnings, func(w Warning) bool {
+			return w.Code == "more-than-an-address" && w.Level == Doubt && w.Column == "Email"
+		}); got != want {
+			t.Errorf("%s: told %t, want %t: %v", cell, got, want, p.Warnings)
 		}
 	}
 }

@@ -51,6 +51,9 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 		if i != p.Key && c.spoilt > 0 && c.Target != "" {
 			add(Doubt, "values-spoilt", c.Name, "Of column %q, values of %s were spoilt by a spreadsheet, as 4.47911E+11 is; they are stored as they are. Format the column as text, or as a number without decimals, and export it again.", short(c.Name), rows(c.spoilt))
 		}
+		if n := c.at - c.mails; n > 0 && c.Target != "" && strings.HasSuffix(c.Target, "EmailAddress") {
+			add(Doubt, "more-than-an-address", c.Name, "Of column %q, values of %s hold more than one e-mail address, as \"Ann <a@x.example>\" does: they are stored as they are, and by the address in them nobody is found.", short(c.Name), rows(n))
+		}
 		if n := c.tooLong(); n > 0 {
 			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(n), limit(c.Target), c.Target)
 		}

@@ -269,6 +269,7 @@ func LooksLikeHeader(cells []string) bool {
 func (t *top) take(c candidate) {
 	t.HeaderLine, t.Passed = c.line, c.passed
 	t.header = bytes.Clone(c.text)
+	t.headerCore = schema.Trim(t.header)
 	t.Above = t.linesAbove(t.window[:max(0, bytes.LastIndex(t.window[:c.to], c.text))])
 	if t.lenient {
 		t.Guarded = t.guarded(c.to, len(c.names))
@@ -289,19 +290,22 @@ func (t *top) linesAbove(text []byte) (all []string) {
 
 // guarded tells which columns have guards, by the first records behind the header; nil: none.
 func (t *top) guarded(from, columns int) (all []bool) {
-	filled, guards := make([]int, columns), make([]int, columns)
+	filled, guards, fractions, long := make([]int, columns), make([]int, columns), make([]int, columns), make([]bool, columns)
 	t.records(from, func(cells [][]byte) {
 		for i, c := range cells[:min(len(cells), columns)] {
 			if c = schema.Trim(c); len(c) > 0 {
 				filled[i]++
-				if len(Unguard(c)) < len(c) {
+				if isWhole(c) {
+					fractions[i]++
+					long[i] = long[i] || len(c) >= longWhole
+				} else if len(Unguard(c)) < len(c) {
 					guards[i]++
 				}
 			}
 		}
 	})
 	for i := range columns {
-		if filled[i] > 0 && guards[i] == filled[i] {
+		if filled[i] > 0 && (guards[i] == filled[i] || fractions[i] == filled[i] && long[i]) {
 			if all == nil {
 				all = make([]bool, columns)
 			}
@@ -311,16 +315,34 @@ func (t *top) guarded(from, columns int) (all []bool) {
 	return all
 }
 
-// Unguard returns a value without the guard that keeps a spreadsheet from taking it for a number: '007 or ="007".
+// Unguard returns a value without what keeps a spreadsheet from taking it for a number ('007 or ="007"), the apostrophes that some programs use for quotes ('Ann'), and the
+// fraction of a whole number (1001.0).
 func Unguard(v []byte) []byte {
-	if n := len(v); n > 2 && v[0] == '=' && v[1] == '"' && v[n-1] == '"' {
+	n := len(v)
+	switch {
+	case n > 2 && v[0] == '=' && v[1] == '"' && v[n-1] == '"':
 		return v[2 : n-1]
-	}
-	if len(v) > 1 && v[0] == '\'' && bytes.IndexByte(v[1:], '\'') < 0 {
+	case n > 1 && v[0] == '\'' && v[n-1] == '\'':
+		if v = v[1 : n-1]; bytes.Contains(v, []byte("''")) {
+			v = bytes.ReplaceAll(v, []byte("''"), []byte("'"))
+		}
+		return v
+	case n > 1 && v[0] == '\'' && bytes.IndexByte(v[1:], '\'') < 0:
 		return v[1:]
+	case isWhole(v):
+		return v[:n-2]
 	}
 	return v
 }
+
+// isWhole says whether a text is a whole number with the fraction that programs give it which have read it as one with fractions.
+func isWhole(v []byte) bool {
+	digits, ok := bytes.CutSuffix(v, []byte(".0"))
+	return ok && len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0
+}
+
+// longWhole is how long one of the numbers of a column must be for their fractions to be without a meaning: marks from 1.0 to 5.0 stay.
+const longWhole = len("1001.0")
 
 // vote is what speaks for a delimiter.
 type vote struct {

@@ -51,6 +51,7 @@ func TestLikelyHeader(t *testing.T) {
 		"trailing delimiters":   {"id,city\n1,Bonn,\n2,Ulm,,\n3,Kiel\n", "id|city", 1, 0, 3},
 		"blank rows":            {"id,city\n1,Bonn\n,\n , \n\"\",\n2,Ulm\n\u00a0,\n", "id|city", 1, 0, 2},
 		"repeated":              {"id,email\n1,a@x.de\nid,email\n2,b@x.de\nid,email\n", "id|email", 1, 0, 2},
+		"repeated, with a mark": {"id,email \n1,a@x.de\n\ufeffid,email\n2,b@x.de\n", "id|email ", 1, 0, 2},
 		"no header":             {"1,Ann,a@x.de\n2,Bea,b@x.de\n", "1|Ann|a@x.de", 1, 0, 1},
 		"years as columns":      {"id,2024,2025\n7,1,2\n", "id|2024|2025", 1, 0, 1},
 		"break in a name":       {"id,\"loyalty\ntier\",city\n1,gold,Bonn\n", "id|loyalty\ntier|city", 1, 0, 1},
@@ -102,5 +103,39 @@ func TestHeaderIsFoundByItsNames(t *testing.T) {
 	sc = NewScanner(strings.NewReader("id,x\n,\nid,x\n"))
 	if err := sc.Header(Layout{Strict: true}, wants("id")); err != nil || len(all(t, sc)) != 2 {
 		t.Errorf("in strict mode records are passed over, %v", err)
+	}
+}
+
+// What programs put around values goes where all values of a column have it, and nowhere else.
+func TestGuards(t *testing.T) {
+	for name, c := range map[string]struct {
+		cells, want []string
+	}{
+		"text for a spreadsheet": {[]string{"'007", "'008"}, []string{"007", "008"}},
+		"formulas":               {[]string{`="007"`, `="008"`}, []string{"007", "008"}},
+		"not all":                {[]string{"'007", "008"}, nil},
+		"apostrophes for quotes": {[]string{"'Ann'", "'O''Hara'", "''"}, []string{"Ann", "O'Hara", ""}},
+		"names":                  {[]string{"O'Hara", "d'Arc"}, nil},
+		"whole numbers":          {[]string{"1001.0", "7.0"}, []string{"1001", "7"}},
+		"marks":                  {[]string{"1.0", "5.0"}, nil},
+		"prices":                 {[]string{"1001.0", "7.5"}, nil},
+		"versions":               {[]string{"1001.0", "v2.0"}, nil},
+	} {
+		text := "x\n"
+		for _, cell := range c.cells {
+			text += `"` + strings.ReplaceAll(cell, `"`, `""`) + "\"\n"
+		}
+		sc := NewScanner(strings.NewReader(text))
+		if _, err := sc.LikelyHeader(Layout{}); err != nil {
+			t.Fatal(err)
+		}
+		if guarded := len(sc.Guarded) > 0 && sc.Guarded[0]; guarded != (c.want != nil) {
+			t.Errorf("%s: guarded %t", name, guarded)
+		}
+		for i, want := range c.want {
+			if got := string(Unguard([]byte(c.cells[i]))); got != want {
+				t.Errorf("%s: %s becomes %s, want %s", name, c.cells[i], got, want)
+			}
+		}
 	}
 }

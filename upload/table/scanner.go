@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"kith/schema"
 )
 
 // Limits of a file's parts.
@@ -70,9 +72,10 @@ type Scanner struct {
 	eof   bool
 	line  int64
 	ahead ahead
-	// header is the text of the header's record. lenient passes over what repeats it, and records of blank cells.
-	header  []byte
-	lenient bool
+	// header is the text of the header's record, and headerCore what it is without outer blanks. lenient passes over what repeats it, and records of blank cells.
+	header     []byte
+	headerCore []byte
+	lenient    bool
 	// sheet says that a record is a row of a sheet, and counts as one line, whatever its cells hold.
 	sheet bool
 	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
@@ -140,7 +143,7 @@ func (s *Scanner) Next() (Record, error) {
 		if err != nil || rec.Fault != "" || !s.lenient {
 			return rec, err
 		}
-		if bytes.Equal(rec.Text, s.header) {
+		if s.isHeader(rec.Text) {
 			s.Repeated++
 			continue
 		}
@@ -148,6 +151,19 @@ func (s *Scanner) Next() (Record, error) {
 			return rec, nil
 		}
 	}
+}
+
+// isHeader says whether a record is the header again: of a file that was put behind another one it may begin with a byte-order mark.
+func (s *Scanner) isHeader(text []byte) bool {
+	if bytes.Equal(text, s.header) {
+		return true
+	}
+	core := s.headerCore
+	if len(text) < len(core) || len(core) == 0 || text[0] != core[0] && text[0] > ' ' && text[0] < utf8.RuneSelf {
+		return false
+	}
+	const most = 16 // bytes of blanks and invisible characters
+	return len(text) <= len(core)+most && bytes.Equal(schema.Trim(text), core)
 }
 
 // next returns the next record that is no empty line.
