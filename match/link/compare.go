@@ -138,7 +138,7 @@ func (c *comparer) names() {
 		family = familyLevel(fa, fb)
 	}
 	switch {
-	case given >= givenNear && family >= familyNear && same(ga, fb) && same(fa, gb):
+	case given >= givenNear && family >= familyNear && sameName(ga, fb) && sameName(gb, fa):
 		given, family = givenSwapped, missing
 	case given == missing && (family == missing || family >= familyNear) && crossed(ga, gb, fa, fb):
 		family = familyCross
@@ -173,6 +173,11 @@ func crossed(ga, gb, fa, fb []byte) bool {
 // same says whether two texts are the same but for a typing error.
 func same(a, b []byte) bool {
 	return len(a) > 0 && len(b) > 0 && (bytes.Equal(a, b) || alike(a, b) == close1)
+}
+
+// sameName says whether a given name is a family name, or the first of two, but for a typing error.
+func sameName(given, family []byte) bool {
+	return same(given, family) || same(given, firstWord(family)) || bytes.Equal(firstWord(given), family)
 }
 
 func givenLevel(a, b []byte) int {

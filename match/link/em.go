@@ -48,17 +48,17 @@ var (
 		{{0, .74, .10, .16}, {0, .78, .04, .18}, {0, .70, .10, .20}, {0, .78, .07, .15}, {0, .78, .05, .17}, {0, .90, .02, .08}},
 		{{0, .001, .002, .997}, {0, .02, .03, .95}, {0, .01, .02, .97}, {0, .01, .01, .98}, {0, .002, .006, .992}, {0, .15, .02, .83}},
 	}
-	// believedShared is what those who live together have in common. Names of persons are what tells them apart, so that a given name
-	// agrees no more often than among strangers, which can't be learned away.
-	believedShared = [maxFields]float64{fFamily: .75, fBirth: .02, fEmail: .25, fPhone: .5, fAddress: .75, fBusiness: .2, fAccount: .02}
+	// believedShared is what those who live together have in common. A given name tells them apart, but for fathers and sons, and
+	// but for names that are more frequent among those who speak one language.
+	believedShared = [maxFields]float64{fGiven: .005, fFamily: .75, fBirth: .02, fEmail: .25, fPhone: .5, fAddress: .75, fBusiness: .2, fAccount: .02}
 )
 
 // belief is how many pairs a belief counts for.
 const (
 	beliefM     = 20
 	beliefHome  = 30
+	maxSameName = 0.06 // of those who live together, how many have the same given name, at most
 	maxTwins    = 0.25 // of those who live together, how many are born on one day, at most
-	iterations  = 30
 	maxShared   = 0.97
 	startCopies = 0.1
 )
@@ -128,29 +128,90 @@ type learner struct {
 	pool, random, judged sample
 	total                float64 // pairs there are
 	profiles             float64
+	// twos are counts of random pairs that were set aside, by field and level.
+	twos [][]float64
 }
 
 // learn runs EM. All pairs that might be of one person are in the pool, so it can be taken as all pairs but those that are
-// surely of two people: neither is a field that pairs were found by better than it is, nor are the shares of the classes.
+// surely of two people: neither is a field that pairs were found by better than it is, nor are the shares of the classes. After some
+// iterations those pairs are set aside that are surely of two people. Then many iterations cost little, and many are needed: how often a
+// birth date differs is learned slowly where people of one name live together.
 func (l *learner) learn() {
 	l.priorM = float32(math.Log(startCopies * l.profiles / l.total))
 	l.priorH = l.priorM - 3
+	pool, random := l.pool, l.random
 	for i := range iterations {
-		before := l.priorM
+		if i == warm {
+			l.setAside()
+		}
+		before := l.Model.levels(nil)
 		l.priorU = float32(math.Log(max(1e-6, 1-math.Exp(float64(l.priorM))-math.Exp(float64(l.priorH)))))
 		l.mix()
 		l.expect(&l.pool)
-		if i < 3 || i%5 == 0 || i == iterations-1 {
-			l.expect(&l.random)
-		}
+		l.expect(&l.random)
 		l.maximise()
-		if i > 8 && i%5 == 0 && abs(l.priorM-before) < 1e-3 {
+		if i > warm && l.Model.moved(before) < settled {
 			break
 		}
 	}
+	l.pool, l.random = pool, random
 	l.priorU = float32(math.Log(max(1e-6, 1-math.Exp(float64(l.priorM))-math.Exp(float64(l.priorH)))))
 	l.mix()
 	l.bound()
+}
+
+const (
+	// warm are the iterations over all pairs.
+	warm = 8
+	// iterations are all, at most; settled is the change of a probability's logarithm below which there are no more.
+	iterations = 150
+	settled    = 2e-3
+)
+
+// levels appends the logarithms of all levels but those of addresses.
+func (m *Model) levels(dst []float32) []float32 {
+	for f := range m.fields() {
+		if f != fAddress {
+			dst = append(dst, m.logM[f]...)
+		}
+	}
+	return append(dst, m.priorM, m.priorH)
+}
+
+// moved is by how much a level has changed at most.
+func (m *Model) moved(before []float32) (most float32) {
+	for i, x := range m.levels(nil) {
+		most = max(most, abs(x-before[i]))
+	}
+	return most
+}
+
+// setAside leaves of the samples what is not surely of two people, and counts the rest of the random pairs as that.
+func (l *learner) setAside() {
+	l.twos = make([][]float64, l.fields())
+	for f := range l.twos {
+		l.twos[f] = make([]float64, levelsOf(f))
+	}
+	keep := func(s *sample, counted bool) sample {
+		out := sample{fields: s.fields, weight: s.weight}
+		for i := range s.n {
+			levels := s.level[i*s.fields : (i+1)*s.fields]
+			if s.one[i] > 0 || s.home[i] > 0 || !counted && agreesInNames(levels) {
+				out.n++
+				out.level = append(out.level, levels...)
+				out.log = append(out.log, s.log[i*s.fields:(i+1)*s.fields]...)
+				out.one, out.home = append(out.one, s.one[i]), append(out.home, s.home[i])
+				continue
+			}
+			for f, level := range levels {
+				if counted {
+					l.twos[f][level]++
+				}
+			}
+		}
+		return out
+	}
+	l.pool, l.random = keep(&l.pool, false), keep(&l.random, true)
 }
 
 func abs(x float32) float32 { return max(x, -x) }
@@ -189,6 +250,7 @@ func (l *learner) maximise() {
 	ones, homes = ones*l.pool.weight, homes*l.pool.weight
 	l.priorM = float32(math.Log((ones + 0.5) / l.total))
 	l.priorH = float32(math.Log((homes + 0.5) / l.total))
+	l.maximiseTogether()
 	_ = parallel(l.workers, l.fields(), func(_, f int) error {
 		if f == fAddress {
 			l.maximiseAddress()
@@ -211,9 +273,46 @@ func (l *learner) counts(f int, one, two []float64) {
 			one[s.level[i*s.fields+f]] += w * float64(s.one[i])
 		}
 	}
+	if l.twos != nil {
+		copy(two, l.twos[f])
+	}
 	for i := range l.random.n {
 		two[l.random.level[i*l.random.fields+f]] += float64(max(0, 1-l.random.one[i]-l.random.home[i]))
 	}
+}
+
+// maximiseTogether learns by how much more often given and family name agree together, of two people, than either does by itself: both are
+// of one language.
+func (l *learner) maximiseTogether() {
+	var both float64
+	for i := range l.pool.n {
+		if agreesInNames(l.pool.level[i*l.pool.fields:]) {
+			both += float64(max(0, 1-l.pool.one[i]-l.pool.home[i]))
+		}
+	}
+	var given, family float64
+	for level := 1; level < givenLevels; level++ {
+		if level <= givenClose && level != givenShort {
+			given += math.Exp(float64(l.logU[fGiven][level]))
+		}
+	}
+	for _, level := range []int{exact, familyClose} {
+		family += math.Exp(float64(l.logU[fFamily][level]))
+	}
+	expected := given * family * l.total
+	both *= l.pool.weight
+	l.together = max(0, min(maxTogether, float32(math.Log((both+beliefTogether)/(expected+beliefTogether)))))
+}
+
+const (
+	maxTogether    = 3
+	beliefTogether = 5
+)
+
+// agreesInNames says whether given and family name agree.
+func agreesInNames(level []uint16) bool {
+	g, f := level[fGiven], level[fFamily]
+	return (g == exact || g == givenNick || g == givenClose) && (f == exact || f == familyClose)
 }
 
 func (l *learner) maximiseField(f int) {
@@ -327,8 +426,11 @@ func (l *learner) maximiseShared(f int) {
 		sharing += home * float64(s) * math.Exp(float64(l.logM[f][level]-logMix(s, l.logM[f][level], lu)))
 	}
 	s = float32(min(maxShared, (sharing+beliefHome*believed)/(homes+beliefHome)))
-	if f == fBirth {
+	switch f {
+	case fBirth:
 		s = min(s, maxTwins)
+	case fGiven:
+		s = min(s, maxSameName)
 	}
 	l.shared[f] = s
 }

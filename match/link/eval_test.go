@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -251,10 +252,19 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+// cpu is the time that the process has used.
+func cpu() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Round(10 * time.Millisecond)
+}
+
 func (l *labelled) report(t *testing.T, name string) {
-	start := time.Now()
+	start, busy := time.Now(), cpu()
 	groups, m, report := l.find(t, Options{})
-	t.Logf("%s: %d profiles, %v, %d pairs compared, %d groups, prior %.2f home %.2f", name, len(l.profiles), time.Since(start).Round(time.Millisecond), report.Compared, report.Groups, m.priorM, m.priorH)
+	t.Logf("%s: %d profiles, %v (%v of a processor), %d pairs compared, %d groups, prior %.2f home %.2f", name, len(l.profiles), time.Since(start).Round(10*time.Millisecond), cpu()-busy, report.Compared, report.Groups, m.priorM, m.priorH)
 	for _, threshold := range []float64{0.5, 0.8, 0.9, 0.95} {
 		o := l.evaluate(groups, threshold)
 		t.Logf("  at %.2f: P %.4f R %.4f F1 %.4f (%.0f wrong, %.0f missed)", threshold, o.precision(), o.recall(), o.f1(), o.wrong, o.missed)

@@ -19,6 +19,8 @@ type Model struct {
 	shared [maxFields]float32
 	// The logarithms of the shares of all pairs: of one person, of two who live together, of any other two.
 	priorM, priorH, priorU float32
+	// together is by how much more often two people agree in given and family name than in each by itself, as a logarithm.
+	together float32
 	// terms are how frequent the frequent terms are, and tail how frequent any other is, by slot.
 	terms terms
 	tail  [maxSlots]float32
@@ -205,6 +207,9 @@ func (m *Model) mix() {
 // logs are the logarithms of the probabilities of the pair as of one person, of two who live together, and of any other two.
 func (m *Model) logs(e *evidence) (one, home, two float32) {
 	one, home, two = m.priorM, m.priorH, m.priorU
+	if agreesInNames(e.level[:]) {
+		two += m.together
+	}
 	for f := range m.fields() {
 		l := e.level[f]
 		if l == missing {
