@@ -166,6 +166,9 @@ type Group struct {
 	Swap      []Swap
 	// After is written no earlier than the Swap has happened.
 	After []PartitionWrite
+	// Since is a Mark that was made before any of the versions was read that the Swap expects, each as the store had it; 0 is none. So the
+	// engine need not read them again where it knows of no change.
+	Since uint64
 	// Lazy says that the group need not be durable on return, only when a later Write, Swap or Commit of this process is.
 	Lazy bool
 	// Visible, if it is set, is called when everything of the group is visible, perhaps before it is durable; what this process writes from
@@ -266,6 +269,9 @@ type Store interface {
 	// part on a cluster. ErrUnknown: the Swap may have happened. Another error: with version 0 the Swap has not happened; with
 	// another one it has, and any part of After may lack. Only where Commit is Whole may anybody rely on more.
 	Commit(ctx context.Context, g Group) (uint64, error)
+
+	// Mark returns a mark of the present, for a later Commit; 0 where the engine has none.
+	Mark() uint64
 
 	// Whole says that a Commit happens as a whole, or not at all: for readers but those of a Probe or Scan that is under way, and in a crash.
 	Whole() bool

@@ -80,6 +80,7 @@ type Person struct {
 	Profile *fold.Profile     // the fold; nil: nothing is visible
 	all     map[fold.ID]*rows // main and members
 	torn    bool              // a merge was decided, or taken back, while it was read
+	mark    uint64            // of the store, before it was read
 }
 
 // ID returns the id of the main profile.
@@ -128,7 +129,7 @@ func (w *Writer) read(ctx context.Context, rec *domain.Record, id fold.ID) (*Per
 
 // readPerson returns a person, or the id of a profile whose links are open.
 func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.ID, now int64) (*Person, fold.ID, error) {
-	all := map[fold.ID]*rows{}
+	all, mark := map[fold.ID]*rows{}, w.Store.Mark()
 	main := id
 	for range maxLevels {
 		if err := w.readRows(ctx, inc, []fold.ID{main}, all, now); err != nil {
@@ -143,7 +144,7 @@ func (w *Writer) readPerson(ctx context.Context, inc store.Incarnation, id fold.
 		}
 		main = s.Into.Main
 	}
-	p := &Person{rows: all[main], all: map[fold.ID]*rows{main: all[main]}}
+	p := &Person{rows: all[main], mark: mark, all: map[fold.ID]*rows{main: all[main]}}
 	for level := []*rows{p.rows}; len(level) > 0; {
 		var missing []fold.ID
 		for _, r := range level {

@@ -402,7 +402,7 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 	if len(head) > max(maxHead, len(pl.target.head)) {
 		return g, errors.Join(fault.BadRequestf("Profile %s would list more than there is room for: %d bytes of objects with their keys, and of values, %d are possible. Delete objects of it, or have them carry fewer keys.", pl.person.ID(), len(head), maxHead), ErrFull)
 	}
-	g.Lazy, g.Partition = c.lazy, profilePartition(inc, id)
+	g.Lazy, g.Since, g.Partition = c.lazy, pl.person.mark, profilePartition(inc, id)
 	g.Swap = []store.Swap{
 		{Key: headKey, Value: head, Expect: pl.target.headVersion},
 		{Key: stateKey, Op: store.Check, Expect: pl.target.stateVersion},

@@ -186,6 +186,9 @@ func (s *Store) Close() error {
 // Whole implements store.Store.
 func (s *Store) Whole() bool { return false }
 
+// Mark implements store.Store.
+func (s *Store) Mark() uint64 { return 0 }
+
 // Checkpoint implements store.Store: it refuses.
 func (s *Store) Checkpoint(context.Context, string) error {
 	return errors.New("a cluster is backed up by its operator: take a snapshot of the keyspace on every node (docs/operations.md)")

@@ -361,6 +361,9 @@ func (s *Store) drop(from, to string) {
 // Whole implements store.Store.
 func (s *Store) Whole() bool { return true }
 
+// Mark implements store.Store.
+func (s *Store) Mark() uint64 { return 0 }
+
 // Checkpoint implements store.Store.
 func (s *Store) Checkpoint(context.Context, string) error {
 	return errors.New("the in-memory store can't be copied: it has no files")

@@ -24,6 +24,8 @@ import (
 //	put, many writers         shared: it reads nothing. It is a merge operand, and whoever reads the row takes the latest of its puts
 //	mutation, one writer      no lock: nobody else writes the row
 //
+// A Swap that tells since when it knows its versions (store.Group.Since) need not read them where no row of its stripe has been swapped since.
+//
 // Deletes are not merge operands as well, although that would save the look: a compaction that merges a delete with a put leaves
 // nothing in their place, and older puts in lower levels would come back.
 
@@ -34,12 +36,15 @@ const numStripes = 256
 type stripes struct {
 	seed  maphash.Seed
 	locks [numStripes]sync.RWMutex
+	// swapped is, by stripe and under its lock, how many changes of the store had ended when the last Swap of it had.
+	swapped [numStripes]uint64
 }
 
 // held is which stripes a group holds: a bit each.
 type held struct {
 	stripes           *stripes
 	shared, exclusive [numStripes / 64]uint64
+	swap              int // the stripe of the Swap's partition
 }
 
 func newStripes() *stripes { return &stripes{seed: maphash.MakeSeed()} }
@@ -48,12 +53,13 @@ func newStripes() *stripes { return &stripes{seed: maphash.MakeSeed()} }
 func (s *stripes) lock(g store.Group) held {
 	h := held{stripes: s}
 	var buf [128]byte
-	want := func(p store.Partition, set *[numStripes / 64]uint64) {
+	want := func(p store.Partition, set *[numStripes / 64]uint64) int {
 		at := maphash.Bytes(s.seed, store.AppendPartition(buf[:0], p)) % numStripes
 		set[at/64] |= 1 << (at % 64)
+		return int(at)
 	}
 	if len(g.Swap) > 0 {
-		want(g.Partition, &h.exclusive)
+		h.swap = want(g.Partition, &h.exclusive)
 	}
 	for _, part := range [][]store.PartitionWrite{g.Before, g.After} {
 		for _, w := range part {
@@ -132,32 +138,46 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (uint64, error) {
 
 // apply fills the batch and puts it into the memtable.
 func (s *Store) apply(b *pebble.Batch, g store.Group) (version uint64, err error) {
-	defer s.locks.lock(g).unlock()
+	held := s.locks.lock(g)
+	defer held.unlock()
 	var prefix []byte
 	if len(g.Swap) > 0 {
 		prefix = store.AppendPartition(make([]byte, 0, 128), g.Partition)
 	}
-	if version, err = s.expect(prefix, g.Swap); err != nil {
+	known := g.Since != 0 && s.locks.swapped[held.swap] <= g.Since && s.dropped.Load() <= g.Since
+	if version, err = s.expect(prefix, g.Swap, known); err != nil {
 		return 0, err
 	}
 	err = errors.Join(s.addWrites(b, g.Before), addSwaps(b, prefix, version, g.Swap), s.addWrites(b, g.After))
 	if err != nil || b.Empty() {
 		return version, err
 	}
-	defer s.readers.changing()()
+	done := s.readers.changing()
 	if g.Lazy {
-		return version, convert(s.db.Apply(b, pebble.NoSync))
+		err = s.db.Apply(b, pebble.NoSync)
+	} else {
+		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
 	}
-	return version, convert(s.db.ApplyNoSyncWait(b, pebble.Sync))
+	if n := done(); len(g.Swap) > 0 {
+		s.locks.swapped[held.swap] = n
+	}
+	return version, convert(err)
 }
 
-// expect returns the next version of the rows of a Swap if all of them are as expected.
-func (s *Store) expect(prefix []byte, ops []store.Swap) (uint64, error) {
+// Mark implements store.Store: what becomes visible from now on is a change that has yet to end.
+func (s *Store) Mark() uint64 { return s.readers.changes.Load() }
+
+// expect returns the next version of the rows of a Swap if all of them are as expected. known says that they are.
+func (s *Store) expect(prefix []byte, ops []store.Swap, known bool) (uint64, error) {
 	if len(ops) == 0 {
 		return 0, nil
 	}
 	var newest uint64
 	for _, op := range ops {
+		if known {
+			newest = max(newest, op.Expect)
+			continue
+		}
 		have, err := s.versionOf(append(prefix, op.Key...))
 		if err != nil {
 			return 0, err

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -36,7 +37,8 @@ import (
 //	1  first
 //	2  sources of imports are the job's time and the row's number; runs have a blob of decisions; blocks of 16 KiB
 //	3  index rows by class, one row of API contributions, tables of resources, changes, history and bodies; merged puts
-const dataFormat = 3
+//	4  filters of partitions instead of rows
+const dataFormat = 4
 
 const (
 	formatFile = "KITH_FORMAT"
@@ -80,6 +82,9 @@ type Store struct {
 	runs     atomic.Uint64
 	guard    *guard
 	purging  sync.Mutex
+	dropping sync.Mutex
+	// dropped is how many changes had ended when rows were last removed whatever they are; beyond all, while that goes on.
+	dropped atomic.Uint64
 	// readOnly says that there is nothing to flush.
 	readOnly bool
 	logger   logger
@@ -140,17 +145,19 @@ func (o Options) engine(fs vfs.FS, cache *pebble.Cache, found *damages) *pebble.
 		MemTableSize:                16 << 20,
 		MemTableStopWritesThreshold: keptLogs - 1,
 		MaxManifestFileSize:         maxManifest,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       12,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                1000,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.NumCPU()-1) },
 		FormatMajorVersion:          pebble.FormatNewest,
+		Comparer:                    comparer,
 		Merger:                      merger,
 		Logger:                      log,
 		EventListener:               found.listener(log),
 		ReadOnly:                    o.ReadOnly,
 	}
+	opts.Experimental.SpanPolicyFunc = inPlace
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		opts.Levels[i].BlockSize = blockSize
@@ -248,8 +255,7 @@ func (s *Store) Scan(ctx context.Context, p store.Partition, r store.Range) iter
 			return
 		}
 		n := 0
-		// Limits of the iterator are best effort, so its keys are compared too.
-		for ok := it.SeekGEWithLimit(it.at, it.last); ok == pebble.IterValid && bytes.Compare(it.Key(), it.last) < 0; ok = it.NextWithLimit(it.last) {
+		for ok := it.SeekPrefixGE(it.at); ok && bytes.Compare(it.Key(), it.last) < 0; ok = it.Next() {
 			if err := ctx.Err(); err != nil {
 				yield(store.Row{}, err)
 				return
@@ -299,6 +305,21 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 	}
 }
 
+// fewProbes is how many probes are answered each by a look at the tables that have its partition. Who asks for more asks for many, mostly, close
+// to each other, and is answered by moving forward.
+const fewProbes = 8
+
+// seek moves to what is looked for, or behind it.
+func (r *reader) seek() {
+	switch {
+	case r.index < fewProbes:
+		r.SeekPrefixGE(r.at)
+	case r.index == fewProbes || bytes.Compare(r.at, r.floor) <= 0 || r.Valid() && bytes.Compare(r.Key(), r.at) < 0:
+		r.SeekGE(r.at)
+		r.floor = append(r.floor[:0], r.at...)
+	} // else it stands there already: nothing lies between floor and its key
+}
+
 // probe yields what one probe finds. It returns false when there is to be no other.
 func (r *reader) probe(pr store.Probe) bool {
 	ctx, yield := r.ctx, r.yield
@@ -314,11 +335,7 @@ func (r *reader) probe(pr store.Probe) bool {
 		return false
 	}
 	r.last = append(r.last[:0], r.at...)
-	// The iterator may stand at or behind what is looked for already: nothing lies between floor and its key.
-	if r.index == 0 || bytes.Compare(r.at, r.floor) <= 0 || r.Valid() && bytes.Compare(r.Key(), r.at) < 0 {
-		r.SeekGE(r.at)
-		r.floor = append(r.floor[:0], r.at...)
-	}
+	r.seek()
 	for ok, n := r.Valid(), 0; ok; ok = r.Next() {
 		k := r.Key()
 		if len(k) < prefix || !bytes.Equal(k[:prefix], r.at[:prefix]) {
@@ -439,9 +456,19 @@ func (s *Store) DropRange(ctx context.Context, t store.Table, inc store.Incarnat
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer s.readers.changing()()
 	lower := store.AppendIncarnation(nil, t, inc)
-	return convert(s.db.DeleteRange(lower, store.After(lower), pebble.Sync))
+	return s.drop(lower, store.After(lower))
+}
+
+// drop removes a range of keys.
+func (s *Store) drop(lower, upper []byte) error {
+	s.dropping.Lock()
+	defer s.dropping.Unlock()
+	s.dropped.Store(math.MaxUint64)
+	done := s.readers.changing()
+	err := s.db.DeleteRange(lower, upper, pebble.Sync)
+	s.dropped.Store(done())
+	return convert(err)
 }
 
 // DropPartitions implements store.Store by one range deletion: tables that lie within it go unread.
@@ -449,11 +476,10 @@ func (s *Store) DropPartitions(ctx context.Context, t store.Table, inc store.Inc
 	if err := ctx.Err(); err != nil || from >= to {
 		return err
 	}
-	defer s.readers.changing()()
 	p := store.Partition{Table: t, Incarnation: inc, Key: from}
 	lower := store.AppendPartition(nil, p)
 	p.Key = to
-	return convert(s.db.DeleteRange(lower, store.AppendPartition(nil, p), pebble.Sync))
+	return s.drop(lower, store.AppendPartition(nil, p))
 }
 
 // Whole implements store.Store.

@@ -81,17 +81,18 @@ func (r *reader) discard() {
 	}
 }
 
-// changing surrounds whatever changes the store: all of its commits, ingests and range deletions.
-func (p *readers) changing() (done func()) {
+// changing surrounds whatever changes the store: all of its commits, ingests and range deletions. done returns how many changes have ended.
+func (p *readers) changing() (done func() uint64) {
 	p.active.Add(1)
-	return func() {
-		p.changes.Add(1)
+	return func() uint64 {
+		n := p.changes.Add(1)
 		p.active.Add(-1)
+		return n
 	}
 }
 
 // get returns an iterator over the rows that an incarnation has in a table. It goes back by put. Its bounds are that wide because other bounds
-// would cost a lookup a tenth: who wants to read a part of a partition says so to SeekGEWithLimit and NextWithLimit.
+// would cost a lookup a tenth: who looks for rows of one partition says so by SeekPrefixGE.
 func (p *readers) get(t store.Table, inc store.Incarnation) (*reader, error) {
 	quiet := p.active.Load() == 0
 	now := p.changes.Load()

@@ -222,11 +222,13 @@ func (w *runWriter) closeTable() {
 // writerOptions are those of level 0: a writer for the lowest level marks deletes as obsolete, and readers skip them although
 // the table may land above an older put. Runs hold rows that are scanned, never got, so they need no filters.
 func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
-	o := &pebble.Options{Merger: merger}
+	o := &pebble.Options{Comparer: comparer, Merger: merger}
 	o.EnsureDefaults()
 	o.Levels[0].BlockSize, o.Levels[0].IndexBlockSize = blockSize, indexBlockSize
 	o.Levels[0].Compression = compression
-	return o.MakeWriterOptions(0, format)
+	w := o.MakeWriterOptions(0, format)
+	w.DisableValueBlocks = true // see inPlace
+	return w
 }
 
 // finish leaves the run in tables, all of them synced.

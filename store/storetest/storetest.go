@@ -64,6 +64,8 @@ func Run(t *testing.T, e Engine) {
 		{"CommitOneWinnerOfMany", commitOneWinnerOfMany},
 		{"CommitIsSeenInOrder", commitIsSeenInOrder},
 		{"CommitTellsThatItHappened", commitTellsThatItHappened},
+		{"CommitBelievesNoOldMark", commitBelievesNoOldMark},
+		{"CommitByMarkLosesNothing", commitByMarkLosesNothing},
 		{"CommitRefusesWhatIsTooLarge", commitRefusesWhatIsTooLarge},
 		{"CrashKeepsWhatReturned", crashKeepsWhatReturned},
 		{"GetReturnsAKeepableRow", getReturnsAKeepableRow},
