@@ -1,5 +1,5 @@
 // Command bench measures imports through the public API on the embedded engines against PostgreSQL doing the same, requests against a
-// bare handler, and profiles without HTTP, in one run on one machine, and prints one table with ratios. See docs/performance.md for what it measured last.
+// bare handler, profiles without HTTP, and matching against Splink, in one run on one machine, and prints one table with ratios. See docs/performance.md for what it measured last.
 package main
 
 import (
@@ -25,8 +25,12 @@ func main() {
 	flag.IntVar(&b.big, "big", 10_000_000, "rows of the large file; 0 leaves it out")
 	flag.Int64Var(&b.put, "put", 2<<30, "bytes of the upload that is compared with dd; 0 leaves it out")
 	flag.StringVar(&b.dir, "dir", "", "folder for all files (default: a temporary one)")
-	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put, requests, ground (default: all)")
+	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put, requests, ground, match (default: all)")
 	flag.IntVar(&b.groundRows, "ground", 1_000_000, "rows that the part ground imports, undoes and passes over")
+	flag.StringVar(&b.sets, "sets", "", "folder with febrl1.csv, febrl3.csv and fake_1000.csv, for the part match")
+	flag.StringVar(&b.python, "splink", "", "a Python that has Splink (default: it is installed for the run)")
+	flag.StringVar(&b.matchRows, "match", "100000,1000000", "how many customers the part match is timed with, with commas")
+	flag.IntVar(&b.peerRows, "match-peer", 1_000_000, "up to how many of them Splink is timed too")
 	asBare := flag.Bool("bare", false, "be the handler that requests are compared with; the program starts itself so")
 	flag.Parse()
 	if *asBare {
@@ -42,6 +46,9 @@ type bench struct {
 	groundRows        int
 	put               int64
 	dir, kith, only   string
+	sets, python      string
+	matchRows         string
+	peerRows          int
 	table             []row
 }
 
@@ -70,7 +77,7 @@ func (b *bench) run() error {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}, {"ground", b.ground}} {
+	}{{"postgres", b.against}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}, {"ground", b.ground}, {"match", b.matching}} {
 		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), part.name) {
 			continue
 		}

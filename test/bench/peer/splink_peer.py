@@ -1,6 +1,6 @@
 """Splink as a peer of identity resolution: the same files, its own estimates, no labels.
 
-    peer.py SET FILE TRUTH [--threads N]
+    splink_peer.py SET FILE TRUTH [--threads N]
 
 SET names the settings (febrl, febrl-ssn, fake, people). FILE is what was imported, TRUTH has lines "record,person". Prints one line of JSON:
 precision, recall and F1 of all pairs at 0.9 and at the best threshold, of the pairs within clusters at 0.9, ten bins of reliability,
