@@ -28,7 +28,7 @@ func main() {
 	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, phones, large, searches, put, requests, ground, match (default: all)")
 	flag.IntVar(&b.groundRows, "ground", 1_000_000, "rows that the part ground imports, undoes and passes over")
 	flag.StringVar(&b.sets, "sets", "", "folder with febrl1.csv, febrl3.csv and fake_1000.csv, for the part match")
-	flag.StringVar(&b.python, "splink", "", "a Python that has Splink (default: it is installed for the run)")
+	flag.StringVar(&b.python, "splink", "", "a Python that has Splink, or none (default: it is installed for the run)")
 	flag.StringVar(&b.matchRows, "match", "100000,1000000", "how many customers the part match is timed with, with commas")
 	flag.IntVar(&b.peerRows, "match-peer", 1_000_000, "up to how many of them Splink is timed too")
 	asBare := flag.Bool("bare", false, "be the handler that requests are compared with; the program starts itself so")
