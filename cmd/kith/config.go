@@ -41,6 +41,7 @@ type Config struct {
 	KeepDeadLetters duration `toml:"keep_dead_letters"` // objects that could not be attached, up to 8784h [336h]
 	PurgeEvery      duration `toml:"purge_every"`       // how often the bytes of deleted data are removed from the store's files [168h]
 	SQSEndpoint     string   `toml:"sqs_endpoint"`      // base URL of the service that all dead-letter queues are at [from each queue's URL]
+	Exports         string   `toml:"exports"`           // folder, or s3://?endpoint=…, for results that domains want to have outside [S3 of AWS]
 	MaxFileBytes    int64    `toml:"max_file_bytes"`    // of an uploaded file; 0 is unlimited
 	MetricsToken    string   `toml:"metrics_token"`     // bearer token for /metrics [loopback only]
 
@@ -80,7 +81,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "purge-every", "sqs-endpoint", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "purge-every", "sqs-endpoint", "exports", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -109,6 +110,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-dead-letters", deadletter.DefaultKeep, "how long objects are kept that could not be attached to a profile, at most 8784h")
 	f.Duration("purge-every", 7*24*time.Hour, "how often the bytes of deleted data are removed from the files of the data folder's store")
 	f.String("sqs-endpoint", "", "base URL of the SQS-compatible service that the dead-letter queues of all domains are at (default: that of each queue's URL)")
+	f.String("exports", "", "where matches are written that domains want to have outside: a folder, or s3://?endpoint=https://host (default: S3 of AWS)")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
 	f.Bool("accept-damage", false, "start once on a data folder whose log is damaged, and go without what can't be read of it")
 	f.String("metrics-token", "", "bearer token for /metrics (default: open to loopback only)")
@@ -216,6 +218,7 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	span("keep-dead-letters", &c.KeepDeadLetters)
 	span("purge-every", &c.PurgeEvery)
 	text("sqs-endpoint", &c.SQSEndpoint)
+	text("exports", &c.Exports)
 	if v, _ := f.GetInt64("max-file-bytes"); f.Changed("max-file-bytes") {
 		c.MaxFileBytes = v
 	}

@@ -130,7 +130,12 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		}
 		p.local.Certificate = cert.Certificate[0]
 	}
+	exports, err := exportsTo(c.Exports)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	p.node, err = node.Start(node.Config{
+		Exports: exports,
 		Job:   &job.Runner{Busy: spareProcessors()},
 		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
 		Shared: p.engines.shared, Backup: p.engines.backup, Purge: p.engines.purge, Room: p.engines.room, Tidy: p.engines.tidy,
