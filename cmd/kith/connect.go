@@ -202,7 +202,7 @@ func clientAt(ctx context.Context, endpoint string) (*client, error) {
 
 // serveSelf serves a data folder until close. With firstKey, a folder that has no access key gets one, which is shown.
 func serveSelf(cmd *cobra.Command, data string, firstKey bool) (*client, error) {
-	p, err := startProgram(cmd.Context(), &Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true, keyless: !firstKey}, cmd.ErrOrStderr())
+	p, err := startProgram(cmd.Context(), &Config{Listen: ownServer, Data: data, URLLife: duration(24 * time.Hour), quiet: true, keyless: !firstKey, Exports: os.Getenv(envName("exports"))}, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

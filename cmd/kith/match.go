@@ -88,7 +88,7 @@ func matchOnCommand() *cobra.Command {
 		Use: "on", Short: "Turn matching on, and say what is merged", Args: cobra.NoArgs,
 		Long: `Turn matching of a domain on, or change how it is done; what is not said is as in the beginning. All profiles are looked at within a day, and then
 every week. Without --merge nothing is merged.`,
-		Example: "  kith match on\n  kith match on --merge LastName,EmailAddress --merge PhoneNumber --min-score 0.9",
+		Example: "  kith match on\n  kith match on --merge LastName,EmailAddress --merge PhoneNumber \\\n    --min-score 0.9",
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			in := &types.MatchingRequest{Enabled: new(true)}
 			if cmd.Flags().Changed("day") || cmd.Flags().Changed("time") {
@@ -499,20 +499,11 @@ func matchAnswerCommand() *cobra.Command {
 		Use: "answer PROFILE PROFILE", Short: "Say of two profiles that they are the same person, or not", Args: cobra.ExactArgs(2),
 		Long: `Say of two profiles that they are the same person, or not. Every later run of matching, and every rule, obeys it, until --forget takes it
 back. "kith match answers" lists what was said.`,
-		Example: "  kith match answer --not-same 0b6c3f0e5d1f4a7c9be3c0de11aa22bb 5f0e4c2ad94b4f0d8b1a3c5e7f902b46",
-		PreRunE: func(*cobra.Command, []string) error {
-			n := 0
-			for _, b := range []bool{same, notSame, forget} {
-				if b {
-					n++
-				}
-			}
-			if n != 1 {
+		Example: "  kith match answer --not-same 0b6c3f0e5d1f4a7c9be3c0de11aa22bb \\\n    5f0e4c2ad94b4f0d8b1a3c5e7f902b46",
+		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
+			if same == notSame && !forget || forget && (same || notSame) {
 				return usageError("say one of --same, --not-same and --forget")
 			}
-			return nil
-		},
-		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			in := api.PutMatchAnswerRequest{ProfileIds: args, Answer: new(api.MatchAnswerKindNotSame)}
 			if same {
 				in.Answer = new(api.MatchAnswerKindSame)
@@ -588,14 +579,11 @@ func matchPreviewCommand() *cobra.Command {
 	var m mergeFlags
 	cmd := &cobra.Command{
 		Use: "preview --merge FIELDS", Short: "Tell how much would be merged, by up to 1,000 of the matches; nothing is changed", Args: cobra.NoArgs,
-		Example: "  kith match preview --merge LastName,EmailAddress --merge PhoneNumber --min-score 0.9",
-		PreRunE: func(*cobra.Command, []string) error {
+		Example: "  kith match preview --merge LastName,EmailAddress --merge PhoneNumber",
+		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			if len(m.merge) == 0 {
 				return usageError("say which fields must be equal, such as --merge LastName,EmailAddress")
 			}
-			return nil
-		},
-		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			in := &customerprofiles.GetAutoMergingPreviewInput{DomainName: &f.domain, Consolidation: &types.Consolidation{MatchingAttributesList: m.criteria()}, ConflictResolution: m.resolution()}
 			if m.score != 0 {
 				in.MinAllowedConfidenceScoreForMerging = &m.score
@@ -662,13 +650,10 @@ func matchUndoCommand() *cobra.Command {
 		Long: `Take back a merge that "kith match merges" lists, or with --run all that a run made: every profile is one by itself again. It is noted that they are not
 the same person, so that no later run merges them again.`,
 		Example: "  kith match undo 0006513ab2f94e10c0ffee12\n  kith match undo --run last",
-		PreRunE: func(_ *cobra.Command, args []string) error {
+		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			if (run == "") == (len(args) == 0) {
 				return usageError("give either a merge that kith match merges lists, or --run RUN for all that a run made")
 			}
-			return nil
-		},
-		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			if run == "" {
 				n, err := undoMerge(cmd.Context(), c, f.domain, args[0])
 				if err == nil {
@@ -688,6 +673,9 @@ the same person, so that no later run merges them again.`,
 }
 
 func undoMerge(ctx context.Context, c *client, domain, merge string) (int, error) {
+	if len(merge) != 24 || strings.Trim(merge, "0123456789abcdef") != "" {
+		return 0, usageError("%q is no merge: give an id that kith match merges lists", merge)
+	}
 	var out api.UnmergeMatchResponse
 	if err := c.call(ctx, http.MethodPost, domainPath(domain)+"/matches/unmerge", nil, &api.UnmergeMatchRequest{MergeId: &merge}, &out); err != nil {
 		return 0, fmt.Errorf("take the merge back: %w", err)

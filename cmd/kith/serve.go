@@ -136,8 +136,8 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	}
 	p.node, err = node.Start(node.Config{
 		Exports: exports,
-		Job:   &job.Runner{Busy: spareProcessors()},
-		Store: p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
+		Job:     &job.Runner{Busy: spareProcessors()},
+		Store:   p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
 		Shared: p.engines.shared, Backup: p.engines.backup, Purge: p.engines.purge, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,

@@ -57,6 +57,14 @@ func commands(t *testing.T, do func(cmd *cobra.Command, args []string)) {
 			args = append(args, "people.csv")
 		case "search":
 			args = append(args, "word")
+		case "answer":
+			args = append(args, "--same")
+		case "preview":
+			args = append(args, "--merge", "LastName")
+		case "undo":
+			if cmd.Parent().Name() == "match" {
+				args = append(args, "000000000000000000000000")
+			}
 		}
 		if cmd.Name() != "import" {
 			for range minArgs(cmd) {

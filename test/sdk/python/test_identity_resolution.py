@@ -1,4 +1,5 @@
 """Identity resolution as its user meets it: jobs, matches, previews, automatic merges, reasons, answers, and the way back."""
+import random
 import time
 import uuid
 
@@ -24,15 +25,21 @@ FIRST = ["Anna", "Bruno", "Carla", "David", "Elena", "Felix", "Greta", "Henry", 
 LAST = ["Abend", "Berger", "Castro", "Dupont", "Ekdahl", "Fischer", "Garcia", "Hansen", "Ivanova", "Jensen", "Keller", "Lindqvist", "Moreau", "Novak", "Okafor", "Petrov", "Quispe", "Rossi", "Silva", "Tanaka"]
 
 
+STREETS = ["Elm Street", "High Street", "Station Road", "Mill Lane", "Church Row", "Oak Avenue", "Harbour Way", "Kings Road", "Park Drive", "Lindenweg", "Calle Mayor", "Rue Pasteur"]
+
+
 def rows(n=200):
-    """A file of n people, every tenth of whom stands twice, once with typing errors."""
+    """A file of n people, every tenth of whom stands twice, the second time with a typing error and without a phone number."""
+    r = random.Random(7)
     out = ["id,first,last,mail,phone,birth,street,city,zip"]
     for i in range(n):
-        first, last = FIRST[i % 20], LAST[(i // 20 + 7 * i) % 20]
-        cells = [f"{first}.{last}{i}@example.com".lower(), f"+1206555{1000 + i}", f"{1940 + i % 60}-{1 + i % 12:02}-{1 + i % 28:02}", f"{10 + i} Elm Street", f"Town{i % 17}", f"{10000 + 37 * i}"]
-        out.append(",".join([f"a{i}", first, last] + cells))
+        first, last = r.choice(FIRST), r.choice(LAST)
+        mail = f"{first}.{last}{r.randrange(1000)}@{r.choice(['example.com', 'example.org', 'example.net'])}".lower()
+        birth = f"{r.randrange(1935, 2005)}-{r.randrange(1, 13):02}-{r.randrange(1, 29):02}"
+        home = [f"{r.randrange(1, 400)} {r.choice(STREETS)}", f"Town{r.randrange(40)}", f"{r.randrange(10000, 99999)}"]
+        out.append(",".join([f"a{i}", first, last, mail, f"+1206{r.randrange(2000000, 9999999)}", birth] + home))
         if i % 10 == 0:
-            out.append(",".join([f"b{i}", first[:-1] + "e", last, cells[0], "", cells[2], cells[3].replace("Street", "St"), cells[4], cells[5]]))
+            out.append(",".join([f"b{i}", first[:-1] + "e", last, mail, "", birth] + home))
     return ("\n".join(out) + "\n").encode()
 
 
@@ -107,6 +114,68 @@ def test_an_empty_domain(client, kith, domain):  # noqa: F811
     got = client.get_matches(DomainName=domain)
     assert got["Matches"] == [] and got["PotentialMatches"] == 0 and "MatchGenerationDate" in got
     assert kith.list_identity_resolution_job_merges(DomainName=domain, JobId=job["JobId"])["Items"] == []
+
+
+def test_from_a_messy_file_to_merged_profiles_and_back(client, kith, domain):  # noqa: F811
+    assert run_job(client, domain, FIELDS, "id", rows())["Status"] == "SUCCEEDED"
+    enable(client, domain)
+    job = match(client, kith, domain)
+    assert (job["Status"], job["JobStats"]["NumberOfProfilesReviewed"], job["JobStats"]["NumberOfMergesDone"]) == ("COMPLETED", 220, 0)
+    found = all_matches(client, domain)
+    pairs = {tuple(accounts(client, domain, m["ProfileIds"])): m for m in found}
+    want = {(f"a{i}", f"b{i}") for i in range(0, 200, 10)}
+    assert set(pairs) == want
+    assert client.get_matches(DomainName=domain)["PotentialMatches"] == len(want) == job["JobStats"]["NumberOfMatchesFound"]
+    scores = [m["ConfidenceScore"] for m in found]
+    assert scores == sorted(scores, reverse=True) and all(0.5 <= s <= 1 for s in scores)
+    details = kith.get_identity_resolution_job_details(DomainName=domain, JobId=job["JobId"])
+    assert details["ProfilesRead"] == 220 and details["StartedBy"].startswith("arn:aws:iam::")
+
+    # By a profile, and by a match.
+    a0, b0 = profile(client, domain, "a0"), profile(client, domain, "b0")
+    by = client.get_similar_profiles(DomainName=domain, MatchType="ML_BASED_MATCHING", SearchKey="_profileId", SearchValue=a0)
+    assert sorted(by["ProfileIds"]) == sorted([a0, b0]) and by["ConfidenceScore"] == pairs["a0", "b0"]["ConfidenceScore"] and "RuleLevel" not in by
+    again = client.get_similar_profiles(DomainName=domain, MatchType="ML_BASED_MATCHING", SearchKey="matchId", SearchValue=by["MatchId"])
+    assert again["ProfileIds"] == by["ProfileIds"]
+    alone = profile(client, domain, "a1")
+    assert client.get_similar_profiles(DomainName=domain, MatchType="ML_BASED_MATCHING", SearchKey="profileId", SearchValue=alone)["ProfileIds"] == []
+
+    # What would be merged, and what is.
+    criteria = ["LastName", "EmailAddress"]
+    preview = client.get_auto_merging_preview(DomainName=domain, Consolidation={"MatchingAttributesList": [criteria]}, ConflictResolution={"ConflictResolvingModel": "RECENCY"})
+    assert (preview["NumberOfMatchesInSample"], preview["NumberOfProfilesInSample"], preview["NumberOfProfilesWillBeMerged"]) == (20, 40, 40)
+    kith.put_match_answer(DomainName=domain, ProfileIds=[a0, b0], Answer="NOT_SAME")
+    assert kith.explain_match(DomainName=domain, ProfileIds=[a0, b0])["Pairs"][0]["Answer"] == "NOT_SAME"
+    enable(client, domain, criteria, ConflictResolution={"ConflictResolvingModel": "RECENCY"})
+    job = match(client, kith, domain)
+    assert (job["Status"], job["JobStats"]["NumberOfMergesDone"]) == ("COMPLETED", 19)
+    assert job["AutoMerging"]["Consolidation"]["MatchingAttributesList"] == [criteria]
+    assert all_matches(client, domain) == [] and client.get_matches(DomainName=domain)["PotentialMatches"] == 0
+    merges, more = [], {}
+    while True:
+        page = kith.list_identity_resolution_job_merges(DomainName=domain, JobId=job["JobId"], MaxResults=6, **more)
+        merges += page["Items"]
+        if "NextToken" not in page:
+            break
+        more = {"NextToken": page["NextToken"]}
+    assert len(merges) == 19 == len({m["MergeId"] for m in merges}) and {m["Status"] for m in merges} == {"MERGED"}
+    one = merges[0]
+    assert history(client, domain, one["MainProfileId"], ActionType="MERGED")[0]["PerformedBy"] == "identity-resolution-job/" + job["JobId"]
+
+    # And back: it stays apart in the next run, though everything says that it is one.
+    items = kith.unmerge_match(DomainName=domain, MergeId=one["MergeId"])["Items"]
+    assert [i["ProfileId"] for i in items] == one["ProfileIds"]
+    assert [m["Status"] for m in kith.list_identity_resolution_job_merges(DomainName=domain, JobId=job["JobId"], MaxResults=1)["Items"]] == ["UNMERGED"]
+    refused("ResourceNotFoundException", kith.unmerge_match, DomainName=domain, MergeId=one["MergeId"])
+    assert match(client, kith, domain)["JobStats"]["NumberOfMergesDone"] == 0
+    answers = kith.list_match_answers(DomainName=domain, MaxResults=1)
+    assert len(answers["Items"]) == 1 and "NextToken" in answers
+    kith.delete_match_answer(DomainName=domain, ProfileIds=[one["ProfileIds"][0], one["MainProfileId"]])
+    kith.delete_match_answer(DomainName=domain, ProfileIds=[a0, b0])
+    assert kith.list_match_answers(DomainName=domain)["Items"] == []
+    assert match(client, kith, domain)["JobStats"]["NumberOfMergesDone"] == 2
+    listed = client.list_identity_resolution_jobs(DomainName=domain)["IdentityResolutionJobsList"]
+    assert [j["Status"] for j in listed] == ["PENDING"] + ["COMPLETED"] * 4
 
 
 def test_answers_are_about_profiles_that_are_there(client, kith, domain):  # noqa: F811
