@@ -250,7 +250,7 @@ func (l *looked) read(sc *table.Scanner, cut *bool) error {
 
 // splitRow returns the cells of a record, without the guards of spreadsheets, and without surplus blank ones.
 func splitRow(text []byte, sc *table.Scanner, columns int) []string {
-	cells, _ := table.Cells(text, sc.Delimiter(), nil, nil)
+	cells, _ := sc.Split().Cells(text, nil, nil)
 	for len(cells) > columns && schema.Blank(cells[len(cells)-1]) {
 		cells = cells[:len(cells)-1]
 	}

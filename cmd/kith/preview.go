@@ -286,7 +286,9 @@ func printColumns(w io.Writer, plan *api.SuggestUploadMappingResponse) {
 		} else if len(c.FieldNames) > 0 {
 			target = "(key only)"
 		} else if *c.BlankShare == 1 && len(plan.Columns) > 1 {
-			empty = append(empty, *c.Name)
+			if *c.Name != "" { // nobody misses it
+				empty = append(empty, *c.Name)
+			}
 			continue
 		}
 		samples := strings.Join(c.Samples, " · ")

@@ -101,7 +101,7 @@ func (p *Plan) again(ctx context.Context, read *ReadResult, strict bool, open fu
 				return ctx.Err()
 			}
 		}
-		cells, scratch = table.Cells(rec.Text, sc.Delimiter(), cells, scratch)
+		cells, scratch = sc.Split().Cells(rec.Text, cells, scratch)
 		for i := range cells {
 			if safe {
 				cells[i] = table.Restore(cells[i])

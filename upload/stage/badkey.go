@@ -97,6 +97,9 @@ func damaged(v []byte) bool {
 		last := v[len(v)-1]
 		return last == '!' || len(bytes.Trim(v, "#")) == 0 && len(v) > 2 || last == '?' && len(v) > 3
 	}
+	if len(v) <= longestDay && asDay.Match(v) {
+		return true
+	}
 	// 4.47911E+11
 	e := bytes.LastIndexAny(v, "eE")
 	if e < 1 || e+3 > len(v) || v[e+1] != '+' || !allDigits(v[e+2:]) {
@@ -108,6 +111,11 @@ func damaged(v []byte) bool {
 	}
 	return len(mantissa) == 1 || (mantissa[1] == '.' || mantissa[1] == ',') && allDigits(mantissa[2:])
 }
+
+// asDay is what spreadsheets make of numbers such as 3-1, in English and German: a day without its year, or a month. Who writes months as codes writes them in capitals.
+var asDay = regexp.MustCompile(`^(\d\d?-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-\d\d|\d\d?\. (Jan|Feb|Mrz|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)|(Jan|Feb|Mrz|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)[ .-]\d\d)$`)
+
+const longestDay = len("01. Mär")
 
 func allDigits(v []byte) bool { return len(v) > 0 && len(bytes.Trim(v, "0123456789")) == 0 }
 

@@ -225,7 +225,7 @@ func TestRejectsThatAreCountedAreNotMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mapper{bound: b, plan: newKeyPlan(b, nil, 0), rejects: out, tooLong: make([]int64, 1), delim: ',', part: extsort.ByHash(1, 0), readAs: func() string { return "UTF-8" }}
+	m := &mapper{bound: b, plan: newKeyPlan(b, nil, 0), rejects: out, tooLong: make([]int64, 1), as: table.Split{Delim: ','}, part: extsort.ByHash(1, 0), readAs: func() string { return "UTF-8" }}
 	wide := append(bytes.Repeat([]byte(","), 16_383), '1')
 	var list rejectList
 	refuse := func() {

@@ -15,6 +15,7 @@ import (
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/schema"
+	"kith/upload/table"
 )
 
 // A frame that is damaged in any way is refused, and one that is sound comes back as it was.
@@ -107,7 +108,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 				return
 			}
 		}
-		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: newKeyPlan(b, own, de), tooLong: make([]int64, len(b.fields)), delim: ',', part: extsort.ByHash(1, 0)}
+		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: newKeyPlan(b, own, de), tooLong: make([]int64, len(b.fields)), as: table.Split{Delim: ','}, part: extsort.ByHash(1, 0)}
 		bt := &batch{buckets: make([][]byte, 1)}
 		if rej := mp.record(bt, batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
 			t.Fatalf("%+v", rej)

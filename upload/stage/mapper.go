@@ -17,9 +17,9 @@ import (
 // mapper turns records into frames.
 type mapper struct {
 	*bound
-	plan  *keyPlan
-	delim byte
-	part  *extsort.Partition
+	plan *keyPlan
+	as   table.Split
+	part *extsort.Partition
 	// rejects is where those of all batches go; nil where nobody reads them.
 	rejects *rejectWriter
 	strict  bool
@@ -48,7 +48,7 @@ type mapper struct {
 }
 
 func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own, r.country), tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, delim: sc.Delimiter(), guarded: sc.Guarded, ragged: sc.Ragged(),
+	return &mapper{bound: b, plan: newKeyPlan(b, r.own, r.country), tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, as: sc.Split(), guarded: sc.Guarded, ragged: sc.Ragged(),
 		safe: !r.StrictAWS && slices.Contains(b.header, table.SafeColumn), strict: r.StrictAWS, readAs: readAs}
 }
 
@@ -154,7 +154,7 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 		r.Truncated = r.Truncated || rec.fault == table.TooLong
 		return r
 	}
-	m.cells, m.scratch = table.Cells(text, m.delim, m.cells, m.scratch)
+	m.cells, m.scratch = m.as.Cells(text, m.cells, m.scratch)
 	if m.safe { // before anything is said of the row: rejects are exported as they were meant
 		for i, c := range m.cells {
 			m.cells[i] = table.Restore(c)

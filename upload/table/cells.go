@@ -2,9 +2,33 @@ package table
 
 import "bytes"
 
+// Split is how the records of a text are divided into cells.
+type Split struct {
+	Delim byte
+	// Spaced says that blanks may stand before the quote that opens a cell, as in: 1, "Ann", "Lee".
+	Spaced bool
+}
+
+// opens returns where the quote is that opens the cell at the start of b; -1: none does.
+func (d Split) opens(b []byte) int {
+	for i, c := range b {
+		switch {
+		case c == '"':
+			return i
+		case !d.blank(c):
+			return -1
+		}
+	}
+	return -1
+}
+
+// blank says whether a sign may stand between a delimiter and the quote behind it.
+func (d Split) blank(c byte) bool { return d.Spaced && (c == ' ' || c == '\t') && c != d.Delim }
+
 // Cells splits the text of a sound record. The cells alias text or scratch; line ends inside quotes become LF, as
 // encoding/csv has it. It returns cells and scratch for reuse.
-func Cells(text []byte, delim byte, dst [][]byte, scratch []byte) ([][]byte, []byte) {
+func (d Split) Cells(text []byte, dst [][]byte, scratch []byte) ([][]byte, []byte) {
+	delim := d.Delim
 	dst, scratch = dst[:0], scratch[:0]
 	if bytes.IndexByte(text, '"') < 0 {
 		for {
@@ -21,9 +45,9 @@ func Cells(text []byte, delim byte, dst [][]byte, scratch []byte) ([][]byte, []b
 		scratch = make([]byte, 0, 2*len(text))
 	}
 	for i := 0; ; {
-		if i < len(text) && text[i] == '"' {
+		if q := d.opens(text[i:]); q >= 0 {
 			from := len(scratch)
-			for i++; ; {
+			for i += q + 1; ; {
 				j := bytes.IndexByte(text[i:], '"')
 				if j < 0 {
 					j = len(text) - i

@@ -40,7 +40,7 @@ func (s *Scanner) Header(l Layout, bind func(names []string) error) error {
 	}
 	var unreadable, likely, first error
 	for _, v := range t.votes {
-		t.delim = v.delim
+		t.delim, t.spaced = v.delim, v.spaced
 		for i, c := range t.candidates(v.width) {
 			err := c.err
 			if err == nil {
@@ -69,7 +69,7 @@ func (s *Scanner) LikelyHeader(l Layout) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t.delim = t.votes[0].delim
+	t.delim, t.spaced = t.votes[0].delim, t.votes[0].spaced
 	all := t.candidates(t.votes[0].width)
 	if len(all) == 0 {
 		return nil, t.nothing()
@@ -232,7 +232,7 @@ func (t *top) judge(c *candidate, width int) {
 		c.err = &FileError{"header-nul", "The header line holds a NUL byte; the file is no CSV text."}
 		return
 	}
-	cells, _ := Cells(c.text, t.delim, nil, nil)
+	cells, _ := t.Split().Cells(c.text, nil, nil)
 	filled := 0
 	for _, cell := range cells {
 		c.names = append(c.names, string(cell))
@@ -346,15 +346,33 @@ const longWhole = len("1001.0")
 
 // vote is what speaks for a delimiter.
 type vote struct {
-	delim byte
-	score float64
-	width int
+	delim  byte
+	spaced bool
+	score  float64
+	width  int
+}
+
+// spacedQuotes says whether blanks stand before quotes that open cells, and in most of the cells that have them.
+func spacedQuotes(text []byte, delim byte) bool {
+	plain, spaced := 0, 0
+	d := Split{Delim: delim, Spaced: true}
+	for i := bytes.IndexByte(text, delim); i >= 0; {
+		text = text[i+1:]
+		switch q := d.opens(text); {
+		case q == 0:
+			plain++
+		case q > 0:
+			spaced++
+		}
+		i = bytes.IndexByte(text, delim)
+	}
+	return spaced > plain
 }
 
 // vote says how many of the first records have the same number of cells, if it is more than one; blank cells at a record's end don't count. Where
 // cells begin with a blank, or hold what else may be a delimiter, it is more likely a sign within a text.
 func (t *top) vote(delim byte) vote {
-	t.delim = delim
+	t.delim, t.spaced = delim, !t.known.Strict && spacedQuotes(t.window, delim)
 	widths := map[int]int{}
 	records, cells, doubtful := 0, 0, 0
 	t.records(0, func(row [][]byte) {
@@ -371,7 +389,7 @@ func (t *top) vote(delim byte) vote {
 		}
 		widths[n]++
 	})
-	v := vote{delim: delim}
+	v := vote{delim: delim, spaced: t.spaced}
 	for n, times := range widths {
 		if score := float64(times) / float64(records); n > 1 && (score > v.score || score == v.score && n > v.width) {
 			v.score, v.width = score, n
@@ -403,7 +421,7 @@ func (t *top) records(at int, yield func(cells [][]byte)) {
 			continue
 		}
 		n++
-		cells, scratch = Cells(text, t.delim, cells, scratch)
+		cells, scratch = t.Split().Cells(text, cells, scratch)
 		yield(cells)
 	}
 }

@@ -44,6 +44,8 @@ func TestLikelyHeader(t *testing.T) {
 		"sep of a rare kind":    {"\"sep=^\"\nid^city\n1^Bonn\n", "id|city", 2, 0, 1},
 		"commas within":         {"Kundennummer;Name, Vorname, Titel;Ort\n1;Roth, Ann, Dr.;Bonn\n2;Weiß, Bea, ;Ulm\n", "Kundennummer|Name, Vorname, Titel|Ort", 1, 0, 2},
 		"bars within":           {"email,interests (news|offers|events)\na@x.de,news|events\nb@x.de,offers\n", "email|interests (news|offers|events)", 1, 0, 2},
+		"blanks before quotes":  {"id, \"first name\", \"city\"\n1, \"Ann\", \"Bonn, Rhein\"\n2, \"Bea\", \"a\nb\"\n", "id|first name|city", 1, 0, 2},
+		"few blanks before":     {"\"id\",\"size\"\n\"1\",\"a\"\n\"2\", \"x\n", "id|size", 1, 0, 2},
 		"tabs and commas":       {"id\tname\tcity\n1\tRoth, Ann\tBonn\n", "id|name|city", 1, 0, 1},
 		"decimal commas":        {"id;price;city\n1;2,50;Bonn\n2;3,50;Ulm\n", "id|price|city", 1, 0, 2},
 		"one column":            {"email\na@x.de\nb@x.de\n", "email", 1, 0, 2},

@@ -212,7 +212,7 @@ func TestRecordsOfASheet(t *testing.T) {
 		cells int
 	}{{5, 2}, {9, 1}} {
 		rec, err := sc.Next()
-		cells, _ := Cells(rec.Text, sc.Delimiter(), nil, nil)
+		cells, _ := Split{Delim: sc.Delimiter()}.Cells(rec.Text, nil, nil)
 		if err != nil || rec.Line != want.line || len(cells) != want.cells {
 			t.Errorf("%q in line %d, %v; want %+v", cells, rec.Line, err, want)
 		}

@@ -31,7 +31,7 @@ func specify(text []byte, delim byte, longest int) (all []parsed) {
 			all = append(all, parsed{nil, line, fault})
 			n = first
 		} else if rec := trimLine(text[:n]); len(rec) > 0 {
-			cells, _ := Cells(rec, delim, nil, nil)
+			cells, _ := Split{Delim: delim}.Cells(rec, nil, nil)
 			p := parsed{line: line}
 			for _, c := range cells {
 				p.cells = append(p.cells, string(c))
@@ -133,7 +133,7 @@ func scanAll(t testing.TB, r io.Reader, longest int) (all []parsed, looked int64
 		}
 		p := parsed{line: rec.Line, fault: rec.Fault}
 		if rec.Fault == "" {
-			cells, scratch = Cells(rec.Text, sc.delim, cells, scratch)
+			cells, scratch = Split{Delim: sc.delim}.Cells(rec.Text, cells, scratch)
 			for _, c := range cells {
 				p.cells = append(p.cells, string(c))
 			}
@@ -331,7 +331,7 @@ func ExampleScanner() {
 	for err == nil {
 		var rec Record
 		if rec, err = sc.Next(); err == nil {
-			cells, _ := Cells(rec.Text, sc.Delimiter(), nil, nil)
+			cells, _ := Split{Delim: sc.Delimiter()}.Cells(rec.Text, nil, nil)
 			fmt.Printf("line %d: %q, fault %q\n", rec.Line, cells, rec.Fault)
 		}
 	}

@@ -62,16 +62,17 @@ type Record struct {
 // two records that are both inside quotes at the same line's start end the same way. So what was found ahead is kept (ahead), and
 // each line is looked at twice at most: as the first of a record, and as one that began inside quotes.
 type Scanner struct {
-	r     io.Reader
-	delim byte
-	max   int // bytes of a record
-	buf   []byte
-	start int // of the unread bytes in buf
-	end   int
-	off   int64 // of start, in the text
-	eof   bool
-	line  int64
-	ahead ahead
+	r      io.Reader
+	delim  byte
+	spaced bool // Split.Spaced
+	max    int  // bytes of a record
+	buf    []byte
+	start  int // of the unread bytes in buf
+	end    int
+	off    int64 // of start, in the text
+	eof    bool
+	line   int64
+	ahead  ahead
 	// header is the text of the header's record, and headerCore what it is without outer blanks. lenient passes over what repeats it, and records of blank cells.
 	header     []byte
 	headerCore []byte
@@ -134,6 +135,9 @@ func (s *Scanner) Ragged() bool { return s.sheet }
 
 // Delimiter is what separates the cells of the records.
 func (s *Scanner) Delimiter() byte { return s.delim }
+
+// Split is how the records are divided into cells.
+func (s *Scanner) Split() Split { return Split{s.delim, s.spaced} }
 
 // Next returns the next record that is no empty line, or io.EOF. Behind a header that was not asked for strictly it is the next one that has a
 // cell with something in it and does not repeat the header.
@@ -305,10 +309,13 @@ func (s *Scanner) opening(b []byte, from int) int {
 		if i < 0 {
 			return -1
 		}
-		if from += i; from == 0 || b[from-1] == s.delim {
-			return from
+		at := from + i
+		for from = at; from > 0 && s.Split().blank(b[from-1]); from-- {
 		}
-		from++
+		if from == 0 || b[from-1] == s.delim {
+			return at
+		}
+		from = at + 1
 	}
 }
 

@@ -36,7 +36,7 @@ func parse(t testing.TB, r io.Reader, delim byte) []parsed {
 		}
 		p := parsed{line: rec.Line, fault: rec.Fault}
 		if rec.Fault == "" {
-			cs, scratch = Cells(rec.Text, delim, cs, scratch)
+			cs, scratch = Split{Delim: delim}.Cells(rec.Text, cs, scratch)
 			for _, c := range cs {
 				p.cells = append(p.cells, string(c))
 			}
@@ -192,7 +192,7 @@ func BenchmarkCSV(b *testing.B) {
 					if err != nil {
 						break
 					}
-					cs, scratch = Cells(rec.Text, ',', cs, scratch)
+					cs, scratch = Split{Delim: ','}.Cells(rec.Text, cs, scratch)
 				}
 			}
 		})
