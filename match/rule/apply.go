@@ -17,32 +17,21 @@ func (x *pass) apply(ctx context.Context, now map[fold.ID]*doc, all bool) (merge
 	if err != nil {
 		return nil, err
 	}
-	w := &writes{pass: x, at: x.now()}
-	e := x.evaluation()
+	w := &writes{pass: x, at: x.now(), e: x.evaluation()}
 	for _, id := range ids {
-		x.due(now[id])
-		was, is := before[id], now[id]
-		same := was == nil && is == nil || was != nil && is != nil && slices.Equal(was.tuples, is.tuples)
-		if !same || all || x.force {
-			e.changed = append(e.changed, id)
-		}
-		e.docs[id] = is
-		if same && !x.force && (was == nil || was.changes == is.changes) {
-			continue
-		}
-		w.holders(e, id, was, is)
-		w.doc(id, is)
+		w.profile(id, before[id], now[id], all)
 	}
-	if err := w.write(ctx, w.put); err != nil {
+	err = x.Store.WriteRun(ctx, store.Run{Table: store.Match, Rows: store.SortRows(w.docs)}, store.Run{Table: store.Match, Rows: store.SortRows(w.put)})
+	if err != nil {
+		return nil, fmt.Errorf("write what profiles are matched by: %w", err)
+	}
+	if err := x.write(ctx, w.gone); err != nil {
 		return nil, err
 	}
-	if err := w.write(ctx, w.gone); err != nil {
+	if merged, err = w.e.run(ctx); err != nil {
 		return nil, err
 	}
-	if merged, err = e.run(ctx); err != nil {
-		return nil, err
-	}
-	return merged, w.write(ctx, w.docs)
+	return merged, w.finish(ctx)
 }
 
 // due notes when a profile changes by itself.
@@ -78,8 +67,10 @@ func (x *pass) docs(ctx context.Context, ids []fold.ID) (map[fold.ID]*doc, error
 // writes gathers the rows of a step.
 type writes struct {
 	*pass
+	e               *evaluation
 	at              int64
-	put, gone, docs []store.RunRow
+	docs, put, gone []store.RunRow // in this order
+	final           []store.RunRow // in the end
 }
 
 func (x *pass) row(partition string, at int64, m store.Mutation) store.RunRow {
@@ -87,42 +78,61 @@ func (x *pass) row(partition string, at int64, m store.Mutation) store.RunRow {
 	return store.RunRow{Incarnation: x.inc, Partition: []byte(partition), Mutation: m}
 }
 
-// holders notes which tuples a profile has now and had before.
-func (w *writes) holders(e *evaluation, id fold.ID, was, is *doc) {
-	var had, has []Tuple
+// profile notes what changes for a profile. Its document names what it had and what it has as long as any of it has to go.
+func (w *writes) profile(id fold.ID, was, is *doc, all bool) {
+	w.due(is)
+	w.e.docs[id] = is
+	same := was == nil && is == nil || was != nil && is != nil && slices.Equal(was.tuples, is.tuples)
+	if !same || all || w.force {
+		w.e.changed = append(w.e.changed, id)
+	}
+	if same && (was == nil || !w.force && was.changes == is.changes) {
+		return
+	}
+	had, has := &doc{}, &doc{}
 	if was != nil {
-		had = was.tuples
+		had = was
 	}
 	if is != nil {
-		has = is.tuples
+		has = is
 	}
-	row := func(t Tuple, remove bool) store.RunRow {
+	both := slices.Concat(had.tuples, has.tuples)
+	slices.SortFunc(both, Tuple.compare)
+	both = slices.Compact(both)
+	for _, t := range both {
+		_, old := slices.BinarySearchFunc(had.tuples, t, Tuple.compare)
+		_, stays := slices.BinarySearchFunc(has.tuples, t, Tuple.compare)
+		if old != stays || w.force {
+			w.e.tuples[t] = true
+		}
 		key := append(slices.Clone(t.Hash[1:]), id[:]...)
-		return w.row(holderPartition(w.st.Gen, t.Level, t.Hash[0]), w.at, store.Mutation{Key: key, Delete: remove})
-	}
-	for _, t := range has {
-		_, had := slices.BinarySearchFunc(had, t, Tuple.compare)
-		if !had {
-			e.tuples[t] = true
-		}
-		if !had || w.force {
-			w.put = append(w.put, row(t, false))
+		switch at := holderPartition(w.st.Gen, t.Level, t.Hash[0]); {
+		case !stays:
+			w.gone = append(w.gone, w.row(at, w.at, store.Mutation{Key: key, Delete: true}))
+		case !old || w.force:
+			w.put = append(w.put, w.row(at, w.at, store.Mutation{Key: key}))
 		}
 	}
-	for _, t := range had {
-		if _, has := slices.BinarySearchFunc(has, t, Tuple.compare); !has {
-			e.tuples[t] = true
-			w.gone = append(w.gone, row(t, true))
-		}
+	home := docPartition(w.st.Gen, id)
+	final := store.Mutation{Key: docKey, Delete: is == nil}
+	if is != nil {
+		final.Value = is.append(nil)
 	}
+	if len(both) == len(has.tuples) && is != nil {
+		w.docs = append(w.docs, w.row(home, w.at, final))
+		return
+	}
+	w.docs = append(w.docs, w.row(home, w.at, store.Mutation{Key: docKey, Value: (&doc{changes: has.changes, tuples: both}).append(nil)}))
+	w.final = append(w.final, w.row(home, 0, final))
 }
 
-func (w *writes) doc(id fold.ID, is *doc) {
-	m := store.Mutation{Key: docKey, Delete: is == nil}
-	if is != nil {
-		m.Value = is.append(nil)
+// finish writes what is left to be written when everything has been evaluated.
+func (w *writes) finish(ctx context.Context) error {
+	at := w.now() // later than the documents that name both
+	for i := range w.final {
+		w.final[i].Mutation.Time = at
 	}
-	w.docs = append(w.docs, w.row(docPartition(w.st.Gen, id), w.at, m))
+	return w.write(ctx, w.final)
 }
 
 func (x *pass) write(ctx context.Context, rows []store.RunRow) error {

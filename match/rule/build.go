@@ -316,7 +316,7 @@ func (x *pass) matchPartition(ctx context.Context, level Level, first byte) erro
 			}
 			copy(t.Hash[1:], hash)
 		}
-		b.add(id)
+		b.add(id, x.maxHolders())
 	}
 	if err := settle(); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (e *evaluation) conclude(ctx context.Context) (again []fold.ID, err error) 
 		return nil, err
 	}
 	if e.large > 0 {
-		e.Log.Warn("profiles that hang together by matching rules are too many for a match; they are in none", "domain", e.rec.Name, "limit", MaxMembers, "matches", e.large)
+		e.Log.Warn("profiles that hang together by matching rules are too many for a match; they are in none", "domain", e.rec.Name, "limit", e.maxMembers(), "matches", e.large)
 	}
 	if found, again, err = e.merge(ctx, found); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (e *evaluation) found(ctx context.Context) (all []match, err error) {
 	for n := range e.nodes {
 		root := e.root(n)
 		switch size := e.nodes[root].size; {
-		case size > MaxMembers:
+		case size > e.maxMembers():
 			if n == root {
 				e.large++
 			}

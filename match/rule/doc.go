@@ -30,13 +30,15 @@
 //
 //	apply(profiles):
 //	    read their docs
-//	    put holders;  delete holders that are no more
+//	    put docs: what the profile has, and what it had beside it while some of that has to go;  put holders
+//	    delete holders that are no more
 //	    evaluate; merge; put matches
-//	    put docs
+//	    put docs: what the profile has alone, or delete them
 //
-// So a doc says what has been evaluated. Cut off anywhere, it is done again, because the bookmark moves afterwards, finds the same
-// differences, and names the matches as before: who is in which is put before the match itself. Whoever comes after a failure, or from
-// another node, writes anew what seems to be there already (pass.force).
+// So every holder is known from a doc. Cut off anywhere, it is done again, because the bookmark moves afterwards. Whoever comes after a
+// failure, or from another node, trusts nothing that seems to be there (pass.force): it writes all rows again, and takes all tuples of a doc
+// for changed, until it has followed the feed to its end once. Matches are then named as before: who is in which is put before the
+// match itself.
 //
 // When the rules change, or the feed does not reach back to the bookmark, all there is is evaluated (build.go): profiles are read by
 // profile.Each and written in large sorted pieces into a new generation, then tuples with several holders are evaluated in their order, then the

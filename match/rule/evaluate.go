@@ -201,7 +201,7 @@ func (e *evaluation) expand(ctx context.Context) error {
 	for len(e.queue) > 0 {
 		now := e.queue
 		e.queue = nil
-		now = slices.DeleteFunc(now, func(p place) bool { return e.nodes[e.root(e.places[p])].size > MaxMembers })
+		now = slices.DeleteFunc(now, func(p place) bool { return e.nodes[e.root(e.places[p])].size > e.maxMembers() })
 		var ids []fold.ID
 		for _, p := range now {
 			ids = append(ids, p.id)

@@ -22,7 +22,7 @@ func (e *evaluation) letters(ctx context.Context) error {
 	}
 	for level := Level(1); level <= MaxLevels; level++ {
 		if n := of[level]; n > 0 {
-			e.Log.Warn("more profiles share the values of a matching rule than are matched; none of them is matched by these values", "domain", e.rec.Name, "level", level, "limit", MaxHolders, "values", n)
+			e.Log.Warn("more profiles share the values of a matching rule than are matched; none of them is matched by these values", "domain", e.rec.Name, "level", level, "limit", e.maxHolders(), "values", n)
 		}
 	}
 	if e.rec.DeadLetterQueueURL == "" || e.Letters == nil {
@@ -33,13 +33,13 @@ func (e *evaluation) letters(ctx context.Context) error {
 			RuleLevel  int
 			Attributes []string
 			Limit      int
-		}{int(t.Level), e.rules.levels[t.Level-1].names, MaxHolders}, json.Deterministic(true))
+		}{int(t.Level), e.rules.levels[t.Level-1].names, e.maxHolders()}, json.Deterministic(true))
 		if err != nil {
 			return err
 		}
 		err = e.Letters.Keep(ctx, e.rec, deadletter.Letter{
 			ObjectType: letterType, Object: string(object), UniqueKey: hex.EncodeToString(crowdKey(t)),
-			Reason: fmt.Sprintf("More than %d profiles have the same values of all attributes of the matching rule of level %d, so they are not matched by these values.", MaxHolders, t.Level),
+			Reason: fmt.Sprintf("More than %d profiles have the same values of all attributes of the matching rule of level %d, so they are not matched by these values.", e.maxHolders(), t.Level),
 		})
 		if err != nil {
 			return err

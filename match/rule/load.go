@@ -71,7 +71,7 @@ func (e *evaluation) loadBuckets(ctx context.Context, tuples []Tuple) error {
 	}
 	probes := func(yield func(store.Probe) bool) {
 		for _, t := range want {
-			if !yield(store.Probe{Partition: holderPartition(e.st.Gen, t.Level, t.Hash[0]), Range: holdersOf(t, MaxHolders+1)}) {
+			if !yield(store.Probe{Partition: holderPartition(e.st.Gen, t.Level, t.Hash[0]), Range: holdersOf(t, e.maxHolders()+1)}) {
 				return
 			}
 		}
@@ -85,17 +85,17 @@ func (e *evaluation) loadBuckets(ctx context.Context, tuples []Tuple) error {
 			return fmt.Errorf("read the holders of tuples: %w", err)
 		}
 		b := e.buckets[want[hit.Index]]
-		b.add(id)
+		b.add(id, e.maxHolders())
 	}
 	return nil
 }
 
 // add takes in a holder. Of too many only the first is kept.
-func (b *bucket) add(id fold.ID) {
+func (b *bucket) add(id fold.ID, most int) {
 	if b.crowded {
 		return
 	}
-	if b.holders = append(b.holders, id); len(b.holders) > MaxHolders {
+	if b.holders = append(b.holders, id); len(b.holders) > most {
 		b.holders, b.crowded = b.holders[:1:1], true
 	}
 }

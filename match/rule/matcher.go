@@ -123,6 +123,7 @@ func (x *pass) follow(ctx context.Context) (again time.Duration, err error) {
 	if due > 0 && (again == 0 || due < again) {
 		again = due
 	}
+	x.force = false // what was cut off before has been done again
 	return again, x.save(ctx)
 }
 
@@ -153,7 +154,6 @@ func (s *Service) suspend(x *pass, goesOn bool) {
 	if s.passes == nil || len(s.passes) >= maxPasses {
 		s.passes = map[store.Incarnation]*pass{}
 	}
-	x.force = false
 	s.passes[x.inc] = x
 }
 
@@ -224,7 +224,10 @@ func (x *pass) final(ctx context.Context, rows []change.Row) error {
 			return err
 		}
 	}
-	return x.index(ctx, ids, true)
+	if err := x.index(ctx, ids, true); err != nil {
+		return err
+	}
+	return x.save(ctx) // before the cursor moves: when profiles change by themselves is told once
 }
 
 // react gathers the profiles that a row of the feed names, and evaluates them when there are many.

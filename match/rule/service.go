@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -54,8 +55,9 @@ type Service struct {
 	Shared bool
 	// Dir is where passes over large domains put what does not fit; empty: the system's folder for temporary files.
 	Dir string
-	// Chunk is about how many profiles are evaluated together, for tests; 0: see pass.chunk.
-	Chunk int
+	// For tests: Chunk is about how many profiles are evaluated together (pass.chunk), and Holders and Members take the place of MaxHolders and
+	// MaxMembers; 0: they do not.
+	Chunk, Holders, Members int
 
 	on sync.Map // incarnations of which this node has read last that they have rules
 
@@ -64,6 +66,10 @@ type Service struct {
 	live   map[store.Incarnation]bool  // domains with rules, as of liveAt
 	liveAt time.Time
 }
+
+func (s *Service) maxHolders() int { return cmp.Or(s.Holders, MaxHolders) }
+
+func (s *Service) maxMembers() int { return cmp.Or(s.Members, MaxMembers) }
 
 // On says whether a domain has rules to match by, as far as this node has heard, without a read: a minute may pass until it does.
 func (s *Service) On(inc store.Incarnation) bool {
