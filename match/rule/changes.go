@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -12,8 +13,8 @@ import (
 
 func (x *pass) workers() int { return runtime.GOMAXPROCS(0) }
 
-// restPerSweep is how much longer than looking for profiles that have changed by themselves the matcher waits until it looks again.
-const restPerSweep = 20
+// sweepRest is how much longer than looking for profiles that have changed by themselves the matcher waits until it looks again.
+const sweepRest = 20
 
 // changed evaluates the profiles that have changed by themselves: something of them has expired. due is when the next does; 0: none.
 func (x *pass) changed(ctx context.Context) (due time.Duration, err error) {
@@ -61,6 +62,6 @@ func (x *pass) changed(ctx context.Context) (due time.Duration, err error) {
 	if err := flush(); err != nil {
 		return 0, err
 	}
-	x.sweepAfter = time.Now().Add(restPerSweep * time.Since(began))
+	x.sweepAfter = time.Now().Add(time.Duration(cmp.Or(x.SweepRest, sweepRest)) * time.Since(began))
 	return left(), nil
 }

@@ -50,7 +50,7 @@ func (x *matcher) reborn() {
 	p := &profile.Service{Store: x.store, Domains: x.Domains, Now: x.clock.now, Feed: feed, Runs: x.Uploads}
 	p.Writer = &write.Writer{Store: x.store, Feed: feed, Lookup: x.Domains.Lookup, Now: x.clock.now, Settle: p.SettleLinks, Patience: time.Millisecond}
 	x.rules = &rule.Service{Store: x.store, Domains: x.Domains, Now: x.clock.now, Feed: feed, Profiles: p, Merger: &merge.Merger{Profiles: p},
-		Log: slog.New(slog.NewTextHandler(x.rig, nil)), Chunk: x.chunk, Holders: x.limits[0], Members: x.limits[1]}
+		Log: slog.New(slog.NewTextHandler(x.rig, nil)), Chunk: x.chunk, SweepRest: -1, Holders: x.limits[0], Members: x.limits[1]}
 	if x.apart != nil {
 		x.rules.Apart = x.areApart
 	}
@@ -66,6 +66,7 @@ func (x *matcher) match() (time.Duration, error) {
 
 // cutOff runs the matcher until it dies at its n-th call of the store, or ends.
 func (x *matcher) cutOff(n, done int) (died bool) {
+	x.clock.add(time.Duration(n%3) * 400 * time.Millisecond) // so that rows of the feed are new, young or grown
 	x.store.left, x.store.done = n, done
 	_, err := x.match()
 	x.store.left = -1

@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"kith/api"
+	"kith/upload"
+)
+
+// people writes customers of whom a fifth stand in it twice, with another number, and another case of letters.
+func people(w io.Writer, n, from int) error {
+	rnd := rand.New(rand.NewPCG(uint64(n), uint64(from)))
+	if _, err := io.WriteString(w, mergeHead); err != nil {
+		return err
+	}
+	for i := range n {
+		who, mail := from+i, "p%d@example.com"
+		if i >= n*4/5 {
+			who, mail = from+rnd.IntN(n*4/5), "P%d@Example.com"
+		}
+		mail = fmt.Sprintf(mail, who)
+		if rnd.IntN(10) == 0 {
+			mail = ""
+		}
+		if _, err := fmt.Fprintf(w, "N-%d,First%d,Last%d,%s,+1206%07d,Town%d,%d Main St,,\n", from+i, who%5000, who%70001, mail, who, who%3000, who%977); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestRulesKeepUp measures how long a domain with three rules takes to match an import, beside the import itself, and how long all there is takes
+// when the rules change: with KITH_TEST_RULES customers, on Pebble on the disk.
+func TestRulesKeepUp(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("KITH_TEST_RULES"))
+	if err != nil {
+		t.Skip("KITH_TEST_RULES is not set: the number of customers")
+	}
+	r := newRig(t, newPebble(t), upload.Config{})
+	r.domain("d")
+	x := newMatcher(r, "d", 0, 0)
+	x.chunk = 0
+	x.reborn()
+	three := ruleSet{rules: [][]string{{"EmailAddress"}, {"PhoneNumber", "LastName"}, {"FirstName", "LastName", "Address.City"}}}
+	x.turn(&three)
+	x.settle()
+	took := func(what string, do func()) time.Duration {
+		runtime.GC()
+		peak, end := make(chan uint64), make(chan bool)
+		go func() {
+			most := uint64(0)
+			for {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapInuse)
+				select {
+				case <-end:
+					peak <- most
+					return
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+		}()
+		began := time.Now()
+		do()
+		d := time.Since(began)
+		close(end)
+		t.Logf("%s: %.2f s, heap at most %d MB", what, d.Seconds(), <-peak>>20)
+		return d
+	}
+	imported := func(what string, n, from int) {
+		in, out := io.Pipe()
+		go func() { out.CloseWithError(people(out, n, from)) }()
+		id := r.uploaded("d", mergeSpec, in)
+		a := took("import of "+what, func() {
+			if err := r.startJob("d", id); err != nil {
+				t.Fatal(err)
+			}
+			r.expect(r.wait("d", id), fmt.Sprintf("SUCCEEDED %d/0/0", n))
+		})
+		x.clock.add(2 * time.Second)
+		b := took("its matches", func() {
+			for x.unmatched() {
+			}
+		})
+		t.Logf("matching takes %.2f times as long as the import", b.Seconds()/a.Seconds())
+	}
+	imported(fmt.Sprint(n, " customers"), n, 0)
+	imported(fmt.Sprint(n/10, " more, into these"), n/10, n)
+	imported("1000 more", 1000, 2*n)
+	three.rules[2] = []string{"FirstName", "LastName"}
+	x.turn(&three)
+	took("all there is, by other rules", func() {
+		for x.unmatched() {
+		}
+	})
+	matches := 0
+	in := &api.ListRuleBasedMatchesRequest{DomainName: &x.rec.Name}
+	for {
+		out, err := x.rules.ListRuleBasedMatches(ctx, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matches += len(out.MatchIds)
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			break
+		}
+	}
+	t.Logf("%d matches", matches)
+	if matches < n/10 {
+		t.Errorf("%d matches", matches)
+	}
+}
+
+// unmatched runs the matcher once, and says whether there is more to do.
+func (x *matcher) unmatched() bool {
+	again, err := x.match()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return again > 0 && again < time.Second
+}
