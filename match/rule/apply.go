@@ -82,6 +82,9 @@ func (x *pass) row(partition string, at int64, m store.Mutation) store.RunRow {
 func (w *writes) profile(id fold.ID, was, is *doc, all bool) {
 	w.due(is)
 	w.e.docs[id] = is
+	if was == nil && !w.force { // it has been in no match
+		w.e.in[id] = nil
+	}
 	same := was == nil && is == nil || was != nil && is != nil && slices.Equal(was.tuples, is.tuples)
 	if !same || all || w.force {
 		w.e.changed = append(w.e.changed, id)

@@ -24,25 +24,34 @@ type match struct {
 
 // conclude merges what is to be merged, and writes what has been found.
 func (e *evaluation) conclude(ctx context.Context) (again []fold.ID, err error) {
-	found, err := e.found(ctx)
-	if err != nil {
-		return nil, err
-	}
+	found := e.found()
 	if e.large > 0 {
-		e.Log.Warn("profiles that hang together by matching rules are too many for a match; they are in none", "domain", e.rec.Name, "limit", e.maxMembers(), "matches", e.large)
+		e.tellLarge(e.large)
 	}
-	if found, again, err = e.merge(ctx, found); err != nil {
+	if found, err = e.separate(ctx, found); err != nil {
 		return nil, err
 	}
-	e.name(found)
-	if err := e.write(ctx, found); err != nil {
+	if again, err = e.settle(ctx, found); err != nil {
 		return nil, err
 	}
 	return again, e.tellCrowds(ctx)
 }
 
+// settle merges and writes matches.
+func (e *evaluation) settle(ctx context.Context, found []match) (again []fold.ID, err error) {
+	if found, again, err = e.merge(ctx, found); err != nil {
+		return nil, err
+	}
+	e.name(found)
+	return again, e.write(ctx, found)
+}
+
+func (x *pass) tellLarge(matches int) {
+	x.Log.Warn("profiles that hang together by matching rules are too many for a match; they are in none", "domain", x.rec.Name, "limit", x.maxMembers(), "matches", matches)
+}
+
 // found lists what is connected, by level and lowest member.
-func (e *evaluation) found(ctx context.Context) (all []match, err error) {
+func (e *evaluation) found() (all []match) {
 	sets := map[int][]fold.ID{}
 	for n := range e.nodes {
 		root := e.root(n)
@@ -57,47 +66,68 @@ func (e *evaluation) found(ctx context.Context) (all []match, err error) {
 	}
 	for root, members := range sets {
 		slices.SortFunc(members, fold.ID.Compare)
-		parts, err := e.split(ctx, e.nodes[root].level, members)
-		if err != nil {
-			return nil, err
-		}
-		for _, members := range parts {
-			all = append(all, match{level: e.nodes[root].level, members: members})
-		}
+		all = append(all, match{level: e.nodes[root].level, members: members})
 	}
-	slices.SortFunc(all, func(a, b match) int { return cmp.Or(cmp.Compare(a.level, b.level), a.members[0].Compare(b.members[0])) })
-	return all, nil
+	slices.SortFunc(all, match.compare)
+	return all
 }
 
-// split divides what is connected so that no two are together of whom somebody has said that they are not the same. Whoever is lowest takes
-// with it, step by step, the lowest that is alike to one it has and apart from none; then the lowest of the rest does.
-func (e *evaluation) split(ctx context.Context, level Level, members []fold.ID) ([][]fold.ID, error) {
-	if e.Apart == nil {
-		return [][]fold.ID{members}, nil
+func (m match) compare(o match) int {
+	return cmp.Or(cmp.Compare(m.level, o.level), m.members[0].Compare(o.members[0]))
+}
+
+// separate divides matches so that no two are together of whom somebody has said that they are not the same.
+func (e *evaluation) separate(ctx context.Context, found []match) ([]match, error) {
+	if e.Apart == nil || len(found) == 0 {
+		return found, nil
 	}
-	pairs, err := e.Apart(ctx, e.inc, members)
+	var ids []fold.ID
+	for _, m := range found {
+		ids = append(ids, m.members...)
+	}
+	slices.SortFunc(ids, fold.ID.Compare)
+	pairs, err := e.Apart(ctx, e.inc, slices.Compact(ids))
 	if err != nil {
 		return nil, fmt.Errorf("read who is not the same: %w", err)
 	}
 	if len(pairs) == 0 {
-		return [][]fold.ID{members}, nil
+		return found, nil
 	}
-	apart := map[[2]fold.ID]bool{}
+	apart := map[fold.ID][]fold.ID{}
 	for _, p := range pairs {
-		apart[p], apart[[2]fold.ID{p[1], p[0]}] = true, true
+		apart[p[0]], apart[p[1]] = append(apart[p[0]], p[1]), append(apart[p[1]], p[0])
 	}
+	var all []match
+	for _, m := range found {
+		concerned := slices.ContainsFunc(m.members, func(id fold.ID) bool {
+			return slices.ContainsFunc(apart[id], func(other fold.ID) bool { return slices.Contains(m.members, other) })
+		})
+		if !concerned {
+			all = append(all, m)
+			continue
+		}
+		for _, members := range e.split(m, apart) {
+			all = append(all, match{level: m.level, members: members})
+		}
+	}
+	slices.SortFunc(all, match.compare)
+	return all, nil
+}
+
+// split divides a match. Whoever is lowest takes with it, step by step, the lowest that is alike to one it has and apart from none; then the
+// lowest of the rest does.
+func (e *evaluation) split(m match, apart map[fold.ID][]fold.ID) (parts [][]fold.ID) {
 	fits := func(id fold.ID, with []fold.ID) bool {
 		alike := false
 		for _, other := range with {
-			if apart[[2]fold.ID{id, other}] {
+			if slices.Contains(apart[id], other) {
 				return false
 			}
-			alike = alike || e.alike(level, id, other)
+			alike = alike || e.alike(m.level, id, other)
 		}
 		return alike
 	}
-	var parts [][]fold.ID
-	for rest := slices.Clone(members); len(rest) > 0; {
+	for rest := slices.Clone(m.members); len(rest) > 0; {
 		part := []fold.ID{rest[0]}
 		rest = rest[1:]
 		for {
@@ -113,7 +143,7 @@ func (e *evaluation) split(ctx context.Context, level Level, members []fold.ID) 
 			parts = append(parts, part)
 		}
 	}
-	return parts, nil
+	return parts
 }
 
 // alike says whether two profiles share a live tuple of a level.

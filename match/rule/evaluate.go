@@ -142,7 +142,7 @@ func (x *pass) loadCrowds(ctx context.Context) error {
 	return nil
 }
 
-// begin puts profiles into the queue, at every level at which they have a tuple, or are said to be in a match.
+// begin puts profiles into the queue, at every level at which they have a tuple that counts, or are said to be in a match.
 func (e *evaluation) begin(ctx context.Context, ids []fold.ID) error {
 	ids = slices.Clone(ids)
 	slices.SortFunc(ids, fold.ID.Compare)
@@ -150,10 +150,22 @@ func (e *evaluation) begin(ctx context.Context, ids []fold.ID) error {
 	if err := e.load(ctx, ids); err != nil {
 		return err
 	}
+	var tuples []Tuple
+	for _, id := range ids {
+		if d := e.docs[id]; d != nil {
+			tuples = append(tuples, d.tuples...)
+		}
+	}
+	slices.SortFunc(tuples, Tuple.compare)
+	if err := e.loadBuckets(ctx, slices.Compact(tuples)); err != nil {
+		return err
+	}
 	for _, id := range ids {
 		if d := e.docs[id]; d != nil {
 			for _, t := range d.tuples {
-				e.add(place{t.Level, id})
+				if e.buckets[t].counts() {
+					e.add(place{t.Level, id})
+				}
 			}
 		}
 		for level := range e.in[id] {

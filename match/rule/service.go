@@ -47,7 +47,8 @@ type Service struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 	Config   Config
-	// Apart returns the pairs among some profiles of which somebody has said that they are not the same; nil: nobody says so.
+	// Apart returns the pairs among some profiles, whose ids ascend, of which somebody has said that they are not the same; nil: nobody says
+	// so. Who has said so, or takes it back, announces both profiles in the feed: then they are looked at again.
 	Apart func(ctx context.Context, inc store.Incarnation, ids []fold.ID) ([][2]fold.ID, error)
 	// Wake makes the matcher look at a domain now; nil: it looks when it does.
 	Wake func(store.Incarnation)
