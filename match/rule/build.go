@@ -249,8 +249,13 @@ func (r *Rules) most() (n int) {
 	return max(n, 1)
 }
 
-// matchAll evaluates the tuples with several holders, partition by partition.
+// matchAll evaluates the tuples with several holders: all at once if they fit into memory, else partition by partition.
 func (x *pass) matchAll(ctx context.Context, slice time.Time) error {
+	if x.st.Rest == "" {
+		if done, err := x.matchAtOnce(ctx); done || err != nil {
+			return err
+		}
+	}
 	level, first, _ := strings.Cut(x.st.Rest, " ")
 	l, _ := strconv.Atoi(level)
 	f, _ := strconv.Atoi(first)

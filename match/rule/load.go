@@ -13,20 +13,14 @@ import (
 
 // load reads documents of profiles, and which matches they are said to be in.
 func (e *evaluation) load(ctx context.Context, ids []fold.ID) error {
-	var docs, in []fold.ID
+	var docs []fold.ID
 	for _, id := range ids {
 		if _, ok := e.docs[id]; !ok {
 			docs = append(docs, id)
 		}
-		if _, ok := e.in[id]; !ok {
-			in = append(in, id)
-		}
 	}
-	sorted := func(ids []fold.ID) []fold.ID {
-		slices.SortFunc(ids, fold.ID.Compare)
-		return slices.Compact(ids)
-	}
-	docs, in = sorted(docs), sorted(in)
+	slices.SortFunc(docs, fold.ID.Compare)
+	docs = slices.Compact(docs)
 	found, err := e.pass.docs(ctx, docs)
 	if err != nil {
 		return err
@@ -34,9 +28,19 @@ func (e *evaluation) load(ctx context.Context, ids []fold.ID) error {
 	for _, id := range docs {
 		e.docs[id] = found[id]
 	}
-	for _, id := range in {
-		e.in[id] = nil
+	return e.loadMatches(ctx, ids)
+}
+
+// loadMatches reads which matches profiles are said to be in.
+func (e *evaluation) loadMatches(ctx context.Context, ids []fold.ID) error {
+	var in []fold.ID
+	for _, id := range ids {
+		if _, ok := e.in[id]; !ok {
+			e.in[id] = nil
+			in = append(in, id)
+		}
 	}
+	slices.SortFunc(in, fold.ID.Compare)
 	probes := func(yield func(store.Probe) bool) {
 		for _, id := range in {
 			if !yield(store.Probe{Partition: memberPartition(e.st.Series, id)}) {

@@ -57,8 +57,8 @@ type Service struct {
 	// Dir is where passes over large domains put what does not fit; empty: the system's folder for temporary files.
 	Dir string
 	// For tests: Chunk is about how many profiles are evaluated together (pass.chunk), and Holders and Members take the place of MaxHolders and
-	// MaxMembers, SweepRest that of sweepRest; 0: they do not.
-	Chunk, Holders, Members, SweepRest int
+	// MaxMembers, SweepRest that of sweepRest, AtOnce that of atOnce; 0: they do not.
+	Chunk, Holders, Members, SweepRest, AtOnce int
 
 	on sync.Map // incarnations of which this node has read last that they have rules
 
