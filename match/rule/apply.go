@@ -116,6 +116,12 @@ func (w *writes) profile(id fold.ID, was, is *doc, all bool) {
 			w.put = append(w.put, w.row(at, w.at, store.Mutation{Key: key}))
 		}
 	}
+	switch {
+	case was == nil:
+		w.st.Profiles++
+	case is == nil:
+		w.st.Profiles--
+	}
 	home := docPartition(w.st.Gen, id)
 	final := store.Mutation{Key: docKey, Delete: is == nil}
 	if is != nil {

@@ -37,7 +37,7 @@ func (x *pass) begin(ctx context.Context, again bool) error {
 	}
 	st.Newest++
 	st.Gen, st.Rules, st.Building, st.Rest, st.Again = st.Newest, x.rules.print, reading, "", again
-	st.BuildAt, st.Changes, st.Mark, st.Done = x.now(), 0, nil, nil
+	st.BuildAt, st.Changes, st.Profiles, st.Mark = x.now(), 0, 0, nil // what is Done is read, too
 	x.seen = 0
 	if err := x.save(ctx); err != nil {
 		return err
@@ -165,6 +165,9 @@ func (x *pass) writeBatches(ctx context.Context, batches []*batch) error {
 	}
 	wg.Wait()
 	at := x.now()
+	for _, d := range docs {
+		x.st.Profiles += int64(len(d))
+	}
 	err := x.Store.WriteRun(ctx,
 		store.Run{Table: store.Match, Rows: x.docRows(at, docs)},
 		store.Run{Table: store.Match, Rows: x.holderRows(at, holders)})

@@ -113,7 +113,9 @@ func (x *pass) follow(ctx context.Context) (again time.Duration, err error) {
 	if err := x.forgetDone(ctx); err != nil {
 		return 0, err
 	}
-	if again, err = x.early(ctx); err != nil {
+	if again, err = x.early(ctx); errors.Is(err, errMuch) {
+		return time.Millisecond, x.begin(ctx, true)
+	} else if err != nil {
 		return 0, err
 	}
 	due, err := x.changed(ctx)
@@ -261,6 +263,12 @@ func (x *pass) imported(ctx context.Context, r *change.Row) error {
 	}
 	if m := x.st.Mark; m == nil || !m.is(r) {
 		x.st.Mark = &mark{At: r.At, Job: r.Job}
+		if much, err := x.much(ctx, r); err != nil {
+			return err
+		} else if much { // which evaluates this import, too
+			x.st.Done = append(x.st.Done, *x.st.Mark)
+			return errMuch
+		}
 	}
 	var ids []fold.ID
 	flush := func() error {
@@ -293,6 +301,24 @@ func (x *pass) imported(ctx context.Context, r *change.Row) error {
 	}
 	x.st.Done, x.st.Mark = append(x.st.Done, mark{At: r.At, Job: r.Job}), nil
 	return x.save(ctx)
+}
+
+// muchOf is what part of all profiles an import touches that costs less to evaluate with all there is.
+const muchOf = 4
+
+// much says whether an import touched that much. Of small ones it does not: all there is would be evaluated for a few.
+func (x *pass) much(ctx context.Context, r *change.Row) (bool, error) {
+	least := max(x.st.Profiles/muchOf, int64(2*x.chunk()))
+	n := int64(0)
+	for _, err := range x.Profiles.Runs.Touched(ctx, x.inc, r.Job) {
+		if err != nil {
+			return false, fmt.Errorf("read what an import touched: %w", err)
+		}
+		if n++; n >= least {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // forgetDone drops the bookmarks of imports that the feed will not tell of again.

@@ -36,6 +36,8 @@ type state struct {
 	// BuildAt is when the building began, ActiveAt since when these rules are in use.
 	BuildAt, ActiveAt int64 `json:",omitzero"`
 
+	// Profiles is how many documents there are, about.
+	Profiles int64 `json:",omitzero"`
 	// Changes is when the first profile changes by itself; 0: none does.
 	Changes int64 `json:",omitzero"`
 	Mark    *mark `json:",omitzero"`
