@@ -34,10 +34,10 @@ func (x *pass) apply(ctx context.Context, now map[fold.ID]*doc, all bool) (merge
 	return merged, w.finish(ctx)
 }
 
-// due notes when a profile changes by itself.
-func (x *pass) due(d *doc) {
-	if d != nil && d.changes != 0 && (x.st.Changes == 0 || d.changes < x.st.Changes) {
-		x.st.Changes = d.changes
+// due notes when a profile changes by itself; 0: it does not.
+func (x *pass) due(at int64) {
+	if at != 0 && (x.st.Changes == 0 || at < x.st.Changes) {
+		x.st.Changes = at
 	}
 }
 
@@ -80,7 +80,9 @@ func (x *pass) row(partition string, at int64, m store.Mutation) store.RunRow {
 
 // profile notes what changes for a profile. Its document names what it had and what it has as long as any of it has to go.
 func (w *writes) profile(id fold.ID, was, is *doc, all bool) {
-	w.due(is)
+	if is != nil {
+		w.due(is.changes)
+	}
 	w.e.docs[id] = is
 	if was == nil && !w.force { // it has been in no match
 		w.e.in[id] = nil

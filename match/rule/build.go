@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/store"
@@ -82,17 +85,48 @@ func (x *pass) build(ctx context.Context) error {
 type batch struct {
 	matcher *Matcher
 	docs    []readDoc
-	holders []holding
+	values  []byte        // of docs
+	holders []byte        // a record for each: level, hash, profile id
+	refs    []extsort.Ref // of holders
+	sorter  extsort.Sorter
 }
 
 type readDoc struct {
-	id    fold.ID
-	value []byte
+	id       fold.ID
+	from, to int // in values
 }
 
-type holding struct {
-	tuple Tuple
-	id    fold.ID
+// holdingLen is the length of a record of a holder.
+const holdingLen = 1 + hashLen + len(fold.ID{})
+
+func (b *batch) holding(at uint32) []byte {
+	return b.holders[int(at)*holdingLen : (int(at)+1)*holdingLen]
+}
+
+// add takes in a profile. It returns when that changes by itself.
+func (b *batch) add(p *fold.Profile) int64 {
+	d := doc{changes: p.Changes, tuples: b.matcher.Tuples(p)}
+	from := len(b.values)
+	b.values = d.append(b.values)
+	b.docs = append(b.docs, readDoc{p.ID, from, len(b.values)})
+	for i := range d.tuples {
+		at := len(b.holders)
+		b.holders = append(append(append(b.holders, byte(d.tuples[i].Level)), d.tuples[i].Hash[:]...), p.ID[:]...)
+		b.refs = append(b.refs, extsort.Ref{Prefix: extsort.Prefix(b.holders[at:]), At: uint32(at / holdingLen)})
+	}
+	return d.changes
+}
+
+// sort sorts what was taken in.
+func (b *batch) sort() {
+	b.sorter.Key = b.holding
+	b.sorter.Compare = func(x, y uint32) int { return cmp.Or(bytes.Compare(b.holding(x), b.holding(y)), cmp.Compare(x, y)) }
+	b.sorter.Sort(b.refs)
+	slices.SortFunc(b.docs, func(x, y readDoc) int { return x.id.Compare(y.id) })
+}
+
+func (b *batch) reset() {
+	b.docs, b.values, b.holders, b.refs = b.docs[:0], b.values[:0], b.holders[:0], b.refs[:0]
 }
 
 // readAll reads all profiles and writes their documents and tuples, in large sorted pieces.
@@ -119,15 +153,10 @@ func (x *pass) readAll(ctx context.Context, slice time.Time) error {
 			return x.save(ctx)
 		}}
 	err = x.Profiles.Each(ctx, p, func(worker int, p *fold.Profile) error {
-		b := batches[worker]
-		d := doc{changes: p.Changes, tuples: b.matcher.Tuples(p)}
-		b.docs = append(b.docs, readDoc{p.ID, d.append(nil)})
-		for _, t := range d.tuples {
-			b.holders = append(b.holders, holding{t, p.ID})
-		}
-		if d.changes != 0 {
+		changes := batches[worker].add(p)
+		if changes != 0 {
 			mu.Lock()
-			x.due(&d)
+			x.due(changes)
 			mu.Unlock()
 		}
 		return nil
@@ -149,94 +178,82 @@ func (x *pass) rest(ctx context.Context) (*profile.Cursor, error) {
 // writeBatches writes what has been read, sorted, and empties the batches.
 func (x *pass) writeBatches(ctx context.Context, batches []*batch) error {
 	var wg sync.WaitGroup
-	var docs [][]readDoc
-	var holders [][]holding
 	for _, b := range batches {
-		docs, holders = append(docs, b.docs), append(holders, b.holders)
-		wg.Go(func() { slices.SortFunc(b.docs, func(a, b readDoc) int { return a.id.Compare(b.id) }) })
-		wg.Go(func() {
-			slices.SortFunc(b.holders, func(a, b holding) int {
-				if c := a.tuple.compare(b.tuple); c != 0 {
-					return c
-				}
-				return a.id.Compare(b.id)
-			})
-		})
+		wg.Go(b.sort)
+		x.st.Profiles += int64(len(b.docs))
 	}
 	wg.Wait()
 	at := x.now()
-	for _, d := range docs {
-		x.st.Profiles += int64(len(d))
-	}
 	err := x.Store.WriteRun(ctx,
-		store.Run{Table: store.Match, Rows: x.docRows(at, docs)},
-		store.Run{Table: store.Match, Rows: x.holderRows(at, holders)})
+		store.Run{Table: store.Match, Rows: x.docRows(at, batches)},
+		store.Run{Table: store.Match, Rows: x.holderRows(at, batches)})
 	if err != nil {
 		return fmt.Errorf("write what profiles are matched by: %w", err)
 	}
 	for _, b := range batches {
-		b.docs, b.holders = b.docs[:0], b.holders[:0]
+		b.reset()
 	}
 	return nil
 }
 
-// merged streams several sorted lists as one, each element once.
-func merged[T any](lists [][]T, compare func(a, b *T) int) iter.Seq[*T] {
-	return func(yield func(*T) bool) {
-		at := make([]int, len(lists))
-		var last *T
-		for {
-			var least *T
-			of := -1
-			for i := range lists {
-				if at[i] < len(lists[i]) && (least == nil || compare(&lists[i][at[i]], least) < 0) {
-					least, of = &lists[i][at[i]], i
-				}
+// merged streams what batches have, each sorted, as one: key returns the i-th key of a batch, nil behind the last, do gets each key once, with where it is.
+func merged(batches []*batch, key func(b *batch, i int) []byte, do func(b *batch, i int, key []byte) bool) {
+	at := make([]int, len(batches))
+	var last []byte
+	for {
+		var least []byte
+		of := -1
+		for n, b := range batches {
+			if k := key(b, at[n]); k != nil && (least == nil || bytes.Compare(k, least) < 0) {
+				least, of = k, n
 			}
-			if of < 0 {
-				return
-			}
-			at[of]++
-			if last != nil && compare(last, least) == 0 {
-				continue
-			}
-			if last = least; !yield(least) {
-				return
-			}
+		}
+		if of < 0 {
+			return
+		}
+		at[of]++
+		if last != nil && bytes.Equal(last, least) { // a profile that was merged meanwhile may be read twice
+			continue
+		}
+		if last = least; !do(batches[of], at[of]-1, least) {
+			return
 		}
 	}
 }
 
-func (x *pass) docRows(at int64, lists [][]readDoc) iter.Seq2[store.RunRow, error] {
+func (x *pass) docRows(at int64, batches []*batch) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: x.inc, Mutation: store.Mutation{Key: docKey, Time: at}}
 		head := append(generation(x.st.Gen), docLetter)
-		for d := range merged(lists, func(a, b *readDoc) int { return a.id.Compare(b.id) }) {
-			row.Partition, row.Mutation.Value = append(head[:len(head):len(head)], d.id[:]...), d.value
-			if !yield(row, nil) {
-				return
+		key := func(b *batch, i int) []byte {
+			if i == len(b.docs) {
+				return nil
 			}
+			return b.docs[i].id[:]
 		}
+		merged(batches, key, func(b *batch, i int, id []byte) bool {
+			row.Partition, row.Mutation.Value = append(head[:len(head):cap(head)], id...), b.values[b.docs[i].from:b.docs[i].to]
+			return yield(row, nil)
+		})
 	}
 }
 
-func (x *pass) holderRows(at int64, lists [][]holding) iter.Seq2[store.RunRow, error] {
+func (x *pass) holderRows(at int64, batches []*batch) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: x.inc, Mutation: store.Mutation{Time: at}}
 		row.Partition = append(generation(x.st.Gen), holderLetter, 0, 0)
 		n := len(row.Partition)
-		for h := range merged(lists, func(a, b *holding) int {
-			if c := a.tuple.compare(b.tuple); c != 0 {
-				return c
+		key := func(b *batch, i int) []byte {
+			if i == len(b.refs) {
+				return nil
 			}
-			return a.id.Compare(b.id)
-		}) {
-			row.Partition[n-2], row.Partition[n-1] = byte(h.tuple.Level), h.tuple.Hash[0]
-			row.Mutation.Key = append(append(row.Mutation.Key[:0], h.tuple.Hash[1:]...), h.id[:]...)
-			if !yield(row, nil) {
-				return
-			}
+			return b.holding(b.refs[i].At)
 		}
+		merged(batches, key, func(_ *batch, _ int, key []byte) bool {
+			copy(row.Partition[n-2:], key)
+			row.Mutation.Key = key[2:]
+			return yield(row, nil)
+		})
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 // order.
 type bulk struct {
 	*pass
-	levels  []tupleSets
+	levels  []numberSets
 	crowded []Tuple
 
 	numbers map[fold.ID]uint32 // of profiles that hold tuples that count
@@ -34,15 +34,15 @@ type bulk struct {
 	fresh   bool               // there have been no matches
 }
 
-// tupleSets are the holders of the tuples of a level that count, one tuple's behind the other's.
-type tupleSets struct {
-	holders []fold.ID
+// numberSets are the holders of the tuples of a level that count, one tuple's behind the other's, as numbers.
+type numberSets struct {
+	holders []uint32
 	ends    []int
 }
 
 // matchAtOnce evaluates all tuples with several holders in memory. done: they did fit.
 func (x *pass) matchAtOnce(ctx context.Context) (done bool, err error) {
-	b := &bulk{pass: x, levels: make([]tupleSets, len(x.rules.levels)), numbers: map[fold.ID]uint32{}, taken: map[MatchID]bool{}}
+	b := &bulk{pass: x, levels: make([]numberSets, len(x.rules.levels)), numbers: map[fold.ID]uint32{}, taken: map[MatchID]bool{}}
 	if err := x.loadCrowds(ctx); err != nil {
 		return false, err
 	}
@@ -54,7 +54,6 @@ func (x *pass) matchAtOnce(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	b.fresh = !any && !x.force
-	b.reach()
 	e := x.evaluation()
 	e.crowded = b.crowded
 	if err := e.tellCrowds(ctx); err != nil {
@@ -77,7 +76,7 @@ func (x *pass) matchAtOnce(ctx context.Context) (done bool, err error) {
 			}
 			again, found = append(again, more...), found[n:]
 		}
-		b.levels[level] = tupleSets{}
+		b.levels[level] = numberSets{}
 	}
 	if large > 0 {
 		x.tellLarge(large)
@@ -85,9 +84,10 @@ func (x *pass) matchAtOnce(ctx context.Context) (done bool, err error) {
 	return true, x.index(ctx, again, true)
 }
 
-// bulkPart is what a partition of holders has.
+// bulkPart is what a partition of holders has: those of tuples that count, one tuple's behind the other's.
 type bulkPart struct {
-	tupleSets
+	holders []fold.ID
+	ends    []int
 	crowded []Tuple
 }
 
@@ -121,13 +121,11 @@ func (b *bulk) read(ctx context.Context) (fits bool, err error) {
 		return false, nil
 	}
 	for i := range parts {
-		l, from := &b.levels[i/256], len(b.levels[i/256].holders)
-		l.holders = append(l.holders, parts[i].holders...)
-		for _, end := range parts[i].ends {
-			l.ends = append(l.ends, from+end)
-		}
-		b.crowded = append(b.crowded, parts[i].crowded...)
+		b.reach(i/256, &parts[i])
 		parts[i] = bulkPart{}
+	}
+	for range b.levels {
+		b.placed = append(b.placed, make([]bool, len(b.ids)))
 	}
 	return true, nil
 }
@@ -170,24 +168,23 @@ func (b *bulk) readPart(ctx context.Context, level Level, first byte, p *bulkPar
 	return nil
 }
 
-// reach gives profiles numbers, and finds the level of each.
-func (b *bulk) reach() {
-	for l := range b.levels {
-		for _, id := range b.levels[l].holders {
-			n, ok := b.numbers[id]
-			if !ok {
-				n = uint32(len(b.ids))
-				b.numbers[id] = n
-				b.ids, b.reached = append(b.ids, id), append(b.reached, 0)
-			}
-			if b.reached[n] == 0 {
-				b.reached[n] = Level(l + 1)
-			}
+// reach takes in the holders of a partition: it gives profiles numbers, and finds the level of each. Levels ascend.
+func (b *bulk) reach(level int, p *bulkPart) {
+	l := &b.levels[level]
+	from := len(l.holders)
+	for _, id := range p.holders {
+		n, ok := b.numbers[id]
+		if !ok {
+			n = uint32(len(b.ids))
+			b.numbers[id] = n
+			b.ids, b.reached = append(b.ids, id), append(b.reached, Level(level+1))
 		}
+		l.holders = append(l.holders, n)
 	}
-	for range b.levels {
-		b.placed = append(b.placed, make([]bool, len(b.ids)))
+	for _, end := range p.ends {
+		l.ends = append(l.ends, from+end)
 	}
+	b.crowded = append(b.crowded, p.crowded...)
 }
 
 // connect finds what is connected by the live tuples of a level, by lowest member, and how many would be too large.
@@ -206,15 +203,9 @@ func (b *bulk) connect(level int) (found []match, large int) {
 	}
 	from := 0
 	var connected []uint32
-	numbers := make([]uint32, 0, MaxHolders)
 	for _, end := range sets.ends {
-		numbers = numbers[:0]
-		live := false
-		for _, id := range sets.holders[from:end] {
-			n := b.numbers[id]
-			numbers = append(numbers, n)
-			live = live || b.reached[n] == Level(level+1)
-		}
+		numbers := sets.holders[from:end]
+		live := slices.ContainsFunc(numbers, func(n uint32) bool { return b.reached[n] == Level(level+1) })
 		if from = end; !live {
 			continue
 		}
@@ -238,19 +229,12 @@ func (b *bulk) connect(level int) (found []match, large int) {
 			m.members = append(m.members, b.ids[n])
 		}
 	}
-	found = slices.DeleteFunc(found, func(m match) bool {
-		if len(m.members) > b.maxMembers() {
-			large++
-			return true
-		}
-		return false
-	})
-	for _, m := range found {
-		for _, id := range m.members {
-			b.placed[level][b.numbers[id]] = true
-		}
+	for _, n := range connected {
+		b.placed[level][n] = len(found[of[root(n)]].members) <= b.maxMembers()
 	}
-	return found, large
+	n := len(found)
+	found = slices.DeleteFunc(found, func(m match) bool { return len(m.members) > b.maxMembers() })
+	return found, n - len(found)
 }
 
 // settle writes matches. It returns who is to be evaluated one by one: those that are to be merged, and those of whom some are not the same.
@@ -279,10 +263,12 @@ func (b *bulk) settle(ctx context.Context, found []match) (again []fold.ID, err 
 		return alone
 	})
 	e := b.evaluation()
-	if !b.fresh {
-		if err := b.loadOld(ctx, e, found, ids); err != nil {
-			return nil, err
-		}
+	if b.fresh {
+		e.baptize(found)
+		return again, e.write(ctx, found)
+	}
+	if err := b.loadOld(ctx, e, found, ids); err != nil {
+		return nil, err
 	}
 	e.name(found)
 	for _, m := range found {

@@ -50,7 +50,7 @@ func (x *pass) changed(ctx context.Context) (due time.Duration, err error) {
 			return 0, err
 		}
 		if d.changes == 0 || d.changes > now {
-			x.due(d)
+			x.due(d.changes)
 			continue
 		}
 		if ids = append(ids, fold.ID([]byte(key[len(from):]))); len(ids) >= x.chunk() {

@@ -6,7 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
+	"iter"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -181,15 +181,20 @@ func (e *evaluation) name(found []match) {
 	slices.SortFunc(votes, func(a, b vote) int {
 		return cmp.Or(cmp.Compare(b.members, a.members), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.found, b.found))
 	})
-	taken, none := map[MatchID]bool{}, MatchID{}
+	taken := map[MatchID]bool{}
 	for _, v := range votes {
-		if m := &found[v.found]; m.id == none && !taken[v.id] {
+		if m := &found[v.found]; m.id == (MatchID{}) && !taken[v.id] {
 			m.id, taken[v.id] = v.id, true
 		}
 	}
+	e.baptize(found)
+}
+
+// baptize gives new ids to those that have none.
+func (e *evaluation) baptize(found []match) {
 	at := e.now()
 	for i := range found {
-		if m := &found[i]; m.id == none {
+		if m := &found[i]; m.id == (MatchID{}) {
 			m.id = e.newMatchID(m, at)
 		}
 	}
@@ -207,43 +212,102 @@ func (e *evaluation) newMatchID(m *match, at int64) (id MatchID) {
 // write writes matches: who is in which first, so that what is cut off behind it finds the id again; then the matches; then that who was in one
 // is in none any more.
 func (e *evaluation) write(ctx context.Context, found []match) error {
-	at := e.now()
-	var in, groups, out []store.RunRow
-	now := map[place]MatchID{}
-	for _, m := range found {
-		for _, id := range m.members {
-			now[place{m.level, id}] = m.id
-			if e.in[id][m.level] != m.id || e.force {
-				in = append(in, e.row(memberPartition(e.st.Series, id), at, store.Mutation{Key: []byte{byte(m.level)}, Value: m.id[:]}))
-			}
-		}
-		g := &group{id: m.id, level: m.level, members: m.members}
-		if old := e.groups[m.id]; old == nil || old.level != g.level || !slices.Equal(old.members, g.members) || e.force || e.st.Building != ready {
-			groups = append(groups, e.row(groupPartition(e.st.Series, m.id[0]), at, store.Mutation{Key: m.id[:], Value: g.append(nil)}))
-		}
-	}
-	live := map[MatchID]bool{}
-	for _, m := range found {
+	var in, groups, out []matchRow
+	live := make(map[MatchID]bool, len(found))
+	for i := range found {
+		m := &found[i]
 		live[m.id] = true
-	}
-	for _, id := range slices.SortedFunc(maps.Keys(e.groups), func(a, b MatchID) int { return bytes.Compare(a[:], b[:]) }) {
-		if g := e.groups[id]; g != nil && !live[id] {
-			groups = append(groups, e.row(groupPartition(e.st.Series, id[0]), at, store.Mutation{Key: id[:], Delete: true}))
+		for _, id := range m.members {
+			if e.force || e.in[id][m.level] != m.id {
+				in = append(in, matchRow{id: id, level: m.level, match: m.id})
+			}
+		}
+		old := e.groups[m.id]
+		if old == nil || old.level != m.level || !slices.Equal(old.members, m.members) || e.force || e.st.Building != ready {
+			groups = append(groups, matchRow{match: m.id, of: m})
 		}
 	}
-	for p := range e.places {
-		if _, was := e.in[p.id][p.level]; was {
-			if _, is := now[p]; !is {
-				out = append(out, e.row(memberPartition(e.st.Series, p.id), at, store.Mutation{Key: []byte{byte(p.level)}, Delete: true}))
+	for id, g := range e.groups {
+		if g != nil && !live[id] {
+			groups = append(groups, matchRow{match: id})
+		}
+	}
+	if len(e.places) > 0 {
+		now := map[place]bool{}
+		for i := range found {
+			for _, id := range found[i].members {
+				now[place{found[i].level, id}] = true
+			}
+		}
+		for p := range e.places {
+			if _, was := e.in[p.id][p.level]; was && !now[p] {
+				out = append(out, matchRow{id: p.id, level: p.level})
 			}
 		}
 	}
-	for _, rows := range [][]store.RunRow{in, groups, out} {
-		if err := e.pass.write(ctx, rows); err != nil {
-			return err
-		}
+	slices.SortFunc(in, matchRow.compareIn)
+	slices.SortFunc(out, matchRow.compareIn)
+	slices.SortFunc(groups, func(a, b matchRow) int { return bytes.Compare(a.match[:], b.match[:]) })
+	at := e.now()
+	err := e.Store.WriteRun(ctx, // one becomes visible after the other
+		store.Run{Table: store.Match, Rows: e.inRows(at, in, false)}, store.Run{Table: store.Match, Rows: e.groupRows(at, groups)})
+	if err == nil && len(out) > 0 {
+		err = e.Store.WriteRun(ctx, store.Run{Table: store.Match, Rows: e.inRows(at, out, true)})
+	}
+	if err != nil {
+		return fmt.Errorf("write matches: %w", err)
 	}
 	return nil
+}
+
+// matchRow is a row of a match, or of a profile that is in one, that is to be written.
+type matchRow struct {
+	id    fold.ID
+	level Level
+	match MatchID
+	of    *match // nil: the match goes
+}
+
+func (r matchRow) compareIn(o matchRow) int {
+	return cmp.Or(r.id.Compare(o.id), cmp.Compare(r.level, o.level))
+}
+
+func (x *pass) inRows(at int64, rows []matchRow, remove bool) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		row := store.RunRow{Incarnation: x.inc, Mutation: store.Mutation{Time: at, Delete: remove}}
+		head := append(generation(x.st.Series), memberLetter)
+		for i := range rows {
+			r := &rows[i]
+			row.Partition = append(head[:len(head):cap(head)], r.id[:]...)
+			row.Mutation.Key = append(row.Mutation.Key[:0], byte(r.level))
+			if !remove {
+				row.Mutation.Value = r.match[:]
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (x *pass) groupRows(at int64, rows []matchRow) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		row := store.RunRow{Incarnation: x.inc, Partition: append(generation(x.st.Series), groupLetter, 0)}
+		n := len(row.Partition)
+		for i := range rows {
+			r := &rows[i]
+			row.Partition[n-1] = r.match[0]
+			m := store.Mutation{Key: r.match[:], Time: at, Delete: r.of == nil}
+			if r.of != nil {
+				g := group{level: r.of.level, members: r.of.members}
+				m.Value = g.append(row.Mutation.Value[:0])
+			}
+			row.Mutation = m
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
 }
 
 // tellCrowds notes which tuples have too many holders now, and tells of those that have become so.
