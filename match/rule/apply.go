@@ -43,23 +43,23 @@ func (x *pass) due(at int64) {
 
 // docs returns what profiles have been indexed with. Ids ascend.
 func (x *pass) docs(ctx context.Context, ids []fold.ID) (map[fold.ID]*doc, error) {
-	found := make(map[fold.ID]*doc, len(ids))
-	probes := func(yield func(store.Probe) bool) {
-		for _, id := range ids {
-			if !yield(store.Probe{Partition: docPartition(x.st.Gen, id), Range: store.Range{Start: docKey, End: store.After(docKey)}}) {
-				return
-			}
+	read := make([]*doc, len(ids))
+	err := x.probe(ctx, len(ids), func(i int) store.Probe {
+		return store.Probe{Partition: docPartition(x.st.Gen, ids[i]), Range: store.Range{Start: docKey, End: store.After(docKey)}}
+	}, func(i int, row store.Row) (err error) {
+		if read[i], err = decodeDoc(row.Value); err != nil {
+			err = fmt.Errorf("profile %s: %w", ids[i], err)
 		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the tuples of profiles: %w", err)
 	}
-	for hit, err := range x.Store.Probe(ctx, store.Match, x.inc, probes) {
-		if err != nil {
-			return nil, fmt.Errorf("read the tuples of profiles: %w", err)
+	found := make(map[fold.ID]*doc, len(ids))
+	for i, d := range read {
+		if d != nil {
+			found[ids[i]] = d
 		}
-		d, err := decodeDoc(hit.Row.Value)
-		if err != nil {
-			return nil, fmt.Errorf("profile %s: %w", ids[hit.Index], err)
-		}
-		found[ids[hit.Index]] = d
 	}
 	return found, nil
 }

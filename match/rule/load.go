@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"kith/profile/fold"
 	"kith/store"
@@ -41,25 +42,22 @@ func (e *evaluation) loadMatches(ctx context.Context, ids []fold.ID) error {
 		}
 	}
 	slices.SortFunc(in, fold.ID.Compare)
-	probes := func(yield func(store.Probe) bool) {
-		for _, id := range in {
-			if !yield(store.Probe{Partition: memberPartition(e.st.Series, id)}) {
-				return
-			}
+	found := make([]map[Level]MatchID, len(in))
+	err := e.probe(ctx, len(in), func(i int) store.Probe { return store.Probe{Partition: memberPartition(e.st.Series, in[i])} }, func(i int, row store.Row) error {
+		if len(row.Key) != 1 || len(row.Value) != len(MatchID{}) {
+			return fmt.Errorf("%w: a match of profile %s", fold.ErrCorrupt, in[i])
 		}
+		if found[i] == nil {
+			found[i] = map[Level]MatchID{}
+		}
+		found[i][Level(row.Key[0])] = MatchID(row.Value)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the matches of profiles: %w", err)
 	}
-	for hit, err := range e.Store.Probe(ctx, store.Match, e.inc, probes) {
-		if err == nil && (len(hit.Row.Key) != 1 || len(hit.Row.Value) != len(MatchID{})) {
-			err = fold.ErrCorrupt
-		}
-		if err != nil {
-			return fmt.Errorf("read the matches of profiles: %w", err)
-		}
-		id := in[hit.Index]
-		if e.in[id] == nil {
-			e.in[id] = map[Level]MatchID{}
-		}
-		e.in[id][Level(hit.Row.Key[0])] = MatchID(hit.Row.Value)
+	for i, id := range in {
+		e.in[id] = found[i]
 	}
 	return nil
 }
@@ -67,29 +65,27 @@ func (e *evaluation) loadMatches(ctx context.Context, ids []fold.ID) error {
 // loadBuckets reads the holders of tuples, which ascend.
 func (e *evaluation) loadBuckets(ctx context.Context, tuples []Tuple) error {
 	var want []Tuple
+	var read []*bucket
 	for _, t := range tuples {
 		if e.buckets[t] == nil {
-			e.buckets[t] = &bucket{}
-			want = append(want, t)
+			b := &bucket{}
+			e.buckets[t] = b
+			want, read = append(want, t), append(read, b)
 		}
 	}
-	probes := func(yield func(store.Probe) bool) {
-		for _, t := range want {
-			if !yield(store.Probe{Partition: holderPartition(e.st.Gen, t.Level, t.Hash[0]), Range: holdersOf(t, e.maxHolders()+1)}) {
-				return
-			}
-		}
-	}
-	for hit, err := range e.Store.Probe(ctx, store.Match, e.inc, probes) {
-		var id fold.ID
+	most := e.maxHolders()
+	err := e.probe(ctx, len(want), func(i int) store.Probe {
+		t := want[i]
+		return store.Probe{Partition: holderPartition(e.st.Gen, t.Level, t.Hash[0]), Range: holdersOf(t, most+1)}
+	}, func(i int, row store.Row) error {
+		_, id, err := holderOf(row.Key)
 		if err == nil {
-			_, id, err = holderOf(hit.Row.Key)
+			read[i].add(id, most)
 		}
-		if err != nil {
-			return fmt.Errorf("read the holders of tuples: %w", err)
-		}
-		b := e.buckets[want[hit.Index]]
-		b.add(id, e.maxHolders())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the holders of tuples: %w", err)
 	}
 	return nil
 }
@@ -140,4 +136,49 @@ func (s *Service) readGroups(ctx context.Context, inc store.Incarnation, series 
 		found = append(found, g)
 	}
 	return found, nil
+}
+
+// fewProbes are made by one goroutine.
+const fewProbes = 1000
+
+// probe reads n small ranges, which ascend, on all cores if there are many. take gets the rows of each in order, those of different ones at once.
+func (x *pass) probe(ctx context.Context, n int, of func(i int) store.Probe, take func(i int, row store.Row) error) error {
+	part := func(ctx context.Context, from, to int) error {
+		probes := func(yield func(store.Probe) bool) {
+			for i := from; i < to; i++ {
+				if !yield(of(i)) {
+					return
+				}
+			}
+		}
+		for hit, err := range x.Store.Probe(ctx, store.Match, x.inc, probes) {
+			if err == nil {
+				err = take(from+hit.Index, hit.Row)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n < fewProbes {
+		return part(ctx, 0, n)
+	}
+	return inParts(ctx, x.workers(), n, part)
+}
+
+// inParts cuts n tasks into parts that are done side by side.
+func inParts(ctx context.Context, parts, n int, do func(ctx context.Context, from, to int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for i := range parts {
+		wg.Go(func() {
+			if err := do(ctx, i*n/parts, (i+1)*n/parts); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
 }

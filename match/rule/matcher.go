@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"kith/domain"
@@ -21,6 +22,8 @@ const (
 	maxChunk    = 10_000
 	chunkTuples = 100_000
 	stepRead    = 1000
+	// importChunks is how many times as many are evaluated together of an import: the more, the nearer are the rows that are read.
+	importChunks = 4
 	// sliceTime is how long all there is is evaluated before the matcher gives others a turn.
 	sliceTime = 5 * time.Second
 	// young is how old a row of the feed is when it is looked at first, and grown when that need not be done again before it is settled:
@@ -271,12 +274,13 @@ func (x *pass) imported(ctx context.Context, r *change.Row) error {
 		}
 	}
 	var ids []fold.ID
+	most := importChunks * x.chunk()
 	flush := func() error {
 		if len(ids) == 0 {
 			return nil
 		}
 		last := ids[len(ids)-1].String()
-		if err := x.index(ctx, ids, false); err != nil {
+		if err := x.indexBy(ctx, ids, most, false); err != nil {
 			return err
 		}
 		x.st.Mark.Last = last
@@ -290,7 +294,7 @@ func (x *pass) imported(ctx context.Context, r *change.Row) error {
 		if strings.Compare(id.String(), x.st.Mark.Last) <= 0 {
 			continue
 		}
-		if ids = append(ids, id); len(ids) >= x.chunk() {
+		if ids = append(ids, id); len(ids) >= most {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -304,7 +308,7 @@ func (x *pass) imported(ctx context.Context, r *change.Row) error {
 }
 
 // muchOf is what part of all profiles an import touches that costs less to evaluate with all there is.
-const muchOf = 4
+const muchOf = 8
 
 // much says whether an import touched that much. Of small ones it does not: all there is would be evaluated for a few.
 func (x *pass) much(ctx context.Context, r *change.Row) (bool, error) {
@@ -337,12 +341,17 @@ var errMuch = errors.New("much has changed")
 // index reads what profiles are now, a person under its main profile, and makes documents, holders and matches say so. all: they are
 // evaluated even if their tuples are what they were.
 func (x *pass) index(ctx context.Context, ids []fold.ID, all bool) error {
+	return x.indexBy(ctx, ids, x.chunk(), all)
+}
+
+// indexBy is index of so many profiles at a time.
+func (x *pass) indexBy(ctx context.Context, ids []fold.ID, most int, all bool) error {
 	ids = slices.Clone(ids)
 	for round := 0; len(ids) > 0; round++ {
 		slices.SortFunc(ids, fold.ID.Compare)
 		ids = slices.Compact(ids)
 		var merged []fold.ID
-		for part := range slices.Chunk(ids, x.chunk()) {
+		for part := range slices.Chunk(ids, most) {
 			now, err := x.docsOf(ctx, part)
 			if err != nil {
 				return err
@@ -370,26 +379,43 @@ func (x *pass) docsOf(ctx context.Context, ids []fold.ID) (map[fold.ID]*doc, err
 	for _, id := range ids {
 		now[id] = nil
 	}
-	for part := range slices.Chunk(ids, stepRead) {
+	var mu sync.Mutex
+	read := func(ctx context.Context, m *Matcher, part []fold.ID) error {
 		people, err := x.Profiles.People(ctx, x.inc, part)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		docs := make(map[fold.ID]*doc, len(people))
 		for _, person := range people {
-			person.Walk(func(m *fold.Member) { now[m.ID] = nil })
+			person.Walk(func(m *fold.Member) { docs[m.ID] = nil })
 		}
 		for _, person := range people {
 			if p := person.Profile(); p != nil {
-				now[person.ID] = x.doc(p)
+				docs[person.ID] = &doc{changes: p.Changes, tuples: slices.Clone(m.Tuples(p))}
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		for id, d := range docs {
+			if d != nil || now[id] == nil {
+				now[id] = d
+			}
+		}
+		return nil
 	}
-	return now, nil
-}
-
-// doc returns what a profile is to be indexed with. It may have no tuples: what hides a value may expire.
-func (x *pass) doc(p *fold.Profile) *doc {
-	return &doc{changes: p.Changes, tuples: slices.Clone(x.matcher.Tuples(p))}
+	if len(ids) <= stepRead {
+		return now, read(ctx, x.matcher, ids)
+	}
+	err := inParts(ctx, x.workers(), len(ids), func(ctx context.Context, from, to int) error {
+		m := x.rules.Matcher()
+		for part := range slices.Chunk(ids[from:to], stepRead) {
+			if err := read(ctx, m, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return now, err
 }
 
 func sortedIDs(of map[fold.ID]*doc) []fold.ID {
