@@ -15,8 +15,8 @@ import (
 	"kith/upload"
 )
 
-// people writes customers of whom a fifth stand in it twice, with another number, and another case of letters.
-func people(w io.Writer, n, from int) error {
+// townsfolk writes customers of whom a fifth stand in it twice, with another number, and another case of letters.
+func townsfolk(w io.Writer, n, from int) error {
 	rnd := rand.New(rand.NewPCG(uint64(n), uint64(from)))
 	if _, err := io.WriteString(w, mergeHead); err != nil {
 		return err
@@ -92,7 +92,7 @@ func TestRulesKeepUp(t *testing.T) {
 	}
 	imported := func(what string, n, from int) {
 		in, out := io.Pipe()
-		go func() { out.CloseWithError(people(out, n, from)) }()
+		go func() { out.CloseWithError(townsfolk(out, n, from)) }()
 		id := r.uploaded("d", mergeSpec, in)
 		a := took("import of "+what, func() {
 			if err := r.startJob("d", id); err != nil {
