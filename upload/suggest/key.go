@@ -74,6 +74,9 @@ func (p *Proposal) chooseKey(wish string) error {
 		}
 	case mail >= 0:
 		p.Key, p.Why = mail, "no column is an id; e-mail addresses tell most customers apart"
+		if p.Product != "" {
+			p.Why = "in such exports e-mail addresses tell most customers apart"
+		}
 		if account >= 0 {
 			p.Why = fmt.Sprintf("it tells more customers apart than %q, an id", p.Columns[account].Name)
 		}

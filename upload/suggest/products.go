@@ -382,10 +382,35 @@ func (p *Proposal) apply(k product, columns map[string]int) {
 			continue
 		}
 		if i, ok := columns[strings.ToLower(strings.TrimSpace(line[:at]))]; ok {
-			give(i, strings.TrimSpace(line[at+2:]))
+			give(i, p.labelled(columns, p.Columns[i].Name, strings.TrimSpace(line[at+2:])))
 		}
 	}
 	p.fullestBlock(k.blocks, columns, give)
+}
+
+// byLabel are the attributes of second addresses and numbers, by what exports call them beside.
+var byLabel = map[string]map[string]string{
+	"EmailAddress": {"home": "PersonalEmailAddress", "personal": "PersonalEmailAddress", "privat": "PersonalEmailAddress", "work": "BusinessEmailAddress", "arbeit": "BusinessEmailAddress", "geschaftlich": "BusinessEmailAddress"},
+	"PhoneNumber": {"mobile": "MobilePhoneNumber", "mobil": "MobilePhoneNumber", "home": "HomePhoneNumber", "privat": "HomePhoneNumber", "work": "BusinessPhoneNumber",
+		"arbeit": "BusinessPhoneNumber", "geschaftlich": "BusinessPhoneNumber"},
+}
+
+// labelled returns the attribute of a second address or number, such as "E-mail 2 - Value": what the column of labels beside it says, if that says one thing.
+func (p *Proposal) labelled(columns map[string]int, name, target string) string {
+	what, ok := strings.CutSuffix(strings.ToLower(name), " - value")
+	for kind, labels := range byLabel {
+		if !ok || target == kind || !strings.HasSuffix(target, kind) {
+			continue
+		}
+		for _, beside := range []string{" - label", " - type"} {
+			if i, ok := columns[what+beside]; ok && p.Columns[i].Distinct == 1 {
+				if t := labels[fold(p.Columns[i].Samples[0])]; t != "" {
+					return t
+				}
+			}
+		}
+	}
+	return target
 }
 
 // fullestBlock makes the block of address columns that has most values the address of the customer; the others stay what they are called.

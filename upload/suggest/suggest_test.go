@@ -63,6 +63,7 @@ func TestProposals(t *testing.T) {
 		"short names":         {"KUNDNR|GEBDAT|Tél. portable|ADI SOYADI\n1|14.03.1985|06 12 34 56 78|Şükrü Yıldız", "KUNDNR=AccountNumber* GEBDAT=BirthDate Tél. portable=MobilePhoneNumber ADI SOYADI=FirstName ADI SOYADI=LastName"},
 		"born on":             {"N° client|Né(e) le\n1|14/03/1985", "N° client=AccountNumber* Né(e) le=BirthDate"},
 		"Taiwan":              {"會員編號|姓|名|電子信箱|行動電話\nM1|陳|怡君|a@x.tw|0912-345-678", "會員編號=AccountNumber* 姓=LastName 名=FirstName 電子信箱=EmailAddress 行動電話=MobilePhoneNumber"},
+		"labels of Google":    {"Given Name|Family Name|E-mail 1 - Value|E-mail 2 - Type|E-mail 2 - Value|Phone 1 - Value|Phone 2 - Type|Phone 2 - Value\nAnn|Lee|a@x.de|* Work|a@firm.de|+49 30 1234567|Work|+49 30 7654321", "Given Name=FirstName Family Name=LastName E-mail 1 - Value=EmailAddress* E-mail 2 - Type=Attributes.E-mail 2 - Type E-mail 2 - Value=BusinessEmailAddress Phone 1 - Value=PhoneNumber Phone 2 - Type=Attributes.Phone 2 - Type Phone 2 - Value=BusinessPhoneNumber"},
 		"nothing":             {"colour|size\nred|1", "colour=Attributes.colour size=Attributes.size"},
 		"content":             {"id|contact\n1|a@x.de\n2|b@x.de", "id=AccountNumber* contact=EmailAddress"},
 		"German": {"Kundennummer|Anrede|Vorname|Nachname|E-Mail-Adresse|Telefon|Mobil|Geburtsdatum|Straße|PLZ|Ort|Land|Firma\n0001|Herr|Jürgen|Müller|j@x.de|030|0171|1|S 5|01067|Dresden|D|M",
