@@ -14,6 +14,7 @@ import (
 
 	"kith/fault"
 	"kith/match/link"
+	"kith/profile"
 	"kith/profile/fold"
 	"kith/store"
 )
@@ -64,12 +65,17 @@ type group struct {
 	weakest [2]fold.ID
 }
 
+// maxGroup is how many profiles a group has at most: more can't become one person.
+const maxGroup = profile.MaxMembers
+
 // found collects the groups of a run in memory: about 80 bytes each.
 type found struct {
 	job  []byte // its id, 16 bytes
 	buf  []byte // encoded groups
 	refs []groupRef
 	size int64 // members of all
+	// cut is how many groups were larger than maxGroup, and largest how many profiles the largest had.
+	cut, largest int
 }
 
 type groupRef struct {
@@ -122,13 +128,35 @@ func decodeGroup(b []byte) (g group, n int, err error) {
 	return g, all - len(b), nil
 }
 
-// add takes over a group of the matcher. Scores are kept to four decimals.
+// add takes over a group of the matcher. Scores are kept to four decimals. One that is too large is cut, in the order of ids.
 func (f *found) add(g *link.Group) {
 	slices.SortFunc(g.Members, fold.ID.Compare)
+	if n := len(g.Members); n > maxGroup {
+		f.cut, f.largest = f.cut+1, max(f.largest, n)
+	}
 	score := math.Round(g.Score*1e4) / 1e4
-	f.refs = append(f.refs, groupRef{score, matchIDOf(f.job, g.Members), len(f.buf)})
-	f.buf = appendGroup(f.buf, g, score)
-	f.size += int64(len(g.Members))
+	for rest := g.Members; len(rest) >= 2; {
+		part := *g
+		n := min(maxGroup, len(rest))
+		if len(rest) == n+1 { // nobody is left alone
+			n--
+		}
+		part.Members, rest = rest[:n], rest[n:]
+		if !slices.Contains(part.Members, g.Weakest[0]) || !slices.Contains(part.Members, g.Weakest[1]) {
+			part.Weakest = [2]fold.ID(part.Members[:2])
+		}
+		f.refs = append(f.refs, groupRef{score, matchIDOf(f.job, part.Members), len(f.buf)})
+		f.buf = appendGroup(f.buf, &part, score)
+		f.size += int64(n)
+	}
+}
+
+// bounded says what was cut; empty: nothing.
+func (f *found) bounded() string {
+	if f.cut == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d matches of more than %d profiles, the largest of %d, were cut into matches of %d: no person has more.", f.cut, maxGroup, f.largest, maxGroup)
 }
 
 // rank puts the groups in their order.

@@ -230,6 +230,9 @@ func (j *run) find(ctx context.Context) error {
 	}
 	return j.set(ctx, func(r *record) {
 		r.Found, r.Reviewed, r.Compared, r.Pairs, r.Bounded = &w, report.Reviewed, report.Compared, report.Pairs, report.Refined
+		if text := f.bounded(); text != "" {
+			r.Bounded = append(slices.Clip(r.Bounded), text)
+		}
 		for _, id := range report.Glued[:min(len(report.Glued), maxGlued)] {
 			r.Glued = append(r.Glued, id.String())
 		}
