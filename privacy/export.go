@@ -97,6 +97,7 @@ func (x *exporter) run(ctx context.Context) error {
 	x.list("Sources", func() error { return x.sources(ctx) })
 	x.list("Objects", func() error { return x.objects(ctx) })
 	x.list("History", func() error { return x.history(ctx) })
+	x.matching(ctx)
 	keys := newKeySet(x.rec, x.known.Keys)
 	x.list("DeadLetters", func() error { return x.letters(ctx, keys) })
 	x.list("RejectedRows", func() error { return x.rejects(ctx, keys) })
@@ -205,6 +206,35 @@ func (x *exporter) history(ctx context.Context) error {
 		}
 	}
 	return x.err
+}
+
+// matching writes what matching has found of the person, and what was answered.
+func (x *exporter) matching(ctx context.Context) {
+	if x.err != nil {
+		return
+	}
+	known, err := x.Matches.Know(ctx, x.rec, x.known.IDs)
+	if err != nil {
+		x.err = err
+		return
+	}
+	x.token(jsontext.String("Matching"))
+	x.token(jsontext.BeginObject)
+	x.token(jsontext.String("Matches"))
+	x.value(known.Matches)
+	x.list("Answers", func() error {
+		for i := range known.Answers {
+			b, err := restjson.Encode(&known.Answers[i])
+			if err != nil {
+				return err
+			}
+			x.raw(b)
+		}
+		return nil
+	})
+	x.token(jsontext.String("ExportedFiles"))
+	x.value(known.Exported)
+	x.token(jsontext.EndObject)
 }
 
 func (x *exporter) letters(ctx context.Context, keys *keySet) error {

@@ -35,11 +35,11 @@ type statement struct {
 }
 
 type removed struct {
-	Profiles, ImportedSources, Objects, IndexRows, HistoryContents, DeadLetters int64
+	Profiles, ImportedSources, Objects, IndexRows, HistoryContents, DeadLetters, MatchAnswers int64
 }
 
-func removedOf(f profile.Footprint, letters int64) removed {
-	return removed{f.Profiles, f.Contributions, f.Objects, f.IndexRows, f.Contents, letters}
+func removedOf(f profile.Footprint, letters, answers int64) removed {
+	return removed{f.Profiles, f.Contributions, f.Objects, f.IndexRows, f.Contents, letters, answers}
 }
 
 // ForgetPerson deletes a person, with all profiles that were merged into it and the dead letters that carry its keys, looks whether anything is
@@ -63,9 +63,18 @@ func (s *Service) ForgetPerson(ctx context.Context, in *api.ForgetPersonRequest)
 	if err != nil {
 		return nil, err
 	}
+	answers, err := s.Matches.Forget(ctx, rec, known.IDs)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.Profiles.Forget(ctx, rec, known); err != nil {
 		return nil, err
 	}
+	answersLeft, err := s.Matches.Forget(ctx, rec, known.IDs) // of a call that was under way
+	if err != nil {
+		return nil, err
+	}
+	answers += answersLeft
 	after, err := s.Profiles.Footprint(ctx, rec, known)
 	if err != nil {
 		return nil, err
@@ -78,7 +87,7 @@ func (s *Service) ForgetPerson(ctx context.Context, in *api.ForgetPersonRequest)
 		return nil, fault.Internalf("Something was written to profile %s while it was removed. It is deleted for all calls; repeat ForgetPerson with ProfileId %s.", known.Main, known.Main)
 	}
 	st := statement{Version: 1, StatementId: newID(), DomainName: rec.Name, ForgottenAt: s.Now().UTC().Format(time.RFC3339),
-		RequestedBy: requester(ctx), Removed: removedOf(before, letters), LeftAfterwards: removedOf(after, left)}
+		RequestedBy: requester(ctx), Removed: removedOf(before, letters, answers), LeftAfterwards: removedOf(after, left, 0)}
 	for _, id := range known.IDs {
 		st.ProfileIds = append(st.ProfileIds, id.String())
 	}
@@ -143,7 +152,15 @@ func (s *Service) remains(ctx context.Context, rec *domain.Record, keys *keySet)
 		}
 		rejected += rows
 	}
+	files, err := s.Matches.Exported(ctx, rec)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, f := range files {
+		all = append(all, place{"exported matches, which may hold ids of its profiles", f, "whoever has it removes it"})
+	}
 	return append(all,
+		place{"ids of its profiles in matches and lists of merges", "store", "later matches have been found; 30 days at most"},
 		place{"key values in the feed of changes", "store", "7 days from now, or earlier when there are many changes"},
 		place{"words of the search by QueryProfiles, where the domain has it on", "store", "its indexer has read the deletion: usually seconds"},
 		place{"bytes of what was removed, in files of the store that were not written anew yet", "store", "the next purge: within --purge-every, or kith purge; on a cluster gc_grace_seconds and a compaction"},

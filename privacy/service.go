@@ -9,6 +9,7 @@ import (
 	"kith/deadletter"
 	"kith/domain"
 	"kith/fault"
+	"kith/match"
 	"kith/objecttype"
 	"kith/profile"
 	"kith/profile/fold"
@@ -22,6 +23,7 @@ type Service struct {
 	Profiles *profile.Service
 	Letters  *deadletter.Service
 	Uploads  *upload.Service
+	Matches  *match.Service
 	Sealer   *access.Sealer
 	Now      func() time.Time
 }

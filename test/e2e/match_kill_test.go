@@ -160,4 +160,3 @@ func cutMatching(t *testing.T, when string, n int64, want []string) (api.Identit
 	}
 	return status, cut
 }
-
