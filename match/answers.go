@@ -110,11 +110,22 @@ func (s *Service) putAnswers(ctx context.Context, inc store.Incarnation, all ...
 			return err
 		}
 		ms = append(ms, store.Mutation{Key: answerKey(a.a, a.b), Value: value, Time: a.At}, store.Mutation{Key: answerKey(a.b, a.a), Value: value, Time: a.At})
+		if err := s.reconsider(ctx, inc, a.a, a.b); err != nil {
+			return err
+		}
 	}
 	if err := s.Store.Write(ctx, answersPartition(inc), ms); err != nil {
 		return fmt.Errorf("write an answer: %w", err)
 	}
 	return nil
+}
+
+// reconsider has profiles matched by rules again.
+func (s *Service) reconsider(ctx context.Context, inc store.Incarnation, ids ...fold.ID) error {
+	if s.Rules == nil {
+		return nil
+	}
+	return s.Rules.Reconsider(ctx, inc, ids...)
 }
 
 // DeleteMatchAnswer takes an answer back.
@@ -144,6 +155,9 @@ func (s *Service) deleteAnswers(ctx context.Context, inc store.Incarnation, at i
 	var ms []store.Mutation
 	for _, p := range pairs {
 		ms = append(ms, store.Mutation{Key: answerKey(p[0], p[1]), Delete: true, Time: at}, store.Mutation{Key: answerKey(p[1], p[0]), Delete: true, Time: at})
+		if err := s.reconsider(ctx, inc, p[0], p[1]); err != nil {
+			return err
+		}
 	}
 	if err := s.Store.Write(ctx, answersPartition(inc), ms); err != nil {
 		return fmt.Errorf("delete an answer: %w", err)

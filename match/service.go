@@ -55,6 +55,8 @@ type Exports interface {
 // Rules is matching by rules, as far as GetSimilarProfiles asks it (rule.Service).
 type Rules interface {
 	Similar(ctx context.Context, rec *domain.Record, matchID string, id fold.ID) (rule.Similar, error)
+	// Reconsider has profiles matched again, because what is answered about them is about to change.
+	Reconsider(ctx context.Context, inc store.Incarnation, ids ...fold.ID) error
 }
 
 // May is domain.Service.CanExport, for the address of one bucket.

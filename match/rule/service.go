@@ -48,7 +48,7 @@ type Service struct {
 	Log      *slog.Logger
 	Config   Config
 	// Apart returns the pairs among some profiles, whose ids ascend, of which somebody has said that they are not the same; nil: nobody says
-	// so. Who has said so, or takes it back, announces both profiles in the feed: then they are looked at again.
+	// so. Reconsider is called for both when that changes.
 	Apart func(ctx context.Context, inc store.Incarnation, ids []fold.ID) ([][2]fold.ID, error)
 	// Wake makes the matcher look at a domain now; nil: it looks when it does.
 	Wake func(store.Incarnation)
@@ -84,6 +84,18 @@ func (s *Service) note(inc store.Incarnation, on bool) {
 	} else {
 		s.on.Delete(inc)
 	}
+}
+
+// Reconsider has profiles matched again, because what is said about them, apart from their values, is about to change: it announces them in
+// the feed, so call it before that is written. They are looked at a moment later, and once more when that must have been written.
+func (s *Service) Reconsider(ctx context.Context, inc store.Incarnation, ids ...fold.ID) error {
+	for _, id := range ids {
+		row := &change.Row{ID: id, Kind: change.Write, Whole: true} // of no write that could be undone
+		if err := s.Feed.AnnounceBeyond(ctx, inc, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Changed implements domain.Rules: the rules of a domain were changed.

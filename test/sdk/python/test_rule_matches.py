@@ -1,8 +1,14 @@
 """Matching by rules: what AWS's guide documents of it, through boto3. Rules are evaluated within a second of a write, so these tests wait for
 what is to be, never for a time."""
+import json
+import os
 import time
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import pytest
+import requests
 
 from conftest import run_job
 
@@ -73,6 +79,16 @@ def gone(client, domain, *ids):
 def get(client, domain, profile_id):
     item, = client.search_profiles(DomainName=domain, KeyName="_profileId", Values=[profile_id])["Items"]
     return item
+
+
+def addition(endpoint, domain, path, body):
+    """Calls an operation that Kith adds."""
+    request = botocore.awsrequest.AWSRequest(method="POST", url=f"{endpoint}/kith/domains/{domain}/{path}", data=json.dumps(body), headers={"Content-Type": "application/json"})
+    credentials = botocore.credentials.Credentials(os.environ["KITH_TEST_KEY"], os.environ["KITH_TEST_SECRET"])
+    botocore.auth.SigV4Auth(credentials, "profile", "us-east-1").add_auth(request)
+    answer = requests.post(request.url, data=request.data, headers=dict(request.headers), timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def test_one_to_one(client, domain):
@@ -212,6 +228,17 @@ def test_turning_it_off(client, domain):
     settles(client, domain)
     turn_on(client, domain, rules("LastName", "EmailAddress"))
     settles(client, domain, (2, a, b))
+
+
+def test_answers_of_people_are_obeyed(client, endpoint, domain):
+    """Who is said not to be the same is in no match together, and is in one again when that is taken back."""
+    turn_on(client, domain, rules("EmailAddress"))
+    a, b, c = sorted(profile(client, domain, EmailAddress="a@x.com") for _ in range(3))
+    settles(client, domain, (1, a, b, c))
+    addition(endpoint, domain, "match-answers", {"ProfileIds": [a, b], "Answer": "NOT_SAME"})
+    settles(client, domain, (1, a, c))
+    addition(endpoint, domain, "match-answers/delete", {"ProfileIds": [a, b]})
+    settles(client, domain, (1, a, b, c))
 
 
 def test_imports_match(client, domain):
