@@ -77,7 +77,7 @@ cluster:    ## three Cassandra nodes, an S3 server and two Kith nodes in the fol
 	$(GO) run ./test/cluster/up
 
 test-cluster: venv ## everything on a cluster of three nodes that it starts, and with its processes killed; needs Java 17 and Maven, takes about half an hour
-	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 3 -- sh -c "$(GO) test -count=1 -p 1 -timeout 60m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom|TestCoreIsWhatTheModelSays|TestForgetting|TestQueryAtRandom' && $(GO) test -count=1 -p 1 -timeout 60m ./profile/change ./profile/write"
+	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 3 -- sh -c "$(GO) test -count=1 -p 1 -timeout 60m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom|TestCoreIsWhatTheModelSays|TestForgetting|TestQueryAtRandom|TestRules|TestMatch|TestCommonValues|TestTooManyForAMatch|TestApart' && $(GO) test -count=1 -p 1 -timeout 60m ./profile/change ./profile/write"
 	KITH_TEST_CLUSTER=3 $(GO) test -count=1 -v -timeout 60m ./test/cluster
 
 test-cluster-short: venv ## the same on one node, with smaller imports: what CI runs
