@@ -103,7 +103,7 @@ func sayMore(out io.Writer, repeated, unchanged *int64, tooLong []api.TooLongCol
 		if *c.Values == 1 {
 			verb = "is"
 		}
-		fmt.Fprintf(out, "Column %q: %d of its values %s longer than %d characters (--too-long).\n", *c.Column, *c.Values, verb, *c.Limit)
+		tell(out, "", fmt.Sprintf("Column %q: %d of its values %s longer than %d characters (--too-long).", *c.Column, *c.Values, verb, *c.Limit))
 	}
 }
 

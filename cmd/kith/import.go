@@ -355,20 +355,20 @@ func printResult(ctx context.Context, c *client, domain string, job *customerpro
 		fmt.Fprintf(out, "%s fewer cells than the header; what was missing is blank.\n", rowsHave(n))
 	}
 	if n := api.Val(details.UncalculatedCells); n > 0 {
-		fmt.Fprintf(out, "%d cells have formulas whose values were not saved, and count as blank: open the workbook in Excel, save it, and import it again.\n", n)
+		tell(out, "", fmt.Sprintf("%d cells have formulas whose values were not saved, and count as blank: open the workbook in Excel, save it, and import it again.", n))
 	}
 	if n := api.Val(details.RepeatedHeaderRows); n > 0 {
 		fmt.Fprintf(out, "%s the names of the columns again: passed over.\n", rowsHave(n))
 	}
 	sayMore(out, details.RepeatedKeyRows, details.UnchangedRecords, details.TooLongColumns, "")
 	if len(details.OtherEncodings) > 0 {
-		fmt.Fprintf(out, "It is not certain that the file is %s; it may be %s.\n", api.Val(details.Encoding), strings.Join(details.OtherEncodings, " or "))
+		tell(out, "", fmt.Sprintf("It is not certain that the file is %s; it may be %s.", api.Val(details.Encoding), strings.Join(details.OtherEncodings, " or ")))
 	}
 	if details.ProfilesExpireAt != nil && created+updated > 0 {
 		fmt.Fprintf(out, "The imported data expires on %s (%d days after the import).\n", details.ProfilesExpireAt.Format(time.DateOnly), *job.DataExpiry)
 	}
 	if details.Reason != nil {
-		fmt.Fprintln(out, *details.Reason)
+		tell(out, "", *details.Reason)
 	}
 	if failed > 0 {
 		if err := printRejects(ctx, c, domain, *job.JobId, failed, details.KeptRejects, nil, out); err != nil {

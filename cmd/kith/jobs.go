@@ -144,7 +144,11 @@ func listJobs(cmd *cobra.Command, c *client, domain string, all, asJSON bool) er
 			}
 			took := ""
 			if details.WorkedMilliseconds != nil {
-				took = (time.Duration(*details.WorkedMilliseconds) * time.Millisecond).Round(100 * time.Millisecond).String()
+				d := time.Duration(*details.WorkedMilliseconds) * time.Millisecond
+				if d > time.Second {
+					d = d.Round(100 * time.Millisecond)
+				}
+				took = d.String()
 			}
 			_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", (*j.JobId)[:shownID], jobState(&j, details), j.CreatedAt.Local().Format(time.DateTime), took, oneLine(*j.DisplayName))
 		}
