@@ -133,7 +133,7 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 		}
 		from := len(m.key)
 		if m.key = schema.AppendNormalizedIn(m.key, m.plan.in, f.ct, v); len(m.key) == from {
-			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as a %s: nothing comparable is left of it. Correct it.", f.ct)
+			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as %s: nothing comparable is left of it. Correct it.", kindOfKey(f.ct))
 		}
 	}
 	key := schema.IndexBytes(m.key)
@@ -206,6 +206,17 @@ func (m *mapper) unguard() {
 			m.cells[i] = table.Unguard(schema.Trim(m.cells[i]))
 		}
 	}
+}
+
+// kindOfKey names what values of a content type are.
+func kindOfKey(ct schema.ContentType) string {
+	switch ct {
+	case schema.Email:
+		return "an e-mail address"
+	case schema.Phone:
+		return "a phone number"
+	}
+	return "a key"
 }
 
 // replacement is what decoders put in the place of bytes that mean nothing.

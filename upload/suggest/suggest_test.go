@@ -206,6 +206,19 @@ func TestPassedOverKeyIsTold(t *testing.T) {
 	}
 }
 
+// A file whose rows are cells is told apart from one that has a single column.
+func TestRowsInQuotesAreTold(t *testing.T) {
+	for _, c := range []struct {
+		header, cell string
+		want         bool
+	}{{`id,"first name",email`, `1,"Ann",a@x.de`, true}, {"id;email", "1;a@x.de", true}, {"email", "a@x.de", false}, {"Name, Vorname", "Roth", false}} {
+		p := propose(t, []string{c.header}, [][]string{{c.cell}}, true)
+		if got := slices.ContainsFunc(p.Warnings, func(w Warning) bool { return w.Code == "rows-in-quotes" && w.Level == Stop }); got != c.want {
+			t.Errorf("%s: %v", c.header, p.Warnings)
+		}
+	}
+}
+
 // Cells that hold more than an e-mail address are told.
 func TestMoreThanAnAddressIsTold(t *testing.T) {
 	for cell, want := range map[string]bool{"Ann <a@x.de>": true, "<a@x.de>": true, "mailto:a@x.de": true, "a@x.de; b@x.de": true, "a@x.de,": true, "a@x.de": false, "unbekannt": false} {

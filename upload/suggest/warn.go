@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"kith/schema"
@@ -14,6 +15,9 @@ func (p *Proposal) warn(t Table) {
 	}
 	if t.Headless {
 		add(Stop, "no-header", "", "No line looks like a header: numbers or addresses stand where names of columns are expected. Write the names of the columns above the first row, or say which line has them.")
+	}
+	if p.Key < 0 && p.cellsOfRows() {
+		add(Stop, "rows-in-quotes", "", "Every row stands in quotes as a whole, so that it is a single cell: a program has saved the file that way. Take the file as it was exported, or take the outer quotes off.")
 	}
 	if p.Rows+t.Rejected == 0 {
 		add(Doubt, "no-rows", "", "There is no row below the header.")
@@ -58,6 +62,20 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(n), limit(c.Target), c.Target)
 		}
 	}
+}
+
+// cellsOfRows says whether the only column has rows for cells: "id,""first name""".
+func (p *Proposal) cellsOfRows() bool {
+	if len(p.Columns) != 1 || len(p.Columns[0].Samples) == 0 {
+		return false
+	}
+	for _, delim := range []string{",", ";", "\t", "|"} {
+		n := strings.Count(p.Columns[0].Name, delim)
+		if n > 0 && !slices.ContainsFunc(p.Columns[0].Samples, func(s string) bool { return strings.Count(s, delim) < n }) {
+			return true
+		}
+	}
+	return false
 }
 
 // told says whether a column that is left out is one half of a split one whose other half is mapped, or is told of.
