@@ -15,6 +15,8 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/match/link"
+	"kith/match/merge"
+	"kith/profile"
 	"kith/profile/fold"
 	"kith/store"
 )
@@ -98,6 +100,9 @@ func (s *Service) PutMatchAnswer(ctx context.Context, in *api.PutMatchAnswerRequ
 	if err := s.putAnswers(ctx, rec.Incarnation, ans); err != nil {
 		return nil, err
 	}
+	if err := s.revisit(ctx, rec, people[a].ID, people[b].ID); err != nil {
+		return nil, err
+	}
 	return (*api.PutMatchAnswerResponse)(api.Ptr(ans.wire())), nil
 }
 
@@ -146,6 +151,9 @@ func (s *Service) DeleteMatchAnswer(ctx context.Context, in *api.DeleteMatchAnsw
 		return nil, fmt.Errorf("read an answer: %w", err)
 	}
 	if err := s.deleteAnswers(ctx, rec.Incarnation, max(s.Now().UnixMicro(), row.Time), [2]fold.ID{a, b}); err != nil {
+		return nil, err
+	}
+	if err := s.revisit(ctx, rec, a, b); err != nil {
 		return nil, err
 	}
 	return &api.DeleteMatchAnswerResponse{Message: api.Ptr("OK")}, nil
@@ -232,15 +240,8 @@ func (s *Service) answersAbout(ctx context.Context, inc store.Incarnation, ids [
 // Apart returns the pairs among some persons of which somebody has answered that they are not the same: of any profile of the one and any of
 // the other. It is what matching by rules asks before it puts them together.
 func (s *Service) Apart(ctx context.Context, inc store.Incarnation, ids []fold.ID) (apart [][2]fold.ID, err error) {
-	none := true
-	for _, err := range s.Store.Scan(ctx, answersPartition(inc), store.Range{Limit: 1}) {
-		if err != nil {
-			return nil, fmt.Errorf("read answers: %w", err)
-		}
-		none = false
-	}
-	if none {
-		return nil, nil
+	if any, err := s.anyAnswers(ctx, inc); !any || err != nil {
+		return nil, err
 	}
 	people, err := s.Profiles.People(ctx, inc, ids)
 	if err != nil {
@@ -314,6 +315,64 @@ func (s *Service) answers(ctx context.Context, inc store.Incarnation) (all []lin
 	return all, flush()
 }
 
+// said is what was answered, by each of the two persons.
+type said map[fold.ID][]link.Answer
+
+// saidOf returns what was answered about some persons and each other.
+func (s *Service) saidOf(ctx context.Context, inc store.Incarnation, people map[fold.ID]*merge.Person) (said, error) {
+	if any, err := s.anyAnswers(ctx, inc); !any || err != nil {
+		return nil, err
+	}
+	of := map[fold.ID]fold.ID{}
+	for _, p := range people {
+		for _, id := range p.Members {
+			of[id] = p.ID
+		}
+	}
+	all, err := s.answersAbout(ctx, inc, slices.Collect(maps.Keys(of)))
+	if err != nil {
+		return nil, err
+	}
+	by := said{}
+	for _, a := range all {
+		x, y := of[a.a], of[a.b]
+		if x == y || x == (fold.ID{}) || y == (fold.ID{}) {
+			continue
+		}
+		l := link.Answer{A: x, B: y, Same: a.Same}
+		by[x], by[y] = append(by[x], l), append(by[y], l)
+	}
+	return by, nil
+}
+
+// anyAnswers says whether anything was answered in a domain.
+func (s *Service) anyAnswers(ctx context.Context, inc store.Incarnation) (bool, error) {
+	for _, err := range s.Store.Scan(ctx, answersPartition(inc), store.Range{Limit: 1}) {
+		if err != nil {
+			return false, fmt.Errorf("read answers: %w", err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// of returns what was said of pairs among some persons.
+func (s said) of(people []*merge.Person) (out merge.Said) {
+	for _, p := range people {
+		for _, a := range s[p.ID] {
+			if a.A != p.ID || !slices.ContainsFunc(people, func(o *merge.Person) bool { return o.ID == a.B }) {
+				continue
+			}
+			if a.Same {
+				out.Same = append(out.Same, [2]fold.ID{a.A, a.B})
+			} else {
+				out.Apart = append(out.Apart, [2]fold.ID{a.A, a.B})
+			}
+		}
+	}
+	return out
+}
+
 // UnmergeMatch takes a merge back and answers that those who were merged are not the one they were merged into: no later job or rule
 // merges them again.
 func (s *Service) UnmergeMatch(ctx context.Context, in *api.UnmergeMatchRequest) (*api.UnmergeMatchResponse, error) {
@@ -325,7 +384,31 @@ func (s *Service) UnmergeMatch(ctx context.Context, in *api.UnmergeMatchRequest)
 	if err != nil {
 		return nil, err
 	}
-	// Answered first: a job that runs meanwhile must not merge again what has just been taken back.
+	if err := s.answerApart(ctx, rec, main, from); err != nil {
+		return nil, err
+	}
+	out, err := s.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: in.DomainName, MergeId: in.MergeId})
+	if err != nil {
+		return nil, err
+	}
+	return &api.UnmergeMatchResponse{Items: out.Items}, nil
+}
+
+// Unmerging is profile.Service.Unmerging. Where a job or a rule would merge again at once what is taken back, that is answered for: it was
+// merged by one of them, or they are on.
+func (s *Service) Unmerging(ctx context.Context, rec *domain.Record, m *profile.Made) error {
+	if !merge.Automatic(m.By) && !rec.MatchingOn() && !rulesOn(rec) {
+		return nil
+	}
+	return s.answerApart(ctx, rec, m.Main, m.From)
+}
+
+func rulesOn(rec *domain.Record) bool {
+	return rec.RuleBasedMatching != nil && api.Val(rec.RuleBasedMatching.Enabled)
+}
+
+// answerApart answers that profiles are not another one. It comes before a merge is taken back: what runs meanwhile must not merge again.
+func (s *Service) answerApart(ctx context.Context, rec *domain.Record, main fold.ID, from []fold.ID) error {
 	var all []answer
 	for _, id := range from {
 		a := answer{By: caller(ctx), At: s.Now().UnixMicro(), a: main, b: id}
@@ -334,14 +417,20 @@ func (s *Service) UnmergeMatch(ctx context.Context, in *api.UnmergeMatchRequest)
 		}
 		all = append(all, a)
 	}
-	if err := s.putAnswers(ctx, rec.Incarnation, all...); err != nil {
-		return nil, err
+	return s.putAnswers(ctx, rec.Incarnation, all...)
+}
+
+// revisit has matching by rules look at two profiles again: what was said of them has changed.
+func (s *Service) revisit(ctx context.Context, rec *domain.Record, ids ...fold.ID) error {
+	if !rulesOn(rec) {
+		return nil
 	}
-	out, err := s.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: in.DomainName, MergeId: in.MergeId})
-	if err != nil {
-		return nil, err
+	for _, id := range ids {
+		if err := s.Profiles.Revisit(ctx, rec, id); err != nil {
+			return err
+		}
 	}
-	return &api.UnmergeMatchResponse{Items: out.Items}, nil
+	return nil
 }
 
 // mergeNamed returns the profiles of a merge that holds.

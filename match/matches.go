@@ -257,6 +257,10 @@ func (s *Service) GetAutoMergingPreview(ctx context.Context, in *api.GetAutoMerg
 	if err != nil {
 		return nil, err
 	}
+	said, err := s.saidOf(ctx, rec.Incarnation, people)
+	if err != nil {
+		return nil, err
+	}
 	for _, g := range groups {
 		several := distinct(g.members, people)
 		if len(several) < 2 {
@@ -265,7 +269,7 @@ func (s *Service) GetAutoMergingPreview(ctx context.Context, in *api.GetAutoMerg
 		*out.NumberOfMatchesInSample++
 		*out.NumberOfProfilesInSample += int64(len(several))
 		if g.score >= api.Val(in.MinAllowedConfidenceScoreForMerging) {
-			*out.NumberOfProfilesWillBeMerged += int64(merge.Touched(merge.Plan(criteria, several, resolution)))
+			*out.NumberOfProfilesWillBeMerged += int64(merge.Touched(merge.Plan(criteria, several, resolution, said.of(several))))
 		}
 	}
 	return out, nil

@@ -149,6 +149,10 @@ func (j *run) mergeChunk(ctx context.Context, criteria []merge.Criterion, chunk 
 	if err != nil {
 		return nil, err
 	}
+	said, err := j.saidOf(ctx, inc, people) // for each chunk anew: it obeys what is said while it runs
+	if err != nil {
+		return nil, err
+	}
 	c := &counted{examined: int64(len(groups))}
 	work := make(chan *group)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -159,7 +163,7 @@ func (j *run) mergeChunk(ctx context.Context, criteria []merge.Criterion, chunk 
 			for g := range work {
 				var failed error
 				if ctx.Err() == nil && g.score >= j.r.gate() {
-					failed = j.mergeGroup(ctx, criteria, chunk, g, people, before[g.rank], c)
+					failed = j.mergeGroup(ctx, criteria, chunk, g, distinct(g.members, people), said, before[g.rank], c)
 				}
 				if failed != nil {
 					cancel(failed)
@@ -215,14 +219,14 @@ func (j *run) peopleOf(ctx context.Context, groups []group) (map[fold.ID]*merge.
 }
 
 // mergeGroup merges what the criteria say of a group. before is what earlier attempts have written down of it.
-func (j *run) mergeGroup(ctx context.Context, criteria []merge.Criterion, chunk int, g *group, people map[fold.ID]*merge.Person, before []merging, c *counted) error {
+func (j *run) mergeGroup(ctx context.Context, criteria []merge.Criterion, chunk int, g *group, people []*merge.Person, said said, before []merging, c *counted) error {
 	resolution := merge.ResolutionOf(j.r.AutoMerging.ConflictResolution)
 	var plan []merge.Step
 	planned := slices.IndexFunc(before, func(m merging) bool { return m.Plan != nil })
 	if planned >= 0 {
 		plan = before[planned].Plan
 	} else {
-		plan = merge.Plan(criteria, distinct(g.members, people), resolution)
+		plan = merge.Plan(criteria, people, resolution, said.of(people))
 	}
 	for i, step := range plan {
 		made := 0

@@ -221,7 +221,7 @@ func (n *Node) services(sealer *access.Sealer) {
 		Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Now: c.Now, Log: c.Log, Wake: n.runner.Wake, Exports: c.Exports, Config: c.Match,
 		Rules: n.Rules,
 	}
-	n.Rules.Apart, n.Privacy.Matches = n.Matches.Apart, n.Matches
+	n.Rules.Apart, n.Privacy.Matches, n.Profiles.Unmerging = n.Matches.Apart, n.Matches, n.Matches.Unmerging
 	n.Domains.CanExport = func(ctx context.Context, name string, to *api.ExportingConfig) error {
 		return n.Matches.May(ctx, *to.S3Exporting.S3BucketName, match.ExportPrefix(name, to.S3Exporting))
 	}

@@ -452,5 +452,15 @@ func (s *Service) MergeNamed(ctx context.Context, rec *domain.Record, id fold.Me
 	if err != nil || m == nil || m.State == mergeOpen || m.State == mergeAborted {
 		return nil, err
 	}
-	return &Made{Main: m.Main, From: m.From, By: m.By, At: m.At, Holds: m.State == mergeDone}, nil
+	return m.made(), nil
+}
+
+func (m *mergeRecord) made() *Made {
+	return &Made{Main: m.Main, From: m.From, By: m.By, At: m.At, Holds: m.State == mergeDone}
+}
+
+// Revisit has those who follow the feed of changes look at a profile again, though nothing of it has changed: by announcing a merge that will
+// never be.
+func (s *Service) Revisit(ctx context.Context, rec *domain.Record, id ID) error {
+	return s.announceMerge(ctx, rec, id, s.NewMergeID())
 }

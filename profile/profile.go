@@ -34,6 +34,8 @@ type Service struct {
 	Types *objecttype.Service
 	// Letters keep objects that can't be attached to a profile.
 	Letters DeadLetters
+	// Unmerging is told by UnmergeProfiles which merge it is about to take back; nil: nobody wants to know.
+	Unmerging func(ctx context.Context, rec *domain.Record, m *Made) error
 }
 
 // BatchGetProfile returns profiles in the order of the request, duplicates once; ids without a profile are in Errors.

@@ -46,6 +46,9 @@ func (s *Service) UnmergeProfiles(ctx context.Context, in *api.UnmergeProfilesRe
 	out := &api.UnmergeProfilesResponse{Items: []api.UnmergedProfile{}}
 	for _, id := range merges {
 		m, err := s.loadMerge(ctx, rec.Incarnation, id)
+		if err == nil && m != nil && m.State == mergeDone && s.Unmerging != nil {
+			err = s.Unmerging(ctx, rec, m.made())
+		}
 		if err == nil {
 			err = s.Unmerge(ctx, rec, id)
 		}

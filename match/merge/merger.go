@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"kith/domain"
@@ -29,11 +30,19 @@ type Request struct {
 	Intend func(ctx context.Context, attempt *Done) error
 }
 
+const (
+	byJob  = "identity-resolution-job/"
+	byRule = "rule-based-matching/level-"
+)
+
 // JobBy names an identity resolution job as who does a merge, and RuleBy a level of rule-based matching.
-func JobBy(job string) string { return "identity-resolution-job/" + job }
+func JobBy(job string) string { return byJob + job }
 
 // RuleBy is JobBy of a rule.
-func RuleBy(level string) string { return "rule-based-matching/level-" + level }
+func RuleBy(level string) string { return byRule + level }
+
+// Automatic says whether a merge was made by a job or a rule.
+func Automatic(by string) bool { return strings.HasPrefix(by, byJob) || strings.HasPrefix(by, byRule) }
 
 // Done is a merge that was made. It can be taken back by its id.
 type Done struct {
@@ -112,6 +121,7 @@ func (m *Merger) PeopleOf(ctx context.Context, rec *domain.Record, ids []fold.ID
 				continue
 			}
 			p = &Person{ID: of.ID, Values: shown.Values}
+			of.Walk(func(m *fold.Member) { p.Members = append(p.Members, m.ID) })
 			if r.Source != "" {
 				if p.Sources, err = m.Profiles.SourcesOf(ctx, rec, of); err != nil {
 					return nil, err

@@ -74,7 +74,7 @@ func TestWorkedExample(t *testing.T) {
 	a := person(t, 1, "FirstName=John@@1", "LastName=Doe@@1", "EmailAddress=fam@x.com@@1", "PhoneNumber=5555@@9")
 	b := person(t, 2, "FirstName=John@@2", "LastName=Doe@@2", "EmailAddress=fam@x.com@@2", "PhoneNumber=5556@@8")
 	c := person(t, 3, "FirstName=Jane@@3", "LastName=Doe@@3", "EmailAddress=fam@x.com@@3", "PhoneNumber=5555@@3")
-	steps := Plan(criteria(t, []string{"FirstName", "LastName", "EmailAddress"}, []string{"PhoneNumber"}), []*Person{c, b, a}, Resolution{})
+	steps := Plan(criteria(t, []string{"FirstName", "LastName", "EmailAddress"}, []string{"PhoneNumber"}), []*Person{c, b, a}, Resolution{}, Said{})
 	if got := told(steps); got != "1: 1 2, 2: 1 3" {
 		t.Fatal(got)
 	}
@@ -118,7 +118,7 @@ func TestPlan(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for range 20 { // in whatever order they come
 				rand.Shuffle(len(people), func(i, j int) { people[i], people[j] = people[j], people[i] })
-				if got := told(Plan(criteria(t, c.list...), people, Resolution{})); got != c.want {
+				if got := told(Plan(criteria(t, c.list...), people, Resolution{}, Said{})); got != c.want {
 					t.Fatalf("%q, want %q", got, c.want)
 				}
 			}
@@ -126,6 +126,32 @@ func TestPlan(t *testing.T) {
 	}
 	if _, err := Criteria([][]string{{"FirstName"}, {"FirstNam"}}); err == nil || !strings.Contains(err.Error(), `MatchingAttributesList[1] has "FirstNam"`) {
 		t.Error(err)
+	}
+}
+
+// What people said goes before criteria: who is the same is merged, who is not never is.
+func TestPlanObeysAnswers(t *testing.T) {
+	people := []*Person{
+		person(t, 1, "EmailAddress=a@@1", "PhoneNumber=1@@1"), person(t, 2, "EmailAddress=a@@2", "PhoneNumber=2@@1"), person(t, 3, "EmailAddress=a@@3"),
+		person(t, 4, "PhoneNumber=1@@1"), person(t, 5, "LastName=Lee@@1"),
+	}
+	pair := func(a, b byte) [2]fold.ID { return [2]fold.ID{{a}, {b}} }
+	for _, c := range []struct {
+		name string
+		said Said
+		want string
+	}{
+		{"nothing", Said{}, "1: 1 2 3, 2: 1 4"},
+		{"the same, without a key", Said{Same: [][2]fold.ID{pair(5, 4)}}, "0: 4 5, 1: 1 2 3, 2: 1 4"},
+		{"two the same as a third", Said{Same: [][2]fold.ID{pair(3, 5), pair(2, 3)}}, "0: 3 5, 0: 2 3, 1: 1 2, 2: 1 4"},
+		{"not the same", Said{Apart: [][2]fold.ID{pair(2, 1)}}, "1: 1 3, 2: 1 4"},
+		{"two not the same as a third", Said{Apart: [][2]fold.ID{pair(1, 2), pair(1, 3)}}, "1: 2 3, 2: 1 4"},
+		{"not the same as one that was merged", Said{Apart: [][2]fold.ID{pair(4, 3)}}, "1: 1 2 3"},
+		{"of nobody here", Said{Same: [][2]fold.ID{pair(1, 9)}, Apart: [][2]fold.ID{pair(2, 9)}}, "1: 1 2 3, 2: 1 4"},
+	} {
+		if got := told(Plan(criteria(t, []string{"EmailAddress"}, []string{"PhoneNumber"}), people, Resolution{}, c.said)); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ type Person struct {
 	Values []fold.Value // fold.Profile.Values
 	// Sources tells from what a value comes (profile.Service.SourcesOf). Only Resolution.Source asks for it.
 	Sources map[schema.Attr]string
+	// Members are all its profiles.
+	Members []fold.ID
 }
 
 // Resolution says which value of a field wins.

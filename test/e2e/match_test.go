@@ -472,3 +472,48 @@ func TestExportedMatches(t *testing.T) {
 		}
 	})
 }
+
+// What people answer is obeyed: the same are merged whatever criteria say, and others never.
+func TestIdentityResolutionObeysAnswers(t *testing.T) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.Matches.Find = sameLast
+		r.domain("d")
+		d := api.Ptr("d")
+		r.run("d", mergeSpec, people)
+		r.matching("d", []string{"EmailAddress"})
+		ids := r.profileIDs("d", "1", "2", "3", "4", "5", "7", "8")
+		answer := func(a, b int, kind api.MatchAnswerKind) {
+			in := &api.PutMatchAnswerRequest{DomainName: d, ProfileIds: []string{ids[a].String(), ids[b].String()}, Answer: &kind}
+			if _, err := r.Matches.PutMatchAnswer(ctx, in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answer(6, 5, api.MatchAnswerKindSame)    // 7 and 8, who differ in their e-mail addresses
+		answer(1, 2, api.MatchAnswerKindSame)    // 2 and 3
+		answer(3, 4, api.MatchAnswerKindNotSame) // 4 and 5, who don't
+		j := r.match("d")
+		if got := jobLine(j); got != "COMPLETED 8/2/3" { // 7+8, 2+3, and then 1+2
+			t.Fatal(got)
+		}
+		var told []string
+		for _, m := range r.merges("d", *j.JobId) {
+			told = append(told, fmt.Sprintf("%d: %d", *m.Criterion, len(m.ProfileIds)))
+		}
+		slices.Sort(told)
+		if got := strings.Join(told, ", "); got != "0: 1, 0: 1, 1: 1" {
+			t.Fatal(got)
+		}
+		if got := len(r.dump("d")); got != 5 {
+			t.Fatal(got)
+		}
+		// What was said of one that was merged since is said of the person.
+		if apart, err := r.Matches.Apart(ctx, r.incarnation("d"), []fold.ID{ids[3], ids[4], ids[0]}); err != nil || len(apart) != 1 {
+			t.Fatal(apart, err)
+		}
+		answer(2, 6, api.MatchAnswerKindNotSame) // 3 is of 1, and 8 of 7
+		if apart, err := r.Matches.Apart(ctx, r.incarnation("d"), []fold.ID{ids[0], ids[5]}); err != nil || len(apart) != 1 || apart[0] != [2]fold.ID{ids[0], ids[5]} && apart[0] != [2]fold.ID{ids[5], ids[0]} {
+			t.Fatal(apart, err)
+		}
+	})
+}

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from conftest import run_job
 from test_additions import kith  # noqa: F401  (a fixture)
 from test_history import history
+from test_rule_matches import eventually, rules, settles, turn_on
 
 FIELDS = {
     "id": {"Source": "_source.id", "Target": "_profile.AccountNumber"},
@@ -190,6 +191,28 @@ def test_answers_are_about_profiles_that_are_there(client, kith, domain):  # noq
     assert one["Answer"] == "NOT_SAME" and one["AnsweredBy"].startswith("arn:aws:iam::")
     client.merge_profiles(DomainName=domain, MainProfileId=a, ProfileIdsToBeMerged=[b])
     assert "UnmergeMatch" in refused("BadRequestException", kith.put_match_answer, DomainName=domain, ProfileIds=[a, b], Answer="NOT_SAME")
+
+
+def test_rules_obey_answers(client, kith, domain):  # noqa: F811
+    a, b = sorted(client.create_profile(DomainName=domain, LastName="Lee", FirstName=f)["ProfileId"] for f in ("Ann", "Anna"))
+    turn_on(client, domain, rules("LastName"))
+    settles(client, domain, (1, a, b))
+    kith.put_match_answer(DomainName=domain, ProfileIds=[a, b], Answer="NOT_SAME")
+    settles(client, domain)
+    kith.delete_match_answer(DomainName=domain, ProfileIds=[a, b])
+    settles(client, domain, (1, a, b))
+
+    def there():
+        return {p["ProfileId"] for p in client.batch_get_profile(DomainName=domain, ProfileIds=[a, b])["Profiles"]}
+
+    turn_on(client, domain, rules("LastName", MaxAllowedRuleLevelForMerging=1, MaxAllowedRuleLevelForMatching=1))
+    eventually(lambda: there() == {a})
+    # Taken back by whichever operation, it is not merged again.
+    kith.unmerge_profiles(DomainName=domain, ProfileIds=[b])
+    assert [x["Answer"] for x in kith.list_match_answers(DomainName=domain)["Items"]] == ["NOT_SAME"]
+    c = client.create_profile(DomainName=domain, LastName="Lee", FirstName="Annie")["ProfileId"]
+    eventually(lambda: client.batch_get_profile(DomainName=domain, ProfileIds=[c])["Errors"])
+    assert there() == {a, b}
 
 
 @pytest.mark.parametrize("preview, text", [
