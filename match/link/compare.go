@@ -172,7 +172,7 @@ func crossed(ga, gb, fa, fb []byte) bool {
 
 // same says whether two texts are the same but for a typing error.
 func same(a, b []byte) bool {
-	return len(a) > 0 && len(b) > 0 && (bytes.Equal(a, b) || alike(a, b) == close1)
+	return len(a) > 0 && len(b) > 0 && (bytes.Equal(a, b) || len(a) > 3 && oneEdit(a, b))
 }
 
 // sameName says whether a given name is a family name, or the first of two, but for a typing error.

@@ -128,6 +128,7 @@ type learner struct {
 	pool, random, judged sample
 	total                float64 // pairs there are
 	profiles             float64
+	again                bool // the model has been learned before, a little less well
 	// twos are counts of random pairs that were set aside, by field and level.
 	twos [][]float64
 }
@@ -137,8 +138,10 @@ type learner struct {
 // iterations those pairs are set aside that are surely of two people. Then many iterations cost little, and many are needed: how often a
 // birth date differs is learned slowly where people of one name live together.
 func (l *learner) learn() {
-	l.priorM = float32(math.Log(startCopies * l.profiles / l.total))
-	l.priorH = l.priorM - 3
+	if !l.again {
+		l.priorM = float32(math.Log(startCopies * l.profiles / l.total))
+		l.priorH = l.priorM - 3
+	}
 	pool, random := l.pool, l.random
 	for i := range iterations {
 		if i == warm {

@@ -126,6 +126,7 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 	if l, err = s.sampling(parts); err != nil {
 		return nil, err
 	}
+	l.again = true
 	l.learn()
 	if s.r.n > secondLook {
 		again, err := s.pairsOf(edges)

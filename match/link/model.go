@@ -204,6 +204,23 @@ func (m *Model) mix() {
 	}
 }
 
+// impossible is the logarithm of the probability of what is ruled out.
+const impossible = -200
+
+// livesTogether says whether anything speaks for a household: an address, a phone or an e-mail address in common. Without it the class would
+// take in whoever has a frequent family name.
+func livesTogether(e *evidence) bool {
+	if e.level[fPhone] == exact || e.level[fEmail] == exact {
+		return true
+	}
+	if e.level[fAddress] == missing {
+		return false
+	}
+	const street, postcode = 0, 4
+	parts := partsOfPattern(int(e.level[fAddress]))
+	return parts[street] == exact || parts[street] == partClose || parts[postcode] == exact
+}
+
 // logs are the logarithms of the probabilities of the pair as of one person, of two who live together, and of any other two.
 func (m *Model) logs(e *evidence) (one, home, two float32) {
 	one, home, two = m.priorM, m.priorH, m.priorU
@@ -225,6 +242,9 @@ func (m *Model) logs(e *evidence) (one, home, two float32) {
 		one += lm
 		home += lh
 		two += lu
+	}
+	if !livesTogether(e) {
+		home = impossible
 	}
 	return one, home, two
 }

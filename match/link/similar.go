@@ -14,12 +14,32 @@ const (
 	close1          // one typing error, or as good as one
 )
 
+// letters is which letters are in a text: a bit for each, and for the digits together by their last bits. other: there are others than ASCII.
+func letters(b []byte) (mask uint64, other bool) {
+	var all byte
+	for _, c := range b {
+		mask |= 1 << (c & 63)
+		all |= c
+	}
+	return mask, all >= utf8.RuneSelf
+}
+
+// within is how many letters of a text are in a mask.
+func within(b []byte, mask uint64) (n int) {
+	for _, c := range b {
+		n += int(mask >> (c & 63) & 1)
+	}
+	return n
+}
+
 // alike compares two texts that are not empty and not the same.
 func alike(a, b []byte) likeness {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
-	if !ascii(a) || !ascii(b) {
+	maskA, otherA := letters(a)
+	maskB, otherB := letters(b)
+	if otherA || otherB {
 		return alikeRunes(a, b)
 	}
 	if len(a) < 2 {
@@ -31,16 +51,39 @@ func alike(a, b []byte) likeness {
 		}
 		return close1
 	}
-	j := jaroWinkler(a, b)
-	switch {
-	case j >= 0.92 && len(a) >= 4:
-		return close1
-	case j >= 0.84 && len(a) >= 3:
-		return near
-	case len(a) >= 6 && distance(a, b, 2) <= 2:
+	if len(a) < 3 {
+		return unlike
+	}
+	// Most pairs have too few letters in common for any of what follows: that is seen at once.
+	common := min(within(a, maskB), within(b, maskA))
+	prefix := commonPrefix(a, b)
+	bonus := 0.1 * float32(prefix)
+	if need := (3*(nearLikeness-bonus)/(1-bonus) - 1) / (1/float32(len(a)) + 1/float32(len(b))); float32(common) >= need {
+		switch j := jaroWinkler(a, b); {
+		case j >= closeLikeness && len(a) >= 4:
+			return close1
+		case j >= nearLikeness:
+			return near
+		}
+	}
+	if len(a) >= 6 && len(b)-len(a) <= 2 && common >= len(a)-2 && distance(a, b, 2) <= 2 {
 		return near
 	}
 	return unlike
+}
+
+// From these similarities on texts are close or near.
+const (
+	closeLikeness = 0.92
+	nearLikeness  = 0.84
+)
+
+// commonPrefix is how many letters two texts begin with alike, up to four.
+func commonPrefix(a, b []byte) (n int) {
+	for n < 4 && n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // alikeRunes is for scripts whose letters are syllables or words: one that differs is much in a short name.
@@ -178,11 +221,7 @@ func jaroWinkler(a, b []byte) float32 {
 	}
 	f := float32(m)
 	s := (f/float32(len(a)) + f/float32(len(b)) + (f-float32(t)/2)/f) / 3
-	p := 0
-	for p < 4 && p < len(a) && a[p] == b[p] {
-		p++
-	}
-	return s + float32(p)*0.1*(1-s)
+	return s + float32(commonPrefix(a, b))*0.1*(1-s)
 }
 
 // eachPart calls do for each part of several that are joined by sep, until it returns false.
