@@ -21,6 +21,38 @@ const (
 	sure = 0.9
 )
 
+// vector is what the fields of a pair say.
+type vector struct {
+	i, j   uint32
+	fields [maxFields]int8 // evidence in parts of vectorScale, or vectorMissing
+	rest   int8            // what the pair's odds have besides: that households share what its fields agree in
+}
+
+const (
+	vectorScale   = 4
+	vectorMissing = -128
+)
+
+// vector returns the evidence of a pair, by field.
+func (m *Model) vector(i, j uint32, e *evidence) vector {
+	v := vector{i: i, j: j}
+	rest := m.odds(e)/m.slope - m.priorM + m.priorU
+	for f := range v.fields {
+		v.fields[f] = vectorMissing
+		if f < m.fields() && e.level[f] != missing {
+			w := m.logM[f][e.level[f]] - m.other(e, f)
+			v.fields[f] = quarters(w)
+			rest -= w
+		}
+	}
+	v.rest = quarters(rest)
+	return v
+}
+
+func quarters(x float32) int8 {
+	return int8(max(-120, min(120, math.Round(float64(x)*vectorScale))))
+}
+
 // answer odds are beyond all others.
 const (
 	answeredSame = 100
@@ -69,9 +101,11 @@ func logit(p float64) float32 { return float32(math.Log(p / (1 - p))) }
 
 // clusterer makes clusters of a component: profiles that edges hold together.
 type clusterer struct {
-	least float32 // odds of a match
-	odds  []float32
-	n     int
+	m       *Model
+	least   float32   // odds of a match
+	odds    []float32 // of pairs that edges have; 0: none
+	vectors []*vector
+	n       int
 }
 
 // bunch is records and the edges between them.
@@ -132,28 +166,34 @@ func pieces(c bunch, least float32) (all []bunch) {
 	return slices.DeleteFunc(all, func(p bunch) bool { return len(p.members) < 2 })
 }
 
-// clusters makes the clusters of a component. It joins what belongs together most, as long as that is likely: two clusters belong together
-// as their pairs say, all of them: half the mean, and a quarter each the best and the worst. So one likely pair between two clusters
-// that else disagree, a weak bridge, joins nothing, and a pair with missing values does not hide that others differ.
-func (k *clusterer) clusters(c bunch) []cluster {
-	n := len(c.members)
+// clusters makes the clusters of a bunch, given the vectors of all its pairs. It joins what belongs together most, as long as that is likely.
+// How two clusters belong together is told field by field: of all pairs between them that have something to compare there, half the mean
+// and half the best counts. So one likely pair between two clusters that else disagree, a weak bridge, joins nothing; a record without
+// a first name does not hide that others have different ones; and one with little in it belongs where all that is known fits.
+func (k *clusterer) clusters(b bunch, vectors []vector) []cluster {
+	n := len(b.members)
 	if n > maxDense {
-		return []cluster{whole(c)}
+		return []cluster{whole(b)}
 	}
 	k.n = n
+	k.vectors = slices.Grow(k.vectors[:0], n*n)[:n*n]
 	k.odds = slices.Grow(k.odds[:0], n*n)[:n*n]
-	for i := range k.odds {
-		k.odds[i] = far
+	clear(k.odds)
+	for x := range vectors {
+		v := &vectors[x]
+		i, _ := slices.BinarySearch(b.members, v.i)
+		j, _ := slices.BinarySearch(b.members, v.j)
+		k.vectors[i*n+j], k.vectors[j*n+i] = v, v
 	}
-	for _, e := range c.edges {
-		i, _ := slices.BinarySearch(c.members, e.i)
-		j, _ := slices.BinarySearch(c.members, e.j)
+	for _, e := range b.edges {
+		i, _ := slices.BinarySearch(b.members, e.i)
+		j, _ := slices.BinarySearch(b.members, e.j)
 		k.odds[i*n+j], k.odds[j*n+i] = e.odds, e.odds
 	}
-	return k.agglomerate(c.members)
+	return k.agglomerate(b.members)
 }
 
-// group is a cluster under way, by places in the component.
+// group is a cluster under way, by places in the bunch.
 type group struct {
 	at      []int
 	sum     float64 // of the probabilities of its pairs
@@ -167,32 +207,71 @@ type joint struct {
 	best [2]int // the pair with the best odds
 }
 
-func (k *clusterer) joint(a, b *group) joint {
-	var sum float32
-	j := joint{best: [2]int{a.at[0], b.at[0]}}
-	best, worst := float32(math.Inf(-1)), float32(math.Inf(1))
-	same, not := false, false
-	for _, x := range a.at {
-		for _, y := range b.at {
-			o := k.odds[x*k.n+y]
-			same, not = same || o == answeredSame, not || o == answeredNot
-			o = max(-strongest, min(strongest, o))
-			sum += o
-			if o > best {
-				best, j.best = o, [2]int{x, y}
-			}
-			worst = min(worst, o)
+// pairOdds are the odds of two places.
+func (k *clusterer) pairOdds(x, y int) float32 {
+	if o := k.odds[x*k.n+y]; o != 0 {
+		return o
+	}
+	sum := float32(0)
+	v := k.vectors[x*k.n+y]
+	if v == nil {
+		return far
+	}
+	for _, w := range v.fields {
+		if w != vectorMissing {
+			sum += float32(w)
 		}
 	}
-	j.odds = sum/float32(len(a.at)*len(b.at))/2 + best/4 + worst/4
-	switch {
-	case not:
-		j.odds = answeredNot
-	case same:
-		j.odds = answeredSame
+	return k.m.priorM - k.m.priorU + (sum+float32(v.rest))/vectorScale
+}
+
+func (k *clusterer) joint(a, b *group) joint {
+	j := joint{best: [2]int{a.at[0], b.at[0]}}
+	var sum, n, most [maxFields]int
+	for f := range most {
+		most[f] = vectorMissing
 	}
+	best := float32(math.Inf(-1))
+	rest := 0
+	for _, x := range a.at {
+		for _, y := range b.at {
+			o := k.pairOdds(x, y)
+			switch {
+			case o == answeredNot:
+				return joint{odds: answeredNot, best: j.best}
+			case o > best:
+				best, j.best = o, [2]int{x, y}
+			}
+			v := k.vectors[x*k.n+y]
+			if v == nil {
+				continue
+			}
+			rest += int(v.rest)
+			for f, w := range v.fields {
+				if w != vectorMissing {
+					sum[f] += int(w)
+					n[f]++
+					most[f] = max(most[f], int(w))
+				}
+			}
+		}
+	}
+	if best == answeredSame || len(a.at)+len(b.at) == 2 {
+		j.odds = best
+		return j
+	}
+	j.odds = float32(rest) / float32(len(a.at)*len(b.at))
+	for f := range sum {
+		if n[f] > 0 {
+			j.odds += bestShare*float32(most[f]) + (1-bestShare)*float32(sum[f])/float32(n[f])
+		}
+	}
+	j.odds = k.m.priorM - k.m.priorU + j.odds/vectorScale
 	return j
 }
+
+// bestShare is how much the best pair of a field counts between two groups; the rest is the mean's.
+const bestShare = 0.5
 
 func (k *clusterer) agglomerate(members []uint32) []cluster {
 	groups := make([]*group, k.n)
@@ -284,7 +363,7 @@ func (k *clusterer) glued(all []cluster, members []uint32) {
 			continue
 		}
 		for w := range k.n {
-			if w == v || place[w] == own || k.odds[v*k.n+w] < bridge {
+			if w == v || place[w] == own || k.pairOdds(v, w) < bridge {
 				continue
 			}
 			// w is of another cluster, or alone: do all others of v's cluster say that it is someone else?
@@ -292,7 +371,7 @@ func (k *clusterer) glued(all []cluster, members []uint32) {
 			for x := range k.n {
 				if place[x] == own && x != v {
 					others++
-					apart = apart && k.odds[x*k.n+w] < -bridge
+					apart = apart && k.pairOdds(x, w) < -bridge
 				}
 			}
 			if apart && others > 0 {

@@ -53,8 +53,9 @@ const (
 	birthTypo   = 2 // one digit, two neighbouring ones, or day and month swapped
 	birthNear   = 3 // two of year, month and day are the same, or at most a month apart
 	birthFar    = 4 // at most about a year apart, or the same as far as one is known
-	birthOther  = 5
-	birthLevels = 6
+	birthTwo    = 5 // two digits
+	birthOther  = 6
+	birthLevels = 7
 
 	genderOther  = 2
 	genderLevels = 3
@@ -308,6 +309,15 @@ func birthLevel(a, b date) int {
 		return birthNear
 	case apart <= 400:
 		return birthFar
+	}
+	differ := 0
+	for i := range bufA {
+		if bufA[i] != bufB[i] {
+			differ++
+		}
+	}
+	if differ <= 2 {
+		return birthTwo
 	}
 	return birthOther
 }

@@ -35,12 +35,12 @@ func (s *sample) append(o *sample) {
 var (
 	believedM = [maxFields][]float64{
 		fGiven: {0, .80, .03, .03, .06, .02, .04, .02}, fMiddle: {0, .70, .15, .05, .10}, fFamily: {0, .83, .02, .06, .02, .06, .01},
-		fBirth: {0, .86, .07, .02, .01, .04}, fGender: {0, .97, .03}, fEmail: {0, .70, .06, .04, .001, .199}, fPhone: {0, .72, .04, .24},
+		fBirth: {0, .86, .07, .02, .01, .01, .03}, fGender: {0, .97, .03}, fEmail: {0, .70, .06, .04, .001, .199}, fPhone: {0, .72, .04, .24},
 		fBusiness: {0, .70, .10, .05, .15}, fAccount: {0, .80, .04, .01, .15},
 	}
 	believedU = [maxFields][]float64{
 		fGiven: {0, .006, .003, .004, .006, .03, .95, 1e-5}, fMiddle: {0, .01, .05, .05, .89}, fFamily: {0, .001, .001, .002, .01, .985, 1e-4},
-		fBirth: {0, 5e-5, 5e-4, .01, .02, .969}, fGender: {0, .5, .5}, fEmail: {0, 1e-6, 1e-6, 2e-5, 1e-4, .9999}, fPhone: {0, 1e-6, 1e-6, .9999},
+		fBirth: {0, 5e-5, 5e-4, .01, .02, .02, .949}, fGender: {0, .5, .5}, fEmail: {0, 1e-6, 1e-6, 2e-5, 1e-4, .9999}, fPhone: {0, 1e-6, 1e-6, .9999},
 		fBusiness: {0, .001, .001, .01, .988}, fAccount: {0, 1e-5, 1e-5, .001, .9989},
 	}
 	believedText  = [2][]float64{{0, .70, .08, .04, .18}, {0, .001, .002, .02, .977}}
@@ -50,14 +50,13 @@ var (
 	}
 	// believedShared is what those who live together have in common. A given name tells them apart, but for fathers and sons, and
 	// but for names that are more frequent among those who speak one language.
-	believedShared = [maxFields]float64{fGiven: .005, fFamily: .75, fBirth: .02, fEmail: .25, fPhone: .5, fAddress: .75, fBusiness: .2, fAccount: .02}
+	believedShared = [maxFields]float64{fGiven: .01, fFamily: .75, fBirth: .02, fEmail: .25, fPhone: .5, fAddress: .75, fBusiness: .2, fAccount: .02}
 )
 
 // belief is how many pairs a belief counts for.
 const (
 	beliefM     = 20
 	beliefHome  = 30
-	maxSameName = 0.06 // of those who live together, how many have the same given name, at most
 	maxTwins    = 0.25 // of those who live together, how many are born on one day, at most
 	maxShared   = 0.97
 	startCopies = 0.1
@@ -407,7 +406,7 @@ func (l *learner) maximiseAddress() {
 // maximiseShared learns how often those who live together share something.
 func (l *learner) maximiseShared(f int) {
 	s := l.shared[f]
-	if s == 0 {
+	if s == 0 || f == fGiven { // fathers and sons are too like one person whose birth date is wrong to be learned
 		return
 	}
 	believed := believedShared[f]
@@ -429,11 +428,8 @@ func (l *learner) maximiseShared(f int) {
 		sharing += home * float64(s) * math.Exp(float64(l.logM[f][level]-logMix(s, l.logM[f][level], lu)))
 	}
 	s = float32(min(maxShared, (sharing+beliefHome*believed)/(homes+beliefHome)))
-	switch f {
-	case fBirth:
+	if f == fBirth {
 		s = min(s, maxTwins)
-	case fGiven:
-		s = min(s, maxSameName)
 	}
 	l.shared[f] = s
 }

@@ -281,6 +281,8 @@ func streetOf(w []string) (number, street string) {
 		}
 		if short, ok := streetTypes[word]; ok {
 			word = short
+		} else if rest, ok := strings.CutSuffix(word, "strasse"); ok {
+			word = rest + "str"
 		}
 		b = append(b, word...)
 	}

@@ -1,12 +1,15 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"kith/profile/fold"
@@ -283,17 +286,17 @@ func (s *run) sampling(parts *pairParts) (*learner, error) {
 	l.pool.weight = float64(every)
 	type task struct{ part, task int }
 	samples := map[task]*sample{}
-	var lock chan struct{} = make(chan struct{}, 1)
+	var lock sync.Mutex
 	err := s.compareAll(context.Background(), parts, true, func(p pair) bool {
 		return every == 1 || mix(uint64(p))%every == 0
 	}, func(part, t int, p pair, c *comparer) {
-		lock <- struct{}{}
+		lock.Lock()
 		k := samples[task{part, t}]
 		if k == nil {
 			k = &sample{fields: f}
 			samples[task{part, t}] = k
 		}
-		<-lock
+		lock.Unlock()
 		k.add(&c.evidence)
 	})
 	if err != nil {
@@ -405,40 +408,42 @@ func (s *run) judge(l *learner) error {
 }
 
 // edges compares all pairs and returns those that count.
-func (s *run) edges(ctx context.Context, parts *pairParts, whole bool) ([]edge, error) {
-	var all []edge
-	tasks := map[int]*[]edge{}
-	lock := make(chan struct{}, 1)
+func (s *run) edges(ctx context.Context, parts *pairParts) ([]edge, error) {
+	return collect(ctx, s, parts, false, func(p pair, c *comparer) (edge, bool) {
+		odds := s.m.odds(&c.evidence)
+		i, j := p.ends()
+		return edge{uint32(i), uint32(j), odds}, odds >= edgeFloor
+	})
+}
+
+// collect compares all pairs of parts, and returns what make makes of them, whatever worker does it in the same order.
+func collect[T any](ctx context.Context, s *run, parts *pairParts, whole bool, make func(pair, *comparer) (T, bool)) (all []T, err error) {
+	tasks := map[int]*[]T{}
 	last := -1
 	flush := func() {
-		keys := make([]int, 0, len(tasks))
-		for t := range tasks {
-			keys = append(keys, t)
-		}
-		slices.Sort(keys)
-		for _, t := range keys {
+		for _, t := range slices.Sorted(maps.Keys(tasks)) {
 			all = append(all, *tasks[t]...)
 		}
 		clear(tasks)
 	}
-	err := s.compareAll(ctx, parts, whole, nil, func(part, t int, p pair, c *comparer) {
-		odds := s.m.odds(&c.evidence)
-		if odds < edgeFloor && !whole {
+	var lock sync.Mutex
+	err = s.compareAll(ctx, parts, whole, nil, func(part, t int, p pair, c *comparer) {
+		x, ok := make(p, c)
+		if !ok {
 			return
 		}
-		i, j := p.ends()
-		lock <- struct{}{}
+		lock.Lock()
+		defer lock.Unlock()
 		if part != last {
 			flush()
 			last = part
 		}
 		list := tasks[t]
 		if list == nil {
-			list = &[]edge{}
+			list = new([]T)
 			tasks[t] = list
 		}
-		*list = append(*list, edge{uint32(i), uint32(j), odds})
-		<-lock
+		*list = append(*list, x)
 	})
 	flush()
 	return all, err
@@ -447,58 +452,75 @@ func (s *run) edges(ctx context.Context, parts *pairParts, whole bool) ([]edge, 
 // edgeFloor are the least odds of an edge that is kept.
 const edgeFloor = -4
 
-// clusters compares all pairs, completes the components that edges make, and clusters them.
+// clusters compares all pairs, and clusters the components that edges make, once all pairs within them are compared.
 func (s *run) clusters(ctx context.Context, parts *pairParts) ([]cluster, []edge, error) {
-	edges, err := s.edges(ctx, parts, false)
+	edges, err := s.edges(ctx, parts)
 	if err != nil {
 		return nil, nil, err
 	}
 	edges = s.obey(edges)
 	least := logit(s.o.Threshold)
-	comps := s.components(edges, least)
-	more := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/3, s.o.Dir)
-	defer more.close()
-	out := more.writer()
-	for _, c := range comps {
-		if n := len(c.members); n > 2 && n <= maxDense {
-			have := map[pair]bool{}
-			for _, e := range c.edges {
-				have[pairOf(int(e.i), int(e.j))] = true
-			}
-			for i := range c.members {
+	var all []bunch
+	for _, b := range s.components(edges, least) {
+		all = append(all, split(b, least)...)
+	}
+	vectors, err := s.vectors(ctx, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	results := make([][]cluster, len(all))
+	ks := make([]clusterer, s.o.Workers)
+	const step = 64
+	err = parallel(s.o.Workers, (len(all)+step-1)/step, func(w, t int) error {
+		ks[w].m, ks[w].least = s.m, least
+		for i := t * step; i < min(len(all), (t+1)*step); i++ {
+			results[i] = ks[w].clusters(all[i], vectors.of(all[i].members))
+		}
+		return nil
+	})
+	return slices.Concat(results...), edges, err
+}
+
+// vectorList are vectors in the order of their pairs.
+type vectorList []vector
+
+// of returns the vectors of all pairs of some records; nil for two, whose edge says all.
+func (l vectorList) of(members []uint32) (all []vector) {
+	if len(members) == 2 || len(members) > maxDense {
+		return nil
+	}
+	for _, i := range members {
+		n, _ := slices.BinarySearchFunc(l, i, func(v vector, i uint32) int { return cmp.Compare(v.i, i) })
+		for ; n < len(l) && l[n].i == i; n++ {
+			all = append(all, l[n])
+		}
+	}
+	return all
+}
+
+// vectors compares all pairs within bunches of three and more.
+func (s *run) vectors(ctx context.Context, all []bunch) (vectorList, error) {
+	parts := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/3, s.o.Dir)
+	defer parts.close()
+	out := parts.writer()
+	for _, b := range all {
+		if n := len(b.members); n > 2 && n <= maxDense {
+			for i := range b.members {
 				for j := i + 1; j < n; j++ {
-					if !have[pairOf(int(c.members[i]), int(c.members[j]))] {
-						out.put(c.members[i], c.members[j])
-					}
+					out.put(b.members[i], b.members[j])
 				}
 			}
 		}
 	}
 	if err := out.flush(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	rest, err := s.edges(ctx, more, true)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(rest) > 0 {
-		edges = append(edges, rest...)
-		edges = s.obey(edges)
-		comps = s.components(edges, least)
-	}
-	results := make([][]cluster, len(comps))
-	ks := make([]clusterer, s.o.Workers)
-	const step = 64
-	err = parallel(s.o.Workers, (len(comps)+step-1)/step, func(w, t int) error {
-		ks[w].least = least
-		for i := t * step; i < min(len(comps), (t+1)*step); i++ {
-			for _, c := range split(comps[i], least) {
-				results[i] = append(results[i], ks[w].clusters(c)...)
-			}
-		}
-		return nil
+	list, err := collect(ctx, s, parts, true, func(p pair, c *comparer) (vector, bool) {
+		i, j := p.ends()
+		return s.m.vector(uint32(i), uint32(j), &c.evidence), true
 	})
-	return slices.Concat(results...), edges, err
+	slices.SortFunc(list, func(a, b vector) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
+	return list, err
 }
 
 // obey puts the answers in the place of what was learned.

@@ -226,6 +226,7 @@ func (m *Model) logs(e *evidence) (one, home, two float32) {
 	one, home, two = m.priorM, m.priorH, m.priorU
 	if agreesInNames(e.level[:]) {
 		two += m.together
+		home += m.together
 	}
 	for f := range m.fields() {
 		l := e.level[f]

@@ -1,0 +1,54 @@
+package link
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestExplain(t *testing.T) {
+	l := somePeople()
+	_, m, _ := l.find(t, Options{})
+	b := m.Marshal()
+	if len(b) > 64<<10 {
+		t.Errorf("the model has %d bytes", len(b))
+	}
+	again, err := Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range [][2]int{{0, 1}, {2, 3}, {0, 4}, {8, 9}, {6, 7}} {
+		w, w2 := m.Explain(l.profiles[pair[0]], l.profiles[pair[1]]), again.Explain(l.profiles[pair[0]], l.profiles[pair[1]])
+		sum := w.Prior
+		for _, c := range w.Comparisons {
+			sum += c.Weight
+			if c.Field == "" || c.Words == "" {
+				t.Errorf("%+v", c)
+			}
+		}
+		if math.Abs(sum-w.Sum) > 0.06 || math.Abs(w.Sum-w2.Sum) > 0.05 || w.Probability != 1/(1+math.Exp2(-w.Sum)) && math.Abs(w.Probability-1/(1+math.Exp2(-w.Sum))) > 1e-6 {
+			t.Errorf("%d, %d: the weights are %.3f, the sum is %.3f and of the kept model %.3f, probability %.4f", pair[0], pair[1], sum, w.Sum, w2.Sum, w.Probability)
+		}
+	}
+	text := m.Explain(l.profiles[0], l.profiles[1]).String()
+	for _, want := range []string{"given name: one is short for the other: +", "e-mail: the same: +", "phone: the same: +", "street: the same: +", "house number: the same: +", "birth date: the same: +"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	m := &Model{custom: []string{"x"}}
+	m.believe()
+	f.Add(m.Marshal())
+	f.Add([]byte{modelVersion})
+	p := somePeople().profiles
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := Parse(b)
+		if err != nil {
+			return
+		}
+		m.Explain(p[0], p[1])
+	})
+}
