@@ -167,8 +167,8 @@ func pieces(c bunch, least float32) (all []bunch) {
 }
 
 // clusters makes the clusters of a bunch, given the vectors of all its pairs. It joins what belongs together most, as long as that is likely.
-// How two clusters belong together is told field by field: of all pairs between them that have something to compare there, half the mean
-// and half the best counts. So one likely pair between two clusters that else disagree, a weak bridge, joins nothing; a record without
+// How two clusters belong together is told field by field: of all pairs between them that have something to compare there, the mean counts,
+// and the best a little; and no more than their best pair says. So one likely pair between two clusters that else disagree, a weak bridge, joins nothing; a record without
 // a first name does not hide that others have different ones; and one with little in it belongs where all that is known fits.
 func (k *clusterer) clusters(b bunch, vectors []vector) []cluster {
 	n := len(b.members)
@@ -266,12 +266,12 @@ func (k *clusterer) joint(a, b *group) joint {
 			j.odds += bestShare*float32(most[f]) + (1-bestShare)*float32(sum[f])/float32(n[f])
 		}
 	}
-	j.odds = k.m.priorM - k.m.priorU + j.odds/vectorScale
+	j.odds = min(best, k.m.priorM-k.m.priorU+j.odds/vectorScale)
 	return j
 }
 
 // bestShare is how much the best pair of a field counts between two groups; the rest is the mean's.
-const bestShare = 0.5
+const bestShare = 0.1
 
 func (k *clusterer) agglomerate(members []uint32) []cluster {
 	groups := make([]*group, k.n)

@@ -134,9 +134,15 @@ func (c *comparer) names() {
 	given, family := missing, missing
 	if comparable(ga, gb) {
 		given = givenLevel(ga, gb)
+		if given >= givenClose && given < givenOther && c.twoNames(sGiven, firstWord(ga), firstWord(gb)) {
+			given++ // close is near, and near is other
+		}
 	}
 	if comparable(fa, fb) {
 		family = familyLevel(fa, fb)
+		if family >= familyClose && family < familyOther && c.twoNames(sFamily, fa, fb) {
+			family++
+		}
 	}
 	switch {
 	case given >= givenNear && family >= familyNear && sameName(ga, fb) && sameName(gb, fa):
@@ -157,6 +163,22 @@ func (c *comparer) names() {
 		c.log[fFamily] = c.frequency(sFamily, fa)
 	}
 }
+
+// twoNames says whether two names that are alike are rather two names than one and a typing error: that makes rare ones, so both are frequent.
+func (c *comparer) twoNames(slot int, a, b []byte) bool {
+	x, ok := c.terms.get(termHash(slot, a))
+	y, also := c.terms.get(termHash(slot, b))
+	if !ok || !also {
+		return false
+	}
+	if x < y {
+		x, y = y, x
+	}
+	return y > c.tail[slot]+0.7 && x-y < rareForm
+}
+
+// rareForm is by how much rarer, as a logarithm, a typing error is than the name.
+const rareForm = 3.4
 
 // comparable says whether there are two texts, and not one in Latin letters and one in a script that is not transliterated.
 func comparable(a, b []byte) bool {
@@ -373,28 +395,29 @@ func (c *comparer) emailLevel(x, y []byte) int {
 		}
 	}
 	domainX, domainY := x[nx+1:], y[ny+1:]
-	switch sameDomain := bytes.Equal(domainX, domainY); {
-	case sameLocal && distance(domainX, domainY, 2) <= 2:
+	sameDomain := bytes.Equal(domainX, domainY)
+	edits := 3
+	if alikeLocal {
+		edits = distance(localX, localY, 2) + distance(domainX, domainY, 2)
+	}
+	switch {
+	case sameLocal && edits <= 2:
 		return emailTypo
-	case sameLocal && (!c.named(localX) || digits(localX) >= 2):
+	case sameLocal && !c.named(localX) && !agreesInNames(c.level[:]):
 		return emailLocal
 	case sameLocal || digitsDiffer(localX, localY): // john12@ and john13@ are neighbours
 		return emailNamed
-	case alikeLocal && (sameDomain || distance(domainX, domainY, 2) <= 1):
+	case edits <= 1 || edits == 2 && !(sameDomain && providers[string(domainX)]):
 		return emailTypo
 	}
 	return emailNamed
 }
 
-// digits is how many digits there are.
-func digits(b []byte) (n int) {
-	for _, c := range b {
-		if c >= '0' && c <= '9' {
-			n++
-		}
-	}
-	return n
-}
+// providers are domains where so many have addresses that two letters are no distance.
+var providers = set(`gmail.com yahoo.com outlook.com hotmail.com icloud.com live.com aol.com msn.com me.com mac.com gmx.de gmx.net web.de t-online.de freenet.de
+yahoo.co.uk hotmail.co.uk yahoo.fr hotmail.fr orange.fr free.fr laposte.net wanadoo.fr libero.it virgilio.it hotmail.it yahoo.it hotmail.es yahoo.es telefonica.net wp.pl o2.pl onet.pl
+interia.pl mail.ru yandex.ru rambler.ru bk.ru list.ru inbox.ru qq.com 163.com 126.com sina.com foxmail.com naver.com daum.net yahoo.co.jp docomo.ne.jp comcast.net verizon.net att.net
+sbcglobal.net bigpond.com uol.com.br bol.com.br terra.com.br proton.me protonmail.com example.com example.org example.net`)
 
 // digitsDiffer says whether what two texts differ in is digits.
 func digitsDiffer(a, b []byte) bool {

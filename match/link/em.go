@@ -13,21 +13,22 @@ type sample struct {
 	log    []float32
 	// one and home are the probabilities of the classes. For pairs that a person has judged they are given.
 	one, home []float32
-	judged    bool
+	// gap is by how much less likely a household is than one person, as a logarithm.
+	gap []float32
 }
 
 func (s *sample) add(e *evidence) {
 	s.n++
 	s.level = append(s.level, e.level[:s.fields]...)
 	s.log = append(s.log, e.log[:s.fields]...)
-	s.one, s.home = append(s.one, 0), append(s.home, 0)
+	s.one, s.home, s.gap = append(s.one, 0), append(s.home, 0), append(s.gap, 2*impossible)
 }
 
 func (s *sample) append(o *sample) {
 	s.n += o.n
 	s.level = append(s.level, o.level...)
 	s.log = append(s.log, o.log...)
-	s.one, s.home = append(s.one, o.one...), append(s.home, o.home...)
+	s.one, s.home, s.gap = append(s.one, o.one...), append(s.home, o.home...), append(s.gap, o.gap...)
 }
 
 // What is believed before anything is seen: how two records of one person agree, and how two people do. They are what counts while there
@@ -202,7 +203,7 @@ func (l *learner) setAside() {
 				out.n++
 				out.level = append(out.level, levels...)
 				out.log = append(out.log, s.log[i*s.fields:(i+1)*s.fields]...)
-				out.one, out.home = append(out.one, s.one[i]), append(out.home, s.home[i])
+				out.one, out.home, out.gap = append(out.one, s.one[i]), append(out.home, s.home[i]), append(out.gap, s.gap[i])
 				continue
 			}
 			for f, level := range levels {
@@ -230,6 +231,7 @@ func (l *learner) expect(s *sample) {
 			copy(e.level[:s.fields], s.level[i*s.fields:])
 			copy(e.log[:s.fields], s.log[i*s.fields:])
 			one, home, two := l.logs(&e)
+			s.gap[i] = home - one
 			most := max(one, home, two)
 			if two == most && max(one, home) < two-unlikely {
 				s.one[i], s.home[i] = 0, 0
@@ -272,7 +274,11 @@ func (l *learner) counts(f int, one, two []float64) {
 			w = 1 // of a sample as many pairs are as sure as if they were all
 		}
 		for i := range s.n {
-			one[s.level[i*s.fields+f]] += w * float64(s.one[i])
+			level := s.level[i*s.fields+f]
+			if f == fBirth && l.mayLiveTogether(s, i, f) {
+				continue
+			}
+			one[level] += w * float64(s.one[i])
 		}
 	}
 	if l.twos != nil {
@@ -316,6 +322,24 @@ func agreesInNames(level []uint16) bool {
 	g, f := level[fGiven], level[fFamily]
 	return (g == exact || g == givenNick || g == givenClose) && (f == exact || f == familyClose)
 }
+
+// mayLiveTogether says whether, but for a field, a pair could well be two people who live together. How often birth dates of one person
+// differ is learned from other pairs alone: else fathers and sons would pass for one person who is often taken down with a
+// wrong date, and the more of them did the more would. As the field itself is left out, those others are no worse a sample.
+func (l *learner) mayLiveTogether(s *sample, i, f int) bool {
+	gap, level := s.gap[i], s.level[i*s.fields+f]
+	if level != missing {
+		lm, lu := l.logM[f][level], l.logU[f][level]
+		if x := s.log[i*s.fields+f]; x != 0 {
+			lu = x
+		}
+		gap += lm - logMix(max(1e-6, l.shared[f]), lm, lu)
+	}
+	return gap > farFromHome
+}
+
+// farFromHome is how much less likely a household must be than one person, as a logarithm.
+const farFromHome = -4
 
 func (l *learner) maximiseField(f int) {
 	var one, two [16]float64
