@@ -42,6 +42,8 @@ yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|bilgi yok|yoktur|girilmemiş|e-
 // noReply are the names of mailboxes at which nobody is, without signs: who gives one as his address shares it with others.
 var noReply = map[string]bool{"noreply": true, "donotreply": true, "nepasrepondre": true, "noresponder": true, "nichtantworten": true, "keineantwort": true, "nonrispondere": true, "naoresponder": true}
 
+var withoutSigns = strings.NewReplacer("-", "", "_", "", ".", "")
+
 // badKey says why a value can't be part of a unique key although it is one: it stands for no value, or a spreadsheet has spoiled it. code is
 // empty for all others.
 func badKey(v []byte, ct schema.ContentType) (code, sentence string) {
@@ -76,20 +78,32 @@ var countRows = regexp.MustCompile(`^\(?\d+ (?:rows?|row\(s\)|records?|zeilen?|f
 
 // underTable says whether a value is what stands below a table in the column of the key: a word for a total, with or without a number, or a count of rows.
 func underTable(v []byte) bool {
-	if len(v) > maxPlaceholder || bytes.IndexByte(v, '@') >= 0 {
+	if len(v) > maxPlaceholder {
 		return false
 	}
 	word := v
-	if at := bytes.IndexAny(v, "0123456789(:="); at == 0 {
-		return bytes.IndexByte(v, ' ') > 0 && countRows.MatchString(strings.ToLower(schema.ColumnName(string(v))))
-	} else if at > 0 {
-		if v[at-1] != ' ' && v[at] >= '0' && v[at] <= '9' {
+	for at, c := range v {
+		if c == '@' {
+			return false
+		}
+		digit := c-'0' <= 9
+		if !digit && c != '(' && c != ':' && c != '=' {
+			continue
+		}
+		if at == 0 {
+			return bytes.IndexByte(v, ' ') > 0 && countRows.MatchString(strings.ToLower(schema.ColumnName(string(v))))
+		}
+		if digit && v[at-1] != ' ' {
 			return false // total1 is an id, as most keys are
 		}
 		word = v[:at]
+		break
 	}
-	return totals[schema.Unaccented(strings.ToLower(schema.ColumnName(string(word))))]
+	return len(word) >= shortestTotal && totals[schema.Unaccented(strings.ToLower(schema.ColumnName(string(word))))]
 }
+
+// shortestTotal is how many bytes a word for a total has at least.
+const shortestTotal = len("total")
 
 // damaged says whether a value is what spreadsheets make of long numbers, broken formulas, and narrow columns.
 func damaged(v []byte) bool {
@@ -97,7 +111,7 @@ func damaged(v []byte) bool {
 		last := v[len(v)-1]
 		return last == '!' || len(bytes.Trim(v, "#")) == 0 && len(v) > 2 || last == '?' && len(v) > 3
 	}
-	if len(v) <= longestDay && asDay.Match(v) {
+	if len(v) <= longestDay && len(v) > 4 && separated(v) && asDay.Match(v) {
 		return true
 	}
 	// 4.47911E+11
@@ -114,6 +128,16 @@ func damaged(v []byte) bool {
 
 // asDay is what spreadsheets make of numbers such as 3-1, in English and German: a day without its year, or a month. Who writes months as codes writes them in capitals.
 var asDay = regexp.MustCompile(`^(\d\d?-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-\d\d|\d\d?\. (Jan|Feb|Mrz|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)|(Jan|Feb|Mrz|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)[ .-]\d\d)$`)
+
+// separated says whether a text has one of the signs that days have.
+func separated(v []byte) bool {
+	for _, c := range v {
+		if c == '-' || c == '.' || c == ' ' {
+			return true
+		}
+	}
+	return false
+}
 
 const longestDay = len("01. Mär")
 
@@ -155,7 +179,7 @@ func placeholder(v []byte) bool {
 	if !isMail {
 		return false
 	}
-	if noReply[strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)] {
+	if noReply[withoutSigns.Replace(local)] {
 		return true
 	}
 	host, _, _ = strings.Cut(host, ".")
