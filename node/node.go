@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -222,6 +223,9 @@ func (n *Node) services(sealer *access.Sealer) {
 		Rules: n.Rules,
 	}
 	n.Rules.Apart, n.Privacy.Matches, n.Profiles.Unmerging = n.Matches.Apart, n.Matches, n.Matches.Unmerging
+	if c.Exports != nil {
+		n.Rules.Export = n.exportRules
+	}
 	n.Domains.CanExport = func(ctx context.Context, name string, to *api.ExportingConfig) error {
 		return n.Matches.May(ctx, *to.S3Exporting.S3BucketName, match.ExportPrefix(name, to.S3Exporting))
 	}
@@ -229,6 +233,12 @@ func (n *Node) services(sealer *access.Sealer) {
 		Store: c.Store, Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Now: c.Now,
 		Wake: func(inc store.Incarnation) { n.runner.WakeStanding(inc, catalog.Standing) },
 	}
+}
+
+// exportRules writes a file of matches by rules beside those of identity resolution jobs.
+func (n *Node) exportRules(ctx context.Context, rec *domain.Record, file string, r io.Reader) error {
+	to := rec.RuleBasedMatching.ExportingConfig.S3Exporting
+	return n.Exports.Put(ctx, *to.S3BucketName, match.ExportPrefix(rec.Name, to)+"/rules/"+file, r)
 }
 
 // admin is what belongs to the program as a whole. What a cluster does itself is refused with a sentence that says so.

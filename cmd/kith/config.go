@@ -34,16 +34,19 @@ type Config struct {
 	TLSCert      string   `toml:"tls_cert"`      // PEM file; with TLSKey
 	TLSKey       string   `toml:"tls_key"`       // PEM file
 
-	URLLife         duration `toml:"url_life"`          // of upload URLs, up to 168h [15m]
-	KeepUnstarted   duration `toml:"keep_unstarted"`    // uploaded files of jobs that are not started [URLLife and 24h]
-	KeepFiles       duration `toml:"keep_files"`        // uploaded files after the job's end [168h]
-	KeepRejects     duration `toml:"keep_rejects"`      // rejected rows after the job's end [720h]
-	KeepDeadLetters duration `toml:"keep_dead_letters"` // objects that could not be attached, up to 8784h [336h]
-	PurgeEvery      duration `toml:"purge_every"`       // how often the bytes of deleted data are removed from the store's files [168h]
-	SQSEndpoint     string   `toml:"sqs_endpoint"`      // base URL of the service that all dead-letter queues are at [from each queue's URL]
-	Exports         string   `toml:"exports"`           // folder, or s3://?endpoint=…, for results that domains want to have outside [S3 of AWS]
-	MaxFileBytes    int64    `toml:"max_file_bytes"`    // of an uploaded file; 0 is unlimited
-	MetricsToken    string   `toml:"metrics_token"`     // bearer token for /metrics [loopback only]
+	URLLife          duration `toml:"url_life"`           // of upload URLs, up to 168h [15m]
+	KeepUnstarted    duration `toml:"keep_unstarted"`     // uploaded files of jobs that are not started [URLLife and 24h]
+	KeepFiles        duration `toml:"keep_files"`         // uploaded files after the job's end [168h]
+	KeepRejects      duration `toml:"keep_rejects"`       // rejected rows after the job's end [720h]
+	KeepDeadLetters  duration `toml:"keep_dead_letters"`  // objects that could not be attached, up to 8784h [336h]
+	PurgeEvery       duration `toml:"purge_every"`        // how often the bytes of deleted data are removed from the store's files [168h]
+	SQSEndpoint      string   `toml:"sqs_endpoint"`       // base URL of the service that all dead-letter queues are at [from each queue's URL]
+	Exports          string   `toml:"exports"`            // folder, or s3://?endpoint=…, for results that domains want to have outside [S3 of AWS]
+	RulesStartAfter  duration `toml:"rules_start_after"`  // how long changed matching rules wait before they are evaluated [0]
+	RulesChangeAfter duration `toml:"rules_change_after"` // how long matching rules are in use before they may be changed [0]
+	RulesStrict      bool     `toml:"rules_strict"`       // matching rules compare values as they are
+	MaxFileBytes     int64    `toml:"max_file_bytes"`     // of an uploaded file; 0 is unlimited
+	MetricsToken     string   `toml:"metrics_token"`      // bearer token for /metrics [loopback only]
 
 	MaxConnections int   `toml:"max_connections"` // clients connected at a time [4096]
 	BodyMemory     int64 `toml:"body_memory"`     // bytes of request bodies held at a time [256 MiB]
@@ -81,7 +84,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // flagNames maps the flags of serve to their environment variables.
-var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "purge-every", "sqs-endpoint", "exports", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
+var flagNames = []string{"listen", "data", "store", "blob", "public-url", "dev", "cors-origins", "strict-aws", "insecure-http", "tls-cert", "tls-key", "config", "url-life", "keep-unstarted", "keep-files", "keep-rejects", "keep-dead-letters", "purge-every", "sqs-endpoint", "exports", "rules-start-after", "rules-change-after", "rules-strict", "max-file-bytes", "metrics-token", "max-connections", "body-memory"}
 
 // otherEnv are variables that are read elsewhere.
 var otherEnv = []string{"KITH_MASTER_KEY", "KITH_CQL_USER", "KITH_CQL_PASSWORD", "KITH_S3_ACCESS_KEY", "KITH_S3_SECRET_KEY"}
@@ -110,6 +113,9 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Duration("keep-dead-letters", deadletter.DefaultKeep, "how long objects are kept that could not be attached to a profile, at most 8784h")
 	f.Duration("purge-every", 7*24*time.Hour, "how often the bytes of deleted data are removed from the files of the data folder's store")
 	f.String("sqs-endpoint", "", "base URL of the SQS-compatible service that the dead-letter queues of all domains are at (default: that of each queue's URL)")
+	f.Duration("rules-start-after", 0, "how long changed matching rules wait before they are evaluated; AWS: an hour")
+	f.Duration("rules-change-after", 0, "how long matching rules are in use before they may be changed; AWS: a day")
+	f.Bool("rules-strict", false, "matching rules compare values as they are: case, outer blanks and the spelling of phone numbers count")
 	f.String("exports", "", "where matches are written that domains want to have outside: a folder, or s3://?endpoint=https://host (default: S3 of AWS)")
 	f.Int64("max-file-bytes", 0, "largest uploaded file in bytes; 0 is unlimited")
 	f.Bool("accept-damage", false, "start once on a data folder whose log is damaged, and go without what can't be read of it")
@@ -219,6 +225,9 @@ func (c *Config) overlay(f *pflag.FlagSet) {
 	span("purge-every", &c.PurgeEvery)
 	text("sqs-endpoint", &c.SQSEndpoint)
 	text("exports", &c.Exports)
+	span("rules-start-after", &c.RulesStartAfter)
+	span("rules-change-after", &c.RulesChangeAfter)
+	flag("rules-strict", &c.RulesStrict)
 	if v, _ := f.GetInt64("max-file-bytes"); f.Changed("max-file-bytes") {
 		c.MaxFileBytes = v
 	}
@@ -255,6 +264,8 @@ func (c *Config) check() error {
 		return usageError("--max-connections must not be negative, and --body-memory must be %d bytes at least: two of the largest bodies", 2*server.LargestBody())
 	case c.KeepUnstarted < 0 || c.KeepFiles < 0 || c.KeepRejects < 0 || c.MaxFileBytes < 0:
 		return usageError("--keep-unstarted, --keep-files, --keep-rejects and --max-file-bytes must not be negative")
+	case c.RulesStartAfter < 0 || c.RulesChangeAfter < 0:
+		return usageError("--rules-start-after and --rules-change-after must not be negative")
 	case c.PurgeEvery < 0:
 		return usageError("--purge-every must not be negative")
 	case c.KeepDeadLetters < 0 || time.Duration(c.KeepDeadLetters) > deadletter.MaxKeep:

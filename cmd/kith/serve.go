@@ -21,6 +21,7 @@ import (
 	"kith/api"
 	"kith/deadletter"
 	"kith/job"
+	"kith/match/rule"
 	"kith/node"
 	"kith/objecttype"
 	"kith/profile/write"
@@ -147,6 +148,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		Types: objecttype.Quotas{
 			Types: c.Quotas.ObjectTypes, Fields: c.Quotas.TypeFields, Keys: c.Quotas.TypeKeys, Objects: c.Quotas.ProfileObjects,
 		},
+		Rules:   rule.Config{StartAfter: time.Duration(c.RulesStartAfter), ChangeAfter: time.Duration(c.RulesChangeAfter), Strict: c.RulesStrict},
 		Letters: deadletter.Config{Keep: time.Duration(c.KeepDeadLetters), Endpoint: c.SQSEndpoint},
 		Server: server.Config{
 			Damaged: p.engines.damaged,

@@ -248,7 +248,11 @@ func (e *evaluation) write(ctx context.Context, found []match) error {
 	slices.SortFunc(in, matchRow.compareIn)
 	slices.SortFunc(out, matchRow.compareIn)
 	slices.SortFunc(groups, func(a, b matchRow) int { return bytes.Compare(a.match[:], b.match[:]) })
+	if len(in)+len(groups)+len(out) == 0 {
+		return nil
+	}
 	at := e.now()
+	e.st.ChangedAt = at
 	err := e.Store.WriteRun(ctx, // one becomes visible after the other
 		store.Run{Table: store.Match, Rows: e.inRows(at, in, false)}, store.Run{Table: store.Match, Rows: e.groupRows(at, groups)})
 	if err == nil && len(out) > 0 {

@@ -121,12 +121,14 @@ func (x *pass) follow(ctx context.Context) (again time.Duration, err error) {
 	} else if err != nil {
 		return 0, err
 	}
-	due, err := x.changed(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if due > 0 && (again == 0 || due < again) {
-		again = due
+	for _, step := range []func(context.Context) (time.Duration, error){x.changed, x.export} {
+		due, err := step(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if due > 0 && (again == 0 || due < again) {
+			again = due
+		}
 	}
 	x.force = false // what was cut off before has been done again
 	return again, x.save(ctx)

@@ -3,6 +3,7 @@ package rule
 import (
 	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -50,6 +51,8 @@ type Service struct {
 	// Apart returns the pairs among some profiles, whose ids ascend, of which somebody has said that they are not the same; nil: nobody says
 	// so. Reconsider is called for both when that changes.
 	Apart func(ctx context.Context, inc store.Incarnation, ids []fold.ID) ([][2]fold.ID, error)
+	// Export writes a file of matches to where a domain wants them (ExportingConfig); nil: nowhere.
+	Export func(ctx context.Context, rec *domain.Record, file string, r io.Reader) error
 	// Wake makes the matcher look at a domain now; nil: it looks when it does.
 	Wake func(store.Incarnation)
 	// Shared says that other nodes work on the same store.

@@ -41,6 +41,9 @@ type state struct {
 	// Changes is when the first profile changes by itself; 0: none does.
 	Changes int64 `json:",omitzero"`
 	Mark    *mark `json:",omitzero"`
+	// ChangedAt is when a match changed last, ExportedAt when they were exported, ExportFiles into how many files.
+	ChangedAt, ExportedAt int64 `json:",omitzero"`
+	ExportFiles           int   `json:",omitzero"`
 	// Done are the imports that have been evaluated before they were settled.
 	Done []mark `json:",omitempty"`
 	// Time is the newest of a row that was written.

@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"kith/api"
+	"kith/domain"
 	"kith/profile/fold"
 	"kith/store"
 	"kith/upload"
@@ -462,4 +466,74 @@ func groupFile(groups, of int, mail string) string {
 		fmt.Fprintf(&b, "%04d,,,%d%s,,,,gold,\n", n, n%groups, mail)
 	}
 	return b.String()
+}
+
+// TestRulesExport: matches are written when the rules are in use, and when they have changed, once an hour at most; a place that takes nothing keeps nobody
+// from matching.
+func TestRulesExport(t *testing.T) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.Domains.CanExport = nil
+		r.domain("d")
+		x := newMatcher(r, "d", 10, 10)
+		files, full := map[string]string{}, false
+		x.rules.Export = func(_ context.Context, rec *domain.Record, file string, in io.Reader) error {
+			b, err := io.ReadAll(in)
+			if files[file] = string(b); full {
+				err = errors.New("the disk is full")
+			}
+			return err
+		}
+		x.run("d", mergeSpec, mergeHead+"1,Ann,Lee,a@x.com,,,,,\n2,Ann,Lee,a@x.com,,,,,\n")
+		in := ruleSet{rules: [][]string{{"LastName"}}}.request()
+		in.ExportingConfig = &api.ExportingConfig{S3Exporting: &api.S3ExportingConfig{S3BucketName: api.Ptr("bucket")}}
+		if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: &x.rec.Name, RuleBasedMatching: in}); err != nil {
+			t.Fatal(err)
+		}
+		x.rec, _ = r.Domains.Lookup(ctx, "d")
+		x.settle()
+		rows := func() (n int) {
+			t.Helper()
+			matches, ids := x.matches()
+			text := files["matches-00000.csv"]
+			if len(files) != 1 || !strings.HasPrefix(text, "MatchId,ProfileId,RuleLevel\n") {
+				t.Errorf("files %q", files)
+			}
+			for _, m := range matches {
+				words := strings.Fields(m)
+				for _, id := range words[1:] {
+					if !strings.Contains(text, ids[m]+","+id+","+words[0]+"\n") {
+						return -1 // not these
+					}
+				}
+			}
+			return strings.Count(text, "\n") - 1
+		}
+		if n := rows(); n != 2 {
+			t.Errorf("%d rows: %q", n, files)
+		}
+		x.run("d", mergeSpec, mergeHead+"3,Bo,Lee,,,,,,\n")
+		x.settle()
+		if n := rows(); n != -1 {
+			t.Errorf("%d rows, within an hour: %q", n, files)
+		}
+		full = true
+		x.clock.add(time.Hour)
+		x.settle()
+		if log := r.logText(); !strings.Contains(log, "could not be exported") {
+			t.Error("nobody is told")
+		}
+		full = false
+		x.clock.add(time.Hour)
+		x.settle()
+		if n := rows(); n != 3 {
+			t.Errorf("%d rows: %q", n, files)
+		}
+		clear(files)
+		x.clock.add(2 * time.Hour)
+		x.settle()
+		if len(files) != 0 {
+			t.Errorf("what has not changed is written again: %q", files)
+		}
+	})
 }
