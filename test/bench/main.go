@@ -34,7 +34,7 @@ func main() {
 	asBare := flag.Bool("bare", false, "be the handler that requests are compared with; the program starts itself so")
 	flag.Parse()
 	if *asBare {
-		log.Fatal("bench: ", serveBare())
+		log.Fatal("bench: ", serveBare(b.dir))
 	}
 	if err := b.run(); err != nil {
 		log.Fatal("bench: ", err)

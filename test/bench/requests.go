@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +35,7 @@ const (
 // requests compares signed requests of many clients with the same requests sent to a handler that only verifies their signature.
 // Each server is a process of its own; what a request costs is the processor time of that process alone.
 func (b *bench) requests() error {
-	path, err := b.file("requests.csv", requestRows, sample.Options{})
+	file, err := b.file("requests.csv", requestRows, sample.Options{})
 	if err != nil {
 		return err
 	}
@@ -42,7 +44,7 @@ func (b *bench) requests() error {
 		return err
 	}
 	defer func() { _ = s.stop() }()
-	if _, err := s.importFile(path); err != nil {
+	if _, err := s.importFile(file); err != nil {
 		return err
 	}
 	if _, err := s.waitForIdle(); err != nil {
@@ -52,46 +54,79 @@ func (b *bench) requests() error {
 	if err != nil {
 		return err
 	}
-	plain, err := startBare(key)
+	plain, err := startBare(key, "")
 	if err != nil {
 		return err
 	}
 	defer plain.stop()
-	searches, batches, err := s.requestBodies(path)
+	folder, err := os.MkdirTemp(b.dir, "durable-")
 	if err != nil {
 		return err
 	}
-	puts, putBatches, err := s.objectBodies(path)
+	writing, err := startBare(key, folder)
 	if err != nil {
 		return err
 	}
-	for _, op := range []struct {
-		name, method, path, must string
-		bodies                   []string
-	}{
-		{"SearchProfiles by e-mail", http.MethodPost, "/domains/customers/profiles/search", "60 %; p99 2 ×", searches},
-		{fmt.Sprintf("BatchGetProfile of %d", batchSize), http.MethodPost, "/domains/customers/batch-get-profiles", "", batches},
-		{"PutProfileObject of 1 KB", http.MethodPut, "/domains/customers/profiles/objects", "40 %; p99 3 ×", puts},
-		{fmt.Sprintf("BatchPutProfileObject of %d", putBatch), http.MethodPut, "/domains/customers/profiles/objects/batch-put-profile-object", "", putBatches},
+	defer writing.stop()
+	searches, batches, err := s.requestBodies(file)
+	if err != nil {
+		return err
+	}
+	puts, putBatches, err := s.objectBodies(file)
+	if err != nil {
+		return err
+	}
+	for _, op := range []requestOp{
+		{"SearchProfiles by e-mail", http.MethodPost, "search", "60 %; p99 2 ×", searches, false},
+		{fmt.Sprintf("BatchGetProfile of %d", batchSize), http.MethodPost, "../batch-get-profiles", "", batches, false},
+		{"PutProfileObject of 1 KB", http.MethodPut, "objects", "40 %; p99 3 ×", puts, true},
+		{fmt.Sprintf("BatchPutProfileObject of %d", putBatch), http.MethodPut, "objects/" + batchPath, "", putBatches, true},
 	} {
-		var kith, bare []sampleOf
-		for range b.rounds {
-			for _, side := range []struct {
-				endpoint string
-				pid      int
-				out      *[]sampleOf
-			}{{s.endpoint, s.cmd.Process.Pid, &kith}, {plain.endpoint, plain.cmd.Process.Pid, &bare}} {
-				one, err := load{endpoint: side.endpoint, pid: side.pid, method: op.method, path: op.path, bodies: op.bodies, key: key}.run()
-				if err != nil {
-					return fmt.Errorf("%s: %w", op.name, err)
-				}
-				fmt.Fprintf(os.Stderr, "  %s %s: %s\n", op.name, side.endpoint, one)
-				*side.out = append(*side.out, one)
-			}
+		sides := []*side{{endpoint: s.endpoint, pid: s.cmd.Process.Pid}, {endpoint: plain.endpoint, pid: plain.cmd.Process.Pid}}
+		if op.writes {
+			sides = append(sides, &side{endpoint: writing.endpoint, pid: writing.cmd.Process.Pid})
 		}
-		k, p := medianOf(kith), medianOf(bare)
-		b.add(fmt.Sprintf("signed %s, %d clients", op.name, requestClients), k.String(), "bare handler "+p.String(),
-			fmt.Sprintf("CPU %.0f %%, p99 %.1f ×", 100*p.cpu/k.cpu, k.p99/p.p99), op.must)
+		if err := b.compare(op, key, sides); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// requestOp is an operation of which requests are compared.
+type requestOp struct {
+	name, method, path, must string
+	bodies                   []string
+	writes                   bool
+}
+
+// side is a process that is compared: Kith, the bare handler, and for operations that write one that writes as well.
+type side struct {
+	endpoint string
+	pid      int
+	rounds   []sampleOf
+}
+
+// compare sends the same requests to all sides in turn.
+func (b *bench) compare(op requestOp, key keyPair, sides []*side) error {
+	for range b.rounds {
+		for _, to := range sides {
+			one, err := load{endpoint: to.endpoint, pid: to.pid, method: op.method, path: path.Join("/domains/customers/profiles", op.path), bodies: op.bodies, key: key}.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", op.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "  %s %s: %s\n", op.name, to.endpoint, one)
+			to.rounds = append(to.rounds, one)
+		}
+	}
+	kith := medianOf(sides[0].rounds)
+	what, must := fmt.Sprintf("signed %s, %d clients", op.name, requestClients), op.must
+	for i, peer := range []string{"bare handler", "bare handler that reads and durably writes as much"} {
+		if i+1 < len(sides) {
+			p := medianOf(sides[i+1].rounds)
+			b.add(what, kith.String(), peer+" "+p.String(), fmt.Sprintf("CPU %.0f %%, p99 %.1f ×", 100*p.cpu/kith.cpu, kith.p99/p.p99), must)
+			what, must = "the same", ""
+		}
 	}
 	return nil
 }
@@ -131,8 +166,8 @@ func (s *served) newKey() (keyPair, error) {
 }
 
 // requestBodies returns bodies of searches that find somebody, and of batches of whom they find.
-func (s *served) requestBodies(path string) (searches, batches []string, err error) {
-	emails, err := someEmails(path, 4000)
+func (s *served) requestBodies(file string) (searches, batches []string, err error) {
+	emails, err := someEmails(file, 4000)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,12 +196,13 @@ func (s *served) requestBodies(path string) (searches, batches []string, err err
 const (
 	putObjects = 40_000 // objects that are put again and again, of as many customers as have an address of their own
 	putBatch   = 10     // of a BatchPutProfileObject
-	objectSize = 1000   // bytes
+	batchPath  = "batch-put-profile-object"
+	objectSize = 1000 // bytes
 )
 
 // objectBodies makes a type of objects and returns bodies that put objects of it, one and several at a time: orders, which go to the customer who has
 // their e-mail address.
-func (s *served) objectBodies(path string) (puts, batches []string, err error) {
+func (s *served) objectBodies(file string) (puts, batches []string, err error) {
 	_, err = s.PutProfileObjectType(context.Background(), &customerprofiles.PutProfileObjectTypeInput{
 		DomainName: aws.String("customers"), ObjectTypeName: aws.String("order"), Description: aws.String("orders of a shop"), AllowProfileCreation: true,
 		Fields: map[string]types.ObjectTypeField{
@@ -182,7 +218,7 @@ func (s *served) objectBodies(path string) (puts, batches []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	emails, err := someEmails(path, putObjects)
+	emails, err := someEmails(file, putObjects)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -205,13 +241,13 @@ type bare struct {
 	endpoint string
 }
 
-// startBare starts this program again as that handler.
-func startBare(key keyPair) (*bare, error) {
+// startBare starts this program again as that handler; with a folder as one that is durable there, too.
+func startBare(key keyPair, folder string) (*bare, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &bare{cmd: exec.Command(self, "-bare")}
+	p := &bare{cmd: exec.Command(self, "-bare", "-dir", folder)}
 	p.cmd.Env = append(os.Environ(), "BENCH_KEY="+key.id, "BENCH_SECRET="+key.secret)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
@@ -233,8 +269,8 @@ func (p *bare) stop() {
 	_ = p.cmd.Wait()
 }
 
-// serveBare is the bare handler: it reads the body, verifies the signature over it, and answers {}.
-func serveBare() error {
+// serveBare is the bare handler: it reads the body, verifies the signature over it, and answers {}. With a folder it stores something as well.
+func serveBare(folder string) error {
 	id, secret := os.Getenv("BENCH_KEY"), os.Getenv("BENCH_SECRET")
 	v := &sigv4.Verifier{Services: []string{"profile"}, Now: time.Now, Secret: func(_ context.Context, keyID string) (string, error) {
 		if keyID != id {
@@ -242,6 +278,14 @@ func serveBare() error {
 		}
 		return secret, nil
 	}}
+	var writes *durable
+	if folder != "" {
+		var err error
+		if writes, err = openDurable(folder); err != nil {
+			return err
+		}
+		debug.SetGCPercent(400) // about the room for garbage that Kith has
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -255,6 +299,16 @@ func serveBare() error {
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
+		}
+		if writes != nil {
+			n := 1
+			if strings.HasSuffix(r.URL.Path, batchPath) {
+				n = putBatch
+			}
+			if err := writes.put(r.Context(), body, n); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, "{}")
