@@ -126,7 +126,8 @@ const day = 24 * time.Hour
 
 // putObject puts an object. It returns its unique key also when it has become a dead letter because its type makes no profiles.
 func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objecttype.Type, object string, lazy bool) (key string, r write.Result, err error) {
-	x, err := extract(rec, t, object)
+	raw := []byte(object)
+	x, err := extract(rec, t, raw)
 	if err != nil {
 		return "", r, err
 	}
@@ -138,7 +139,7 @@ func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objectty
 		days = defaultLife
 	}
 	o := &write.Object{
-		Type: t.Name, Incarnation: t.Incarnation, UniqueKey: x.UniqueKey, JSON: []byte(object), Values: x.Values, Inferred: x.Inferred,
+		Type: t.Name, Incarnation: t.Incarnation, UniqueKey: x.UniqueKey, JSON: raw, Values: x.Values, Inferred: x.Inferred,
 		Life: time.Duration(days) * day, Keys: x.Keys, NewKeys: x.NewKeys, Match: x.Match, Fallback: x.Fallback,
 		Create: t.AllowProfileCreation, MaxOfType: int(t.MaxObjects), Lazy: lazy,
 	}
@@ -171,9 +172,9 @@ func (s *Service) putObject(ctx context.Context, rec *domain.Record, t *objectty
 
 // extract returns what an object says in a domain, whose country its phone numbers are written in. Its profile is found by a number also if
 // that came there before the country was known.
-func extract(rec *domain.Record, t *objecttype.Type, object string) (*objecttype.Extracted, error) {
+func extract(rec *domain.Record, t *objecttype.Type, object []byte) (*objecttype.Extracted, error) {
 	country := rec.WrittenIn()
-	x, err := t.Extract([]byte(object), country)
+	x, err := t.Extract(object, country)
 	if err != nil || country == 0 {
 		return x, err
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"strings"
 
 	"kith/domain"
@@ -33,16 +34,16 @@ func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, dead fun
 // Required tells which index rows of class ByAPI a profile must have.
 type Required struct {
 	head  *fold.Head
-	parts []string // partitions that head and fold name
-	has   map[string]bool
-	names bool // all full names
+	parts []string        // partitions that head and fold name
+	has   map[string]bool // of the parts, once there are many
+	names bool            // all full names
 }
 
 // RequiredByAPI returns the index rows of class ByAPI that a head calls for, whatever of it has expired: the keys of each of its values,
 // the domain's keys of several attributes in each combination of its values, what was added by hand, what objects carry, and the
 // full names of what the profile shows. A nil head requires nothing.
 func RequiredByAPI(h *fold.Head, shown *fold.Profile, own []domain.Key) *Required {
-	r := &Required{head: h, has: map[string]bool{}}
+	r := &Required{head: h}
 	if h == nil {
 		return r
 	}
@@ -76,10 +77,28 @@ func (r *Required) add(k Key) {
 	if k.Value == "" {
 		return
 	}
-	if part := PartitionKey(k); !r.has[part] {
-		r.has[part] = true
-		r.parts = append(r.parts, part)
+	part := PartitionKey(k)
+	if r.lists(part) {
+		return
 	}
+	r.parts = append(r.parts, part)
+	switch {
+	case r.has != nil:
+		r.has[part] = true
+	case len(r.parts) == manyKeys:
+		r.has = make(map[string]bool, 2*manyKeys)
+		for _, part := range r.parts {
+			r.has[part] = true
+		}
+	}
+}
+
+// lists says whether a partition is among the parts.
+func (r *Required) lists(part string) bool {
+	if r.has != nil {
+		return r.has[part]
+	}
+	return slices.Contains(r.parts, part)
 }
 
 // combinations adds a key of the domain for each choice of a value for each of its attributes; tuple is what was chosen. A head has
@@ -108,7 +127,7 @@ func (r *Required) Partitions() []string { return r.parts }
 
 // Has says whether a row in an index partition is required.
 func (r *Required) Has(part string) bool {
-	if r.has[part] || r.names && strings.HasPrefix(part, schema.KeyFullName+"\x01") {
+	if r.lists(part) || r.names && strings.HasPrefix(part, schema.KeyFullName+"\x01") {
 		return true
 	}
 	if r.head == nil || len(r.head.Objects) == 0 {

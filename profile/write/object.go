@@ -20,8 +20,7 @@ var ErrNoProfile = errors.New("the keys of the object find no profile, and its t
 
 // Put finds the profile of an object by its keys, or makes one, and puts the object there. Behaviour: docs/spec/core.md 4.2 and 4.3.
 func (w *Writer) Put(ctx context.Context, domainName, by string, o *Object) (Result, error) {
-	c := &ingestion{call: w.newCall(domainName, by), object: o, key: objectKey(o.Incarnation, fold.HashObject(o.UniqueKey)), new: w.NewID(),
-		adopted: map[string]fold.ID{}, dead: map[[16]byte]bool{}}
+	c := &ingestion{call: w.newCall(domainName, by), object: o, key: objectKey(o.Incarnation, fold.HashObject(o.UniqueKey)), new: w.NewID()}
 	c.lazy = o.Lazy
 	return c.run(ctx, c.attempt)
 }
@@ -50,8 +49,9 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 	}
 	seen := persons{}
 	own := index.PartitionKey(c.key)
-	c.keep(c.inc, c.partitions(c.object.Fallback, c.partitions(c.object.Match, own)...)...)
-	named, err := c.hints(ctx, c.inc, c.partitions(c.object.Match, own))
+	match := c.partitions(c.object.Match, own)
+	c.keep(c.inc, c.partitions(c.object.Fallback, slices.Clip(match)...)...)
+	named, err := c.hints(ctx, c.inc, match)
 	if err != nil {
 		return Result{}, err
 	}
@@ -128,6 +128,9 @@ func (c *ingestion) claim(ctx context.Context, parts []string, id fold.ID) error
 		return err
 	}
 	c.claims = parts // as far as it gets
+	if c.taken == nil {
+		c.taken = index.Taken{}
+	}
 	other, err := claims.Take(ctx, c.inc, parts, id, c.row.Call, c.taken)
 	if err != nil || other == nil {
 		return err
@@ -162,6 +165,9 @@ func (c *ingestion) wait(ctx context.Context, seen *index.Claim) error {
 	}
 	ok, err := claims.Adopt(ctx, c.inc, seen, c.row.Call)
 	if ok {
+		if c.dead == nil {
+			c.dead, c.adopted = map[[16]byte]bool{}, map[string]fold.ID{}
+		}
 		c.dead[seen.Call] = true
 		c.adopted[seen.Partition] = seen.ID
 		c.claims = append(c.claims, seen.Partition)
@@ -230,6 +236,9 @@ func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, named *hint
 			}
 			if len(hits) == 1 {
 				return hits[0], false, nil
+			}
+			if len(c.adopted) == 0 {
+				continue
 			}
 			if id, ok := c.adopted[index.PartitionKey(k)]; ok && len(hits) == 0 {
 				p, err := c.person(ctx, rec, id, seen)

@@ -88,7 +88,7 @@ type call struct {
 }
 
 func (w *Writer) newCall(name, by string) *call {
-	c := &call{name: name, by: by, keys: map[string]bool{}, bodies: map[string]bool{}, taken: index.Taken{}}
+	c := &call{name: name, by: by}
 	var salt [4]byte
 	_, _ = rand.Read(c.row.Call[:])
 	_, _ = rand.Read(salt[:])
@@ -374,16 +374,17 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 			missing[part] = true
 		}
 		if is != was {
-			c.keys[part] = true
+			note(&c.keys, part)
 		}
 	}
 	for _, part := range d.lost {
 		if !wants.Has(part) {
-			c.keys[part] = true
+			note(&c.keys, part)
 		}
 	}
 	for _, part := range uncovered(before, d.head, wants, shown) {
-		missing[part], c.keys[part] = true, true
+		missing[part] = true
+		note(&c.keys, part)
 	}
 	if g.Before, err = c.missingRecord(ctx, inc, id, before, pl.person.Profile); err != nil {
 		return g, err
@@ -443,9 +444,19 @@ func (c *call) excess(inc store.Incarnation, id fold.ID, d *Draft, wants *index.
 		all = append(all, store.PartitionWrite{Partition: bodyPartition(inc, id), Mutations: bodies})
 	}
 	for _, m := range d.put {
-		c.bodies[string(m.Key)] = true
+		if c.pending == nil { // else it comes with the write or not at all
+			note(&c.bodies, string(m.Key))
+		}
 	}
 	return all
+}
+
+// note adds to a set that is made when it is needed: most calls need none.
+func note(set *map[string]bool, what string) {
+	if *set == nil {
+		*set = map[string]bool{}
+	}
+	(*set)[what] = true
 }
 
 func indexRow(inc store.Incarnation, part string, id fold.ID, at int64, gone bool) store.PartitionWrite {
