@@ -473,17 +473,51 @@ func (b *blocker) words() (all []string) {
 	return all
 }
 
-// sortEntries sorts by key, then by record.
+// sortEntries sorts by key, then by record. It is a radix sort, on the records' numbers first.
 func sortEntries(all []entry) {
-	slices.SortFunc(all, func(a, b entry) int {
-		if a.key != b.key {
-			if a.key < b.key {
-				return -1
+	if len(all) < 512 {
+		slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.i, b.i)) })
+		return
+	}
+	from, to := all, make([]entry, len(all))
+	for pass := range 6 { // eleven bits at a time: three of the number, three of the key's upper half
+		digit := func(e *entry) uint32 {
+			if pass < 3 {
+				return e.i >> (11 * pass) & 2047
 			}
-			return 1
+			return uint32(e.key>>(31+11*(pass-3))) & 2047
 		}
-		return cmp.Compare(a.i, b.i)
-	})
+		var counts [2048]uint32
+		for k := range from {
+			counts[digit(&from[k])]++
+		}
+		if counts[digit(&from[0])] == uint32(len(from)) {
+			continue
+		}
+		sum := uint32(0)
+		for k, n := range counts {
+			counts[k] = sum
+			sum += n
+		}
+		for k := range from {
+			d := digit(&from[k])
+			to[counts[d]] = from[k]
+			counts[d]++
+		}
+		from, to = to, from
+	}
+	for k := 1; k < len(from); k++ { // keys that agree in their upper halves are few
+		if from[k].key>>31 == from[k-1].key>>31 && from[k].key < from[k-1].key {
+			n := k - 1
+			for n > 0 && from[n-1].key>>31 == from[k].key>>31 {
+				n--
+			}
+			slices.SortFunc(from[n:k+1], func(a, b entry) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.i, b.i)) })
+		}
+	}
+	if &from[0] != &all[0] {
+		copy(all, from)
+	}
 }
 
 // allPairs takes all pairs there are.

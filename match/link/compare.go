@@ -388,9 +388,13 @@ func (c *comparer) emailLevel(x, y []byte) int {
 	nx, ny := bytes.IndexByte(x, '@'), bytes.IndexByte(y, '@')
 	localX, localY := x[:nx], y[:ny]
 	sameLocal := bytes.Equal(localX, localY)
-	alikeLocal := sameLocal || len(localX) >= 4 && len(localY) >= 4 && (oneEdit(localX, localY) || distance(localX, localY, 2) <= 2)
-	if !alikeLocal {
-		if len(localX) < 5 || len(localY) < 5 || jaroWinkler(localX, localY) < 0.9 {
+	alikeLocal := sameLocal
+	if !sameLocal {
+		if !mayBeAlike(localX, localY) {
+			return emailOther
+		}
+		alikeLocal = len(localX) >= 4 && len(localY) >= 4 && distance(localX, localY, 2) <= 2
+		if !alikeLocal && (len(localX) < 5 || len(localY) < 5 || jaroWinkler(localX, localY) < 0.9) {
 			return emailOther
 		}
 	}

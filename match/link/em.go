@@ -2,6 +2,7 @@ package link
 
 import (
 	"math"
+	"slices"
 )
 
 // sample is pairs that were compared, for learning.
@@ -22,6 +23,12 @@ func (s *sample) add(e *evidence) {
 	s.level = append(s.level, e.level[:s.fields]...)
 	s.log = append(s.log, e.log[:s.fields]...)
 	s.one, s.home, s.gap = append(s.one, 0), append(s.home, 0), append(s.gap, 2*impossible)
+}
+
+// grow makes room for n more pairs.
+func (s *sample) grow(n int) {
+	s.level, s.log = slices.Grow(s.level, n*s.fields), slices.Grow(s.log, n*s.fields)
+	s.one, s.home, s.gap = slices.Grow(s.one, n), slices.Grow(s.home, n), slices.Grow(s.gap, n)
 }
 
 func (s *sample) append(o *sample) {

@@ -30,8 +30,8 @@ const (
 	defaultMemory    = 1 << 30
 	defaultThreshold = 0.5
 	// poolPairs and randomPairs are about how many pairs are learned from.
-	poolPairs   = 300_000
-	randomPairs = 1_000_000
+	poolPairs   = 200_000
+	randomPairs = 500_000
 	// allPairsBelow is up to how many pairs all there are get compared.
 	allPairsBelow = 1_500_000
 	// secondLook is up to how many profiles the second look compares all pairs again; of more, those that were not unlikely.
@@ -159,7 +159,7 @@ func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/len(s.r.chunks)/200
 // candidates finds the pairs to compare.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
 	parts := newPairParts(s.r, s.ranges(), s.o.Memory/3, s.o.Dir)
-	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(2_000_000, int64(s.r.n)*4)}
+	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(500_000, int64(s.r.n)*3/2)}
 	if pairsOf(s.r.n) <= allPairsBelow {
 		return parts, b.allPairs()
 	}
@@ -312,8 +312,14 @@ func (s *run) sampling(parts *pairParts) (*learner, error) {
 		}
 		return a.task - b.task
 	})
+	rows := 0
+	for _, k := range keys {
+		rows += samples[k].n
+	}
+	l.pool.grow(rows)
 	for _, k := range keys {
 		l.pool.append(samples[k])
+		delete(samples, k)
 	}
 	if err := s.randomPairs(l); err != nil {
 		return nil, err
@@ -362,6 +368,7 @@ func (s *run) randomPairs(l *learner) error {
 	samples := make([]sample, (len(pairs)+step-1)/step)
 	err = parallel(s.o.Workers, len(samples), func(w, t int) error {
 		samples[t].fields = l.random.fields
+		samples[t].grow(step)
 		for _, p := range pairs[t*step : min(len(pairs), (t+1)*step)] {
 			cs[w].a.read(c.arena[c.off[p[0]]:], s.r.slots)
 			cs[w].b.read(c.arena[c.off[p[1]]:], s.r.slots)
@@ -370,8 +377,10 @@ func (s *run) randomPairs(l *learner) error {
 		}
 		return nil
 	})
+	l.random.grow(len(pairs))
 	for i := range samples {
 		l.random.append(&samples[i])
+		samples[i] = sample{}
 	}
 	return err
 }

@@ -228,23 +228,30 @@ func (m *Model) logs(e *evidence) (one, home, two float32) {
 		two += m.together
 		home += m.together
 	}
+	together := livesTogether(e)
 	for f := range m.fields() {
 		l := e.level[f]
 		if l == missing {
 			continue
 		}
-		lm, lh, lu := m.logM[f][l], m.logH[f][l], m.logU[f][l]
-		if x := e.log[f]; x != 0 {
-			lu, lh = x, x
-			if s := m.shared[f]; s > 0 {
-				lh = logMix(s, lm, lu)
-			}
+		lm, lu := m.logM[f][l], m.logU[f][l]
+		x := e.log[f]
+		if x != 0 {
+			lu = x
 		}
 		one += lm
-		home += lh
 		two += lu
+		switch {
+		case !together:
+		case x == 0:
+			home += m.logH[f][l]
+		case m.shared[f] > 0:
+			home += logMix(m.shared[f], lm, lu)
+		default:
+			home += lu
+		}
 	}
-	if !livesTogether(e) {
+	if !together {
 		home = impossible
 	}
 	return one, home, two

@@ -78,6 +78,16 @@ const (
 	nearLikeness  = 0.84
 )
 
+// mayBeAlike says whether two texts have most letters in common: of most pairs it tells at once that they are not alike.
+func mayBeAlike(a, b []byte) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	maskA, _ := letters(a)
+	maskB, _ := letters(b)
+	return 4*within(b, maskA) >= 3*len(b)-4 && 4*within(a, maskB) >= 3*len(a)
+}
+
 // commonPrefix is how many letters two texts begin with alike, up to four.
 func commonPrefix(a, b []byte) (n int) {
 	for n < 4 && n < len(a) && n < len(b) && a[n] == b[n] {

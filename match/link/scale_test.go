@@ -1,0 +1,89 @@
+package link
+
+import (
+	"bytes"
+	"encoding/csv"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kith/internal/people"
+)
+
+// generated are profiles of people of six countries.
+func generated(t testing.TB, o people.Options) *labelled {
+	t.Helper()
+	var file, who bytes.Buffer
+	if err := people.Write(&file, &who, o); err != nil {
+		t.Fatal(err)
+	}
+	l := &labelled{}
+	r := csv.NewReader(&file)
+	head, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(who.String()) {
+		row, err := r.Read()
+		if err == io.EOF {
+			break
+		}
+		values := map[string]string{}
+		for i, name := range head {
+			values[standardColumns[name]] = row[i]
+		}
+		_, person, _ := strings.Cut(strings.TrimSpace(line), ",")
+		l.add(person, values)
+	}
+	return l
+}
+
+// heap watches how much memory is in use at most.
+func heap(do func()) (most uint64) {
+	var stop atomic.Bool
+	done := make(chan uint64)
+	go func() {
+		var most uint64
+		for !stop.Load() {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapInuse)
+			time.Sleep(50 * time.Millisecond)
+		}
+		done <- most
+	}()
+	do()
+	stop.Store(true)
+	return <-done
+}
+
+// TestScale measures time and memory with as many generated profiles as KITH_SCALE says.
+func TestScale(t *testing.T) {
+	n, _ := strconv.Atoi(os.Getenv("KITH_SCALE"))
+	if n == 0 {
+		t.Skip("KITH_SCALE says no number of profiles")
+	}
+	memory, _ := strconv.ParseInt(os.Getenv("KITH_MEMORY"), 10, 64)
+	l := generated(t, people.Options{Records: n, Repeats: 0.2, Seed: 5})
+	debug.FreeOSMemory()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var groups []*Group
+	var report *Report
+	var model *Model
+	start, busy := time.Now(), cpu()
+	most := heap(func() { groups, model, report = l.find(t, Options{Memory: memory, Dir: t.TempDir()}) })
+	t.Logf("%d profiles: %v, %v of a processor, %d MiB beyond the profiles, %d pairs compared, %d groups, model %d bytes", n, time.Since(start).Round(time.Millisecond), cpu()-busy,
+		(int64(most)-int64(before.HeapInuse))>>20, report.Compared, report.Groups, len(model.Marshal()))
+	for _, line := range report.Refined {
+		t.Log(line)
+	}
+	o := l.evaluate(groups, 0.9)
+	t.Logf("at 0.9: precision %.4f, recall %.4f, F1 %.4f", o.precision(), o.recall(), o.f1())
+}
