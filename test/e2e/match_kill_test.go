@@ -14,7 +14,7 @@ import (
 	"kith/upload"
 )
 
-// twoCriteria merge four of the people's eight: 2 into 1, then 3, and 5 into 4.
+// twoCriteria merge four of the eight's eight: 2 into 1, then 3, and 5 into 4.
 var twoCriteria = [][]string{{"FirstName", "LastName", "EmailAddress"}, {"PhoneNumber"}}
 
 // A node that dies at any write of a job, before or after it, leaves a job that goes on: nothing is merged twice or half, and the counters and
@@ -23,7 +23,7 @@ func TestIdentityResolutionIsCutOffAnywhere(t *testing.T) {
 	calm := newRig(t, mem.New(), upload.Config{})
 	calm.Matches.Find = sameLast
 	calm.domain("d")
-	calm.run("d", mergeSpec, people)
+	calm.run("d", mergeSpec, eight)
 	calm.matching("d", twoCriteria...)
 	if got := jobLine(calm.match("d")); got != "COMPLETED 8/3/3" {
 		t.Fatal(got)
@@ -60,7 +60,7 @@ func cutMatching(t *testing.T, when string, n int64, want []string) (api.Identit
 	r := newRig(t, st, upload.Config{})
 	r.Matches.Find = sameLast
 	r.domain("d")
-	r.run("d", mergeSpec, people)
+	r.run("d", mergeSpec, eight)
 	r.matching("d", twoCriteria...)
 	var calls atomic.Int64
 	died := make(chan struct{})

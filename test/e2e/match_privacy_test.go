@@ -18,7 +18,7 @@ func TestMatchesAndPrivacy(t *testing.T) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find, r.Matches.Exports = sameLast, match.Folder{Dir: t.TempDir()}
 		r.domain("d")
-		r.run("d", mergeSpec, people)
+		r.run("d", mergeSpec, eight)
 		d := api.Ptr("d")
 		if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: d, Matching: &api.MatchingRequest{Enabled: api.Ptr(true),
 			ExportingConfig: &api.ExportingConfig{S3Exporting: &api.S3ExportingConfig{S3BucketName: api.Ptr("bucket")}}}}); err != nil {

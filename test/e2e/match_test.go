@@ -148,7 +148,7 @@ func (r *rig) groups(domain string, size int32) (all []string) {
 	}
 }
 
-const people = "id,first,last,mail,phone,city,street,tier,party\n" +
+const eight = "id,first,last,mail,phone,city,street,tier,party\n" +
 	"1,Ann,Lee,ann@x.com,5555,,,,\n2,Ann,Lee,ann@x.com,5556,,,,\n3,Jane,Lee,jane@x.com,5555,,,,\n" +
 	"4,Bo,Ray,bo@x.com,1,,,,\n5,Bo,Ray,bo@x.com,2,,,,\n6,Cy,Oh,,,,,,\n7,Di,Ek,di@x.com,3,,,,\n8,Di,Ek,dina@x.com,4,,,,\n"
 
@@ -171,7 +171,7 @@ func TestIdentityResolution(t *testing.T) {
 		if got := jobLine(r.match("d")); got != "COMPLETED 0/0/0" {
 			t.Fatal(got)
 		}
-		r.run("d", mergeSpec, people)
+		r.run("d", mergeSpec, eight)
 		if got := jobLine(r.match("d")); got != "COMPLETED 8/3/0" {
 			t.Fatal(got)
 		}
@@ -376,7 +376,7 @@ func TestIdentityResolutionIsDisabled(t *testing.T) {
 			return sameLast(ctx, src, o, emit)
 		}
 		r.domain("d")
-		r.run("d", mergeSpec, people)
+		r.run("d", mergeSpec, eight)
 		r.matching("d", []string{"LastName"})
 		out, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: api.Ptr("d")})
 		if err != nil {
@@ -438,7 +438,7 @@ func TestExportedMatches(t *testing.T) {
 		r.Matches.Find = sameLast
 		dir := t.TempDir()
 		r.domain("d")
-		r.run("d", mergeSpec, people)
+		r.run("d", mergeSpec, eight)
 		in := &api.UpdateDomainRequest{DomainName: api.Ptr("d"), Matching: &api.MatchingRequest{Enabled: api.Ptr(true),
 			ExportingConfig: &api.ExportingConfig{S3Exporting: &api.S3ExportingConfig{S3BucketName: api.Ptr("bucket"), S3KeyName: api.Ptr("a/b/")}}}}
 		if _, err := r.Domains.UpdateDomain(ctx, in); !errors.Is(err, fault.BadRequest) {
@@ -480,7 +480,7 @@ func TestIdentityResolutionObeysAnswers(t *testing.T) {
 		r.Matches.Find = sameLast
 		r.domain("d")
 		d := api.Ptr("d")
-		r.run("d", mergeSpec, people)
+		r.run("d", mergeSpec, eight)
 		r.matching("d", []string{"EmailAddress"})
 		ids := r.profileIDs("d", "1", "2", "3", "4", "5", "7", "8")
 		answer := func(a, b int, kind api.MatchAnswerKind) {
