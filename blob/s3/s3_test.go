@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -85,6 +87,57 @@ func TestStore(t *testing.T) {
 	})
 	t.Run("PartsAndLeftovers", func(t *testing.T) { parts(t, address) })
 	t.Run("OpenExplains", func(t *testing.T) { explains(t, address) })
+	t.Run("Outside", func(t *testing.T) { outside(t, address) })
+}
+
+// outside writes plain objects with the credentials that AWS's tools find, and says what is wrong before anything is written.
+func outside(t *testing.T, address string) {
+	t.Setenv("AWS_ACCESS_KEY_ID", cluster.S3User)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", cluster.S3Secret)
+	c := client(t, address)
+	if err := c.MakeBucket(t.Context(), "kith-outside", minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := s3.NewOutside(s3.Options{Endpoint: address, Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context(), "kith-outside", "a/b"); err != nil {
+		t.Fatal(err)
+	}
+	for o := range c.ListObjects(t.Context(), "kith-outside", minio.ListObjectsOptions{Recursive: true}) {
+		t.Errorf("a check has left %s, %v", o.Key, o.Err)
+	}
+	for name, text := range map[string]string{"a/b/empty.csv": "", "a/b/small.csv": "MatchId\n", "a/b/large.csv": strings.Repeat("a line of many\n", 2<<20)} {
+		if err := s.Put(t.Context(), "kith-outside", name, strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		o, err := c.GetObject(t.Context(), "kith-outside", name, minio.GetObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(o)
+		if err != nil || string(got) != text {
+			t.Fatalf("%s: %d bytes, want %d, %v", name, len(got), len(text), err)
+		}
+	}
+	failing := io.MultiReader(strings.NewReader(strings.Repeat("x", 20<<20)), iotest.ErrReader(errors.New("the source broke")))
+	if err := s.Put(t.Context(), "kith-outside", "a/b/half.csv", failing); err == nil {
+		t.Fatal("a half was written")
+	}
+	if _, err := c.StatObject(t.Context(), "kith-outside", "a/b/half.csv", minio.StatObjectOptions{}); err == nil {
+		t.Fatal("a half is there")
+	}
+	if err := s.Check(t.Context(), "kith-none", "a"); err == nil || !strings.Contains(err.Error(), `there is no bucket "kith-none"`) {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	if s, err = s3.NewOutside(s3.Options{Endpoint: address, Region: "us-east-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context(), "kith-outside", "a/b"); err == nil || !strings.Contains(err.Error(), "may not write to the bucket") {
+		t.Fatal(err)
+	}
 }
 
 func parts(t *testing.T, address string) {
