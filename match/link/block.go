@@ -246,6 +246,9 @@ func (b *blocker) run(ctx context.Context) error {
 func (b *blocker) pass(p []component, round, rounds int) error {
 	lists := make([][]entry, b.o.Workers)
 	err := b.each(b.o.Workers, func(w, i int, raw []byte) error {
+		if b.copy(i) {
+			return nil
+		}
 		var v view
 		v.read(raw, b.slots)
 		var one, two [maxKeys]uint64
@@ -524,8 +527,10 @@ func sortEntries(all []entry) {
 func (b *blocker) allPairs() error {
 	out := b.parts.writer()
 	for i := range b.n {
-		for j := i + 1; j < b.n; j++ {
-			out.put(uint32(i), uint32(j))
+		for j := i + 1; j < b.n && !b.copy(i); j++ {
+			if !b.copy(j) {
+				out.put(uint32(i), uint32(j))
+			}
 		}
 	}
 	return out.flush()

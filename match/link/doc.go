@@ -1,3 +1,60 @@
 // Package link finds the profiles that seem to be of one person: probabilistic record linkage in the sense of Fellegi and Sunter, learned
 // from the domain's own profiles without labels. It is pure: profiles in, groups out; it knows neither store nor service.
+//
+// # What is compared
+//
+// A profile becomes a record (feature.go): names without titles, marks and case, transliterated from Cyrillic and Greek, a father's name and
+// particles apart (names.go, text.go); the birth date, however it is written (date.go); gender; e-mail addresses without what does not count in
+// them; the last nine digits of phone numbers; addresses as street, house number, further lines, city, postal code, state; firm; and the
+// account number and custom attributes, if their values could tell persons apart: many differ, and some come again (stats.go). A field
+// of two records agrees in a level (compare.go): the same, a typing error apart, forms of one name, exchanged, …, different. What one
+// of them lacks says nothing.
+//
+// # What it weighs
+//
+// The weight of a level is log(m/u): how probable it is in records of one person, against those of two (Fellegi, Sunter: A theory for record
+// linkage, 1969). Where two have the same, u is how frequent that term is: Smith says less than Quispe (Winkler: Frequency-based
+// matching in the Fellegi-Sunter model, 1989; terms.go). Rare terms are as frequent as Good and Turing estimate, and a person's
+// term counts once, however many records the person has, which is known when everything has been matched for a first time; so all is done twice.
+//
+// Fields are not independent, and three things are done about that. The parts of an address are one field, whose patterns are counted where they
+// are frequent and put together where not: who moves changes all parts. An e-mail address made of the names counts for nothing where
+// the names agree. And names that agree do so more often together (em.go: together).
+//
+// # Three classes
+//
+// Pairs are of one person, of two people who live together, or of any other two. Who live together share family name, address, phone or e-mail,
+// by learned shares, but given names and birth dates no more than strangers do, or a little: twins, fathers and sons. So what a
+// household shares is no evidence within it. A pair is in this class only if an address, phone or e-mail agrees.
+//
+// m, the shares and the sizes of the classes are learned by EM (Winkler: Using the EM algorithm for weight computation, 1988; Enamorado, Fifield,
+// Imai: Using a probabilistic model to assist merging of large-scale administrative records, 2019), u from pairs by chance. All
+// pairs that might be of one person are in the sample, for they share a key, and the others count as two people: so it does not matter by what
+// pairs were found, and the prior is that of all pairs there are. Beliefs that count like a few pairs stand in for what is rare. What persons have
+// answered is learned from, and obeyed.
+//
+// # Which pairs
+//
+// Records are compared that share one of some 25 keys: e-mail, phone, sounds of both names in either order, birth date, street and house number, a name
+// with a postal code, … (block.go). How many records may share a key depends on how many pairs its pass may have. Who share it and are
+// more are refined by further attributes, by each of the three that divide them best, so that an error in one hides nothing. Where nothing
+// divides them, each is compared with some neighbours. Profiles that say the same are one for all of this (same.go). Few profiles are all compared.
+//
+// # Groups
+//
+// Components are not taken as they are, for one wrong pair would join two people (Hassanzadeh and others: Framework for evaluating clustering
+// algorithms in duplicate detection, 2009). Clusters grow from single profiles by the best joint first, and a joint of two clusters is worth what the
+// pairs between them say, field by field, in the mean, and never more than their best pair: a weak bridge joins nothing (cluster.go). A component of
+// more than 200 first comes apart at its weakest pairs.
+//
+// A group's score is the mean probability of its pairs, as the joints that made it have them. Groups of three and more are made by joints of
+// 0.9 and more only: who belongs to one less surely than that stays out of it and is in no group, unless with somebody who is in none
+// either. So a doubtful profile never lowers a sure group; once that is merged, the next run compares it with the whole. A member that
+// also belongs to profiles which the rest of its group surely does not belong to is reported as glued: it seems to be two people.
+//
+// # Bounds
+//
+// Records are 100 to 200 bytes; they and the pairs go to sealed temporary files beyond Options.Memory (parted.go), and are worked on part by part.
+// Everything is numbered by hashes of ids and summed in that order, so the outcome depends neither on the order of profiles nor on the
+// number of workers.
 package link

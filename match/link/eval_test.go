@@ -24,7 +24,12 @@ import (
 type labelled struct {
 	profiles []*fold.Profile
 	truth    []string
+	// stream gives the profiles where they are not in memory.
+	stream Source
 }
+
+// numberedID is the id of the n-th profile.
+func numberedID(n int) fold.ID { return testID(fmt.Sprint("profile ", n)) }
 
 // profileOf makes a profile of values by path.
 func profileOf(id fold.ID, values map[string]string) *fold.Profile {
@@ -50,12 +55,15 @@ func testID(text string) (id fold.ID) {
 }
 
 func (l *labelled) add(truth string, values map[string]string) {
-	l.profiles = append(l.profiles, profileOf(testID(fmt.Sprint("profile ", len(l.profiles))), values))
+	l.profiles = append(l.profiles, profileOf(numberedID(len(l.profiles)), values))
 	l.truth = append(l.truth, truth)
 }
 
 // source gives the profiles from several goroutines.
 func (l *labelled) source(workers int) Source {
+	if l.stream != nil {
+		return l.stream
+	}
 	return func(ctx context.Context, do func(int, *fold.Profile) error) error {
 		return parallel(workers, len(l.profiles), func(w, i int) error { return do(w, l.profiles[i]) })
 	}
@@ -174,8 +182,8 @@ func (l *labelled) evaluate(groups []*Group, threshold float64) (o outcome) {
 
 func (l *labelled) byID() map[fold.ID]string {
 	truth := map[fold.ID]string{}
-	for i, p := range l.profiles {
-		truth[p.ID] = l.truth[i]
+	for i, t := range l.truth {
+		truth[numberedID(i)] = t
 	}
 	return truth
 }

@@ -72,6 +72,9 @@ func find(ctx context.Context, src Source, o Options, emit func(*Group) error) (
 		s.report.Refined = append(s.report.Refined, fmt.Sprintf("there are more than %d custom attributes; those met first were looked at", maxNames))
 	}
 	s.ask()
+	if err := r.findCopies(o.Workers, s.asked); err != nil {
+		return nil, nil, err
+	}
 	s.m.believe()
 	if r.n < 2 {
 		return s.m, s.report, nil
@@ -145,7 +148,7 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 
 // pairsOf are the pairs of edges.
 func (s *run) pairsOf(edges []edge) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/3, s.o.Dir)
+	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
 	out := parts.writer()
 	for _, e := range edges {
 		out.put(e.i, e.j)
@@ -158,7 +161,7 @@ func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/len(s.r.chunks)/200
 
 // candidates finds the pairs to compare.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/3, s.o.Dir)
+	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
 	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(500_000, int64(s.r.n)*3/2)}
 	if pairsOf(s.r.n) <= allPairsBelow {
 		return parts, b.allPairs()
@@ -487,7 +490,11 @@ func (s *run) clusters(ctx context.Context, parts *pairParts) ([]cluster, []edge
 		}
 		return nil
 	})
-	return slices.Concat(results...), edges, err
+	if err != nil {
+		return nil, nil, err
+	}
+	clusters, err := s.withCopies(slices.Concat(results...))
+	return clusters, edges, err
 }
 
 // vectorList are vectors in the order of their pairs.
@@ -509,7 +516,7 @@ func (l vectorList) of(members []uint32) (all []vector) {
 
 // vectors compares all pairs within bunches of three and more.
 func (s *run) vectors(ctx context.Context, all []bunch) (vectorList, error) {
-	parts := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/3, s.o.Dir)
+	parts := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/6, s.o.Dir)
 	defer parts.close()
 	out := parts.writer()
 	for _, b := range all {

@@ -16,7 +16,7 @@ type parted struct {
 	dir   string
 
 	mu    sync.Mutex
-	parts [][]byte
+	parts [][][]byte // blocks
 	size  int64
 	sizes []int64
 	runs  []*partedRun
@@ -29,14 +29,18 @@ type partedRun struct {
 }
 
 func newParted(parts int, limit int64, dir string) *parted {
-	return &parted{limit: limit, dir: dir, parts: make([][]byte, parts), sizes: make([]int64, parts)}
+	return &parted{limit: limit, dir: dir, parts: make([][][]byte, parts), sizes: make([]int64, parts)}
 }
 
 // add appends to a part.
 func (p *parted) add(part int, b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.parts[part] = append(p.parts[part], b...)
+	if n := len(p.parts[part]) - 1; n >= 0 && cap(p.parts[part][n])-len(p.parts[part][n]) >= len(b) {
+		p.parts[part][n] = append(p.parts[part][n], b...)
+	} else if len(b) > 0 {
+		p.parts[part] = append(p.parts[part], append(make([]byte, 0, max(len(b), partedBlock)), b...))
+	}
 	p.size += int64(len(b))
 	p.sizes[part] += int64(len(b))
 	if p.size < p.limit {
@@ -50,11 +54,13 @@ func (p *parted) flush() error {
 	var err error
 	run.Spill, err = blob.NewSpill(p.dir, "match", 1<<20, func(w io.Writer) error {
 		at := int64(0)
-		for i, b := range p.parts {
-			if _, err := w.Write(b); err != nil {
-				return err
+		for i, blocks := range p.parts {
+			for _, b := range blocks {
+				if _, err := w.Write(b); err != nil {
+					return err
+				}
+				at += int64(len(b))
 			}
-			at += int64(len(b))
 			run.from[i+1] = at
 		}
 		return nil
@@ -63,15 +69,15 @@ func (p *parted) flush() error {
 		return fmt.Errorf("match profiles: %w", err)
 	}
 	p.runs = append(p.runs, run)
-	p.parts, p.size = make([][]byte, len(p.parts)), 0
+	p.parts, p.size = make([][][]byte, len(p.parts)), 0
 	return nil
 }
 
-// bytes returns what is in a part: a copy when some of it was spilled.
+// partedBlock is the least size of a block, for a part that is not tiny.
+const partedBlock = 64 << 10
+
+// bytes returns a copy of what is in a part.
 func (p *parted) bytes(part int) ([]byte, error) {
-	if len(p.runs) == 0 {
-		return p.parts[part], nil
-	}
 	out := make([]byte, 0, p.sizes[part])
 	for _, r := range p.runs {
 		n := r.from[part+1] - r.from[part]
@@ -84,7 +90,10 @@ func (p *parted) bytes(part int) ([]byte, error) {
 			return nil, fmt.Errorf("match profiles: read what was spilled: %w", err)
 		}
 	}
-	return append(out, p.parts[part]...), nil
+	for _, b := range p.parts[part] {
+		out = append(out, b...)
+	}
+	return out, nil
 }
 
 // drop forgets a part in memory.

@@ -21,6 +21,7 @@ type records struct {
 	first  []int // the number of each chunk's first record, and of all
 	chunks []*chunk
 	spill  *parted // where chunks are from that are not kept; nil: all are
+	copies
 }
 
 // chunk is a run of records.
@@ -34,8 +35,8 @@ const idSize = len(fold.ID{})
 
 // gather reads all profiles.
 func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
-	chunks := int(st.bytes/(o.Memory/6)) + 1
-	p := newParted(chunks, o.Memory/2, o.Dir)
+	chunks := int(st.bytes/(o.Memory/8)) + 1
+	p := newParted(chunks, o.Memory/3, o.Dir)
 	type worker struct {
 		reader
 		bufs [][]byte

@@ -2,11 +2,14 @@ package link
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"kith/internal/people"
+	"kith/profile/fold"
 )
 
 // generated are profiles of people of six countries.
@@ -44,6 +48,59 @@ func generated(t testing.TB, o people.Options) *labelled {
 	return l
 }
 
+// streamed are the same, read from a file each time, as a store would.
+func streamed(t testing.TB, o people.Options) *labelled {
+	t.Helper()
+	var who bytes.Buffer
+	path := filepath.Join(t.TempDir(), "people.csv")
+	file, err := os.Create(path)
+	if err == nil {
+		err = people.Write(file, &who, o)
+	}
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &labelled{}
+	for line := range strings.Lines(who.String()) {
+		_, person, _ := strings.Cut(strings.TrimSpace(line), ",")
+		l.truth = append(l.truth, strings.Clone(person))
+	}
+	l.stream = func(_ context.Context, do func(int, *fold.Profile) error) error {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		r := csv.NewReader(file)
+		r.ReuseRecord = true
+		head, err := r.Read()
+		if err != nil {
+			return err
+		}
+		head = slices.Clone(head)
+		for n := 0; ; n++ {
+			row, err := r.Read()
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			values := map[string]string{}
+			for i, name := range head {
+				values[standardColumns[name]] = row[i]
+			}
+			if err := do(0, profileOf(numberedID(n), values)); err != nil {
+				return err
+			}
+		}
+	}
+	return l
+}
+
 // heap watches how much memory is in use at most.
 func heap(do func()) (most uint64) {
 	var stop atomic.Bool
@@ -70,7 +127,7 @@ func TestScale(t *testing.T) {
 		t.Skip("KITH_SCALE says no number of profiles")
 	}
 	memory, _ := strconv.ParseInt(os.Getenv("KITH_MEMORY"), 10, 64)
-	l := generated(t, people.Options{Records: n, Repeats: 0.2, Seed: 5})
+	l := streamed(t, people.Options{Records: n, Repeats: 0.2, Seed: 5})
 	debug.FreeOSMemory()
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
