@@ -146,8 +146,19 @@ func (s *Service) pair(ctx context.Context, inc store.Incarnation, ids [2]fold.I
 			out.Answer = a.kind()
 		}
 	}
-	out.Explanation = api.Ptr(fmt.Sprintf("%s; any two profiles (%s): together %s, which is a probability of %.4f", text, signed(why.Prior), signed(why.Sum), why.Probability))
+	out.Explanation = api.Ptr(fmt.Sprintf("%s; any two profiles (%s): together %s, which is a probability %s", text, signed(why.Prior), signed(why.Sum), probability(why.Probability)))
 	return out, nil
+}
+
+// probability writes a probability; none is certain.
+func probability(p float64) string {
+	switch {
+	case p > 0.9999:
+		return "above 0.9999"
+	case p < 0.0001:
+		return "below 0.0001"
+	}
+	return fmt.Sprintf("of %.4f", p)
 }
 
 // signed writes a weight, in bits, with its sign.

@@ -166,7 +166,13 @@ func (j *run) message() string {
 	for reason, n := range sorted(j.r.Reasons) {
 		all = append(all, fmt.Sprintf("%d merges were refused: %s", n, reason))
 	}
-	all = append(all, j.r.Bounded...)
+	for i, text := range j.r.Bounded {
+		if i == maxBoundedTold {
+			all = append(all, fmt.Sprintf("%d more bounds are in GetIdentityResolutionJobDetails.", len(j.r.Bounded)-i))
+			break
+		}
+		all = append(all, strings.TrimSuffix(text, ".")+".")
+	}
 	if n := len(j.r.Glued); n > 0 {
 		all = append(all, fmt.Sprintf("Profiles that seem to be of two people: %s.", strings.Join(j.r.Glued[:min(n, 10)], ", ")))
 	}
@@ -174,6 +180,8 @@ func (j *run) message() string {
 }
 
 const (
+	// maxBoundedTold is how many sentences about what was bounded are in a job's message.
+	maxBoundedTold = 3
 	// tellEvery is how often a job says how far it is.
 	tellEvery = 2 * time.Second
 	// maxGlued is how many profiles are told that seem to be of two people.

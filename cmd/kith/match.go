@@ -474,7 +474,8 @@ func showWhy(why *api.ExplainMatchResponse, out io.Writer) error {
 			line(api.Val(c.Weight), what)
 		}
 		line(api.Val(p.Prior), "any two profiles")
-		line(api.Val(p.Sum), fmt.Sprintf("together: a probability of %.4f", api.Val(p.Probability)))
+		_, odds, _ := strings.Cut(api.Val(p.Explanation), "which is ")
+		line(api.Val(p.Sum), "together: "+odds)
 		if p.Answer != nil {
 			fmt.Fprintf(out, "  somebody answered: %s\n", answerWord(*p.Answer))
 		}

@@ -179,6 +179,25 @@ def test_from_a_messy_file_to_merged_profiles_and_back(client, kith, domain):  #
     assert [j["Status"] for j in listed] == ["PENDING"] + ["COMPLETED"] * 4
 
 
+def test_why(client, kith, domain):  # noqa: F811
+    assert run_job(client, domain, FIELDS, "id", rows())["Status"] == "SUCCEEDED"
+    enable(client, domain)
+    match(client, kith, domain)
+    a0, b0, alone = (profile(client, domain, a) for a in ("a0", "b0", "a1"))
+    by = client.get_similar_profiles(DomainName=domain, MatchType="ML_BASED_MATCHING", SearchKey="_profileId", SearchValue=a0)
+    why = kith.explain_match(DomainName=domain, MatchId=by["MatchId"])
+    (pair,) = why["Pairs"]
+    assert sorted(pair["ProfileIds"]) == sorted([a0, b0]) and pair["Probability"] > 0.5 and pair["Explanation"]
+    assert abs(pair["Prior"] + sum(c["Weight"] for c in pair["Comparisons"]) - pair["Sum"]) < 1e-6
+    other = kith.explain_match(DomainName=domain, ProfileIds=[a0, alone])["Pairs"][0]
+    assert other["Probability"] < pair["Probability"]
+    refused("ResourceNotFoundException", kith.explain_match, DomainName=domain, ProfileIds=[a0, "ab" * 16])
+    refused("ResourceNotFoundException", kith.explain_match, DomainName=domain, MatchId="ab" * 16)
+    client.merge_profiles(DomainName=domain, MainProfileId=a0, ProfileIdsToBeMerged=[b0])
+    merged = kith.explain_match(DomainName=domain, ProfileIds=[a0, b0])["Pairs"][0]
+    assert merged["Comparisons"] == pair["Comparisons"], "what was merged is explained as it is by itself"
+
+
 def test_answers_are_about_profiles_that_are_there(client, kith, domain):  # noqa: F811
     a = client.create_profile(DomainName=domain, FirstName="Ann")["ProfileId"]
     b = client.create_profile(DomainName=domain, FirstName="Ann")["ProfileId"]
