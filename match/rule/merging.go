@@ -37,23 +37,48 @@ func (e *evaluation) merge(ctx context.Context, found []match) (stay []match, ag
 	if err != nil {
 		return nil, nil, err
 	}
-	resolution := merge.ResolutionOf(e.rec.RuleBasedMatching.ConflictResolution)
-	for _, m := range due {
-		if slices.ContainsFunc(m.members, func(id fold.ID) bool { return stale[id] }) {
-			again = append(again, m.members...)
-			continue
+	refused := make([]bool, len(due))
+	err = inParts(ctx, e.mergers(len(due)), len(due), func(ctx context.Context, from, to int) error {
+		for i := from; i < to; i++ {
+			m := &due[i]
+			if slices.ContainsFunc(m.members, func(id fold.ID) bool { return stale[id] }) {
+				continue
+			}
+			_, err := e.Merger.Merge(ctx, e.rec, merge.Request{
+				IDs: m.members, Resolution: merge.ResolutionOf(e.rec.RuleBasedMatching.ConflictResolution), By: merge.RuleBy(strconv.Itoa(int(m.level))),
+			})
+			if refused[i] = errors.Is(err, profile.ErrRefused); err != nil && !refused[i] {
+				return fmt.Errorf("merge profiles that match by a rule: %w", err)
+			}
 		}
-		_, err := e.Merger.Merge(ctx, e.rec, merge.Request{IDs: m.members, Resolution: resolution, By: merge.RuleBy(strconv.Itoa(int(m.level)))})
-		if errors.Is(err, profile.ErrRefused) {
-			stay = append(stay, m)
-			continue
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("merge profiles that match by a rule: %w", err)
-		}
-		again = append(again, m.members...)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
+	for i, m := range due {
+		if refused[i] {
+			stay = append(stay, m)
+		} else {
+			again = append(again, m.members...)
+		}
+	}
+	slices.SortFunc(stay, match.compare)
 	return stay, again, nil
+}
+
+const (
+	// sideBySide is how many merges are made at once: they wait for the disk together.
+	sideBySide = 16
+	// fewMerges are made one after the other.
+	fewMerges = 8
+)
+
+func (x *pass) mergers(n int) int {
+	if n < fewMerges {
+		return 1
+	}
+	return min(sideBySide, n)
 }
 
 // stale returns the members of matches of whose profiles the tuples are not what they were read as: they have changed meanwhile.

@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -65,43 +68,18 @@ func TestRulesKeepUp(t *testing.T) {
 	three := ruleSet{rules: [][]string{{"EmailAddress"}, {"PhoneNumber", "LastName"}, {"FirstName", "LastName", "Address.City"}}}
 	x.turn(&three)
 	x.settle()
-	took := func(what string, do func()) time.Duration {
-		runtime.GC()
-		peak, end := make(chan uint64), make(chan bool)
-		go func() {
-			most := uint64(0)
-			for {
-				var m runtime.MemStats
-				runtime.ReadMemStats(&m)
-				most = max(most, m.HeapInuse)
-				select {
-				case <-end:
-					peak <- most
-					return
-				case <-time.After(50 * time.Millisecond):
-				}
-			}
-		}()
-		began, used := time.Now(), cpu()
-		do()
-		d := time.Since(began)
-		used = cpu() - used
-		close(end)
-		t.Logf("%s: %.2f s, %.2f s of the processors, heap at most %d MB", what, d.Seconds(), used.Seconds(), <-peak>>20)
-		return used
-	}
 	imported := func(what string, n, from int) {
 		in, out := io.Pipe()
 		go func() { out.CloseWithError(townsfolk(out, n, from)) }()
 		id := r.uploaded("d", mergeSpec, in)
-		a := took("import of "+what, func() {
+		a := took(t, "import of "+what, func() {
 			if err := r.startJob("d", id); err != nil {
 				t.Fatal(err)
 			}
 			r.expect(r.wait("d", id), fmt.Sprintf("SUCCEEDED %d/0/0", n))
 		})
 		x.clock.add(2 * time.Second)
-		b := took("its matches", func() {
+		b := took(t, "its matches", func() {
 			for x.unmatched() {
 			}
 		})
@@ -112,7 +90,7 @@ func TestRulesKeepUp(t *testing.T) {
 	imported("1000 more", 1000, 2*n)
 	three.rules[2] = []string{"FirstName", "LastName"}
 	x.turn(&three)
-	took("all there is, by other rules", func() {
+	took(t, "all there is, by other rules", func() {
 		for x.unmatched() {
 		}
 	})
@@ -132,6 +110,12 @@ func TestRulesKeepUp(t *testing.T) {
 	if matches < n/10 {
 		t.Errorf("%d matches", matches)
 	}
+	three.merging = 1
+	x.turn(&three)
+	took(t, "merging by the first rule", func() {
+		for x.unmatched() {
+		}
+	})
 }
 
 // unmatched runs the matcher once, and says whether there is more to do.
@@ -141,4 +125,80 @@ func (x *matcher) unmatched() bool {
 		x.t.Fatal(err)
 	}
 	return again > 0 && again < time.Second
+}
+
+// took measures what something takes, and returns what of that the processors did.
+func took(t *testing.T, what string, do func()) time.Duration {
+	t.Helper()
+	runtime.GC()
+	peak, end := make(chan uint64), make(chan bool)
+	go func() {
+		most := uint64(0)
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapInuse)
+			select {
+			case <-end:
+				peak <- most
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	began, used := time.Now(), cpu()
+	do()
+	d := time.Since(began)
+	used = cpu() - used
+	close(end)
+	t.Logf("%s: %.2f s, %.2f s of the processors, heap at most %d MB", what, d.Seconds(), used.Seconds(), <-peak>>20)
+	return used
+}
+
+// TestRulesOfEqualProfiles: KITH_TEST_RULES profiles that are all alike, before the rules are turned on and as many behind that, are in no match, in bounded
+// memory, and the log says so.
+func TestRulesOfEqualProfiles(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("KITH_TEST_RULES"))
+	if err != nil {
+		t.Skip("KITH_TEST_RULES is not set: the number of customers")
+	}
+	r := newRig(t, newPebble(t), upload.Config{})
+	r.domain("d")
+	x := newMatcher(r, "d", 0, 0)
+	x.chunk = 0
+	x.reborn()
+	imported := func(from, n int) {
+		in, out := io.Pipe()
+		go func() {
+			w := bufio.NewWriter(out)
+			_, err := io.WriteString(w, mergeHead)
+			for i := range n {
+				fmt.Fprintf(w, "%d,Ann,Lee,ann@x.com,+12065550100,Oslo,1 Main St,,\n", from+i)
+			}
+			out.CloseWithError(errors.Join(err, w.Flush()))
+		}()
+		id := r.uploaded("d", mergeSpec, in)
+		if err := r.startJob("d", id); err != nil {
+			t.Fatal(err)
+		}
+		r.expect(r.wait("d", id), fmt.Sprintf("SUCCEEDED %d/0/0", n))
+		x.clock.add(2 * time.Second)
+	}
+	match := func() {
+		for x.unmatched() {
+		}
+	}
+	imported(0, n)
+	x.turn(&ruleSet{rules: [][]string{{"EmailAddress"}, {"PhoneNumber", "LastName"}, {"FirstName", "LastName", "Address.City"}}})
+	took(t, fmt.Sprint(n, " equal profiles"), match)
+	imported(n, n/20)
+	took(t, fmt.Sprint(n/20, " more"), match)
+	imported(2*n, n)
+	took(t, fmt.Sprint(n, " more"), match)
+	if got, _ := x.matches(); len(got) != 0 {
+		t.Errorf("%d matches", len(got))
+	}
+	if log := r.logText(); strings.Count(log, "more profiles share the values") < 3 {
+		t.Errorf("the log says %s", log)
+	}
 }
