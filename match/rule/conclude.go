@@ -253,7 +253,9 @@ func (e *evaluation) write(ctx context.Context, found []match) error {
 	}
 	at := e.now()
 	e.st.ChangedAt = at
+	intent, keys := e.intentRows(at, in, out)
 	err := e.Store.WriteRun(ctx, // one becomes visible after the other
+		store.Run{Table: store.Match, Rows: store.SortRows(intent)},
 		store.Run{Table: store.Match, Rows: e.inRows(at, in, false)}, store.Run{Table: store.Match, Rows: e.groupRows(at, groups)})
 	if err == nil && len(out) > 0 {
 		err = e.Store.WriteRun(ctx, store.Run{Table: store.Match, Rows: e.inRows(at, out, true)})
@@ -261,6 +263,7 @@ func (e *evaluation) write(ctx context.Context, found []match) error {
 	if err != nil {
 		return fmt.Errorf("write matches: %w", err)
 	}
+	e.intents = keys
 	return nil
 }
 

@@ -18,6 +18,7 @@
 //	gen 'x'                       level hash        → empty: more than MaxHolders hold the tuple, and that has been told
 //	series 'g' match id[0]        match id          → level, profile ids
 //	series 'p' profile id         level             → match id
+//	series 'w'                    time number       → profile ids: whose matches are being written
 //
 // A tuple is kept as a hash, seeded by the domain's incarnation, which nobody is told: nobody can make two values that only seem to be equal.
 // A series lives as long as the rules are on, a generation until all there is is evaluated anew.

@@ -51,6 +51,8 @@ type pass struct {
 	// common are the tuples that have had too many holders, of a generation; nil: they have not been read.
 	common   map[Tuple]bool
 	commonOf uint32
+	// intents are the keys of the rows that note whom the last evaluation was about.
+	intents [][]byte
 	// sweepAfter is before when it is not looked again for profiles that have changed by themselves.
 	sweepAfter time.Time
 
@@ -105,6 +107,11 @@ func (x *pass) follow(ctx context.Context) (again time.Duration, err error) {
 	}
 	if err := x.drop(ctx); err != nil {
 		return 0, err
+	}
+	if x.force {
+		if err := x.pending(ctx); err != nil {
+			return 0, err
+		}
 	}
 	err = x.consumer.Run(ctx, x.inc, x.place)
 	if errors.Is(err, change.ErrBehind) || errors.Is(err, errMuch) {

@@ -23,6 +23,8 @@ var Families = []store.Family{
 		Value: "version, level, profile ids", Writers: "the matcher"},
 	{Name: "matches of a profile", Table: store.Match, Partition: "r{series:4}p{profile id:16}", Key: "{level:1}", Kind: store.WriteRows,
 		Value: "match id", Writers: "the matcher"},
+	{Name: "profiles whose matches are being written", Table: store.Match, Partition: "r{series:4}w", Key: "{time:8}{number:4}", Kind: store.WriteRows,
+		Value: "profile ids", Writers: "the matcher"},
 }
 
 // The letters of partitions, behind a generation or, for matches, a series: both are numbered together. What a partition of one that has gone
@@ -33,6 +35,7 @@ const (
 	crowdLetter  = 'x'
 	groupLetter  = 'g'
 	memberLetter = 'p'
+	intentLetter = 'w'
 )
 
 var docKey = []byte("t")

@@ -203,7 +203,7 @@ func (x *matcher) rowsNow() map[string]string {
 				all["match "+value] = ""
 			case part[0] == 'p' && pass == 1:
 				all["in "+part+key] = names[value]
-			case part[0] != 'g' && part[0] != 'p' && pass == 0:
+			case part[0] != 'g' && part[0] != 'p' && part[0] != 'w' && pass == 0: // w: the notes of the last evaluation stay
 				all[part+"/"+key] = value
 			}
 		}
