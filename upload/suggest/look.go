@@ -25,6 +25,7 @@ type Seen struct {
 	mails   int   // values that are e-mail addresses
 	at      int   // values with an @
 	phones  int   // phone numbers that can be nothing else
+	bare    int   // what may be a phone number of digits alone
 	dates   int   // days, with their year
 	early   int   // days before 1990, when few customers were such already but most were born
 	digit   int   // values with a digit other than 0
@@ -72,7 +73,10 @@ var international = regexp.MustCompile(`^(\+|00)[1-9][0-9 ()./-]{6,20}$`)
 
 // A phone number as one writes it in its country, with signs that group it: a trunk prefix and an area code, an area code in brackets, or the North American form. The national ids of
 // some countries are written almost so, but none of them begins with a single 0 in every row.
-var national = regexp.MustCompile(`^(0[1-9]\d{0,4}[ /-]+\d[\d /-]{3,12}\d|0[1-9](\.\d\d){4}|\(0?[1-9]\d{0,4}\)[ -]?\d[\d -]{3,12}\d|(1[ .-])?\(?[2-9]\d\d\)?[ .-][2-9]\d\d[ .-]\d{4}|0[1-9]\d{8,9})$`)
+var national = regexp.MustCompile(`^(0[1-9]\d{0,4}[ /-]+\d[\d /-]{3,12}\d|0[1-9](\.\d\d){4}|\(0?[1-9]\d{0,4}\)[ -]?\d[\d -]{3,12}\d|(1[ .-])?\(?[2-9]\d\d\)?[ .-][2-9]\d\d[ .-]\d{4})$`)
+
+// A phone number of digits alone, as many numbers are that are none: of firms, of accounts.
+var bare = regexp.MustCompile(`^0[1-9]\d{8,9}$`)
 
 // isPhone says whether a text is a phone number that can be nothing else.
 func isPhone(v string) bool {
@@ -145,6 +149,7 @@ func (s *Seen) count(v string) {
 	plus(&s.at, at)
 	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;<>\n") && !strings.Contains(host, "@") && !strings.HasPrefix(v, "mailto:"))
 	plus(&s.phones, isPhone(v))
+	plus(&s.bare, bare.MatchString(v))
 	year := yearOf(v)
 	plus(&s.dates, year > 0)
 	plus(&s.early, year > 0 && year < 1990)

@@ -320,7 +320,9 @@ func (p *Proposal) byContent() {
 		is          func(c *Column) bool
 	}{
 		{"EmailAddress", "it holds e-mail addresses", func(c *Column) bool { return c.mostly(c.mails) }},
-		{"PhoneNumber", "it holds phone numbers", func(c *Column) bool { return c.mostly(c.phones) && !isFax(c.Name) }},
+		{"PhoneNumber", "it holds phone numbers", func(c *Column) bool {
+			return !isFax(c.Name) && (c.mostly(c.phones) || c.mostly(c.phones+c.bare) && saysNothing(c.Name))
+		}},
 		{"BirthDate", "it holds days most of which are before 1990", func(c *Column) bool { return saysNothing(c.Name) && c.mostly(c.dates) && 2*c.early >= c.dates }},
 		{"BusinessName", "it holds names of firms", func(c *Column) bool { return isFullName(c.Name) && 4*c.firms >= c.Filled }},
 	} {

@@ -53,6 +53,8 @@ func TestProposals(t *testing.T) {
 		"a mobile phone":      {"id|Cep\n1|0532 123 45 67\n2|+90 533 765 43 21", "id=AccountNumber* Cep=MobilePhoneNumber"},
 		"national phones":     {"A|B\nK1|0171 / 1234567\nK2|030-98765432", "A=Attributes.A B=PhoneNumber*"},
 		"phones of Paris":     {"A|B\nK1|01.42.68.53.00\nK2|06 12 34 56 78\nK3|0612345678", "A=Attributes.A B=PhoneNumber*"},
+		"numbers of firms":    {"Codice|Partita IVA\nK1|01234567890\nK2|02345678901", "Codice=Attributes.Codice Partita IVA=Attributes.Partita IVA"},
+		"digits of phones":    {"A|B\nK1|01711234567\nK2|0301234567", "A=Attributes.A B=PhoneNumber*"},
 		"phones of New York":  {"x1|x2\nK1|(212) 555-1234\nK2|212-555-9876\nK3|212.555.0000", "x1=Attributes.x1 x2=PhoneNumber*"},
 		"phones of Tokyo":     {"A|B\nK1|03-1234-5678\nK2|090-1234-5678", "A=Attributes.A B=PhoneNumber*"},
 		"a fax":               {"id|Telefax\n1|0171 / 1234567\n2|030-98765432", "id=AccountNumber* Telefax=Attributes.Telefax"},
