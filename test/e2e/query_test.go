@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type indexer struct {
 // mortal is a store whose calls fail from the left-th on; the one at which it dies may have happened, or a part of it.
 type mortal struct {
 	store.Store
+	mu     sync.Mutex
 	left   int // below 0: it lives
 	done   int // 0 nothing of the last call happens, 1 all, 2 the first half of the rows of each run, 3 the first half of the rows of all runs
 	called int
@@ -44,13 +46,18 @@ type mortal struct {
 var errDied = errors.New("the process died")
 
 func (s *mortal) dies() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.called++
 	s.left = max(s.left-1, -1)
 	return s.left == 0
 }
 
 func (s *mortal) call(do func() error) error {
-	if s.left == 0 {
+	s.mu.Lock()
+	dead := s.left == 0
+	s.mu.Unlock()
+	if dead {
 		return errDied
 	}
 	if !s.dies() {

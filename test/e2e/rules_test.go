@@ -197,6 +197,9 @@ func (x *matcher) rowsNow() map[string]string {
 				x.t.Fatal(err)
 			}
 			part, key, value := row.Partition.Key[5:], string(row.Row.Key), string(row.Row.Value)
+			if part[0] == 'd' { // when it changes at the earliest: a fold of everything knows less exactly
+				value = value[:1] + value[9:]
+			}
 			switch {
 			case part[0] == 'g' && pass == 0:
 				names[key] = value
