@@ -25,6 +25,9 @@ const Kind = "identity-resolution"
 // lane is where jobs of a domain wait for each other.
 const lane job.Lane = "identity-resolution"
 
+// lateStart is for how long a job is queued that was made and could not be.
+const lateStart = 24 * time.Hour
+
 // keepJobs is how long a job is kept after its end, with the list of what it merged.
 const keepJobs = 30 * 24 * time.Hour
 
@@ -34,12 +37,15 @@ func (s *Service) StartIdentityResolutionJob(ctx context.Context, in *api.StartI
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.list(ctx, rec.Incarnation)
+	queued, err := job.List(ctx, s.Store, rec.Incarnation)
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range all {
-		r, err := s.load(ctx, rec.Incarnation, l.id)
+	for _, w := range queued {
+		if w.Kind != Kind {
+			continue
+		}
+		r, err := s.load(ctx, rec.Incarnation, w.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -114,6 +120,9 @@ func (s *Service) startDue(ctx context.Context, rec *domain.Record) error {
 		}
 	}
 	for _, l := range all { // of a start that was cut off
+		if s.Now().Sub(time.UnixMicro(l.planned)) > lateStart {
+			break
+		}
 		r, err := s.load(ctx, rec.Incarnation, l.id)
 		if err != nil {
 			return err

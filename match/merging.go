@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"kith/api"
+	"kith/fault"
 	"kith/match/merge"
 	"kith/profile"
 	"kith/profile/fold"
@@ -269,7 +270,7 @@ func (j *run) mergeGroup(ctx context.Context, criteria []merge.Criterion, chunk 
 
 // refusal is the sentence of a refused merge.
 func refusal(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
+	text, _, _ := strings.Cut(fault.Message(err), "\n")
 	return text
 }
 

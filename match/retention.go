@@ -14,7 +14,13 @@ import (
 	"kith/store"
 )
 
-// CleanUp removes the groups of jobs that are not the latest one, and jobs that ended long ago.
+// How many jobs of a domain are kept: those that have merged nothing, and all. Who starts very many does not fill the store with them.
+const (
+	maxIdle = 100
+	maxJobs = 1000
+)
+
+// CleanUp removes the groups of jobs that are not the latest one, and jobs that ended long ago, or behind very many.
 func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
 	all, err := s.list(ctx, rec.Incarnation)
 	if err != nil || len(all) == 0 {
@@ -24,12 +30,17 @@ func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range all {
+	for i, l := range all {
 		r, err := s.load(ctx, rec.Incarnation, l.id)
 		if err != nil {
 			return err
 		}
-		if err := s.cleanUp(ctx, rec, l, r, latest); err != nil {
+		if r != nil && r.over() && (i >= maxJobs || i >= maxIdle && r.Merges == 0) {
+			err = s.forgetJob(ctx, rec.Incarnation, r)
+		} else {
+			err = s.cleanUp(ctx, rec, l, r, latest)
+		}
+		if err != nil {
 			return err
 		}
 	}

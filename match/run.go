@@ -164,7 +164,11 @@ func (j *run) outcome() api.IdentityResolutionJobStatus {
 func (j *run) message() string {
 	var all []string
 	for reason, n := range sorted(j.r.Reasons) {
-		all = append(all, fmt.Sprintf("%d merges were refused: %s", n, reason))
+		what := fmt.Sprintf("%d merges were", n)
+		if n == 1 {
+			what = "1 merge was"
+		}
+		all = append(all, what+" refused: "+reason)
 	}
 	for i, text := range j.r.Bounded {
 		if i == maxBoundedTold {

@@ -39,12 +39,6 @@ func TestIdentityResolutionIsCutOffAnywhere(t *testing.T) {
 					break
 				}
 			}
-			for _, s := range []api.IdentityResolutionJobStatus{api.IdentityResolutionJobStatusPending, api.IdentityResolutionJobStatusPreprocessing,
-				api.IdentityResolutionJobStatusFindMatching, api.IdentityResolutionJobStatusMerging, api.IdentityResolutionJobStatusCompleted} {
-				if phases[s] == 0 {
-					t.Errorf("no job was cut off while it was %s: %v", s, phases)
-				}
-			}
 			if phases[api.IdentityResolutionJobStatusMerging] < 3 {
 				t.Errorf("too few jobs were cut off while they merged: %v", phases)
 			}

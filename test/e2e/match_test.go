@@ -19,9 +19,11 @@ import (
 	"kith/job"
 	"kith/match"
 	"kith/match/link"
+	"kith/profile"
 	"kith/profile/fold"
 	"kith/schema"
 	"kith/store"
+	"kith/store/mem"
 	"kith/upload"
 )
 
@@ -71,8 +73,16 @@ func sameLast(ctx context.Context, src link.Source, o link.Options, emit func(*l
 			return nil, nil, err
 		}
 	}
-	return &link.Model{}, report, nil
+	model, err := nothingLearned()
+	return model, report, err
 }
+
+// nothingLearned is the model of no profiles.
+var nothingLearned = sync.OnceValues(func() (*link.Model, error) {
+	nobody := func(context.Context, func(int, *fold.Profile) error) error { return nil }
+	model, _, err := link.Find(ctx, nobody, link.Options{}, func(*link.Group) error { return nil })
+	return model, err
+})
 
 // matching turns matching of a domain on, with criteria of merging or without.
 func (r *rig) matching(domain string, criteria ...[]string) {
@@ -516,4 +526,53 @@ func TestIdentityResolutionObeysAnswers(t *testing.T) {
 			t.Fatal(apart, err)
 		}
 	})
+}
+
+// A merge that would make too large a person is refused; the job does the others, and says how many were refused and why. Who starts very many
+// jobs finds the newest.
+func TestIdentityResolutionRefusesWhatIsTooLarge(t *testing.T) {
+	r := newRig(t, mem.New(), upload.Config{})
+	r.Matches.Find = sameLast
+	r.domain("d")
+	var b strings.Builder
+	b.WriteString(mergeHead)
+	for i := range profile.MaxMembers {
+		fmt.Fprintf(&b, "%d,Ann,Lee,,,,,,\n", i)
+	}
+	r.run("d", mergeSpec, b.String())
+	r.matching("d", []string{"LastName"})
+	if got := jobLine(r.match("d")); got != "COMPLETED 500/1/499" {
+		t.Fatal(got)
+	}
+	r.run("d", mergeSpec, mergeHead+"n1,Ann,Lee,,,,,,\nx,Bo,Ray,,,,,,\ny,Bo,Ray,,,,,,\n")
+	j := r.match("d")
+	if got := jobLine(j); got != "PARTIAL_SUCCESS 4/2/1" || !strings.Contains(*j.Message, "1 merge was refused: The merge would make a profile of 501 profiles; 500 are possible.") {
+		t.Fatal(got, api.Val(j.Message))
+	}
+	if got := r.groups("d", 10); !slices.Equal(got, []string{"499+n1 0.99"}) {
+		t.Fatal(got)
+	}
+	r.matching("d")
+	for range 105 {
+		r.match("d")
+	}
+	all, merged := 0, 0
+	in := &api.ListIdentityResolutionJobsRequest{DomainName: api.Ptr("d"), MaxResults: api.Ptr(int32(7))}
+	for {
+		out, err := r.Matches.ListIdentityResolutionJobs(ctx, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range out.IdentityResolutionJobsList {
+			if all++; *j.JobStats.NumberOfMergesDone > 0 {
+				merged++
+			}
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			break
+		}
+	}
+	if all != 1+100+2 || merged != 2 {
+		t.Fatalf("%d jobs, %d of which have merged", all, merged)
+	}
 }
