@@ -145,7 +145,7 @@ func (o Options) engine(fs vfs.FS, cache *pebble.Cache, found *damages) *pebble.
 		MemTableSize:                16 << 20,
 		MemTableStopWritesThreshold: keptLogs - 1,
 		MaxManifestFileSize:         maxManifest,
-		L0CompactionThreshold:       12,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                1000,
