@@ -43,7 +43,7 @@ var componentNames = [...]string{"sound of the given name", "sound of the family
 func passes(m *Model) (all [][]component) {
 	all = [][]component{
 		{kEmail}, {kPhone}, {kNames}, {kBirth}, {kLocal}, {kStreet, kNumber}, {kFamily, kPostcode}, {kGiven, kPostcode}, {kFamily, kYear}, {kGiven, kYear},
-		{kFamily, kDay}, {kGiven, kDay}, {kFamilyIs, kCity}, {kGivenIs, kCity}, {kGiven, kStreet}, {kFamily, kStreet}, {kUnit, kPostcode}, {kUnit, kStreet},
+		{kFamily, kDay}, {kGiven, kDay}, {kFamilyIs, kCity}, {kGivenIs, kCity}, {kGiven, kStreet}, {kFamily, kStreet}, {kStreet, kPostcode}, {kStreet, kCity}, {kUnit, kPostcode}, {kUnit, kStreet},
 		{kCity, kYear}, {kPostcode, kYear}, {kPostcode, kDay}, {kBusiness}, {kFamilyIs}, {kGivenIs},
 	}
 	if m.account {

@@ -68,6 +68,8 @@ const (
 	maxTwins    = 0.25 // of those who live together, how many are born on one day, at most
 	maxShared   = 0.97
 	startCopies = 0.1
+	// beliefCopies are the pairs of one person that are believed in, for each profile.
+	beliefCopies = 0.001
 )
 
 func believed(of *[maxFields][]float64, side, f int) []float64 {
@@ -259,7 +261,7 @@ func (l *learner) maximise() {
 		homes += float64(l.pool.home[i])
 	}
 	ones, homes = ones*l.pool.weight, homes*l.pool.weight
-	l.priorM = float32(math.Log((ones + 0.5) / l.total))
+	l.priorM = float32(math.Log((ones + 0.5 + beliefCopies*l.profiles) / l.total))
 	l.priorH = float32(math.Log((homes + 0.5) / l.total))
 	l.maximiseTogether()
 	_ = parallel(l.workers, l.fields(), func(_, f int) error {

@@ -24,6 +24,7 @@ type run struct {
 	// asked are the answers by records.
 	asked    map[pair]bool
 	compared atomic.Int64
+	silent   string // what is said of profiles that say the same, and too little
 }
 
 const (
@@ -31,7 +32,7 @@ const (
 	defaultThreshold = 0.5
 	// poolPairs and randomPairs are about how many pairs are learned from.
 	poolPairs   = 200_000
-	randomPairs = 500_000
+	randomPairs = 300_000
 	// allPairsBelow is up to how many pairs all there are get compared.
 	allPairsBelow = 1_500_000
 	// secondLook is up to how many profiles the second look compares all pairs again; of more, those that were not unlikely.
@@ -82,6 +83,9 @@ func find(ctx context.Context, src Source, o Options, emit func(*Group) error) (
 	clusters, err := s.search(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if s.silent != "" {
+		s.report.Refined = append(s.report.Refined, s.silent)
 	}
 	return s.m, s.report, s.emit(ctx, clusters, emit)
 }
@@ -493,6 +497,7 @@ func (s *run) clusters(ctx context.Context, parts *pairParts) ([]cluster, []edge
 	if err != nil {
 		return nil, nil, err
 	}
+	s.silent = ""
 	clusters, err := s.withCopies(slices.Concat(results...))
 	return clusters, edges, err
 }

@@ -1,7 +1,15 @@
 package link
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
 	"testing"
+
+	"kith/internal/people"
+	"kith/profile/fold"
 )
 
 // somePeople are a few persons with two profiles each, and strangers.
@@ -32,5 +40,168 @@ func TestFewPeople(t *testing.T) {
 	}
 	if report.Reviewed != 10 || report.Groups != 4 || report.Pairs != 4 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// People of six countries are found again, and those who live together, twins among them, are kept apart.
+func TestPeopleAreFoundAgain(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		o                 people.Options
+		precision, recall float64
+	}{
+		{"people", people.Options{Records: 2500, Repeats: 0.3, Seed: 31}, 0.98, 0.94},
+		{"households", people.Options{Records: 2500, Repeats: 0.3, Seed: 32, Households: true}, 0.98, 0.85},
+		{"dirty", people.Options{Records: 2500, Repeats: 0.3, Seed: 33, Dirt: 2.5}, 0.95, 0.75},
+	} {
+		l := generated(t, c.o)
+		groups, _, _ := l.find(t, Options{})
+		o := l.evaluate(groups, 0.9)
+		t.Logf("%s: precision %.4f, recall %.4f", c.name, o.precision(), o.recall())
+		if o.precision() < c.precision || o.recall() < c.recall {
+			t.Errorf("%s: precision %.4f, recall %.4f, want %.2f and %.2f at least", c.name, o.precision(), o.recall(), c.precision, c.recall)
+		}
+		for _, g := range groups {
+			if len(g.Members) > 2 && g.Score < 0.9 || g.Score < 0.5 || g.Score > 1 || !slices.IsSortedFunc(g.Members, fold.ID.Compare) {
+				t.Fatalf("%+v", g)
+			}
+		}
+	}
+}
+
+// sorted are groups in the order of their first members.
+func sorted(groups []*Group) []*Group {
+	slices.SortFunc(groups, func(a, b *Group) int { return a.Members[0].Compare(b.Members[0]) })
+	return groups
+}
+
+// Neither the order of profiles nor the number of workers matters, nor whether anything is spilled while all is in one chunk.
+func TestOutcomeIsTheSame(t *testing.T) {
+	l := generated(t, people.Options{Records: 2000, Repeats: 0.4, Seed: 5})
+	want, m, _ := l.find(t, Options{Workers: 1})
+	sorted(want)
+	slices.Reverse(l.profiles)
+	again := &labelled{profiles: l.profiles, truth: l.truth}
+	got, m2, _ := again.find(t, Options{Workers: 3})
+	if !reflect.DeepEqual(sorted(got), want) {
+		t.Errorf("%d groups in another order with more workers, %d before", len(got), len(want))
+	}
+	if string(m.Marshal()) != string(m2.Marshal()) {
+		t.Error("the models differ")
+	}
+}
+
+// With little memory all is spilled, in chunks, and what is found is as good.
+func TestSpilled(t *testing.T) {
+	l := generated(t, people.Options{Records: 2500, Repeats: 0.4, Seed: 6})
+	whole, _, _ := l.find(t, Options{})
+	groups, _, _ := l.find(t, Options{Memory: 1 << 20, Dir: t.TempDir()})
+	a, b := l.evaluate(whole, 0.9), l.evaluate(groups, 0.9)
+	if b.f1() < a.f1()-0.01 {
+		t.Errorf("F1 is %.4f with little memory, %.4f with much", b.f1(), a.f1())
+	}
+}
+
+// What a person has answered is obeyed, whatever the profiles say; in a chain too.
+func TestAnswersAreObeyed(t *testing.T) {
+	l := generated(t, people.Options{Records: 600, Repeats: 0.5, Seed: 8})
+	groups, _, _ := l.find(t, Options{})
+	in := func(groups []*Group) map[fold.ID]int {
+		of := map[fold.ID]int{}
+		for n, g := range groups {
+			for _, id := range g.Members {
+				of[id] = n + 1
+			}
+		}
+		return of
+	}
+	of := in(groups)
+	var answers []Answer
+	for _, g := range groups[:40] {
+		answers = append(answers, Answer{A: g.Members[0], B: g.Members[1]})
+	}
+	var alone []fold.ID
+	for _, p := range l.profiles {
+		if of[p.ID] == 0 {
+			alone = append(alone, p.ID)
+		}
+	}
+	for i := 0; i+1 < 40; i += 2 {
+		answers = append(answers, Answer{A: alone[i], B: alone[i+1], Same: true})
+	}
+	answers = append(answers, Answer{A: testID("nobody"), B: alone[0], Same: true}, Answer{A: alone[0], B: alone[0], Same: true})
+	groups, _, _ = l.find(t, Options{Answers: answers})
+	of = in(groups)
+	for _, a := range answers[:len(answers)-2] {
+		if together := of[a.A] != 0 && of[a.A] == of[a.B]; together != a.Same {
+			t.Errorf("%v: together is %v", a, together)
+		}
+	}
+}
+
+// A hundred thousand profiles that say the same end quickly: as one group if they say enough, as none and with a word about it if not.
+func TestEqualProfiles(t *testing.T) {
+	for name, values := range map[string]map[string]string{
+		"enough": {"FirstName": "Ann", "LastName": "Smith", "BirthDate": "1970-01-02", "EmailAddress": "ann.smith@example.com", "PhoneNumber": "5550123456"},
+		"little": {"FirstName": "Ann"},
+		"empty":  {},
+	} {
+		l := &labelled{}
+		for i := range 100_000 {
+			if l.profiles = append(l.profiles, profileOf(numberedID(i), values)); i == 0 {
+				continue
+			}
+			l.profiles[i].Values = l.profiles[0].Values
+		}
+		groups, _, report := l.find(t, Options{})
+		if report.Reviewed != 100_000 || report.Compared > 1000 {
+			t.Errorf("%s: %+v", name, report)
+		}
+		if name == "enough" && (len(groups) != 1 || len(groups[0].Members) != 100_000) || name != "enough" && (len(groups) > 0 || len(report.Refined) == 0) {
+			t.Errorf("%s: %d groups, %q", name, len(groups), report.Refined)
+		}
+		t.Logf("%s: %d groups, %q", name, len(groups), report.Refined)
+	}
+}
+
+func TestFindEndsWithAnError(t *testing.T) {
+	broken := errors.New("broken")
+	_, _, err := Find(t.Context(), func(context.Context, func(int, *fold.Profile) error) error { return broken }, Options{}, nil)
+	if !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	l := somePeople()
+	if _, _, err := Find(t.Context(), l.source(1), Options{Workers: 1}, func(*Group) error { return broken }); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(broken)
+	if _, _, err := Find(ctx, l.source(1), Options{Workers: 1}, func(*Group) error { return nil }); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	for n := range 3 { // hardly anybody
+		few := &labelled{profiles: l.profiles[:n], truth: l.truth[:n]}
+		few.find(t, Options{})
+	}
+}
+
+// The number of an import that never comes again does not hurt, and one that identifies helps.
+func TestNumbers(t *testing.T) {
+	for name, number := range map[string]func(l *labelled, i int) string{
+		"its own":    func(_ *labelled, i int) string { return fmt.Sprintf("R%05d", i) },
+		"the person": func(l *labelled, i int) string { return "P" + l.truth[i] },
+	} {
+		l := generated(t, people.Options{Records: 1500, Repeats: 0.3, Seed: 9, Dirt: 2})
+		before, _, _ := l.find(t, Options{})
+		for i, p := range l.profiles {
+			values := map[string]string{"Attributes.loyalty": number(l, i), "AccountNumber": number(l, i)}
+			p.Values = append(p.Values, profileOf(p.ID, values).Values...)
+			slices.SortFunc(p.Values, func(a, b fold.Value) int { return a.Attr.Compare(b.Attr) })
+		}
+		after, _, _ := l.find(t, Options{})
+		a, b := l.evaluate(before, 0.9), l.evaluate(after, 0.9)
+		if b.f1() < a.f1()-0.002 || name == "the person" && b.f1() < 0.999 {
+			t.Errorf("%s: F1 is %.4f, and was %.4f without", name, b.f1(), a.f1())
+		}
 	}
 }

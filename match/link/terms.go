@@ -31,7 +31,7 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	}
 	all := make([][maxSlots][]sighting, workers)
 	err := r.each(workers, func(w, i int, b []byte) error {
-		if !sampled(i, r.n, termRecords) {
+		if !sampled(i, r.n, termRecords) || r.copy(i) {
 			return nil
 		}
 		var v view
@@ -118,7 +118,7 @@ func (m *Model) keepTerms(slot int, all []counted) {
 		if n < len(others) {
 			o = others[n]
 		}
-		return min(0.99, o/float64(max(1, rows)))
+		return (o + beliefTerm*m.usual(slot)) / (float64(rows) + beliefTerm)
 	}
 	kept := 0
 	for kept < len(all) && kept < maxTerms && all[kept].n > 1 {
@@ -134,6 +134,26 @@ func (m *Model) keepTerms(slot int, all []counted) {
 	if weight > 0 {
 		m.tail[slot] = float32(math.Log(sum / weight))
 	}
+}
+
+// beliefTerm is how many records the belief counts for of how frequent a usual term of a slot is.
+const beliefTerm = 100
+
+// usual is how frequent a usual term of a slot is believed to be.
+func (m *Model) usual(slot int) float64 {
+	switch slot {
+	case sStreet, sCity, sPostcode:
+		return believedParts[1][slot-sStreet][exact]
+	case sGiven:
+		return believedU[fGiven][exact]
+	case sFamily:
+		return believedU[fFamily][exact]
+	case sBirth:
+		return believedU[fBirth][exact]
+	case sBusiness:
+		return believedU[fBusiness][exact]
+	}
+	return 1e-5
 }
 
 // maxTurned is up to what count frequencies are estimated after Good and Turing.
