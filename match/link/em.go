@@ -64,6 +64,7 @@ var (
 // belief is how many pairs a belief counts for.
 const (
 	beliefM     = 20
+	beliefBirth = 150 // the same for birth dates, for few pairs are left that they are learned from where there are households
 	beliefHome  = 30
 	maxTwins    = 0.25 // of those who live together, how many are born on one day, at most
 	maxShared   = 0.97
@@ -359,8 +360,12 @@ func (l *learner) maximiseField(f int) {
 		ones += one[level]
 		twos += two[level]
 	}
+	belief := float64(beliefM)
+	if f == fBirth {
+		belief = beliefBirth
+	}
 	for level := 1; level < len(believeM); level++ {
-		l.logM[f][level] = float32(math.Log((one[level] + beliefM*believeM[level]) / (ones + beliefM)))
+		l.logM[f][level] = float32(math.Log((one[level] + belief*believeM[level]) / (ones + belief)))
 		l.logU[f][level] = float32(math.Log(posterior(two[level], twos, believeU[level])))
 	}
 	if f == fGiven || f == fBirth {

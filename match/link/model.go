@@ -210,7 +210,8 @@ const impossible = -200
 // livesTogether says whether anything speaks for a household: an address, a phone or an e-mail address in common. Without it the class would
 // take in whoever has a frequent family name.
 func livesTogether(e *evidence) bool {
-	if e.level[fPhone] == exact || e.level[fEmail] == exact {
+	switch {
+	case e.level[fPhone] == exact, e.level[fPhone] == phoneTypo, e.level[fEmail] == exact, e.level[fEmail] == emailTypo:
 		return true
 	}
 	if e.level[fAddress] == missing {
