@@ -271,7 +271,7 @@ func (k *clusterer) joint(a, b *group) joint {
 }
 
 // bestShare is how much the best pair of a field counts between two groups; the rest is the mean's.
-const bestShare = 0.1
+const bestShare = 0.2
 
 func (k *clusterer) agglomerate(members []uint32) []cluster {
 	groups := make([]*group, k.n)
