@@ -549,7 +549,7 @@ func TestIdentityResolutionRefusesWhatIsTooLarge(t *testing.T) {
 	if got := jobLine(j); got != "PARTIAL_SUCCESS 4/2/1" || !strings.Contains(*j.Message, "1 merge was refused: The merge would make a profile of 501 profiles; 500 are possible.") {
 		t.Fatal(got, api.Val(j.Message))
 	}
-	if got := r.groups("d", 10); !slices.Equal(got, []string{"499+n1 0.99"}) {
+	if got := r.groups("d", 10); !slices.Equal(got, []string{"0+n1 0.99"}) {
 		t.Fatal(got)
 	}
 	r.matching("d")
