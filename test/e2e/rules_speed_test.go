@@ -110,6 +110,9 @@ func TestRulesKeepUp(t *testing.T) {
 	if matches < n/10 {
 		t.Errorf("%d matches", matches)
 	}
+	if n > 100_000 { // a merge takes some milliseconds
+		return
+	}
 	three.merging = 1
 	x.turn(&three)
 	took(t, "merging by the first rule", func() {
