@@ -148,6 +148,9 @@ func (s *Service) list(ctx context.Context, inc store.Incarnation) (all []listed
 	return all, nil
 }
 
+// serves says whether a job has ended and found something: the newest that has is served.
+func (r *record) serves() bool { return r != nil && r.over() && r.Found != nil }
+
 // latest returns the newest job that has found something, or nil. Its groups are those that are served.
 func (s *Service) latest(ctx context.Context, inc store.Incarnation) (*record, error) {
 	all, err := s.list(ctx, inc)
@@ -159,7 +162,7 @@ func (s *Service) latest(ctx context.Context, inc store.Incarnation) (*record, e
 		if err != nil {
 			return nil, err
 		}
-		if r != nil && r.over() && r.Found != nil {
+		if r.serves() {
 			if r.Dropped {
 				return nil, nil
 			}

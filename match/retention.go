@@ -26,15 +26,19 @@ func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	latest, err := s.latest(ctx, rec.Incarnation)
-	if err != nil {
-		return err
-	}
+	// Each record is read once: a job that ends meanwhile must not be taken for one that another has followed.
+	var latest *record
+	records := make([]*record, len(all))
 	for i, l := range all {
-		r, err := s.load(ctx, rec.Incarnation, l.id)
-		if err != nil {
+		if records[i], err = s.load(ctx, rec.Incarnation, l.id); err != nil {
 			return err
 		}
+		if latest == nil && records[i].serves() {
+			latest = records[i]
+		}
+	}
+	for i, l := range all {
+		r := records[i]
 		if r != nil && r.over() && (i >= maxJobs || i >= maxIdle && r.Merges == 0) {
 			err = s.forgetJob(ctx, rec.Incarnation, r)
 		} else {

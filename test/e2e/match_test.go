@@ -23,6 +23,7 @@ import (
 	"kith/profile/fold"
 	"kith/schema"
 	"kith/store"
+	"kith/store/faulty"
 	"kith/store/mem"
 	"kith/upload"
 )
@@ -574,5 +575,56 @@ func TestIdentityResolutionRefusesWhatIsTooLarge(t *testing.T) {
 	}
 	if all != 1+100+2 || merged != 2 {
 		t.Fatalf("%d jobs, %d of which have merged", all, merged)
+	}
+}
+
+// Retention that looks at a job just before and just after its end does not take its matches for those of an older one.
+func TestRetentionMeetsTheEndOfAJob(t *testing.T) {
+	st := &faulty.Store{Store: mem.New()}
+	r := newRig(t, st, upload.Config{})
+	r.Matches.Find = sameLast
+	r.domain("d")
+	r.run("d", mergeSpec, eight)
+	r.matching("d")
+	reads := 0
+	for at := 1; at < 12; at++ { // after the first, the second … read of retention the job ends
+		began, goOn := make(chan struct{}), make(chan struct{})
+		r.Matches.Find = func(ctx context.Context, src link.Source, o link.Options, emit func(*link.Group) error) (*link.Model, *link.Report, error) {
+			close(began)
+			<-goOn
+			return sameLast(ctx, src, o, emit)
+		}
+		out, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: api.Ptr("d")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		reads = 0
+		retention := &match.Service{Store: st, Domains: r.Domains, Profiles: r.Profiles, Now: r.clock.now}
+		slow := &faulty.Store{Store: st}
+		slow.Before(func(op faulty.Op, _ store.Partition) error {
+			if op != faulty.Get && op != faulty.Scan {
+				return nil
+			}
+			if reads++; reads == at {
+				close(goOn)
+				r.matched("d", *out.JobId)
+			}
+			return nil
+		})
+		retention.Store = slow
+		if err := retention.CleanUp(ctx, r.live()[0]); err != nil {
+			t.Fatal(err)
+		}
+		if reads < at {
+			close(goOn)
+			r.matched("d", *out.JobId)
+		}
+		if got := r.groups("d", 10); len(got) != 3 {
+			t.Fatalf("the job ended at read %d of retention: %v", at, got)
+		}
+		if reads < at {
+			return
+		}
 	}
 }
