@@ -21,6 +21,7 @@ import (
 	"kith/access"
 	"kith/api"
 	"kith/blob/disk"
+	"kith/match"
 	"kith/node"
 	"kith/server"
 	"kith/store/pebble"
@@ -51,7 +52,7 @@ func start(t *testing.T, origins ...string) *account {
 		t.Fatal(err)
 	}
 	n, err := node.Start(node.Config{
-		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "programs", Server: server.Config{Origins: origins},
+		Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "programs", Server: server.Config{Origins: origins}, Exports: match.Folder{Dir: t.TempDir()},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
