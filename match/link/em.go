@@ -139,6 +139,7 @@ type learner struct {
 	total                float64 // pairs there are
 	profiles             float64
 	again                bool // the model has been learned before, a little less well
+	usual                int  // what told returns, once it has counted
 	// twos are counts of random pairs that were set aside, by field and level.
 	twos [][]float64
 }
@@ -153,6 +154,7 @@ func (l *learner) learn() {
 		l.priorH = l.priorM - 3
 	}
 	pool, random := l.pool, l.random
+	l.told() // of all random pairs
 	for i := range iterations {
 		if i == warm {
 			l.setAside()
@@ -369,25 +371,64 @@ func (l *learner) maximiseField(f int) {
 		l.logU[f][level] = float32(math.Log(posterior(two[level], twos, believeU[level])))
 	}
 	if f == fGiven || f == fBirth {
-		lasting(l.logM[f], map[int]int{fGiven: givenOther, fBirth: birthOther}[f])
+		most := maxChanged
+		if l.told() <= fewFields {
+			most = maxChangedOfFew
+		}
+		lasting(l.logM[f], map[int]int{fGiven: givenOther, fBirth: birthOther}[f], most)
 	}
 }
 
 // maxChanged is how many records of one person differ, at most, in what people keep: more would be other people taken in.
-const maxChanged = 0.15
+// Where there are no more than a few fields, the others can't tell that.
+const (
+	maxChanged      = 0.15
+	maxChangedOfFew = 0.03
+	fewFields       = 4
+)
 
-// lasting holds the level of those that differ under maxChanged.
-func lasting(logs []float32, differ int) {
+// lasting holds the level of those that differ under most.
+func lasting(logs []float32, differ int, most float64) {
 	p := math.Exp(float64(logs[differ]))
-	if p <= maxChanged {
+	if p <= most {
 		return
 	}
 	for l := 1; l < len(logs); l++ {
 		if l != differ {
-			logs[l] += float32(math.Log((1 - maxChanged) / (1 - p)))
+			logs[l] += float32(math.Log((1 - most) / (1 - p)))
 		}
 	}
-	logs[differ] = float32(math.Log(maxChanged))
+	logs[differ] = float32(math.Log(most))
+}
+
+// told is how many things profiles usually tell, parts of addresses one by one; gender and further names are no more than a hint.
+func (l *learner) told() int {
+	if l.usual > 0 {
+		return l.usual
+	}
+	counts := make([]int, l.fields()+addressParts)
+	for i := range l.random.n {
+		for f, level := range l.random.level[i*l.random.fields : (i+1)*l.random.fields] {
+			switch {
+			case level == missing || f == fMiddle || f == fGender:
+			case f == fAddress:
+				for p, part := range partsOfPattern(int(level)) {
+					if part != missing {
+						counts[l.fields()+p]++
+					}
+				}
+			default:
+				counts[f]++
+			}
+		}
+	}
+	for _, n := range counts {
+		if n*10 > l.random.n {
+			l.usual++
+		}
+	}
+	l.usual = max(1, l.usual)
+	return l.usual
 }
 
 // posterior is the probability of what was seen count times of n, given what is expected: one that is expected to be rare, and was not seen, is

@@ -214,11 +214,11 @@ func livesTogether(e *evidence) bool {
 	case e.level[fPhone] == exact, e.level[fPhone] == phoneTypo, e.level[fEmail] == exact, e.level[fEmail] == emailTypo:
 		return true
 	}
-	if e.level[fAddress] == missing {
-		return false
-	}
-	const street, postcode = 0, 4
+	const street, city, postcode = 0, 3, 4
 	parts := partsOfPattern(int(e.level[fAddress]))
+	if parts[street] == missing && parts[postcode] == missing && e.level[fPhone] == missing && e.level[fEmail] == missing {
+		return parts[city] == exact && e.level[fFamily] == exact && e.level[fBirth] == exact // no more is known: twins may be
+	}
 	return parts[street] == exact || parts[street] == partClose || parts[postcode] == exact
 }
 
