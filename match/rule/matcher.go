@@ -45,6 +45,8 @@ type pass struct {
 	matcher *Matcher
 	// force says that rows that seem to be there may not be: what wrote them may have failed, or been another node.
 	force bool
+	// born says that it has done nothing yet.
+	born bool
 	// seen is up to where the feed has been looked at for good before it was settled.
 	seen int64
 
@@ -83,11 +85,14 @@ func (s *Service) Match(ctx context.Context, inc store.Incarnation, place change
 	if !enabled(rec) {
 		return 0, x.end(ctx)
 	}
-	if x.rules = s.rules(rec); x.rules.print != st.Rules || st.Gen == 0 {
+	// What was being read when it was cut off is read anew: profiles may have changed, and of what they had then nothing would tell.
+	cut := x.born && st.Building == reading
+	x.born = false
+	if x.rules = s.rules(rec); x.rules.print != st.Rules || st.Gen == 0 || cut {
 		if wait := rec.RulesChangedAt + s.Config.StartAfter.Microseconds() - s.Now().UnixMicro(); wait > 0 {
 			return min(time.Duration(wait)*time.Microsecond, time.Minute), nil
 		}
-		if err := x.begin(ctx, false); err != nil {
+		if err := x.begin(ctx, st.Again && x.rules.print == st.Rules); err != nil {
 			return 0, err
 		}
 	}
@@ -147,7 +152,7 @@ func (s *Service) resume(rec *domain.Record, place change.Place, fence uint64, s
 	defer s.mu.Unlock()
 	x := s.passes[rec.Incarnation]
 	if x == nil || x.fence != fence {
-		x = &pass{Service: s, inc: rec.Incarnation, fence: fence, force: true}
+		x = &pass{Service: s, inc: rec.Incarnation, fence: fence, force: true, born: true}
 	}
 	delete(s.passes, rec.Incarnation)
 	x.rec, x.place, x.st, x.saved = rec, place, st, nil
