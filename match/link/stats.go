@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/zeebo/xxh3"
 
@@ -29,8 +30,10 @@ const maxNames = 1024
 // Counting distinct elements in a data stream, 2002). A hash that is among the smallest in the end always was, so its count is exact,
 // and sketches of parts make the sketch of the whole.
 type sketch struct {
-	n      int64
-	bytes  int64
+	n     int64
+	bytes int64
+	// named are how many contain the profile's given and family name: they say again what these say.
+	named  int64
 	counts map[uint64]int64
 	limit  uint64 // hashes above it are out
 }
@@ -73,6 +76,7 @@ func (s *sketch) shrink() {
 
 func (s *sketch) merge(o *sketch) {
 	s.n += o.n
+	s.named += o.named
 	s.bytes += o.bytes
 	for h, n := range o.counts {
 		s.put(h, n)
@@ -101,7 +105,16 @@ func (s *sketch) distinct() (values float64, repeated float64) {
 // identifies says whether an attribute with these values may tell persons apart: it has many values, and some of them come again.
 func (s *sketch) identifies(profiles int64) bool {
 	values, repeated := s.distinct()
-	return s.n*100 >= profiles && values >= 20 && repeated > 0 && s.bytes/s.n <= 2*maxValue
+	return s.n*100 >= profiles && values >= 20 && repeated > 0 && s.bytes/s.n <= 2*maxValue && 2*s.named < s.n
+}
+
+// repeats says whether a text has a given and a family name in it.
+func repeats(text, first, last string) bool {
+	if first == "" || last == "" || len(text) < len(first)+len(last) {
+		return false
+	}
+	text = strings.ToLower(text)
+	return strings.Contains(text, strings.ToLower(first)) && strings.Contains(text, strings.ToLower(last))
 }
 
 // survey is the first pass.
@@ -121,6 +134,7 @@ func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
 		k := all[w]
 		k.profiles++
 		k.bytes += int64(idSize + sCustom)
+		first, last := p.Get(schema.Attr{ID: schema.FirstName}), p.Get(schema.Attr{ID: schema.LastName})
 		for i := range p.Values {
 			v := &p.Values[i]
 			k.bytes += int64(min(len(v.Text), maxValue))
@@ -140,6 +154,9 @@ func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
 					k.custom[v.Attr.Custom] = s
 				}
 				s.add(v.Text)
+				if repeats(v.Text, first, last) {
+					s.named++
+				}
 			}
 		}
 		return nil
