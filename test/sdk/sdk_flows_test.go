@@ -50,5 +50,5 @@ func TestJavaScript(t *testing.T) {
 // The same through the AWS SDK for Java 2.
 func TestJava(t *testing.T) {
 	need(t, "the AWS SDK for Java", "java/lib/ready")
-	flows(t, "domain tags objectType values profiles objects merge upload exceptions removal", "java", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join("java", "lib", "*"), "java/Flows.java")
+	flows(t, "domain tags objectType values profiles objects merge upload exceptions removal", "java", "-Dfile.encoding=UTF-8", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join("java", "lib", "*"), "java/Flows.java")
 }

@@ -184,9 +184,9 @@ def test_signatures(endpoint):
 
 def test_not_built_yet(client, domain):
     with pytest.raises(ClientError) as e:
-        client.get_matches(DomainName=domain)
+        client.list_calculated_attribute_definitions(DomainName=domain)
     assert e.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert e.value.response["Error"]["Code"] == "NotImplementedException" and "GetMatches" in str(e.value)
+    assert e.value.response["Error"]["Code"] == "NotImplementedException" and "ListCalculatedAttributeDefinitions" in str(e.value)
 
 
 def test_bad_files(client, domain):
