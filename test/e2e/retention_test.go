@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -142,12 +143,6 @@ func TestEndedJobsLeaveLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := job.Partition(rec.Incarnation, id)
-	// What a helper that died would have left.
-	for _, key := range []string{"applied/00001", job.PartPrefix + "apply/00001"} {
-		if _, err := r.store.Swap(ctx, p, []store.Swap{{Key: []byte(key)}}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	rows := func() (keys []string) {
 		for row, err := range r.store.Scan(ctx, p, store.Range{}) {
 			if err != nil {
@@ -159,6 +154,14 @@ func TestEndedJobsLeaveLittle(t *testing.T) {
 			}
 		}
 		return keys
+	}
+	// Counters stand a moment before who ran the job lets go of it.
+	r.until("nobody has the job any more", func() bool { return !slices.Contains(rows(), "lease") && !slices.Contains(rows(), "attempts") })
+	// What a helper that died would have left.
+	for _, key := range []string{"applied/00001", job.PartPrefix + "apply/00001"} {
+		if _, err := r.store.Swap(ctx, p, []store.Swap{{Key: []byte(key)}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r.later(time.Minute)
 	if got := strings.Join(rows(), " "); got != "read run state" || r.kept(id, "file-") != 1 {
