@@ -1,16 +1,9 @@
 package link
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
-
-// edge is a pair with the logarithm of its odds.
-type edge struct {
-	i, j uint32
-	odds float32
-}
 
 const (
 	// strongest is the most that one pair counts: beyond it a pair is sure.
@@ -67,35 +60,6 @@ type cluster struct {
 	glued   uint32 // and 1; 0: none
 }
 
-// forest is a union-find structure.
-type forest []uint32
-
-func newForest(n int) forest {
-	f := make(forest, n)
-	for i := range f {
-		f[i] = uint32(i)
-	}
-	return f
-}
-
-func (f forest) find(i uint32) uint32 {
-	for f[i] != i {
-		f[i] = f[f[i]]
-		i = f[i]
-	}
-	return i
-}
-
-// join joins two trees under the lower root.
-func (f forest) join(i, j uint32) {
-	i, j = f.find(i), f.find(j)
-	if i < j {
-		f[j] = i
-	} else {
-		f[i] = j
-	}
-}
-
 // logit is the logarithm of the odds of a probability.
 func logit(p float64) float32 { return float32(math.Log(p / (1 - p))) }
 
@@ -106,64 +70,6 @@ type clusterer struct {
 	odds    []float32 // of pairs that edges have; 0: none
 	vectors []*vector
 	n       int
-}
-
-// bunch is records and the edges between them.
-type bunch struct {
-	members []uint32
-	edges   []edge
-}
-
-// split breaks a component that is too large at its weakest edges, and returns pieces that are not; those which are sure throughout stay
-// whole however large they are.
-func split(c bunch, least float32) []bunch {
-	if len(c.members) <= maxDense {
-		return []bunch{c}
-	}
-	for t := least + 1; t < strongest; t++ {
-		pieces := pieces(c, t)
-		if len(pieces) == 1 && len(pieces[0].members) == len(c.members) {
-			continue
-		}
-		var all []bunch
-		for _, p := range pieces {
-			all = append(all, split(p, t)...)
-		}
-		return all
-	}
-	return []bunch{c}
-}
-
-// pieces are the components of at least two that edges of some odds leave.
-func pieces(c bunch, least float32) (all []bunch) {
-	at := func(r uint32) int {
-		n, _ := slices.BinarySearch(c.members, r)
-		return n
-	}
-	f := newForest(len(c.members))
-	for _, e := range c.edges {
-		if e.odds >= least {
-			f.join(uint32(at(e.i)), uint32(at(e.j)))
-		}
-	}
-	index := map[uint32]int{}
-	for k, r := range c.members {
-		root := f.find(uint32(k))
-		n, ok := index[root]
-		if !ok {
-			n = len(all)
-			index[root] = n
-			all = append(all, bunch{})
-		}
-		all[n].members = append(all[n].members, r)
-	}
-	for _, e := range c.edges {
-		if a, b := f.find(uint32(at(e.i))), f.find(uint32(at(e.j))); a == b {
-			n := index[a]
-			all[n].edges = append(all[n].edges, e)
-		}
-	}
-	return slices.DeleteFunc(all, func(p bunch) bool { return len(p.members) < 2 })
 }
 
 // clusters makes the clusters of a bunch, given the vectors of all its pairs. It joins what belongs together most, as long as that is likely.
@@ -395,8 +301,4 @@ func whole(c bunch) cluster {
 	out.score = sum / float64(len(c.edges))
 	out.weakest = [2]uint32{weakest.i, weakest.j}
 	return out
-}
-
-func sortEdges(all []edge) {
-	slices.SortFunc(all, func(a, b edge) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
 }

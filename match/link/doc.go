@@ -7,7 +7,7 @@
 // particles apart (names.go, text.go); the birth date, however it is written (date.go); gender; e-mail addresses without what does not count in
 // them; the last nine digits of phone numbers; addresses as street, house number, further lines, city, postal code, state; firm; and the
 // account number and custom attributes, if their values could tell persons apart: many differ, and some come again (stats.go). A field
-// of two records agrees in a level (compare.go): the same, a typing error apart, forms of one name, exchanged, …, different. What one
+// of two records agrees in a level (level.go, compare*.go): the same, a typing error apart, forms of one name, exchanged, …, different. What one
 // of them lacks says nothing.
 //
 // # What it weighs
@@ -44,7 +44,7 @@
 //
 // Components are not taken as they are, for one wrong pair would join two people (Hassanzadeh and others: Framework for evaluating clustering
 // algorithms in duplicate detection, 2009). Clusters grow from single profiles by the best joint first, and a joint of two clusters is worth what the
-// pairs between them say, field by field, in the mean, and never more than their best pair: a weak bridge joins nothing (cluster.go). A component of
+// pairs between them say, field by field, in the mean, and never more than their best pair: a weak bridge joins nothing (component.go, cluster.go). A component of
 // more than 200 first comes apart at its weakest pairs.
 //
 // A group's score is the mean probability of its pairs, as the joints that made it have them. Groups of three and more are made by joints of

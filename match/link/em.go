@@ -2,41 +2,7 @@ package link
 
 import (
 	"math"
-	"slices"
 )
-
-// sample is pairs that were compared, for learning.
-type sample struct {
-	fields int
-	n      int
-	weight float64 // how many pairs each stands for
-	level  []uint16
-	log    []float32
-	// one and home are the probabilities of the classes. For pairs that a person has judged they are given.
-	one, home []float32
-	// gap is by how much less likely a household is than one person, as a logarithm.
-	gap []float32
-}
-
-func (s *sample) add(e *evidence) {
-	s.n++
-	s.level = append(s.level, e.level[:s.fields]...)
-	s.log = append(s.log, e.log[:s.fields]...)
-	s.one, s.home, s.gap = append(s.one, 0), append(s.home, 0), append(s.gap, 2*impossible)
-}
-
-// grow makes room for n more pairs.
-func (s *sample) grow(n int) {
-	s.level, s.log = slices.Grow(s.level, n*s.fields), slices.Grow(s.log, n*s.fields)
-	s.one, s.home, s.gap = slices.Grow(s.one, n), slices.Grow(s.home, n), slices.Grow(s.gap, n)
-}
-
-func (s *sample) append(o *sample) {
-	s.n += o.n
-	s.level = append(s.level, o.level...)
-	s.log = append(s.log, o.log...)
-	s.one, s.home, s.gap = append(s.one, o.one...), append(s.home, o.home...), append(s.gap, o.gap...)
-}
 
 // What is believed before anything is seen: how two records of one person agree, and how two people do. They are what counts while there
 // are few pairs.

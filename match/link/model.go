@@ -126,63 +126,6 @@ func (m *Model) other(e *evidence, f int) float32 {
 	return m.logU[f][e.level[f]]
 }
 
-// order is in which order fields are compared: what is cheap and tells much comes first. The e-mail needs the names, and so does gender.
-var order = [...]int{fBirth, fPhone, fAccount, fGiven, fFamily, fEmail, fAddress, fMiddle, fGender, fBusiness}
-
-// far is the evidence below which a pair is left alone: odds of one to a thousand.
-const far = -7
-
-// compare compares the records in a and b. It returns false, and does not finish, when they are surely of two people.
-func (c *comparer) compare(whole bool) bool {
-	c.evidence = evidence{}
-	rest := float32(0)
-	for _, m := range c.most {
-		rest += m
-	}
-	sum := c.priorM - c.priorU
-	step := func(f int) bool {
-		rest -= c.most[f]
-		if c.level[f] != missing {
-			sum += c.logM[f][c.level[f]] - c.other(&c.evidence, f)
-		}
-		return whole || (sum+rest)*c.slope > far
-	}
-	for f := fCustom; f < c.fields(); f++ {
-		c.text(f, sCustom+f-fCustom)
-		if !step(f) {
-			return false
-		}
-	}
-	for _, f := range order {
-		switch f {
-		case fBirth:
-			c.birth()
-		case fPhone:
-			c.phone()
-		case fAccount:
-			if c.account {
-				c.text(fAccount, sAccount)
-			}
-		case fGiven:
-			c.names()
-		case fEmail:
-			c.email()
-		case fAddress:
-			c.address()
-		case fMiddle:
-			c.middle()
-		case fGender:
-			c.gender()
-		case fBusiness:
-			c.text(fBusiness, sBusiness)
-		}
-		if !step(f) {
-			return false
-		}
-	}
-	return true
-}
-
 // odds are the logarithm of the odds that a pair that compares like this is of one person.
 func (m *Model) odds(e *evidence) float32 {
 	one, home, two := m.logs(e)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/zeebo/xxh3"
 )
 
 const (
@@ -169,4 +171,13 @@ func turned(counts []int) []float64 {
 		others[r] = max(others[r-1], min(o, max(float64(r-1), 0.5)))
 	}
 	return others
+}
+
+// termHash names a term of a slot.
+func termHash(slot int, term []byte) uint32 {
+	h := uint32(xxh3.HashSeed(term, uint64(slot)))
+	if h == 0 {
+		return 1
+	}
+	return h
 }
