@@ -83,6 +83,11 @@ func ParseCursor(text string) (*Cursor, error) {
 	return c, nil
 }
 
+// OnlyPersons says that of what has not been visited all takes part in merges.
+func (c *Cursor) OnlyPersons() bool {
+	return !slices.ContainsFunc(c.Ranges, func(r CursorRange) bool { return !r.Done })
+}
+
 // Cut cuts what has not been visited into cursors of about as many ranges each. A person belongs to the range of its main profile.
 func (c *Cursor) Cut(n int) (cuts []*Cursor) {
 	n = min(n, len(c.Ranges))
@@ -122,7 +127,7 @@ const (
 // several levels of merges, and one of which a part was not met, is read from the store.
 //
 // It is no snapshot: a profile that is written meanwhile is seen before or after, and one that is merged or taken out of a merge
-// meanwhile perhaps twice or not at all.
+// meanwhile perhaps not at all, or twice: alone, and by a pass that goes on from a cursor once more among the persons, which come last.
 func (s *Service) Each(ctx context.Context, p Pass, do func(worker int, p *fold.Profile) error) error {
 	if p.Workers == 0 {
 		p.Workers = runtime.GOMAXPROCS(0)

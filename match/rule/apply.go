@@ -110,7 +110,7 @@ func (w *writes) profile(id fold.ID, was, is *doc, all bool) {
 		if old != stays || w.force {
 			w.e.tuples[t] = true
 		}
-		key := append(slices.Clone(t.Hash[1:]), id[:]...)
+		key := holderKey(t, id)
 		switch at := holderPartition(w.st.Gen, t.Level, t.Hash[0]); {
 		case !stays:
 			w.gone = append(w.gone, w.row(at, w.at, store.Mutation{Key: key, Delete: true}))

@@ -140,14 +140,15 @@ func (x *pass) readAll(ctx context.Context, slice time.Time) error {
 	for i := range batches {
 		batches[i] = &batch{matcher: x.rules.Matcher()}
 	}
-	var mu sync.Mutex // of the state
-	flush := func() error { return x.writeBatches(ctx, batches) }
+	var mu sync.Mutex         // of the state
+	goesOn := x.st.Rest != "" // some have been read in an earlier turn
+	flush := func(persons bool) error { return x.writeBatches(ctx, batches, goesOn && persons) }
 	p := profile.Pass{Incarnation: x.inc, Now: x.Now().UnixMicro(), Attrs: x.rules.attrs, Workers: workers, From: from, Dir: x.Dir,
-		Every: min(pieceProfiles, pieceTuples/int64(x.rules.most())), Checkpoint: func(c *profile.Cursor) error {
-			if err := flush(); err != nil {
+		Every: x.piece(), Checkpoint: func(c *profile.Cursor) error {
+			if err := flush(c.OnlyPersons()); err != nil {
 				return err
 			}
-			if x.st.Rest = c.String(); time.Now().After(slice) {
+			if x.st.Rest = c.String(); x.Pause || time.Now().After(slice) {
 				return errSlice
 			}
 			return x.save(ctx)
@@ -164,7 +165,15 @@ func (x *pass) readAll(ctx context.Context, slice time.Time) error {
 	if err != nil {
 		return err
 	}
-	return flush()
+	return flush(true)
+}
+
+// piece is how many profiles are read before they are written.
+func (x *pass) piece() int64 {
+	if x.Chunk != 0 {
+		return int64(x.Chunk)
+	}
+	return min(pieceProfiles, pieceTuples/int64(x.rules.most()))
 }
 
 // rest returns what has not been read.
@@ -175,8 +184,9 @@ func (x *pass) rest(ctx context.Context) (*profile.Cursor, error) {
 	return profile.ParseCursor(x.st.Rest)
 }
 
-// writeBatches writes what has been read, sorted, and empties the batches.
-func (x *pass) writeBatches(ctx context.Context, batches []*batch) error {
+// writeBatches writes what has been read, sorted, and empties the batches. again: profiles among it may have been read before, in an earlier turn; what
+// they were written with then, and have no more, is removed.
+func (x *pass) writeBatches(ctx context.Context, batches []*batch, again bool) error {
 	var wg sync.WaitGroup
 	for _, b := range batches {
 		wg.Go(b.sort)
@@ -184,11 +194,21 @@ func (x *pass) writeBatches(ctx context.Context, batches []*batch) error {
 	}
 	wg.Wait()
 	at := x.now()
+	var gone []store.RunRow
+	if again {
+		var err error
+		if gone, err = x.replaced(ctx, at, batches); err != nil {
+			return err
+		}
+	}
 	err := x.Store.WriteRun(ctx,
 		store.Run{Table: store.Match, Rows: x.docRows(at, batches)},
 		store.Run{Table: store.Match, Rows: x.holderRows(at, batches)})
 	if err != nil {
 		return fmt.Errorf("write what profiles are matched by: %w", err)
+	}
+	if err := x.write(ctx, gone); err != nil {
+		return err
 	}
 	for _, b := range batches {
 		b.reset()
@@ -196,10 +216,46 @@ func (x *pass) writeBatches(ctx context.Context, batches []*batch) error {
 	return nil
 }
 
-// merged streams what batches have, each sorted, as one: key returns the i-th key of a batch, nil behind the last, do gets each key once, with where it is.
+// replaced returns the rows that remove profiles in batches from the tuples that they were read with before, and have no more. It happens to a main
+// profile: it was read alone, and then something was merged into it. The feed, which tells of that merge, would find only the document of the person,
+// and nothing would lead to those tuples any more. Whatever is cut off here is read anew as a whole, so their order does not matter.
+func (x *pass) replaced(ctx context.Context, at int64, batches []*batch) (gone []store.RunRow, err error) {
+	var ids []fold.ID
+	for _, b := range batches {
+		for _, d := range b.docs {
+			ids = append(ids, d.id)
+		}
+	}
+	slices.SortFunc(ids, fold.ID.Compare)
+	before, err := x.docs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	x.st.Profiles -= int64(len(before)) // they were counted then
+	for _, b := range batches {
+		for _, d := range b.docs {
+			was := before[d.id]
+			if was == nil {
+				continue
+			}
+			is, err := decodeDoc(b.values[d.from:d.to])
+			if err != nil {
+				return nil, err
+			}
+			for _, t := range was.tuples {
+				if _, stays := slices.BinarySearchFunc(is.tuples, t, Tuple.compare); !stays {
+					gone = append(gone, x.row(holderPartition(x.st.Gen, t.Level, t.Hash[0]), at, store.Mutation{Key: holderKey(t, d.id), Delete: true}))
+				}
+			}
+		}
+	}
+	return gone, nil
+}
+
+// merged streams what batches have, each sorted, as one: key returns the i-th key of a batch, nil behind the last, do gets each key, with where it is.
+// No two have one in common: within a turn nobody is read twice.
 func merged(batches []*batch, key func(b *batch, i int) []byte, do func(b *batch, i int, key []byte) bool) {
 	at := make([]int, len(batches))
-	var last []byte
 	for {
 		var least []byte
 		of := -1
@@ -211,13 +267,10 @@ func merged(batches []*batch, key func(b *batch, i int) []byte, do func(b *batch
 		if of < 0 {
 			return
 		}
-		at[of]++
-		if last != nil && bytes.Equal(last, least) { // a profile that was merged meanwhile may be read twice
-			continue
-		}
-		if last = least; !do(batches[of], at[of]-1, least) {
+		if !do(batches[of], at[of], least) {
 			return
 		}
+		at[of]++
 	}
 }
 

@@ -44,7 +44,8 @@
 // When the rules change, or the feed does not reach back to the bookmark, all there is is evaluated (build.go): profiles are read by
 // profile.Each and written in large sorted pieces into a new generation, then tuples with several holders are evaluated in their order, then the
 // matches that have not been met. Meanwhile the matches of before are told, as far as they have not been replaced, and the rules stand
-// still (IN_PROGRESS).
+// still (IN_PROGRESS). Whoever was read in an earlier turn, and then merged into, is read again among the persons: what it was written with before is
+// compared then, so that every holder is known from a doc here, too.
 //
 // Values that expire are announced by no feed. A doc tells when its profile changes by itself, the state when the first one does; then all docs
 // are looked at.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"kith/profile/fold"
 	"kith/store"
@@ -60,6 +61,9 @@ func crowdKey(t Tuple) []byte { return append([]byte{byte(t.Level)}, t.Hash[:]..
 func holdersOf(t Tuple, limit int) store.Range {
 	return store.Range{Start: t.Hash[1:], End: store.After(t.Hash[1:]), Limit: limit}
 }
+
+// holderKey is the key of a holder of a tuple.
+func holderKey(t Tuple, id fold.ID) []byte { return append(slices.Clone(t.Hash[1:]), id[:]...) }
 
 // holderOf reads the key of a holder.
 func holderOf(key []byte) (hash []byte, id fold.ID, err error) {

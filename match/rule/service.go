@@ -59,9 +59,11 @@ type Service struct {
 	Shared bool
 	// Dir is where passes over large domains put what does not fit; empty: the system's folder for temporary files.
 	Dir string
-	// For tests: Chunk is about how many profiles are evaluated together (pass.chunk), and Holders and Members take the place of MaxHolders and
-	// MaxMembers, SweepRest that of sweepRest, AtOnce that of atOnce; 0: they do not.
+	// For tests: Chunk is about how many profiles are read and evaluated together (pass.piece, pass.chunk), and Holders and Members take the place
+	// of MaxHolders and MaxMembers, SweepRest that of sweepRest, AtOnce that of atOnce; 0: they do not. Pause gives others a turn whenever
+	// what has been read of all there is is written.
 	Chunk, Holders, Members, SweepRest, AtOnce int
+	Pause                                      bool
 
 	on sync.Map // incarnations of which this node has read last that they have rules
 

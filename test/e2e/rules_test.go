@@ -34,6 +34,7 @@ type matcher struct {
 	limits [2]int // of holders and of members
 	chunk  int
 	atOnce int // rule.Service.AtOnce
+	pause  bool
 	set    ruleSet
 	apart  [][2]fold.ID
 }
@@ -51,7 +52,7 @@ func (x *matcher) reborn() {
 	p := &profile.Service{Store: x.store, Domains: x.Domains, Now: x.clock.now, Feed: feed, Runs: x.Uploads}
 	p.Writer = &write.Writer{Store: x.store, Feed: feed, Lookup: x.Domains.Lookup, Now: x.clock.now, Settle: p.SettleLinks, Patience: time.Millisecond}
 	x.rules = &rule.Service{Store: x.store, Domains: x.Domains, Now: x.clock.now, Feed: feed, Profiles: p, Merger: &merge.Merger{Profiles: p},
-		Log: slog.New(slog.NewTextHandler(x.rig, nil)), Chunk: x.chunk, SweepRest: -1, AtOnce: x.atOnce, Holders: x.limits[0], Members: x.limits[1]}
+		Log: slog.New(slog.NewTextHandler(x.rig, nil)), Chunk: x.chunk, SweepRest: -1, AtOnce: x.atOnce, Pause: x.pause, Holders: x.limits[0], Members: x.limits[1]}
 	if x.apart != nil {
 		x.rules.Apart = x.areApart
 	}
@@ -298,6 +299,7 @@ func TestRulesAtRandom(t *testing.T) {
 			m := newMess(r, fmt.Sprint("rules", seed), seed)
 			x := newMatcher(r, m.rec.Name, 2+m.rnd.IntN(4), 2+m.rnd.IntN(6))
 			x.atOnce = []int{0, -1, 4}[m.rnd.IntN(3)] // in memory, partition by partition, or whichever fits
+			x.pause = seed%2 == 1                     // calls come between the slices in which all there is is read
 			x.reborn()
 			x.turn(m.randomRules())
 			for range 40 {
