@@ -151,7 +151,7 @@ func sound(dst, word []byte) []byte {
 	}
 	from := len(dst)
 	last := byte('0')
-	for i, c := range word {
+	for _, c := range word {
 		if c < 'a' || c > 'z' {
 			continue
 		}
@@ -160,7 +160,6 @@ func sound(dst, word []byte) []byte {
 		case len(dst) == from:
 			dst = append(dst, c)
 			last = code
-			_ = i
 		case code == '0':
 			if c != 'h' && c != 'w' {
 				last = '0'

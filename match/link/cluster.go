@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -29,7 +30,7 @@ const (
 // vector returns the evidence of a pair, by field.
 func (m *Model) vector(i, j uint32, e *evidence) vector {
 	v := vector{i: i, j: j}
-	rest := m.odds(e)/m.slope - m.priorM + m.priorU
+	rest := m.odds(e) - m.priorM + m.priorU
 	for f := range v.fields {
 		v.fields[f] = vectorMissing
 		if f < m.fields() && e.level[f] != missing {
@@ -79,7 +80,7 @@ type clusterer struct {
 func (k *clusterer) clusters(b bunch, vectors []vector) []cluster {
 	n := len(b.members)
 	if n > maxDense {
-		return []cluster{whole(b)}
+		return wholes(b)
 	}
 	k.n = n
 	k.vectors = slices.Grow(k.vectors[:0], n*n)[:n*n]
@@ -286,6 +287,45 @@ func (k *clusterer) glued(all []cluster, members []uint32) {
 			}
 		}
 	}
+}
+
+// wholes makes clusters of a component that is too large to look at all its pairs, and sure throughout: one, unless persons have kept some of
+// its profiles apart. Then it is joined by its best edges first, without those that would join who is to be apart.
+func wholes(b bunch) (all []cluster) {
+	var apart []edge
+	for _, e := range b.edges {
+		if e.odds == answeredNot {
+			apart = append(apart, e)
+		}
+	}
+	if len(apart) == 0 {
+		return []cluster{whole(b)}
+	}
+	f := newForest(len(b.members))
+	root := func(r uint32) uint32 {
+		n, _ := slices.BinarySearch(b.members, r)
+		return f.find(uint32(n))
+	}
+	edges := slices.Clone(b.edges)
+	slices.SortStableFunc(edges, func(x, y edge) int { return cmp.Compare(y.odds, x.odds) })
+	for _, e := range edges {
+		if e.odds < strongest-1 { // split leaves whole what stronger ones hold together
+			break
+		}
+		i, j := root(e.i), root(e.j)
+		if !slices.ContainsFunc(apart, func(e edge) bool {
+			x, y := root(e.i), root(e.j)
+			return x == i && y == j || x == j && y == i
+		}) {
+			f.join(i, j)
+		}
+	}
+	edges = slices.DeleteFunc(edges, func(e edge) bool { return root(e.i) != root(e.j) })
+	sortEdges(edges)
+	for _, p := range pieces(bunch{b.members, edges}, answeredNot) {
+		all = append(all, whole(p))
+	}
+	return all
 }
 
 // whole makes one cluster of a component that is too large to look at all its pairs, and sure throughout.

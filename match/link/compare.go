@@ -40,7 +40,7 @@ func (c *comparer) compare(whole bool) bool {
 		if c.level[f] != missing {
 			sum += c.logM[f][c.level[f]] - c.other(&c.evidence, f)
 		}
-		return whole || (sum+rest)*c.slope > far
+		return whole || sum+rest > far
 	}
 	for f := fCustom; f < c.fields(); f++ {
 		c.text(f, sCustom+f-fCustom)
@@ -192,7 +192,7 @@ func (c *comparer) text(field, slot int) {
 				best = exact
 			} else if best > textClose {
 				switch alike(x, y) {
-				case close1:
+				case typo:
 					best = textClose
 				case near:
 					best = textNear

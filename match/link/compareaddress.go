@@ -98,7 +98,7 @@ func partLevel(part int, a, b []byte) uint8 {
 			return partClose
 		}
 	default:
-		if l := alike(a, b); l == close1 || l == near && len(a) >= 8 && len(b) >= 8 {
+		if l := alike(a, b); l == typo || l == near && len(a) >= 8 && len(b) >= 8 {
 			return partClose
 		}
 		if short, long := a, b; len(short) != len(long) {
@@ -139,5 +139,8 @@ func (c *comparer) rarity(parts *[addressParts]uint8, i int) float32 {
 	case parts[city] == exact:
 		sum += c.frequency(sCity, nth(c.a.slot(sCity), i)) - c.partU[city][exact]
 	}
-	return max(-3, min(5, sum))
+	return max(-mostRarity, min(5, sum))
 }
+
+// mostRarity is the most that an address counts for more because few live there, as a logarithm.
+const mostRarity = 3

@@ -94,7 +94,7 @@ func givenLevel(a, b []byte) int {
 		return givenNick
 	}
 	switch alike(a, b) {
-	case close1:
+	case typo:
 		return givenClose
 	case near:
 		return givenNear
@@ -110,7 +110,7 @@ func familyLevel(a, b []byte) int {
 		a, b = b, a
 	}
 	how := alike(a, b)
-	if how == close1 {
+	if how == typo {
 		return familyClose
 	}
 	if sharesWord(a, b) {

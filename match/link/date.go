@@ -62,7 +62,7 @@ type dateOrder struct{ dayFirst, monthFirst int64 }
 func parseDate(text string, dayFirst bool) date {
 	var n [3]int // the numbers in it
 	var width [3]int
-	count, name, nameAt := 0, 0, 0
+	count, name := 0, 0
 	text = strings.TrimSpace(text)
 	if i := strings.IndexByte(text, 'T'); i == 10 {
 		text = text[:i]
@@ -87,14 +87,14 @@ func parseDate(text string, dayFirst bool) date {
 				continue
 			}
 			if m := month(w); m > 0 && name == 0 {
-				name, nameAt = m, count
+				name = m
 			}
 			break
 		}
 	}
 	switch {
 	case name > 0:
-		return namedMonth(n, width, count, name, nameAt)
+		return namedMonth(n, width, count, name)
 	case count == 1:
 		return digitDate(n[0], width[0], dayFirst)
 	case count == 2 && width[0] == 4:
@@ -132,7 +132,7 @@ func either(year, a, b int, dayFirst bool) date {
 	return day(year, b, a)
 }
 
-func namedMonth(n, width [3]int, count, name, at int) date {
+func namedMonth(n, width [3]int, count, name int) date {
 	switch {
 	case count == 1 && width[0] == 4:
 		return day(n[0], name, 0)
@@ -144,7 +144,6 @@ func namedMonth(n, width [3]int, count, name, at int) date {
 	if width[1] <= 2 {
 		n[1] = century(n[1])
 	}
-	_ = at
 	return day(n[1], name, n[0])
 }
 

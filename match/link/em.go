@@ -76,8 +76,7 @@ func (m *Model) believe() {
 		}
 	}
 	m.independent()
-	m.slope = 1
-	m.mix()
+	m.mixHouseholds()
 	m.bound()
 }
 
@@ -127,7 +126,7 @@ func (l *learner) learn() {
 		}
 		before := l.Model.levels(nil)
 		l.priorU = float32(math.Log(max(1e-6, 1-math.Exp(float64(l.priorM))-math.Exp(float64(l.priorH)))))
-		l.mix()
+		l.mixHouseholds()
 		l.expect(&l.pool)
 		l.expect(&l.random)
 		l.maximise()
@@ -137,7 +136,7 @@ func (l *learner) learn() {
 	}
 	l.pool, l.random = pool, random
 	l.priorU = float32(math.Log(max(1e-6, 1-math.Exp(float64(l.priorM))-math.Exp(float64(l.priorH)))))
-	l.mix()
+	l.mixHouseholds()
 	l.bound()
 }
 

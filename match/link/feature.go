@@ -20,7 +20,7 @@ type reader struct {
 
 func (r *reader) slots() int { return sCustom + len(r.custom) }
 
-// addressLines are where the parts of an address are.
+// The places of the parts of an address, as schema.Attr.AddressPart numbers them.
 const (
 	partLine1, partLine4                = 0, 3
 	partCity, partCounty, partState     = 4, 5, 6
@@ -124,6 +124,10 @@ func (r *reader) birth(text string) {
 
 func (r *reader) gender(text string) {
 	if b := r.words(text); len(b) > 0 {
+		switch first := string(firstWord(b)); {
+		case first == "mujer" || first == "hembra": // Spanish, where the first letters mislead
+			b[0] = 'f'
+		}
 		switch b[0] {
 		case 'm', 'h': // male, hombre, homme, herr
 			r.s[sGender] = append(r.s[sGender], 'm')
@@ -149,16 +153,23 @@ func (r *reader) email(text string) {
 	}
 	b := r.buf[:0]
 	for i := range len(local) {
-		if c := local[i]; c != '.' && c != '_' && c != '-' && c != valueEnd {
+		if c := local[i]; c != '.' && c != '_' && c != '-' {
 			b = append(b, c)
 		}
 	}
 	if len(b) == 0 {
 		b = append(b, local...)
 	}
+	if len(b) > maxLocal || strings.IndexByte(text, valueEnd) >= 0 {
+		return
+	}
 	r.buf = append(append(b, '@'), domain...)
 	r.s.add(sEmail, r.buf)
 }
+
+// maxLocal is how long the local part of an e-mail address is at most (RFC 5321). It is less than maxValue: every value of the slot has its @, which
+// those that read it count on.
+const maxLocal = 64
 
 const (
 	// phoneDigits are the last digits that tell a number: with or without calling code and trunk prefix they are the same.

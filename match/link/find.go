@@ -50,7 +50,9 @@ func (o *Options) defaults() {
 	}
 }
 
-func find(ctx context.Context, src Source, o Options, emit func(*Group) error) (*Model, *Report, error) {
+// Find reads all profiles, learns how they agree, and emits the groups, in any order, from one goroutine. The outcome is the same for the
+// same profiles, however many workers there are and in whatever order profiles come.
+func Find(ctx context.Context, src Source, o Options, emit func(*Group) error) (*Model, *Report, error) {
 	o.defaults()
 	st, err := survey(ctx, src, &o)
 	if err != nil {
@@ -108,7 +110,7 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 		return nil, err
 	}
 	defer parts.close()
-	l, err := s.sampling(parts)
+	l, err := s.sampling(ctx, parts)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +131,7 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 	if err := s.m.countTerms(s.r, s.o.Workers, person); err != nil {
 		return nil, err
 	}
-	if l, err = s.sampling(parts); err != nil {
+	if l, err = s.sampling(ctx, parts); err != nil {
 		return nil, err
 	}
 	l.again = true
@@ -153,7 +155,7 @@ func (s *run) pairsOf(edges []edge) (*pairParts, error) {
 	for _, e := range edges {
 		out.put(e.i, e.j)
 	}
-	return parts, out.flush()
+	return parts.or(out.flush())
 }
 
 // ranges are into how many ranges a chunk's pairs are cut.
@@ -164,11 +166,10 @@ func (s *run) candidates(ctx context.Context) (*pairParts, error) {
 	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
 	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(500_000, int64(s.r.n)*3/2)}
 	if pairsOf(s.r.n) <= allPairsBelow {
-		return parts, b.allPairs()
+		return parts.or(b.allPairs())
 	}
 	if err := b.run(ctx); err != nil {
-		parts.close()
-		return nil, err
+		return parts.or(err)
 	}
 	s.report.Refined = append(s.report.Refined, b.words()...)
 	return parts, nil

@@ -58,15 +58,9 @@ type Report struct {
 	Reviewed int64 // profiles
 	Groups   int64
 	Pairs    int64 // in groups
-	Compared int64 // pairs
+	Compared int64 // pairs, each as often as it was compared: some four times
 	// Glued are profiles that seem to be of two people.
 	Glued []fold.ID
 	// Refined says in words what was bounded.
 	Refined []string
-}
-
-// Find reads all profiles, learns how they agree, and emits the groups, in any order, from one goroutine. The outcome is the same for the
-// same profiles, however many workers there are and in whatever order profiles come.
-func Find(ctx context.Context, src Source, o Options, emit func(*Group) error) (*Model, *Report, error) {
-	return find(ctx, src, o, emit)
 }

@@ -24,8 +24,6 @@ type Model struct {
 	// terms are how frequent the frequent terms are, and tail how frequent any other is, by slot.
 	terms terms
 	tail  [maxSlots]float32
-	// slope is by how much evidence counts less than it would if all fields were independent.
-	slope float32
 
 	// What follows is derived.
 	most [maxFields]float32   // the most evidence for one person that a field can give
@@ -87,32 +85,12 @@ func (m *Model) bound() {
 		for l := 1; l < len(m.logM[f]); l++ {
 			best = max(best, m.logM[f][l]-m.logU[f][l])
 		}
-		rarest := func(slot int) {
-			if len(m.logM[f]) > 0 {
-				best = max(best, m.logM[f][exact]-m.tail[slot])
-			}
-		}
 		switch f {
-		case fGiven:
-			rarest(sGiven)
-		case fFamily:
-			rarest(sFamily)
-		case fBirth:
-			rarest(sBirth)
-		case fEmail:
-			rarest(sEmail)
-		case fPhone:
-			rarest(sPhone)
-		case fBusiness:
-			rarest(sBusiness)
-		case fAccount:
-			rarest(sAccount)
+		case fMiddle, fGender: // it does not count which one it is
 		case fAddress:
-			best += 3
+			best += mostRarity
 		default:
-			if f >= fCustom {
-				rarest(sCustom + f - fCustom)
-			}
+			best = max(best, m.logM[f][exact]-m.tail[slotOf(f)])
 		}
 		m.most[f] = best
 	}
@@ -129,11 +107,11 @@ func (m *Model) other(e *evidence, f int) float32 {
 // odds are the logarithm of the odds that a pair that compares like this is of one person.
 func (m *Model) odds(e *evidence) float32 {
 	one, home, two := m.logs(e)
-	return (one - logSum(home, two)) * m.slope
+	return one - logSum(home, two)
 }
 
-// mix computes what follows from logM, logU and shared.
-func (m *Model) mix() {
+// mixHouseholds computes logH of logM, logU and shared.
+func (m *Model) mixHouseholds() {
 	for f := range m.fields() {
 		if len(m.logH[f]) == 0 {
 			m.logH[f] = make([]float32, len(m.logM[f]))

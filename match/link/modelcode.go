@@ -31,7 +31,6 @@ type storedModel struct {
 	PriorM, PriorH float32
 	PriorU         float32
 	Together       float32
-	Slope          float32
 	Tail           []float32
 	Patterns       int
 	Terms          int
@@ -44,7 +43,7 @@ func scaled(x float32) int16 {
 // Marshal returns the model's bytes: some kilobytes, and up to a hundred where there are many frequent terms.
 func (m *Model) Marshal() []byte {
 	s := storedModel{Custom: m.custom, DayFirst: m.dayFirst, Account: m.account, PartM: m.partM, PartU: m.partU, PriorM: m.priorM, PriorH: m.priorH,
-		PriorU: m.priorU, Together: m.together, Slope: m.slope, Shared: m.shared[:m.fields()], Tail: m.tail[:m.slots()]}
+		PriorU: m.priorU, Together: m.together, Shared: m.shared[:m.fields()], Tail: m.tail[:m.slots()]}
 	for f := range m.fields() {
 		one, two := m.logM[f], m.logU[f]
 		if f == fAddress {
@@ -126,7 +125,7 @@ func Parse(b []byte) (*Model, error) {
 // model makes a model of what is stored.
 func (s *storedModel) model(body []byte) (*Model, error) {
 	m := &Model{custom: s.Custom, dayFirst: s.DayFirst, account: s.Account, partM: s.PartM, partU: s.PartU, priorM: s.PriorM, priorH: s.PriorH, priorU: s.PriorU,
-		together: s.Together, slope: s.Slope}
+		together: s.Together}
 	if len(s.Custom) > maxCustom || len(s.M) != m.fields() || len(s.U) != m.fields() || len(s.Shared) != m.fields() || len(s.Tail) != m.slots() {
 		return nil, errModel
 	}
@@ -174,7 +173,7 @@ func (s *storedModel) model(body []byte) (*Model, error) {
 		}
 		m.terms.put(uint32(hash), float32(log)/logScale)
 	}
-	m.mix()
+	m.mixHouseholds()
 	m.bound()
 	return m, nil
 }

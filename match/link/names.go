@@ -80,15 +80,16 @@ func nameOf(first, middle, last string) (n name) {
 	n.middle = words(middle)
 	given, family = without(given, titles), without(family, titles)
 	if len(family) == 0 && len(given) > 1 && len(n.middle) == 0 {
-		if first, last, comma := strings.Cut(first, ","); comma { // Smith, John
-			family, given = words(first), words(last)
+		if f, g, ok := commaName(first); ok { // Smith, John
+			family, given = f, g
 		} else {
 			given, family = given[:len(given)-1], given[len(given)-1:]
 		}
 	}
-	if len(given) == 0 && len(family) > 1 && !particles[family[0]] && strings.Contains(last, ",") {
-		first, last, _ := strings.Cut(last, ",")
-		family, given = words(first), words(last)
+	if len(given) == 0 && len(family) > 1 && !particles[family[0]] {
+		if f, g, ok := commaName(last); ok {
+			family, given = f, g
+		}
 	}
 	keep := given[:0:0]
 	for i, w := range given {
@@ -109,6 +110,14 @@ func nameOf(first, middle, last string) (n name) {
 	return n
 }
 
+// commaName parts a text that has the family name, a comma, and the given name.
+func commaName(text string) (family, given []string, ok bool) {
+	before, behind, _ := strings.Cut(text, ",")
+	family, given = without(words(before), titles), without(words(behind), titles)
+	return family, given, len(family) > 0 && len(given) > 0
+}
+
+// without returns words without some, or all if nothing would be left.
 func without(words []string, drop map[string]bool) []string {
 	if len(words) < 2 {
 		return words

@@ -3,7 +3,6 @@ package link
 import (
 	"encoding/binary"
 	"slices"
-	"sync/atomic"
 )
 
 // pairParts are pairs, by the chunks that their records are in and, within these, by ranges of the first record, so that a part is sorted in memory.
@@ -16,6 +15,15 @@ type pairParts struct {
 func newPairParts(r *records, ranges int, limit int64, dir string) *pairParts {
 	k := len(r.chunks)
 	return &pairParts{newParted(k*k*ranges, limit, dir), r, ranges}
+}
+
+// or returns the pairs, or an error if there is one: then nothing is left of them.
+func (p *pairParts) or(err error) (*pairParts, error) {
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // part is the part of a pair, whose first record has the lower number.
@@ -84,7 +92,6 @@ func sortPairs(all []pair) {
 type pairWriter struct {
 	p    *pairParts
 	bufs [][]byte
-	n    *atomic.Int64
 	err  error
 }
 

@@ -29,11 +29,10 @@ const (
 	maxValue = 80  // bytes of one value
 )
 
+// view is a record whose slots are found.
+//
 // A record is what is compared of a profile: the lengths of its slots, a byte each, and then the slots. It is made once and read for
 // every pair, so it has no pointers, and finding a slot is an addition.
-type record []byte
-
-// view is a record whose slots are found.
 type view struct {
 	data []byte
 	off  [maxSlots + 1]uint16

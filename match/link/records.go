@@ -76,11 +76,15 @@ func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, e
 		return nil, err
 	}
 	r := &records{slots: all[0].slots(), spill: p, first: []int{0}}
-	return r, r.arrange(o.Workers)
+	if err := r.arrange(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // arrange sorts all chunks, and keeps them if all are in memory.
-func (r *records) arrange(workers int) error {
+func (r *records) arrange() error {
 	for i := range r.spill.parts {
 		c, ids, err := r.load(i)
 		if err != nil {

@@ -41,7 +41,7 @@ func (s *sample) append(o *sample) {
 }
 
 // sampling takes the samples to learn from.
-func (s *run) sampling(parts *pairParts) (*learner, error) {
+func (s *run) sampling(ctx context.Context, parts *pairParts) (*learner, error) {
 	f := s.m.fields()
 	l := &learner{Model: s.m, workers: s.o.Workers, total: pairsOf(s.r.n), profiles: float64(s.r.n)}
 	l.pool, l.random, l.judged = sample{fields: f, weight: 1}, sample{fields: f, weight: 1}, sample{fields: f, weight: 3}
@@ -57,7 +57,7 @@ func (s *run) sampling(parts *pairParts) (*learner, error) {
 	type task struct{ part, task int }
 	samples := map[task]*sample{}
 	var lock sync.Mutex
-	err := s.compareAll(context.Background(), parts, true, func(p pair) bool {
+	err := s.compareAll(ctx, parts, true, func(p pair) bool {
 		return every == 1 || mix(uint64(p))%every == 0
 	}, func(part, t int, p pair, c *comparer) {
 		lock.Lock()

@@ -34,8 +34,8 @@ func (b *between) read(p pair) {
 	b.b.read(b.cb.arena[b.cb.off[j-b.fb]:], b.r.slots)
 }
 
-// eachPart calls do for all pairs of all parts, in order within a task; whole tasks go to workers.
-func (s *run) eachPart(ctx context.Context, parts *pairParts, do func(part int, ca, cb int, pairs []pair) error) error {
+// overParts calls do for the pairs of each part, sorted, in the order of the parts.
+func (s *run) overParts(ctx context.Context, parts *pairParts, do func(part int, ca, cb int, pairs []pair) error) error {
 	for part := range parts.sizes {
 		if parts.sizes[part] == 0 {
 			continue
@@ -80,7 +80,7 @@ const pairStep = 4096
 // compareAll compares pairs and calls take for each that is not surely of two people, or for all; calls of one task come in order.
 func (s *run) compareAll(ctx context.Context, parts *pairParts, whole bool, choose func(pair) bool, take func(part, task int, p pair, e *comparer)) error {
 	cs, cache := s.comparers(), &chunkCache{r: s.r}
-	return s.eachPart(ctx, parts, func(part, a, b int, pairs []pair) error {
+	return s.overParts(ctx, parts, func(part, a, b int, pairs []pair) error {
 		ca, err := cache.get(0, a)
 		if err != nil {
 			return err

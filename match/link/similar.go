@@ -11,7 +11,7 @@ type likeness uint8
 const (
 	unlike likeness = iota
 	near            // something in common that chance rarely makes
-	close1          // one typing error, or as good as one
+	typo            // one typing error, or as good as one
 )
 
 // letters is which letters are in a text: a bit for each, and for the digits together by their last bits. other: there are others than ASCII.
@@ -49,7 +49,7 @@ func alike(a, b []byte) likeness {
 		if len(b) <= 3 {
 			return near
 		}
-		return close1
+		return typo
 	}
 	if len(a) < 3 {
 		return unlike
@@ -61,7 +61,7 @@ func alike(a, b []byte) likeness {
 	if need := (3*(nearLikeness-bonus)/(1-bonus) - 1) / (1/float32(len(a)) + 1/float32(len(b))); float32(common) >= need {
 		switch j := jaroWinkler(a, b); {
 		case j >= closeLikeness && len(a) >= 4:
-			return close1
+			return typo
 		case j >= nearLikeness:
 			return near
 		}
@@ -113,7 +113,7 @@ func alikeRunes(a, b []byte) likeness {
 		return unlike
 	}
 	if utf8.RuneCount(a) >= 5 {
-		return close1
+		return typo
 	}
 	return near
 }

@@ -77,10 +77,10 @@ func appendWords(dst []byte, text string) []byte {
 // digitOf is the value of a decimal digit of any script: they stand in tens that begin with the zero.
 func digitOf(r rune) int {
 	n := 0
-	for n < 9 && unicode.Is(unicode.Nd, r-1) && unicode.Is(unicode.Nd, r-rune(n)-1) {
+	for n < 9 && unicode.Is(unicode.Nd, r-rune(n)-1) {
 		n++
 	}
-	return n % 10
+	return n
 }
 
 // words returns a text's words.

@@ -105,14 +105,14 @@ func (m *Model) Explain(a, b *fold.Profile) *Why {
 	c.a.read(r.append(nil, a), m.slots())
 	c.b.read(r.append(nil, b), m.slots())
 	c.compare(true)
-	w := &Why{Prior: bits((m.priorM - m.priorU) * m.slope)}
+	w := &Why{Prior: bits(m.priorM - m.priorU)}
 	for f := range m.fields() {
 		l := c.level[f]
 		switch {
 		case f == fAddress:
 			w.Comparisons = append(w.Comparisons, c.explainAddress()...)
 		case l != missing:
-			weight := bits((m.logM[f][l] - m.other(&c.evidence, f)) * m.slope)
+			weight := bits(m.logM[f][l] - m.other(&c.evidence, f))
 			x, y := c.bestValues(f)
 			w.Comparisons = append(w.Comparisons, Comparison{m.fieldName(f), x, y, m.levelWords(f, int(l)), weight})
 		case f != fMiddle && (c.a.has(slotOf(f)) || c.b.has(slotOf(f))):
@@ -126,13 +126,13 @@ func (m *Model) Explain(a, b *fold.Profile) *Why {
 	}
 	one, home, two := m.logs(&c.evidence)
 	if agreesInNames(c.level[:]) && m.together > 0 {
-		w.Comparisons = append(w.Comparisons, Comparison{Field: "names together", Words: "those who speak one language share both names more often", Weight: -bits(m.together * m.slope)})
+		w.Comparisons = append(w.Comparisons, Comparison{Field: "names together", Words: "those who speak one language share both names more often", Weight: -bits(m.together)})
 	}
-	if less := bits((logSum(home, two) - two) * m.slope); less > 0.05 {
+	if less := bits(logSum(home, two) - two); less > 0.05 {
 		w.Comparisons = append(w.Comparisons, Comparison{Field: "household", Words: "two people who live together would share this too", Weight: -less})
 	}
-	w.Sum = bits((one - logSum(home, two)) * m.slope)
-	w.Probability = probability((one - logSum(home, two)) * m.slope)
+	w.Sum = bits(one - logSum(home, two))
+	w.Probability = probability(one - logSum(home, two))
 	return w
 }
 
@@ -160,7 +160,7 @@ func (c *comparer) bestValues(f int) (x, y string) {
 	first := true
 	eachPart(a, valueEnd, func(p []byte) bool {
 		eachPart(b, valueEnd, func(q []byte) bool {
-			l := close1 + 1
+			l := typo + 1
 			if string(p) != string(q) {
 				l = alike(p, q)
 			}
@@ -191,10 +191,10 @@ func (c *comparer) explainAddress() (all []Comparison) {
 		w := c.partM[p][level] - c.partU[p][level]
 		whole -= w
 		x, y := nth(c.a.slot(sStreet+p), c.which[0]), nth(c.b.slot(sStreet+p), c.which[1])
-		all = append(all, Comparison{partNames[p], string(x), string(y), partWords[level], bits(w * c.slope)})
+		all = append(all, Comparison{partNames[p], string(x), string(y), partWords[level], bits(w)})
 	}
 	if abs(whole) > 0.05 {
-		all = append(all, Comparison{Field: "address", Words: "the parts together, and how rare they are", Weight: bits(whole * c.slope)})
+		all = append(all, Comparison{Field: "address", Words: "the parts together, and how rare they are", Weight: bits(whole)})
 	}
 	return all
 }
