@@ -218,3 +218,30 @@ func (r *Runner) finish(ctx context.Context, t *Task) error {
 	}
 	return r.drop(ctx, t)
 }
+
+// DropRemains deletes the lease and the attempts of work that has ended: its process may have died after it had taken the work out of the
+// queue, and then nobody else comes by. Work that is queued keeps them. Who keeps records of work that has ended calls it now and then.
+func DropRemains(ctx context.Context, s store.Store, inc store.Incarnation, id string) error {
+	p := Partition(inc, id)
+	_, leaseVersion, err := readLease(ctx, s, p, leaseKey)
+	if err != nil || leaseVersion == 0 {
+		return err
+	}
+	_, version, err := readAttempts(ctx, s, p)
+	if err != nil {
+		return err
+	}
+	// Behind the reads: work that is queued again meanwhile is run under another version of the lease.
+	if queued, err := Queued(ctx, s, inc, id); err != nil || queued {
+		return err
+	}
+	ops := []store.Swap{{Key: leaseKey, Op: store.Delete, Expect: leaseVersion}}
+	if version != 0 {
+		ops = append(ops, store.Swap{Key: attemptsKey, Op: store.Delete, Expect: version})
+	}
+	_, err = s.Swap(ctx, p, ops)
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) { // its owner does the same, or it runs again; the next call looks again
+		return nil
+	}
+	return err
+}

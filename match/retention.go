@@ -39,6 +39,11 @@ func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
 	}
 	for i, l := range all {
 		r := records[i]
+		if r != nil && r.over() {
+			if err := job.DropRemains(ctx, s.Store, rec.Incarnation, r.id); err != nil {
+				return err
+			}
+		}
 		if r != nil && r.over() && (i >= maxJobs || i >= maxIdle && r.Merges == 0) {
 			err = s.forgetJob(ctx, rec.Incarnation, r)
 		} else {

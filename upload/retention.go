@@ -141,6 +141,11 @@ func (s *Service) dropEnded(ctx context.Context, rec *domain.Record, j *Job) (*J
 		return nil, err
 	}
 	s.endDry(ctx, rec, j.ID) // one that ended while the job was started has left its result
+	for _, id := range []string{j.ID, dryPrefix + j.ID} {
+		if err := job.DropRemains(ctx, s.Store, rec.Incarnation, id); err != nil {
+			return nil, err
+		}
+	}
 	useless := []string{appliedPrefix, job.PartPrefix}
 	if j.RejectsDeletedAt != 0 {
 		useless = append(useless, runPrefix)

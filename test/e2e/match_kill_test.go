@@ -82,7 +82,7 @@ func cutMatching(t *testing.T, when string, n int64, want []string) (api.Identit
 		id = *out.JobId
 	}
 	cut := false
-	for deadline := time.Now().Add(20 * time.Second); !cut && (id == "" || r.matchJob("d", id).JobEndTime == nil); {
+	for deadline := time.Now().Add(patience); !cut && (id == "" || r.matchJob("d", id).JobEndTime == nil); {
 		select {
 		case <-died:
 			cut = true

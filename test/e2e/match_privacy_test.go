@@ -25,6 +25,9 @@ func TestMatchesAndPrivacy(t *testing.T) {
 			t.Fatal(err)
 		}
 		job := r.match("d")
+		if got := jobLine(job); got != "COMPLETED 8/3/0" {
+			t.Fatal(got, api.Val(job.Message))
+		}
 		ids := r.profileIDs("d", "4", "5", "7", "8")
 		for _, pair := range [][2]int{{0, 1}, {1, 2}, {2, 3}} {
 			in := &api.PutMatchAnswerRequest{DomainName: d, ProfileIds: []string{ids[pair[0]].String(), ids[pair[1]].String()}, Answer: api.Ptr(api.MatchAnswerKindNotSame)}

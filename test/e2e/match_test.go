@@ -365,10 +365,29 @@ func TestIdentityResolutionSchedule(t *testing.T) {
 		if _, err := r.Matches.GetIdentityResolutionJob(ctx, &api.GetIdentityResolutionJobRequest{DomainName: api.Ptr("d"), JobId: &second}); !errors.Is(err, fault.NotFound) {
 			t.Fatal(err)
 		}
-		// What ended long ago goes, and all its rows.
+		// What ended long ago goes, and all its rows, those of a process that died while it ended too.
+		work := job.Partition(r.incarnation("d"), first)
+		left := func() (keys []string) {
+			for row, err := range r.store.Scan(ctx, work, store.Range{}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				keys = append(keys, string(row.Key))
+			}
+			return keys
+		}
+		r.until("nobody has the job any more", func() bool { return !slices.Contains(left(), "lease") && !slices.Contains(left(), "attempts") })
+		for _, key := range []string{"lease", "attempts"} {
+			if _, err := r.store.Swap(ctx, work, []store.Swap{{Key: []byte(key), Value: []byte("{}")}}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		r.clock.add(31 * 24 * time.Hour)
 		if err := r.CleanUp(ctx); err != nil {
 			t.Fatal(err)
+		}
+		if keys := left(); len(keys) != 0 {
+			t.Fatalf("the job has left rows %v", keys)
 		}
 		if jobs = list(); len(jobs) != 0 || r.rows(store.Match) != 0 {
 			t.Fatalf("%+v, %d rows", jobs, r.rows(store.Match))

@@ -157,9 +157,9 @@ func TestEndedJobsLeaveLittle(t *testing.T) {
 	}
 	// Counters stand a moment before who ran the job lets go of it.
 	r.until("nobody has the job any more", func() bool { return !slices.Contains(rows(), "lease") && !slices.Contains(rows(), "attempts") })
-	// What a helper that died would have left.
-	for _, key := range []string{"applied/00001", job.PartPrefix + "apply/00001"} {
-		if _, err := r.store.Swap(ctx, p, []store.Swap{{Key: []byte(key)}}); err != nil {
+	// What an owner and a helper that died would have left.
+	for _, key := range []string{"applied/00001", job.PartPrefix + "apply/00001", "lease", "attempts"} {
+		if _, err := r.store.Swap(ctx, p, []store.Swap{{Key: []byte(key), Value: []byte("{}")}}); err != nil {
 			t.Fatal(err)
 		}
 	}
