@@ -88,9 +88,15 @@ var nothingLearned = sync.OnceValues(func() (*link.Model, error) {
 // matching turns matching of a domain on, with criteria of merging or without.
 func (r *rig) matching(domain string, criteria ...[]string) {
 	r.t.Helper()
+	r.merging(domain, nil, criteria...)
+}
+
+// merging is matching whose matches are merged from a score on.
+func (r *rig) merging(domain string, least *float64, criteria ...[]string) {
+	r.t.Helper()
 	m := &api.MatchingRequest{Enabled: api.Ptr(true)}
 	if len(criteria) > 0 {
-		m.AutoMerging = &api.AutoMerging{Enabled: api.Ptr(true), Consolidation: &api.Consolidation{MatchingAttributesList: criteria}}
+		m.AutoMerging = &api.AutoMerging{Enabled: api.Ptr(true), Consolidation: &api.Consolidation{MatchingAttributesList: criteria}, MinAllowedConfidenceScoreForMerging: least}
 	}
 	if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: &domain, Matching: m}); err != nil {
 		r.t.Fatal(err)
@@ -283,6 +289,36 @@ func TestIdentityResolution(t *testing.T) {
 		r.restart()
 		if got := r.groups("d", 10); !slices.Equal(got, []string{"7+8 0.99"}) {
 			t.Fatal(got)
+		}
+	})
+}
+
+// What is less sure than a domain wants stays a match.
+func TestIdentityResolutionMergesWhatIsSure(t *testing.T) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.Matches.Find = sameLast
+		r.domain("d")
+		r.run("d", mergeSpec, eight)
+		names := []string{"FirstName", "LastName"}
+		for _, c := range []struct {
+			least float64
+			job   string
+			left  []string
+		}{
+			{1, "COMPLETED 8/3/0", []string{"4+5 0.99", "7+8 0.99", "1+2+3 0.90"}},
+			{0.95, "COMPLETED 8/3/2", []string{"1+2+3 0.90"}},
+			{0.9, "COMPLETED 6/1/1", []string{"1+3 0.90"}},
+		} {
+			r.merging("d", &c.least, names)
+			if got := jobLine(r.match("d")); got != c.job {
+				t.Errorf("from %v on: %s, want %s", c.least, got, c.job)
+			}
+			got := r.groups("d", 10)
+			slices.Sort(got[:max(0, len(got)-1)]) // equal scores are in the order of their ids
+			if !slices.Equal(got, c.left) {
+				t.Errorf("from %v on: %v, want %v", c.least, got, c.left)
+			}
 		}
 	})
 }
