@@ -86,10 +86,12 @@ func parseDate(text string, dayFirst bool) date {
 				w = w[digits:]
 				continue
 			}
-			if m := month(w); m > 0 && name == 0 {
-				name = m
+			m := month(w)
+			if m == 0 || name > 0 {
+				break
 			}
-			break
+			name = m
+			w = strings.TrimLeftFunc(w, func(r rune) bool { return r < '0' || r > '9' }) // 24jun1971
 		}
 	}
 	switch {
