@@ -7,8 +7,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles/types"
 )
 
 // messyFile is a file of 120 customers, every tenth of whom stands twice, the second time with a typing error and without a phone number.
@@ -135,6 +138,33 @@ func TestMatchFromAMessyFileAndBack(t *testing.T) {
 	says(out, "Matching is off")
 	_, errs = do(exitError, "match", "list")
 	says(errs, "not enabled")
+}
+
+// The last run is one that waits for whoever follows it, and one that has begun for who asks what it merged; never the one of the schedule.
+func TestLastRun(t *testing.T) {
+	const pending, done = types.IdentityResolutionJobStatusPending, types.IdentityResolutionJobStatusCompleted
+	for _, c := range []struct {
+		name            string
+		runs            []types.IdentityResolutionJobStatus // from the newest
+		started, hasRun int
+	}{
+		{"matching is off", nil, -1, -1},
+		{"off, and has run", []types.IdentityResolutionJobStatus{done, done}, 0, 0},
+		{"the schedule's", []types.IdentityResolutionJobStatus{pending}, -1, -1},
+		{"one waits", []types.IdentityResolutionJobStatus{pending, pending}, 1, -1},
+		{"one waits, one has run", []types.IdentityResolutionJobStatus{pending, pending, done}, 1, 2},
+		{"one runs", []types.IdentityResolutionJobStatus{pending, types.IdentityResolutionJobStatusMerging, done}, 1, 1},
+	} {
+		var runs []types.IdentityResolutionJob
+		for i, s := range c.runs {
+			runs = append(runs, types.IdentityResolutionJob{JobId: new(strconv.Itoa(i)), Status: s})
+		}
+		for waiting, want := range map[bool]int{true: c.started, false: c.hasRun} {
+			if got := newest(runs, waiting); got == nil && want >= 0 || got != nil && *got != strconv.Itoa(want) {
+				t.Errorf("%s, waiting %t: not run %d", c.name, waiting, want)
+			}
+		}
+	}
 }
 
 // Matches are written into a folder of the operator, and nowhere else.

@@ -108,12 +108,12 @@ func matchRunsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "runs [RUN]", Short: "List runs of matching, or follow one to its end", Args: cobra.MaximumNArgs(1),
 		Long: `List the runs of matching of a domain, the one that comes next first; with a run, follow it to its end and print what came out. RUN is an id, the
-beginning of one, or the word last: the newest that has begun.`,
+beginning of one, or the word last: the newest that was started, also if it waits still.`,
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			if len(args) == 0 {
 				return listRuns(cmd, c, &f)
 			}
-			id, err := runID(cmd.Context(), c, f.domain, args[0])
+			id, err := runID(cmd.Context(), c, f.domain, args[0], true)
 			if err != nil {
 				return err
 			}
@@ -163,8 +163,19 @@ func listRuns(cmd *cobra.Command, c *client, f *matchFlags) error {
 	return w.Flush()
 }
 
-// runID finds the run that a word means: an id, the unique beginning of one, or "last".
-func runID(ctx context.Context, c *client, domain, word string) (string, error) {
+// newest returns the newest of runs that has begun, or, with waiting, that was started; nil: there is none. The one that the schedule has next
+// is none of them: it is the first of the list, as long as matching is on.
+func newest(runs []types.IdentityResolutionJob, waiting bool) *string {
+	for i, j := range runs {
+		if j.Status != types.IdentityResolutionJobStatusPending || waiting && i > 0 {
+			return j.JobId
+		}
+	}
+	return nil
+}
+
+// runID finds the run that a word means: an id, the unique beginning of one, or "last", which may be one that waits or not.
+func runID(ctx context.Context, c *client, domain, word string, waiting bool) (string, error) {
 	if len(word) == 32 {
 		return word, nil
 	}
@@ -175,18 +186,19 @@ func runID(ctx context.Context, c *client, domain, word string) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	if word == "last" {
+		if id := newest(all, waiting); id != nil {
+			return *id, nil
+		}
+		return "", fmt.Errorf("matching has not run in domain %s; kith match start runs it", domain)
+	}
 	var found []string
 	for _, j := range all {
-		switch {
-		case word == "last" && j.Status != types.IdentityResolutionJobStatusPending:
-			return *j.JobId, nil
-		case strings.HasPrefix(*j.JobId, word):
+		if strings.HasPrefix(*j.JobId, word) {
 			found = append(found, *j.JobId)
 		}
 	}
 	switch {
-	case word == "last":
-		return "", fmt.Errorf("matching has not run in domain %s; kith match start runs it", domain)
 	case len(found) == 0:
 		return "", fmt.Errorf("no run of domain %s has an id that begins with %s; kith match runs lists them", domain, word)
 	case len(found) > 1:

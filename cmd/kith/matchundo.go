@@ -17,10 +17,10 @@ func matchMergesCommand() *cobra.Command {
 	var f matchFlags
 	cmd := &cobra.Command{
 		Use: "merges [RUN]", Short: "List what a run of matching has merged", Args: cobra.MaximumNArgs(1),
-		Long: `List what a run of matching has merged: the merge, its score, and which profiles went into which. RUN is as for "kith match runs"; without it, the
-newest. "kith match undo MERGE" takes a merge back.`,
+		Long: `List what a run of matching has merged: the merge, its score, and which profiles went into which. RUN is as for "kith match runs"; last, and none,
+are the newest that has begun. "kith match undo MERGE" takes a merge back.`,
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
-			id, err := runID(cmd.Context(), c, f.domain, strings.Join(append(args, "last")[:1], ""))
+			id, err := runID(cmd.Context(), c, f.domain, strings.Join(append(args, "last")[:1], ""), false)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ the same person, so that no later run merges them again.`,
 				}
 				return err
 			}
-			id, err := runID(cmd.Context(), c, f.domain, run)
+			id, err := runID(cmd.Context(), c, f.domain, run, false)
 			if err != nil {
 				return err
 			}
