@@ -156,6 +156,9 @@ func (f *found) bounded() string {
 	if f.cut == 0 {
 		return ""
 	}
+	if f.cut == 1 {
+		return fmt.Sprintf("One match of %d profiles was cut into matches of %d: no person has more.", f.largest, maxGroup)
+	}
 	return fmt.Sprintf("%d matches of more than %d profiles, the largest of %d, were cut into matches of %d: no person has more.", f.cut, maxGroup, f.largest, maxGroup)
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -36,8 +35,9 @@ const (
 	components = kCustom + maxCustom
 )
 
-var componentNames = [...]string{"sound of the given name", "sound of the family name", "names in any order", "given name", "family name", "birth date", "year of birth",
-	"day of birth", "e-mail", "local part of the e-mail", "phone", "street", "house number", "further address line", "city", "postal code", "business name", "account number", "custom attribute"}
+// componentNames are what components are called; custom attributes have their own names.
+var componentNames = [kCustom]string{"sound of the given name", "sound of the family name", "names in any order", "given name", "family name", "birth date", "year of birth",
+	"day of birth", "e-mail", "local part of the e-mail", "phone", "street", "house number", "further address line", "city", "postal code", "business name", "account number"}
 
 // passes are the keys that candidates may share: those of one component, or of two.
 func passes(m *Model) (all [][]component) {
@@ -453,7 +453,7 @@ func (r *refinement) best(all []entry, used uint32, n int) []int {
 	return best
 }
 
-// words says what was bounded.
+// words says what was bounded, by pass.
 func (b *blocker) words() (all []string) {
 	for i, p := range passes(b.m) {
 		if i >= len(b.bound) || b.bound[i].blocks == 0 {
@@ -464,13 +464,13 @@ func (b *blocker) words() (all []string) {
 			if k > 0 {
 				key += " and "
 			}
-			key += componentNames[min(c, kCustom)]
+			if c >= kCustom {
+				key += b.m.fieldName(fCustom + int(c-kCustom))
+			} else {
+				key += componentNames[c]
+			}
 		}
-		text := fmt.Sprintf("same %s: %d groups were too large to compare everybody in them (%d profiles in the largest) and were refined by further attributes", key, b.bound[i].blocks, b.bound[i].largest)
-		if n := b.bound[i].windows; n > 0 {
-			text += fmt.Sprintf("; in %d of what was left nothing tells profiles apart, and each was compared with %d others", n, 2*window)
-		}
-		all = append(all, text)
+		all = append(all, b.bound[i].sentence(key))
 	}
 	return all
 }

@@ -68,7 +68,7 @@ func Find(ctx context.Context, src Source, o Options, emit func(*Group) error) (
 	}
 	s := &run{o: &o, r: r, report: &Report{Reviewed: int64(r.n)}, m: &Model{custom: st.custom, account: st.account, dayFirst: st.dayFirst}}
 	if st.more {
-		s.report.Refined = append(s.report.Refined, fmt.Sprintf("there are more than %d custom attributes; those met first were looked at", maxNames))
+		s.report.Refined = append(s.report.Refined, attributesBounded())
 	}
 	s.ask()
 	if err := r.findCopies(o.Workers, s.asked); err != nil {

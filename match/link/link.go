@@ -61,6 +61,6 @@ type Report struct {
 	Compared int64 // pairs, each as often as it was compared: some four times
 	// Glued are profiles that seem to be of two people.
 	Glued []fold.ID
-	// Refined says in words what was bounded.
+	// Refined says in whole sentences what was bounded.
 	Refined []string
 }

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -111,7 +110,7 @@ func (s *run) withCopies(all []cluster) ([]cluster, error) {
 		silent = max(silent, len(more)+1)
 	}
 	if kept > 0 {
-		s.silent = fmt.Sprintf("%d times many profiles say the same, up to %d of them, and too little to tell whether they are of one person: they are in no group", kept, silent)
+		s.silent = sayTooLittle(kept, silent)
 	}
 	return all, nil
 }
