@@ -94,16 +94,30 @@ func (s *Service) PutMatchAnswer(ctx context.Context, in *api.PutMatchAnswerRequ
 	}
 	same := *in.Answer == api.MatchAnswerKindSame
 	if !same && people[a].ID == people[b].ID {
-		return nil, fault.BadRequestf("Profiles %s and %s were merged into one, %s. Take that merge back by UnmergeMatch, which answers NOT_SAME too.", a, b, people[a].ID)
+		return nil, areOne(a, b, people[a].ID)
 	}
 	ans := answer{Same: same, By: caller(ctx), At: s.Now().UnixMicro(), a: a, b: b}
 	if err := s.putAnswers(ctx, rec.Incarnation, ans); err != nil {
 		return nil, err
 	}
+	if !same { // a merge that was under way may not have heard of it
+		if main, one, err := s.Profiles.Decided(ctx, rec, a, b); err != nil {
+			return nil, err
+		} else if one {
+			if err := s.deleteAnswers(ctx, rec.Incarnation, ans.At+1, [2]fold.ID{a, b}); err != nil { // not one that was given later
+				return nil, err
+			}
+			return nil, areOne(a, b, main)
+		}
+	}
 	if err := s.revisit(ctx, rec, people[a].ID, people[b].ID); err != nil {
 		return nil, err
 	}
 	return (*api.PutMatchAnswerResponse)(api.Ptr(ans.wire())), nil
+}
+
+func areOne(a, b, main fold.ID) error {
+	return fault.BadRequestf("Profiles %s and %s were merged into one, %s. Take that merge back by UnmergeMatch, which answers NOT_SAME too.", a, b, main)
 }
 
 // putAnswers writes answers.

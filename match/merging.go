@@ -253,6 +253,8 @@ func (j *run) mergeGroup(ctx context.Context, criteria []merge.Criterion, chunk 
 					return j.writeDown(ctx, chunk, &m)
 				}})
 			switch {
+			case errors.Is(err, profile.ErrApart): // said meanwhile, or of somebody who has become one of them meanwhile
+				continue
 			case errors.Is(err, profile.ErrRefused):
 				c.refuse(refusal(err))
 				continue

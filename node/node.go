@@ -222,7 +222,7 @@ func (n *Node) services(sealer *access.Sealer) {
 		Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Now: c.Now, Log: c.Log, Wake: n.runner.Wake, Exports: c.Exports, Config: c.Match,
 		Rules: n.Rules,
 	}
-	n.Rules.Apart, n.Privacy.Matches, n.Profiles.Unmerging = n.Matches.Apart, n.Matches, n.Matches.Unmerging
+	n.Rules.Apart, n.Profiles.Apart, n.Privacy.Matches, n.Profiles.Unmerging = n.Matches.Apart, n.Matches.Apart, n.Matches, n.Matches.Unmerging
 	if c.Exports != nil {
 		n.Rules.Export = n.exportRules
 	}

@@ -39,7 +39,8 @@ import (
 //
 // While a link is open only the record says whether a link holds: readers ask it (holds). A writer that meets an open link does not wait for
 // whoever left it there: it rolls the merge forward from the record (settle), from any step, and any number of them may do so at once.
-// So a process that dies or freezes at any point delays nobody. What makes that safe:
+// So a process that dies or freezes at any point delays nobody. A merge that the server makes by itself is aborted instead of step 3 if of two of its
+// persons somebody has said that they are not the same (areApart, Decided). What makes that safe:
 //
 //   - A link is written by a Swap of the state row that expects the version that was read, and every Swap of a head or a tombstone checks
 //     the state row. So when all links of a merge are in place, its profiles stand still until it is decided: that is when its time is
@@ -82,6 +83,9 @@ var (
 	ErrRefused = errRefused
 )
 
+// ErrApart comes with ErrRefused where somebody has said that two of the persons are not the same.
+var ErrApart = errors.New("persons are said not to be the same")
+
 // Merging is a merge that is asked for by the server itself.
 type Merging struct {
 	// ID is its id, of fold.NewMergeID: who notes it beforehand can ask later what became of it (Merged).
@@ -94,7 +98,7 @@ type Merging struct {
 
 // Merge makes a merge, by one attempt.
 func (s *Service) Merge(ctx context.Context, rec *domain.Record, m Merging) error {
-	return s.merge(ctx, rec, mergeRecord{Main: m.Main, From: m.From, Fields: m.Fields, By: m.By, id: m.ID})
+	return s.merge(ctx, rec, mergeRecord{Main: m.Main, From: m.From, Fields: m.Fields, By: m.By, Automatic: true, id: m.ID})
 }
 
 // Merged takes a merge to its end if somebody has begun it, and says whether it was made, perhaps to be taken back since. One that nobody
@@ -224,6 +228,11 @@ func (s *Service) merge(ctx context.Context, rec *domain.Record, want mergeRecor
 		return refused("The merge would make a profile of %d profiles; %d are possible.", members, MaxMembers)
 	case levels > MaxLevels:
 		return refused("The profiles have been merged too many times, one into the other: %d levels, and %d are possible.", levels, MaxLevels)
+	}
+	if apart, err := s.areApart(ctx, rec, &want); err != nil {
+		return err
+	} else if apart {
+		return errors.Join(refused("Of two of the profiles somebody has answered that they are not the same."), ErrApart)
 	}
 	if want.State = mergeOpen; want.id == (fold.MergeID{}) {
 		want.id = s.NewMergeID()

@@ -34,6 +34,9 @@ type Service struct {
 	Types *objecttype.Service
 	// Letters keep objects that can't be attached to a profile.
 	Letters DeadLetters
+	// Apart returns the pairs among some persons, whose ids ascend, of which somebody has said that they are not the same; nil: nobody says so. No
+	// merge that the server makes by itself (Merge) puts such two together.
+	Apart func(ctx context.Context, inc store.Incarnation, ids []ID) ([][2]ID, error)
 	// Unmerging is told by UnmergeProfiles which merge it is about to take back; nil: nobody wants to know.
 	Unmerging func(ctx context.Context, rec *domain.Record, m *Made) error
 }

@@ -20,7 +20,7 @@ type mergeState string
 // The states of a merge, in the order in which a record goes through them; aborted and undone are the ends.
 const (
 	mergeOpen    mergeState = "open"    // its links are being placed; it does not hold yet
-	mergeAborted mergeState = "aborted" // a profile of it is gone; it never held
+	mergeAborted mergeState = "aborted" // a profile of it is gone, or some are said not to be the same; it never held
 	mergeDone    mergeState = "done"    // it holds
 	mergeEnding  mergeState = "ending"  // it holds, and its links are being opened to take it back
 	mergeUndone  mergeState = "undone"  // it holds no more
@@ -33,8 +33,10 @@ type mergeRecord struct {
 	From   []ID
 	Fields map[string]ID `json:",omitzero"`
 	By     string        `json:",omitzero"`
-	At     int64         `json:",omitzero"` // microseconds; its time, once it is done
-	Ended  int64         `json:",omitzero"` // when it was taken back: later than all that was written while it held
+	// Automatic says that nobody has asked for it: it is made only of persons of whom nobody says that they are not the same.
+	Automatic bool  `json:",omitzero"`
+	At        int64 `json:",omitzero"` // microseconds; its time, once it is done
+	Ended     int64 `json:",omitzero"` // when it was taken back: later than all that was written while it held
 	// EndedBy is who asked for it to be taken back, and Tidied says that nothing is left to do after that.
 	EndedBy string `json:",omitzero"`
 	Tidied  bool   `json:",omitzero"`
@@ -194,7 +196,16 @@ func (s *Service) make(ctx context.Context, rec *domain.Record, m *mergeRecord) 
 	if err := s.touch(ctx, rec, m, ids); err != nil {
 		return err
 	}
-	// All profiles stand still now, and those below them: the merge is later than everything in them.
+	// All profiles stand still now, and those below them: who they are is known, and what is said of them. An answer that is written after this look
+	// finds the links, and has the merge decided before it counts (Decided).
+	apart, err := s.areApart(ctx, rec, m)
+	if err != nil {
+		return err
+	}
+	if apart {
+		return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State = mergeAborted })
+	}
+	// The merge is later than everything in them.
 	at, err := s.newest(ctx, rec, ids)
 	if err != nil {
 		return err
@@ -203,6 +214,43 @@ func (s *Service) make(ctx context.Context, rec *domain.Record, m *mergeRecord) 
 		return err
 	}
 	return s.swapMerge(ctx, rec.Incarnation, m, func(m *mergeRecord) { m.State, m.At = mergeDone, at })
+}
+
+// areApart says whether a merge that nobody has asked for would put persons together of whom somebody has said that they are not the same.
+func (s *Service) areApart(ctx context.Context, rec *domain.Record, m *mergeRecord) (bool, error) {
+	if !m.Automatic || s.Apart == nil {
+		return false, nil
+	}
+	ids := append([]ID{m.Main}, m.From...)
+	slices.SortFunc(ids, ID.Compare)
+	pairs, err := s.Apart(ctx, rec.Incarnation, ids)
+	if err != nil {
+		return false, fmt.Errorf("read who is not the same: %w", err)
+	}
+	return len(pairs) > 0, nil
+}
+
+// Decided has the merges decided that the persons of two profiles take part in now, and says whether the two are one person then. Who writes that they
+// are not the same asks afterwards: no automatic merge that has not heard of it puts them together later.
+func (s *Service) Decided(ctx context.Context, rec *domain.Record, a, b ID) (main ID, one bool, err error) {
+	for range 2 {
+		people, err := s.People(ctx, rec.Incarnation, []ID{a, b})
+		if err != nil {
+			return main, false, err
+		}
+		if people[a] == nil || people[b] == nil {
+			return main, false, nil
+		}
+		if people[a].ID == people[b].ID {
+			return people[a].ID, true, nil
+		}
+		for _, id := range []ID{people[a].ID, people[b].ID} {
+			if err := s.SettleLinks(ctx, rec, id); err != nil {
+				return main, false, err
+			}
+		}
+	}
+	return main, false, nil
 }
 
 // newest returns a time later than everything in some persons, and than all jobs that have begun.

@@ -47,6 +47,9 @@ func (e *evaluation) merge(ctx context.Context, found []match) (stay []match, ag
 			_, err := e.Merger.Merge(ctx, e.rec, merge.Request{
 				IDs: m.members, Resolution: merge.ResolutionOf(e.rec.RuleBasedMatching.ConflictResolution), By: merge.RuleBy(strconv.Itoa(int(m.level))),
 			})
+			if errors.Is(err, profile.ErrApart) { // said meanwhile, or of somebody who has become one with a member meanwhile: they are looked at again
+				continue
+			}
 			if refused[i] = errors.Is(err, profile.ErrRefused); err != nil && !refused[i] {
 				return fmt.Errorf("merge profiles that match by a rule: %w", err)
 			}
