@@ -50,7 +50,8 @@ func cpu() time.Duration {
 }
 
 // TestRulesKeepUp measures how long a domain with three rules takes to match an import, beside the import itself, and how long all there is takes
-// when the rules change: with KITH_TEST_RULES customers, on Pebble on the disk.
+// when the rules change: with KITH_TEST_RULES customers, on Pebble on the disk. It says figures and judges none, for they are the machine's: so it runs only where somebody asks. That what it matches
+// is right, at a small size, TestRulesAtRandom checks every day.
 func TestRulesKeepUp(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("KITH_TEST_RULES"))
 	if err != nil {
@@ -159,7 +160,7 @@ func took(t *testing.T, what string, do func()) time.Duration {
 }
 
 // TestRulesOfEqualProfiles: KITH_TEST_RULES profiles that are all alike, before the rules are turned on and as many behind that, are in no match, in bounded
-// memory, and the log says so.
+// memory, and the log says so. The memory is told, not judged; the rest TestCommonValues checks every day, with small limits.
 func TestRulesOfEqualProfiles(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("KITH_TEST_RULES"))
 	if err != nil {
