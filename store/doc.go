@@ -46,6 +46,8 @@
 //	DropPartitions  DELETE … USING TIMESTAMP … WHERE inc=? AND part=?         (each that is listed)
 //	Checkpoint is the operator's snapshot
 //
+// Stager (stage.go) is a contract of its own: a cluster has nothing that becomes visible at once, so its engine is none.
+//
 // What these statements can't promise, no method promises: a Scan is no snapshot across pages, a Probe none across probes,
 // a Sweep visits partitions in the engine's order, and nothing says when a row was last read. A mutation of a row with one
 // writer whose time is older than the row's is lost on a cluster and wins in one process, so nobody may send one.

@@ -28,3 +28,9 @@ func Logger(log *slog.Logger) logger { return logger{log} }
 
 // Convert is convert.
 func Convert(err error) error { return convert(err) }
+
+// Stock returns the options with the engine's own writer for tables.
+func (o Options) Stock() Options {
+	o.stock = true
+	return o
+}

@@ -69,6 +69,8 @@ type Options struct {
 	AcceptDamage bool
 	// Log receives the engine's warnings; nil drops them.
 	Log *slog.Logger
+	// stock has the engine's own writer write tables, for tests.
+	stock bool
 }
 
 // Store is the engine. Make it with Open.
@@ -80,6 +82,9 @@ type Store struct {
 	locks    *stripes
 	versions store.Versions
 	runs     atomic.Uint64
+	// tables are the options of tables that are going to be ingested. stock says that the engine's own writer makes them.
+	tables   sstable.WriterOptions
+	stock    bool
 	guard    *guard
 	purging  sync.Mutex
 	dropping sync.Mutex
@@ -126,7 +131,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
 	}
-	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined}
+	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined, tables: tableOptions(db.TableFormat()), stock: o.stock}
 	if o.ReadOnly {
 		return s, nil
 	}

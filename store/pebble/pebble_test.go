@@ -14,10 +14,16 @@ import (
 )
 
 // TestStore runs the suite on a file system in memory that forgets what was not synced when it crashes.
-func TestStore(t *testing.T) {
+func TestStore(t *testing.T) { testStore(t, pebble.Options{}) }
+
+// TestStoreOfStockTables is the same with tables by the engine's own writer.
+func TestStoreOfStockTables(t *testing.T) { testStore(t, pebble.Options{}.Stock()) }
+
+func testStore(t *testing.T, o pebble.Options) {
 	disks := map[store.Store]*vfs.MemFS{}
 	open := func(t *testing.T, fs *vfs.MemFS, dir string) store.Store {
-		s, err := pebble.Open(dir, pebble.Options{FS: fs})
+		o.FS = fs
+		s, err := pebble.Open(dir, o)
 		if err != nil {
 			t.Fatal(err)
 		}

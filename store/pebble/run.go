@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
-	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"kith/store"
+	"kith/store/pebble/sst"
 )
 
 const (
@@ -101,9 +98,9 @@ type runWriter struct {
 	s     *Store
 	ctx   context.Context
 	batch *pebble.Batch
-	table *sstable.Writer
-	size  int
-	cell  []byte
+	table tableWriter
+	size  int    // of the present table's rows
+	head  []byte // of a cell
 	paths []string
 	// closing are the tables that are being synced.
 	closing sync.WaitGroup
@@ -126,12 +123,14 @@ func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) er
 			return store.CheckMutations(store.Partition{Table: t, Key: string(row.Partition)}, []store.Mutation{*m})
 		}
 		key, last = last, key
-		key = append(store.AppendPartitionBytes(key[:0], t, row.Incarnation, row.Partition), m.Key...)
-		if w.table == nil && last != nil && bytes.Compare(key, last) <= 0 {
+		key = store.AppendPartitionBytes(key[:0], t, row.Incarnation, row.Partition)
+		prefix := len(key)
+		key = append(key, m.Key...)
+		if (w.table == nil || w.size >= tableSize) && last != nil && bytes.Compare(key, last) <= 0 { // the table's writer looks itself
 			return store.ErrOrder
 		}
-		if err := w.add(key, m); err != nil {
-			if bytes.Compare(key, last) <= 0 { // the table's writer has noticed
+		if err := w.add(key, prefix, m); err != nil {
+			if errors.Is(err, sst.ErrOrder) {
 				return store.ErrOrder
 			}
 			return convert(err)
@@ -140,7 +139,8 @@ func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) er
 	return nil
 }
 
-func (w *runWriter) add(key []byte, m *store.Mutation) error {
+// add adds a row whose partition ends after prefix bytes of its key.
+func (w *runWriter) add(key []byte, prefix int, m *store.Mutation) error {
 	if w.batch != nil {
 		if w.batch.Len() < batchLimit {
 			return addTo(w.batch, key, *m)
@@ -156,10 +156,10 @@ func (w *runWriter) add(key []byte, m *store.Mutation) error {
 	}
 	w.size += len(key) + len(m.Value) + store.CellHeader
 	if m.Delete {
-		return w.table.Delete(key)
+		return w.table.Delete(key[:prefix], key[prefix:])
 	}
-	w.cell = store.AppendWriteCell(w.cell[:0], m.Time, m.Value)
-	return w.table.Set(key, w.cell)
+	w.head = store.AppendWriteCell(w.head[:0], m.Time, nil)
+	return w.table.Set(key[:prefix], key[prefix:], w.head, m.Value, nil)
 }
 
 // spill moves the rows of the batch into the first table.
@@ -179,10 +179,10 @@ func (w *runWriter) spill() error {
 			return err
 		}
 		w.size += len(key) + len(value)
-		if kind == pebble.InternalKeyKindDelete {
-			err = w.table.Delete(key)
+		if n := comparer.Split(key); kind == pebble.InternalKeyKindDelete {
+			err = w.table.Delete(key[:n], key[n:])
 		} else {
-			err = w.table.Set(key, value)
+			err = w.table.Set(key[:n], key[n:], value, nil, nil)
 		}
 		if err != nil {
 			return err
@@ -192,14 +192,11 @@ func (w *runWriter) spill() error {
 
 func (w *runWriter) nextTable() error {
 	w.closeTable()
-	path := w.s.fs.PathJoin(w.s.dir, ingestDir, fmt.Sprintf("%d.sst", w.s.runs.Add(1)))
-	f, err := w.s.fs.Create(path, vfs.WriteCategoryUnspecified)
+	table, path, err := w.s.createTable(w.s.tables)
 	if err != nil {
 		return err
 	}
-	w.paths = append(w.paths, path)
-	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), w.s.writerOptions(w.s.db.TableFormat()))
-	w.size = 0
+	w.table, w.paths, w.size = table, append(w.paths, path), 0
 	return nil
 }
 
@@ -217,18 +214,6 @@ func (w *runWriter) closeTable() {
 			w.failed = errors.Join(w.failed, err)
 		}
 	})
-}
-
-// writerOptions are those of level 0: a writer for the lowest level marks deletes as obsolete, and readers skip them although
-// the table may land above an older put. Runs hold rows that are scanned, never got, so they need no filters.
-func (s *Store) writerOptions(format sstable.TableFormat) sstable.WriterOptions {
-	o := &pebble.Options{Comparer: comparer, Merger: merger}
-	o.EnsureDefaults()
-	o.Levels[0].BlockSize, o.Levels[0].IndexBlockSize = blockSize, indexBlockSize
-	o.Levels[0].Compression = compression
-	w := o.MakeWriterOptions(0, format)
-	w.DisableValueBlocks = true // see inPlace
-	return w
 }
 
 // finish leaves the run in tables, all of them synced.

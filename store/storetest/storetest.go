@@ -86,6 +86,15 @@ func Run(t *testing.T, e Engine) {
 		{"LimitsAreEnforced", limitsAreEnforced},
 		{"ContextEndsCalls", contextEndsCalls},
 		{"CheckpointIsConsistent", checkpointIsConsistent},
+		{"StagedRowsAreUnseenUntilLand", stagedRowsAreUnseenUntilLand},
+		{"LandIsAllAtOnce", landIsAllAtOnce},
+		{"LandGoesOverWhatWasThere", landGoesOverWhatWasThere},
+		{"LandIsDurable", landIsDurable},
+		{"LandRefusesWhatIsNotReady", landRefusesWhatIsNotReady},
+		{"StageRefusesDisorder", stageRefusesDisorder},
+		{"StageTakesAnyRow", stageTakesAnyRow},
+		{"StageForgetsWhatIsDiscarded", stageForgetsWhatIsDiscarded},
+		{"LandedTablesAreRead", landedTablesAreRead},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, e) })
 	}

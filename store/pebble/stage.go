@@ -1,0 +1,122 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"kith/store"
+	"kith/store/pebble/sst"
+)
+
+var _ store.Stager = (*Store)(nil)
+
+// staged is a table that waits to be ingested.
+type staged struct {
+	s      *Store
+	o      store.StageOptions
+	w      tableWriter
+	path   string // empty when it is gone
+	prefix []byte // of the last row's key; it begins with what all have, of inc bytes
+	inc    int
+	cell   []byte // header of all cells
+	rows   int
+	closed bool
+}
+
+// Stage implements store.Stager.
+func (s *Store) Stage(o store.StageOptions) (store.Staged, error) {
+	if o.Time <= 0 {
+		return nil, fmt.Errorf("stage a table: time %d, it must be above 0", o.Time)
+	}
+	options := s.tables
+	if o.Plain {
+		options.Compression = sstable.NoCompression
+	}
+	w, path, err := s.createTable(options)
+	if err != nil {
+		return nil, convert(err)
+	}
+	t := &staged{s: s, o: o, w: w, path: path, prefix: store.AppendIncarnation(make([]byte, 0, 128), o.Table, o.Incarnation)}
+	t.inc = len(t.prefix)
+	t.cell = store.AppendWriteCell(nil, o.Time, nil)
+	return t, nil
+}
+
+// Add implements store.Staged. It is the innermost loop of an import.
+func (t *staged) Add(partition, key, value, more []byte) error {
+	if len(partition)+len(key) > store.MaxKey || len(value)+len(more) > store.MaxValue {
+		m := store.Mutation{Key: key, Value: append(bytes.Clone(value), more...)}
+		return store.CheckMutations(store.Partition{Key: string(partition)}, []store.Mutation{m})
+	}
+	if bytes.IndexByte(partition, 0) < 0 {
+		t.prefix = append(append(t.prefix[:t.inc], partition...), 0, 1)
+	} else {
+		t.prefix = store.AppendPartitionBytes(t.prefix[:0], t.o.Table, t.o.Incarnation, partition)
+	}
+	var err error
+	if t.o.Delete {
+		err = t.w.Delete(t.prefix, key)
+	} else {
+		err = t.w.Set(t.prefix, key, t.cell, value, more)
+	}
+	if err != nil {
+		if errors.Is(err, sst.ErrOrder) {
+			return store.ErrOrder
+		}
+		return convert(err)
+	}
+	t.rows++
+	return nil
+}
+
+// Rows implements store.Staged.
+func (t *staged) Rows() int { return t.rows }
+
+// Size implements store.Staged.
+func (t *staged) Size() int64 { return t.w.Size() }
+
+// Close implements store.Staged.
+func (t *staged) Close() error {
+	if err := t.w.Close(); err != nil {
+		return convert(err)
+	}
+	t.closed = true
+	return nil
+}
+
+// Discard implements store.Staged.
+func (t *staged) Discard() {
+	if t.path != "" {
+		t.w.Abort()
+		_ = t.s.fs.Remove(t.path)
+		t.path = ""
+	}
+}
+
+// Land implements store.Stager by one ingestion.
+func (s *Store) Land(ctx context.Context, tables ...store.Staged) error {
+	defer func() {
+		for _, t := range tables {
+			t.Discard()
+		}
+	}()
+	var paths []string
+	for _, staging := range tables {
+		t, ok := staging.(*staged)
+		if !ok || t.s != s || !t.closed || t.path == "" {
+			return errors.New("land tables: one of them was not staged here, not closed, or landed before")
+		}
+		if t.rows > 0 {
+			paths = append(paths, t.path)
+		}
+	}
+	if err := ctx.Err(); err != nil || len(paths) == 0 {
+		return err
+	}
+	defer s.readers.changing()()
+	return convert(s.db.Ingest(ctx, paths))
+}
