@@ -8,8 +8,8 @@
 // An import decides once and then applies. While it has the domain's turn it goes through three stages, each repeatable: read, resolve
 // and apply. Package upload/stage does them; this one has the job's record, its lease and its publications (work.go, stages.go).
 //
-// A dry run is the first two without publishing, in a lane of its own. An undo goes by the runs once more: what the job has created and no
-// later import has met is deleted as they name it; the other profiles that they name are read, and what they still require stays (undo.go).
+// A dry run is the first two without publishing, in a lane of its own. An undo goes by the runs once more, which name profiles: of what the job has created and no
+// later import has met, contributions go with the index rows that they yield; the other profiles are folded, and what they still require stays (undo.go).
 //
 // Rows, in the job's partition of table jobs (job.Partition), all Swap rows:
 //

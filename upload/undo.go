@@ -154,9 +154,10 @@ func (u Undoer) Run(ctx context.Context, t *job.Task) error {
 }
 
 // beginUndo gives the undo a time, by which it deletes index rows: later than those that any import before it has put, also since it was cut off or
-// failed and was asked for again. One that was cut off may have left index rows of profiles that it had taken back already.
+// failed and was asked for again. One that was cut off may have left index rows of profiles that it had taken back already,
+// and an import that was given up some of profiles that it has never written.
 func (w *work) beginUndo(ctx context.Context) error {
-	if w.job.UndoTime != 0 {
+	if w.job.UndoTime != 0 || w.job.Incomplete {
 		if err := w.Profiles.QueueIndexSweep(ctx, w.rec); err != nil {
 			return err
 		}
@@ -175,10 +176,10 @@ func (w *work) beginUndo(ctx context.Context) error {
 // undo takes back what the runs have brought. First contributions go, then the index rows that nothing requires any more, so that no
 // visible profile lacks one.
 //
-// What the job has created, and no later import has met, goes as the runs name it, unread: nobody else has contributions there, and index
-// rows of class ByImport stand for contributions only. What API writes and merges rely on is of class ByAPI. Other profiles are read: what
-// they still require stays. Last, full names are mended of unread profiles that API writes have named. A profile that was taken back before a crash names no rows any more; what rows of it are left are hints, which the sweep of
-// the index removes.
+// What the job has created, and no later import has met, goes without a look at what else there is of the profile: nobody else has contributions there, and index
+// rows of class ByImport stand for contributions only. What API writes and merges rely on is of class ByAPI. Other profiles are folded: what
+// they still require stays. Last, full names are mended of profiles that were not folded and that API writes have named. A contribution that had gone before a crash
+// yields no rows any more; what rows of it are left are hints, which the sweep of the index removes.
 func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	met, err := w.metLater(ctx, runs)
 	if err != nil {
@@ -210,13 +211,8 @@ const maxMet = 1 << 19
 
 // metLater returns those of the job's profiles to which imports after it wrote, and that are not undone: their index rows of class ByImport may stand
 // for these, too. Imports before it can't have met what it created. nil stands for all of its profiles: those met are more than a quarter of what it
-// created, or it can't be told, because runs are gone or damaged, or an attribute became a key after the job, whose rows its runs do not name.
+// created, or it can't be told, because runs are gone or damaged.
 func (w *work) metLater(ctx context.Context, runs map[int]stage.RunResult) (map[fold.ID]bool, error) {
-	for _, run := range runs {
-		if run.Run != "" && len(run.Families) < w.plan.Families() {
-			return nil, nil
-		}
-	}
 	all, err := w.Feed.Imports(ctx, w.task.Incarnation)
 	if err != nil {
 		return nil, err

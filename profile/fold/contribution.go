@@ -140,6 +140,15 @@ func DecodePrivate(b []byte) (private []Key, err error) {
 	return private, d.err
 }
 
+// PrivateKeys reads the private keys of an encoded contribution.
+func PrivateKeys(b []byte) (private []Key, err error) {
+	c := &Contribution{}
+	if _, err := c.decodeHeader(b); err != nil {
+		return nil, err
+	}
+	return c.Private, nil
+}
+
 // AppendValue appends one encoded value of a contribution whose stamp is base.
 func AppendValue(dst []byte, v Value, base Stamp) []byte { return appendValue(dst, v, base, false) }
 
@@ -209,9 +218,22 @@ func DecodeContribution(b []byte) (*Contribution, error) {
 // Decode is DecodeContribution into a contribution whose slices are used again. What has expired alone at a time is
 // left out.
 func (c *Contribution) Decode(b []byte, now int64) error {
-	expires, err := Expiry(b)
+	values, err := c.decodeHeader(b)
 	if err != nil {
 		return err
+	}
+	c.Values, err = appendValues(c.Values[:0], values)
+	if values.compacted {
+		c.expire(now)
+	}
+	return err
+}
+
+// decodeHeader reads all of an encoded contribution but its values, which the cursor reads.
+func (c *Contribution) decodeHeader(b []byte) (values Cursor, err error) {
+	expires, err := Expiry(b)
+	if err != nil {
+		return Cursor{}, err
 	}
 	compacted := b[0] == contributionV4
 	c.Expires, c.Private, c.PrivateExpires = expires, c.Private[:0], c.PrivateExpires[:0]
@@ -223,14 +245,7 @@ func (c *Contribution) Decode(b []byte, now int64) error {
 			c.PrivateExpires = append(c.PrivateExpires, d.time())
 		}
 	}
-	if d.err != nil {
-		return d.err
-	}
-	c.Values, err = appendValues(c.Values[:0], Cursor{Base: c.Stamp, compacted: compacted, d: d})
-	if compacted {
-		c.expire(now)
-	}
-	return err
+	return Cursor{Base: c.Stamp, compacted: compacted, d: d}, d.err
 }
 
 // DecodeValues reads encoded values; those without a stamp of their own get base. Its strings are parts of one copy.

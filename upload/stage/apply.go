@@ -21,7 +21,7 @@ import (
 
 // Write merges runs, per key family, and writes them, index rows before the contributions they belong to.
 func (p *Plan) Write(ctx context.Context, runs map[int]RunResult) error {
-	parts, done, err := p.indexRuns(ctx, runs, 0, nil)
+	parts, done, err := p.indexRuns(ctx, runs)
 	defer done()
 	if err != nil {
 		return err
@@ -93,9 +93,8 @@ func enter(marks []mark, lo, hi *fold.ID) (from int64, ok bool) {
 	return from, true
 }
 
-// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first. When goneAt is not 0 they are deletions with that time, of the profiles
-// that the job has created, but for some.
-func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int64, but map[fold.ID]bool) (parts []store.Run, done func(), err error) {
+// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first.
+func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult) (parts []store.Run, done func(), err error) {
 	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	if err != nil {
 		return nil, all.close, err
@@ -120,22 +119,15 @@ func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult, goneAt int
 				cursors = append(cursors, &indexCursor{who: p.newWho(r, sections[family])})
 			}
 		}
-		entries := extsort.Merge(cursors)
-		if goneAt != 0 {
-			entries = created(entries, but)
-		}
-		parts = append(parts, store.Run{Table: store.Index, Rows: p.indexRows(p.families[family], entries, goneAt)})
+		parts = append(parts, store.Run{Table: store.Index, Rows: p.indexRows(p.families[family], extsort.Merge(cursors))})
 	}
 	return parts, all.close, nil
 }
 
 // indexRows turns the entries of a family into rows of the store.
-func (p *Plan) indexRows(name string, entries iter.Seq2[*indexCursor, error], goneAt int64) iter.Seq2[store.RunRow, error] {
+func (p *Plan) indexRows(name string, entries iter.Seq2[*indexCursor, error]) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
-		if goneAt != 0 {
-			row.Mutation.Time, row.Mutation.Delete = goneAt, true
-		}
 		part := []byte(name + "\x01")
 		prefix := len(part)
 		var key []byte
@@ -229,8 +221,6 @@ func (p *Plan) newWho(r runBlob, s section) who {
 
 // isCreated says that the job has created the profile of the entry.
 func (c *who) isCreated() bool { return c.counter != 0 }
-
-func (c *who) profile() fold.ID { return c.id }
 
 // readWho reads the profile and the row of an entry.
 func (c *who) readWho() error {

@@ -18,12 +18,12 @@ import (
 
 // A run is the immutable Outcome of a bucket, in two blobs. Integers are uvarints.
 //
-// The index blob says what the job has written; undoing needs it. It has a section per key family, sorted by index value, then
+// The index blob says what the job writes. It has a section per key family, sorted by index value, then
 // profile and row:
 //
 //	bytes shared with the value before | length, the rest of the value | profile | first row
 //
-// a section "who", sorted by profile and row:
+// a section "who", sorted by profile and row, which undoing and the history of profiles need:
 //
 //	profile | first row
 //

@@ -7,8 +7,8 @@
 //	Resolver  resolve, bucket by bucket: rows of one key are merged in file order, the key index is probed, hits are verified against
 //	          their profiles, created / updated / rejected is decided, ids are minted; the Outcome is an immutable sorted run
 //	          (resolve.go, build.go)
-//	Plan      apply: Write merges runs and writes them, index rows first (apply.go). For an undo DropCreated takes back what runs alone
-//	          brought, and EachTouched lists the profiles that have to be looked at (undo.go; profile.Undo does that)
+//	Plan      apply: Write merges runs and writes them, index rows first (apply.go). For an undo DropCreated takes back profiles that nobody else
+//	          has contributed to (drop.go), and EachTouched lists those that have to be folded (undo.go; profile.Undo does that)
 //	Sharer    divides the buckets of a stage among workers and nodes
 //
 // A dry run is the first two with a Trial, which gathers what would happen.

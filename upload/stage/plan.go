@@ -151,6 +151,3 @@ func NewPlan(f Facts) *Plan {
 	p.fillsNames = slices.ContainsFunc(p.m.fields, func(f field) bool { return f.attr.ID >= schema.FirstName && f.attr.ID <= schema.LastName })
 	return p
 }
-
-// Families is how many kinds of keys the rows can have.
-func (p *Plan) Families() int { return len(p.families) }
