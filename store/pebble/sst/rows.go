@@ -46,6 +46,7 @@ type sizing struct {
 	distinct     int // prefixes of the present bundle, without repetitions
 	distinctLen  int // their bytes
 	bundlePrefix int // bytes they share
+	ended        int // what it was for the bundle before
 	blockPrefix  int // bytes that all prefixes of the block share
 	puts         bool
 	deletes      bool
@@ -95,13 +96,14 @@ func common(a, b []byte) int {
 	return i
 }
 
-// with returns the sizing with one more row, whose prefix of n bytes shares some with the one before, or is the same.
-func (s sizing) with(n, shared int, same bool, kind byte) sizing {
+// grow counts one more row, whose prefix of n bytes shares some with the one before, or is the same.
+func (s *sizing) grow(n, shared int, same bool, kind byte) {
 	switch {
 	case s.rows == 0:
 		s.blockPrefix, s.bundlePrefix, s.distinct, s.distinctLen = n, n, 1, n
 	case s.rows&(bundleSize-1) == 0:
 		s.done += s.bundle()
+		s.ended = s.bundlePrefix
 		s.blockPrefix = min(s.blockPrefix, shared)
 		s.bundlePrefix, s.distinct, s.distinctLen = n, 1, n
 	case !same:
@@ -115,7 +117,6 @@ func (s sizing) with(n, shared int, same bool, kind byte) sizing {
 	} else {
 		s.deletes = true
 	}
-	return s
 }
 
 // bundle returns how many bytes the prefixes of the present bundle take, with what all of the block share.
@@ -185,11 +186,12 @@ func align(n, to int) int {
 	return (n + to - 1) &^ (to - 1)
 }
 
-// add adds a row's key.
+// add adds a row's key. The row is counted already.
 func (r *rows) add(prefix, suffix []byte, kind byte, same bool) {
-	first := r.rows&(bundleSize-1) == 0
-	if first && r.rows > 0 {
-		r.bundles = append(r.bundles, r.bundlePrefix)
+	i := r.rows - 1
+	first := i&(bundleSize-1) == 0
+	if first && i > 0 {
+		r.bundles = append(r.bundles, r.ended)
 	}
 	if first || !same {
 		r.lastPrefix = len(r.prefixes)
@@ -200,11 +202,11 @@ func (r *rows) add(prefix, suffix []byte, kind byte, same bool) {
 	r.suffixes = append(r.suffixes, suffix...)
 	r.suffixEnds = append(r.suffixEnds, uint32(len(r.suffixes)))
 	r.kinds = append(r.kinds, kind)
-	if r.rows&63 == 0 {
+	if i&63 == 0 {
 		r.changed = append(r.changed, 0)
 	}
 	if !same {
-		r.changed[r.rows>>6] |= 1 << (r.rows & 63)
+		r.changed[i>>6] |= 1 << (i & 63)
 	}
 	r.maxKey = max(r.maxKey, len(prefix)+len(suffix))
 }

@@ -43,6 +43,7 @@ type Writer struct {
 	comp  block.Compressor
 	sum   block.Checksummer
 	data  block.FlushGovernor
+	low   int                 // size below which a block goes on whatever the next row is
 	parts block.FlushGovernor // of the index
 	*buffers
 	off   uint64 // in the file, of what comes next
@@ -114,6 +115,7 @@ func New(w objstorage.Writable, o sstable.WriterOptions) *Writer {
 	}
 	t := &Writer{o: o, dst: w, comp: block.MakeCompressor(o.Compression), buffers: pool.Get().(*buffers)}
 	t.data = block.MakeFlushGovernor(o.BlockSize, o.BlockSizeThreshold, o.SizeClassAwareThreshold, o.AllocatorSizeClasses)
+	t.low = t.data.LowWatermark()
 	t.parts = block.MakeFlushGovernor(o.IndexBlockSize, o.BlockSizeThreshold, o.SizeClassAwareThreshold, o.AllocatorSizeClasses)
 	t.sum.Init(block.ChecksumTypeCRC32c)
 	t.block.reset()
@@ -162,20 +164,26 @@ func (w *Writer) begin(prefix, suffix []byte, n int, kind byte) error {
 	if !ok {
 		return ErrOrder
 	}
-	to := r.with(len(prefix), shared, same, kind)
-	size := to.bytes(len(r.suffixes)+len(suffix), len(r.values)+n)
-	if r.rows > 0 && r.size >= w.data.LowWatermark() && w.data.ShouldFlush(r.size, size) {
+	var before sizing
+	full := r.rows > 0 && r.size >= w.low // else there is room for a row of any size
+	if full {
+		before = r.sizing
+	}
+	r.grow(len(prefix), shared, same, kind)
+	size := r.bytes(len(r.suffixes)+len(suffix), len(r.values)+n)
+	if full && w.data.ShouldFlush(r.size, size) {
+		r.sizing = before
 		// The longest key of a block includes the key that had no room any more, for sstable.Writer has added it by then.
 		r.maxKey = max(r.maxKey, len(prefix)+len(suffix))
 		w.next = append(append(w.next[:0], prefix...), suffix...)
 		if err := w.flush(true); err != nil {
 			return err
 		}
-		to = r.with(len(prefix), 0, false, kind)
-		size = to.bytes(len(suffix), n)
+		r.grow(len(prefix), 0, false, kind)
+		size = r.bytes(len(suffix), n)
 	}
 	r.add(prefix, suffix, kind, same)
-	r.sizing, r.size = to, size
+	r.size = size
 	w.props.entries++
 	w.props.rawKeys += uint64(len(prefix) + len(suffix) + 8)
 	return nil
