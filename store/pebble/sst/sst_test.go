@@ -229,6 +229,11 @@ func shapes() map[string][]row {
 	}
 	for _, rows := range all {
 		sortRows(rows)
+		for i := range rows {
+			if rows[i].delete {
+				rows[i].value = nil
+			}
+		}
 	}
 	return all
 }
