@@ -34,3 +34,9 @@ func (o Options) Stock() Options {
 	o.stock = true
 	return o
 }
+
+// CheckLevels looks whether all rows are where the engine expects them.
+func (s *Store) CheckLevels() error { return s.db.CheckLevels(nil) }
+
+// Staging lists the files of tables that wait to be ingested.
+func (s *Store) Staging() ([]string, error) { return s.fs.List(s.fs.PathJoin(s.dir, ingestDir)) }

@@ -27,6 +27,9 @@ type tableWriter interface {
 
 // createTable creates a table among those that wait to be ingested. A crash leaves them there, and the next start removes them.
 func (s *Store) createTable(o sstable.WriterOptions) (tableWriter, string, error) {
+	if s.readOnly {
+		return nil, "", pebble.ErrReadOnly
+	}
 	path := s.fs.PathJoin(s.dir, ingestDir, fmt.Sprintf("%d.sst", s.runs.Add(1)))
 	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
