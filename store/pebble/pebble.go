@@ -1,7 +1,7 @@
 // Package pebble is the default engine: the store contract on an embedded Pebble database in one folder, for one process.
 //
-// Get and Scan are gets and iterators, Write, Swap and Commit synced batches (commit.go), WriteRun sorted tables that are
-// ingested (run.go).
+// Get and Scan are gets and iterators, Write, Swap and Commit synced batches (commit.go), WriteRun and Land sorted tables that are
+// ingested (run.go, stage.go), by a writer of ours (table.go, package sst).
 //
 // A failed write of the log ends the process: what is durable is then decided by the restart.
 package pebble

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -444,4 +445,57 @@ func TestDisorderBetweenTablesOfARun(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// BenchmarkStage writes tables of rows like those of the index, as an import does, with the files and their syncs.
+func BenchmarkStage(b *testing.B) {
+	for _, plain := range []bool{false, true} {
+		b.Run(fmt.Sprintf("plain=%t", plain), func(b *testing.B) {
+			s, err := pebble.Open(filepath.Join(b.TempDir(), "db"), pebble.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := rand.New(rand.NewPCG(1, 2))
+			const rows = 200_000
+			parts, keys := make([][]byte, rows), make([][]byte, rows)
+			var all []byte
+			for i := range rows {
+				all = fmt.Appendf(all, "e%06dname.surname@example.org"[:8+r.IntN(20)], i)
+				parts[i], all = all[:len(all):len(all)], all[len(all):]
+				for range 17 {
+					all = append(all, byte(r.Uint32()))
+				}
+				keys[i], all = all[:len(all):len(all)], all[len(all):]
+			}
+			began := processor()
+			for b.Loop() {
+				w, err := s.Stage(store.StageOptions{Table: store.Index, Incarnation: 7, Time: 1, Plain: plain})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := range parts {
+					if err := w.Add(parts[i], keys[i], nil, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := w.Close(); err != nil {
+					b.Fatal(err)
+				}
+				w.Discard()
+			}
+			b.ReportMetric(float64(processor()-began)/float64(b.N*rows), "cpu-ns/row")
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// processor returns the time that all threads of the process have used.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
