@@ -47,13 +47,18 @@ type Options struct {
 	Households bool
 	// Dirt multiplies how often records have errors. 0 is 1.
 	Dirt float64
+	// Each spoils every record, if it is not nil; Columns are those that are kept, besides the key; nil: all.
+	Each    func(*Dirt)
+	Columns []int
+	// Skewed: one person has up to 200 of the records that repeat somebody, and a few have 20.
+	Skewed bool
 }
 
 // Write writes a file, and for each record a line "id,person" to truth.
 func Write(w, truth io.Writer, o Options) error {
 	buf, who := bufio.NewWriterSize(w, 1<<20), bufio.NewWriterSize(truth, 1<<20)
 	out := csv.NewWriter(buf)
-	if err := out.Write(Header); err != nil {
+	if err := out.Write(o.keep(Header)); err != nil {
 		return err
 	}
 	if o.Dirt == 0 {
@@ -65,7 +70,10 @@ func Write(w, truth io.Writer, o Options) error {
 		n := (start + int(int64(i)*int64(step)%int64(o.Records))) % o.Records
 		person, row := m.record(n)
 		row[id] = fmt.Sprintf("R%08d", i)
-		if err := out.Write(row); err != nil {
+		if o.Each != nil {
+			o.Each(&Dirt{m.dice(uint64(n), 8), m.country(person), person, row})
+		}
+		if err := out.Write(o.keep(row)); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintf(who, "%s,%d\n", row[id], person); err != nil {
@@ -80,6 +88,18 @@ func Write(w, truth io.Writer, o Options) error {
 		return err
 	}
 	return who.Flush()
+}
+
+// keep returns the key and the columns that are kept.
+func (o *Options) keep(row []string) []string {
+	if o.Columns == nil {
+		return row
+	}
+	kept := []string{row[id]}
+	for _, c := range o.Columns {
+		kept = append(kept, row[c])
+	}
+	return kept
 }
 
 // spread returns a step that visits every one of n numbers once.
@@ -111,6 +131,11 @@ func (m *maker) record(n int) (person int, row []string) {
 	}
 	r := m.dice(uint64(n), 2)
 	person = int(math.Pow(r.Float64(), 1.5) * float64(m.persons)) // some have several
+	if again := n - m.persons; m.Skewed && again < 600 {
+		if person = 0; again >= 200 {
+			person = again / 20 * 9 // of other households each
+		}
+	}
 	row = m.person(person)
 	(&spoiler{Rand: r, dirt: m.Dirt, country: m.country(person), row: row}).spoil()
 	return person, row

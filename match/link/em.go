@@ -252,7 +252,7 @@ func (l *learner) counts(f int, one, two []float64) {
 		}
 		for i := range s.n {
 			level := s.level[i*s.fields+f]
-			if f == fBirth && l.mayLiveTogether(s, i, f) {
+			if (f == fBirth || f == fGender) && l.mayLiveTogether(s, i, f) {
 				continue
 			}
 			one[level] += w * float64(s.one[i])
@@ -335,22 +335,28 @@ func (l *learner) maximiseField(f int) {
 		l.logM[f][level] = float32(math.Log((one[level] + belief*believeM[level]) / (ones + belief)))
 		l.logU[f][level] = float32(math.Log(posterior(two[level], twos, believeU[level])))
 	}
-	if f == fGiven || f == fBirth {
-		most := maxChanged
+	if differ := lastingFields[f]; differ.level > 0 {
+		most := differ.most
 		if l.told() <= fewFields {
-			most = maxChangedOfFew
+			most = differ.few
 		}
-		lasting(l.logM[f], map[int]int{fGiven: givenOther, fBirth: birthOther}[f], most)
+		lasting(l.logM[f], differ.level, most)
 	}
 }
 
-// maxChanged is how many records of one person differ, at most, in what people keep: more would be other people taken in.
-// Where there are no more than a few fields, the others can't tell that.
-const (
-	maxChanged      = 0.15
-	maxChangedOfFew = 0.03
-	fewFields       = 4
-)
+// lastingFields are what people and firms keep, the level of those that differ in it, and how many records of one person that may be at most: more
+// would be other people taken in. Where there are no more than a few fields, the others can't tell that.
+var lastingFields = [maxFields]struct {
+	level     int
+	most, few float64
+}{
+	fGiven:    {givenOther, 0.15, 0.03},
+	fFamily:   {familyOther, 0.3, 0.3},
+	fBirth:    {birthOther, 0.15, 0.03},
+	fBusiness: {textOther, 0.3, 0.3},
+}
+
+const fewFields = 4
 
 // lasting holds the level of those that differ under most.
 func lasting(logs []float32, differ int, most float64) {

@@ -95,7 +95,7 @@ var standardColumns = map[string]string{
 	"given_name": "FirstName", "first_name": "FirstName", "fname": "FirstName", "surname": "LastName", "last_name": "LastName", "lname": "LastName", "middle_name": "MiddleName",
 	"address_2": "Address.Address2", "suburb": "Address.City", "city": "Address.City", "postcode": "Address.PostalCode", "zip_code": "Address.PostalCode",
 	"postcode_fake": "Address.PostalCode", "state": "Address.State", "date_of_birth": "BirthDate", "dob": "BirthDate", "email": "EmailAddress", "phone": "PhoneNumber", "phone_number": "PhoneNumber",
-	"gender": "GenderString", "sex": "GenderString", "unique_id": "AccountNumber", "rec_id": "AccountNumber", "id": "AccountNumber", "address": "Address.Address1", "street": "Address.Address1", "country": "Address.Country", "birth_date": "BirthDate", "postal_code": "Address.PostalCode", "address_1": "Address.Address1",
+	"business_name": "BusinessName", "gender": "GenderString", "sex": "GenderString", "unique_id": "AccountNumber", "rec_id": "AccountNumber", "id": "AccountNumber", "address": "Address.Address1", "street": "Address.Address1", "country": "Address.Country", "birth_date": "BirthDate", "postal_code": "Address.PostalCode", "address_1": "Address.Address1",
 }
 
 // readLabelled reads a file whose truth is a column, or in rec_id as FEBRL has it.

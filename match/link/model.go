@@ -138,7 +138,7 @@ func livesTogether(e *evidence) bool {
 	const street, city, postcode = 0, 3, 4
 	parts := partsOfPattern(int(e.level[fAddress]))
 	if parts[street] == missing && parts[postcode] == missing && e.level[fPhone] == missing && e.level[fEmail] == missing {
-		return parts[city] == exact && e.level[fFamily] == exact && e.level[fBirth] == exact // no more is known: twins may be
+		return (parts[city] == exact || parts[city] == missing) && e.level[fFamily] == exact // no more is known
 	}
 	return parts[street] == exact || parts[street] == partClose || parts[postcode] == exact
 }
