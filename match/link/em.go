@@ -105,6 +105,7 @@ type learner struct {
 	profiles             float64
 	again                bool // the model has been learned before, a little less well
 	usual                int  // what told returns, once it has counted
+	named                float64
 	// twos are counts of random pairs that were set aside, by field and level.
 	twos [][]float64
 }
@@ -120,6 +121,7 @@ func (l *learner) learn() {
 	}
 	pool, random := l.pool, l.random
 	l.told() // of all random pairs
+	l.countNamed()
 	for i := range iterations {
 		if i == warm {
 			l.setAside()
@@ -266,27 +268,56 @@ func (l *learner) counts(f int, one, two []float64) {
 	}
 }
 
-// maximiseTogether learns by how much more often given and family name agree together, of two people, than either does by itself: both are
-// of one language.
+// maximiseTogether learns by how much more often given and family name are both the same frequent ones, of two people, than either is by itself: both are
+// of one language. Of pairs that have nothing but names it can't be told whether they are two people, so others are counted. Of rare names less is
+// known than that: they are taken for more frequent than most of them are.
 func (l *learner) maximiseTogether() {
 	var both float64
 	for i := range l.pool.n {
-		if agreesInNames(l.pool.level[i*l.pool.fields:]) {
+		at := i * l.pool.fields
+		if level := l.pool.level[at:]; besidesNames(level) && l.usualNames(level, l.pool.log[at:]) {
 			both += float64(max(0, 1-l.pool.one[i]-l.pool.home[i]))
 		}
 	}
-	var given, family float64
-	for level := 1; level < givenLevels; level++ {
-		if level <= givenClose && level != givenShort {
-			given += math.Exp(float64(l.logU[fGiven][level]))
+	both *= l.pool.weight
+	l.together = max(0, min(maxTogether, float32(math.Log((both+beliefTogether)/(l.named*l.total+beliefTogether)))))
+}
+
+// besidesNames says whether a pair has something to compare besides names that tells persons apart.
+func besidesNames(level []uint16) bool {
+	return level[fBirth] != missing || level[fPhone] != missing || level[fEmail] != missing || level[fAddress] != missing
+}
+
+// usualNames says whether two have the same given and family name, and both are frequent ones.
+func (m *Model) usualNames(level []uint16, log []float32) bool {
+	return m.usualName(fGiven, level, log) && m.usualName(fFamily, level, log)
+}
+
+func (m *Model) usualName(f int, level []uint16, log []float32) bool {
+	return level[f] == exact && log[f] > m.tail[slotOf(f)]+frequent
+}
+
+// frequent is by how much more frequent a term is than rare ones, as a logarithm.
+const frequent = 0.7
+
+// countNamed estimates which share of all pairs would have the same frequent names if either was by itself.
+func (l *learner) countNamed() {
+	var comparable, given, family float64
+	for i := range l.random.n {
+		at := i * l.random.fields
+		level, log := l.random.level[at:], l.random.log[at:]
+		if level[fGiven] == missing || level[fFamily] == missing || !besidesNames(level) {
+			continue
+		}
+		comparable++
+		if l.usualName(fGiven, level, log) {
+			given++
+		}
+		if l.usualName(fFamily, level, log) {
+			family++
 		}
 	}
-	for _, level := range []int{exact, familyClose} {
-		family += math.Exp(float64(l.logU[fFamily][level]))
-	}
-	expected := given * family * l.total
-	both *= l.pool.weight
-	l.together = max(0, min(maxTogether, float32(math.Log((both+beliefTogether)/(expected+beliefTogether)))))
+	l.named = given * family / max(1, comparable) / float64(max(1, l.random.n))
 }
 
 const (

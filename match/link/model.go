@@ -146,9 +146,8 @@ func livesTogether(e *evidence) bool {
 // logs are the logarithms of the probabilities of the pair as of one person, of two who live together, and of any other two.
 func (m *Model) logs(e *evidence) (one, home, two float32) {
 	one, home, two = m.priorM, m.priorH, m.priorU
-	if agreesInNames(e.level[:]) {
+	if m.usualNames(e.level[:], e.log[:]) {
 		two += m.together
-		home += m.together
 	}
 	together := livesTogether(e)
 	for f := range m.fields() {
