@@ -33,7 +33,7 @@ func (m *Model) vector(i, j uint32, e *evidence) vector {
 	rest := m.odds(e) - m.priorM + m.priorU
 	for f := range v.fields {
 		v.fields[f] = vectorMissing
-		if f < m.fields() && e.level[f] != missing {
+		if f < m.fields() && e.level[f] != missing && !inOtherScript(f, e.level[f]) { // names in other letters say nothing of which names they are
 			w := m.logM[f][e.level[f]] - m.other(e, f)
 			v.fields[f] = quarters(w)
 			rest -= w

@@ -36,11 +36,11 @@ func TestLevels(t *testing.T) {
 	path := map[int]string{fGiven: "FirstName", fMiddle: "MiddleName", fFamily: "LastName", fBirth: "BirthDate", fGender: "GenderString", fEmail: "EmailAddress", fPhone: "PhoneNumber",
 		fBusiness: "BusinessName", fAccount: "AccountNumber", fCustom: "Attributes.code"}
 	tests := []test{
-		{fGiven, missing, "Ann", ""}, {fGiven, missing, "Ann", "안나"}, {fGiven, exact, "Ann", "ANN"}, {fGiven, exact, "José", "Jose"}, {fGiven, exact, "Ivan", "Иван"},
+		{fGiven, missing, "Ann", ""}, {fGiven, givenScript, "Ann", "안나"}, {fGiven, exact, "Ann", "ANN"}, {fGiven, exact, "José", "Jose"}, {fGiven, exact, "Ivan", "Иван"},
 		{fGiven, givenNick, "William", "Bill"}, {fGiven, givenNick, "Robert", "Bob"}, {fGiven, givenShort, "A", "Ann"}, {fGiven, givenShort, "Alexa", "Alexandrina"},
 		{fGiven, givenClose, "Kerstin", "Kerstni"}, {fGiven, givenNear, "Ann", "Anq"}, {fGiven, givenOther, "Ann", "Peter"}, {fGiven, givenOther, "A", "Peter"},
 		{fMiddle, missing, "", "Ann"}, {fMiddle, exact, "Ann", "ann"}, {fMiddle, middleShort, "A.", "Ann"}, {fMiddle, middleShort, "William", "Bill"}, {fMiddle, middleClose, "Kerstin", "Kerstni"}, {fMiddle, middleOther, "Ann", "Peter"},
-		{fFamily, missing, "", "Smith"}, {fFamily, missing, "Smith", "김"}, {fFamily, exact, "O'Neil", "ONEIL"}, {fFamily, exact, "van den Berg", "Berg"}, {fFamily, familyPart, "García López", "García"},
+		{fFamily, missing, "", "Smith"}, {fFamily, familyScript, "Smith", "김"}, {fFamily, exact, "O'Neil", "ONEIL"}, {fFamily, exact, "van den Berg", "Berg"}, {fFamily, familyPart, "García López", "García"},
 		{fFamily, familyPart, "Vanderberg", "Berg"}, {fFamily, familyClose, "Thompson", "Thomspon"}, {fFamily, familyNear, "Lee", "Leo"}, {fFamily, familyOther, "Smith", "Kowalska"},
 		{fBirth, missing, "", "1971-06-24"}, {fBirth, missing, "never", "1971-06-24"}, {fBirth, exact, "1971-06-24", "24.06.1971"}, {fBirth, birthTypo, "1971-06-24", "1971-06-25"}, {fBirth, birthTypo, "1971-06-24", "1917-06-24"},
 		{fBirth, birthTypo, "1971-06-05", "1971-05-06"}, {fBirth, birthNear, "1971-06-24", "1988-06-24"}, {fBirth, birthNear, "1971-06-24", "1971-06-11"}, {fBirth, birthNear, "1971-06-30", "1971-07-09"},

@@ -27,6 +27,14 @@ func (c *comparer) names() {
 	case family == missing && given >= givenNear && crossed(ga, gb, fa, fb):
 		given, family = missing, familyCross
 	}
+	if given == missing && family == missing { // who is written in Latin letters here is seldom written in Chinese ones there
+		switch {
+		case len(ga) > 0 && len(gb) > 0:
+			given = givenScript
+		case len(fa) > 0 && len(fb) > 0:
+			family = familyScript
+		}
+	}
 	c.level[fGiven], c.level[fFamily] = uint16(given), uint16(family)
 	switch given {
 	case exact:

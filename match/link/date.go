@@ -5,15 +5,18 @@ import (
 	"strings"
 )
 
-// date is a day as year<<9 | month<<5 | day. Month and day are 0 where only the year is known; 0: no date.
+// date is a day as the number yyyymmdd. Month and day are 0 where only the year is known; 0: no date. One that was written year first, and has a month or a
+// day that there is not, stays as it is: it is a typing error away from the right one.
 type date uint32
 
-func (d date) parts() (year, month, day int) { return int(d >> 9), int(d >> 5 & 15), int(d & 31) }
+func (d date) parts() (year, month, day int) {
+	return int(d / 10000), int(d / 100 % 100), int(d % 100)
+}
 
 func (d date) String() string {
 	y, m, day := d.parts()
 	text := pad(y, 4)
-	if m > 0 {
+	if m > 0 || day > 0 {
 		text += "-" + pad(m, 2)
 	}
 	if day > 0 {
@@ -106,7 +109,7 @@ func parseDate(text string, dayFirst bool) date {
 	case count < 3:
 		return 0
 	case width[0] >= 3:
-		return either(n[0], n[1], n[2], false)
+		return written(n[0], n[1], n[2])
 	}
 	year := n[2]
 	if width[2] <= 2 {
@@ -160,9 +163,22 @@ func digitDate(n, width int, dayFirst bool) date {
 		if d := day(n/10000, n/100%100, n%100); d > 0 {
 			return d
 		}
-		return either(n%10000, n/1000000, n/10000%100, dayFirst)
+		if d := either(n%10000, n/1000000, n/10000%100, dayFirst); d > 0 {
+			return d
+		}
+		if year := n / 10000; year > 1800 { // else it is no date, or one that begins with a day or month that there is not
+			return written(year, n/100%100, n%100)
+		}
 	}
 	return 0
+}
+
+// written returns a date as it was written, year first.
+func written(year, month, day int) date {
+	if year < 1000 || year > 2100 || month < 0 || month > 99 || day < 0 || day > 99 {
+		return 0
+	}
+	return date(year*10000 + month*100 + day)
 }
 
 // day returns a date if there is one with these parts.
@@ -170,7 +186,7 @@ func day(year, month, day int) date {
 	if year < 1000 || year > 2100 || month > 12 || day > 31 || month == 0 && day > 0 || month < 0 || day < 0 {
 		return 0
 	}
-	return date(year<<9 | month<<5 | day)
+	return date(year*10000 + month*100 + day)
 }
 
 // ordinal is about the number of a day, to tell how far two are apart.

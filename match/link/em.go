@@ -8,12 +8,12 @@ import (
 // are few pairs.
 var (
 	believedM = [maxFields][]float64{
-		fGiven: {0, .80, .03, .03, .06, .02, .04, .02}, fMiddle: {0, .70, .15, .05, .10}, fFamily: {0, .83, .02, .06, .02, .06, .01},
+		fGiven: {0, .77, .03, .03, .06, .02, .04, .02, .03}, fMiddle: {0, .70, .15, .05, .10}, fFamily: {0, .80, .02, .06, .02, .06, .01, .03},
 		fBirth: {0, .86, .07, .02, .01, .01, .03}, fGender: {0, .97, .03}, fEmail: {0, .70, .06, .04, .001, .199}, fPhone: {0, .72, .04, .24},
 		fBusiness: {0, .70, .10, .05, .15}, fAccount: {0, .80, .04, .01, .15},
 	}
 	believedU = [maxFields][]float64{
-		fGiven: {0, .006, .003, .004, .006, .03, .95, 1e-5}, fMiddle: {0, .01, .05, .05, .89}, fFamily: {0, .001, .001, .002, .01, .985, 1e-4},
+		fGiven: {0, .006, .003, .004, .006, .03, .93, 1e-5, .02}, fMiddle: {0, .01, .05, .05, .89}, fFamily: {0, .001, .001, .002, .01, .965, 1e-4, .02},
 		fBirth: {0, 5e-5, 5e-4, .01, .02, .02, .949}, fGender: {0, .5, .5}, fEmail: {0, 1e-6, 1e-6, 2e-5, 1e-4, .9999}, fPhone: {0, 1e-6, 1e-6, .9999},
 		fBusiness: {0, .001, .001, .01, .988}, fAccount: {0, 1e-5, 1e-5, .001, .9989},
 	}
@@ -381,7 +381,7 @@ var lastingFields = [maxFields]struct {
 	level     int
 	most, few float64
 }{
-	fGiven:    {givenOther, 0.15, 0.03},
+	fGiven:    {givenOther, 0.15, 0.01},
 	fFamily:   {familyOther, 0.3, 0.3},
 	fBirth:    {birthOther, 0.15, 0.03},
 	fBusiness: {textOther, 0.3, 0.3},

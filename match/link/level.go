@@ -29,7 +29,8 @@ const (
 	givenNear    = 5
 	givenOther   = 6
 	givenSwapped = 7 // each has the other's family name
-	givenLevels  = 8
+	givenScript  = 8 // in other letters, which are not transliterated
+	givenLevels  = 9
 
 	middleShort  = 2
 	middleClose  = 3
@@ -41,7 +42,8 @@ const (
 	familyNear   = 4
 	familyOther  = 5
 	familyCross  = 6 // the only name of one is the other's given name, or the reverse
-	familyLevels = 7
+	familyScript = 7 // in other letters, where no given names are
+	familyLevels = 8
 
 	birthTypo   = 2 // one digit, two neighbouring ones, or day and month swapped
 	birthNear   = 3 // two of year, month and day are the same, or at most a month apart
@@ -101,6 +103,11 @@ func levelsOf(field int) int {
 		return addressPatterns
 	}
 	return textLevels
+}
+
+// inOtherScript says whether a level is that of names in letters that can't be compared.
+func inOtherScript(f int, level uint16) bool {
+	return f == fGiven && level == givenScript || f == fFamily && level == familyScript
 }
 
 // addressPattern is the number of a combination of levels.

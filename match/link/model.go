@@ -116,13 +116,30 @@ func (m *Model) mixHouseholds() {
 		if len(m.logH[f]) == 0 {
 			m.logH[f] = make([]float32, len(m.logM[f]))
 		}
+		same := m.sameScript(f)
 		for l := 1; l < len(m.logM[f]); l++ {
-			m.logH[f][l] = m.logU[f][l]
-			if s := m.shared[f]; s > 0 {
-				m.logH[f][l] = logMix(s, m.logM[f][l], m.logU[f][l])
+			two := m.logU[f][l] + same
+			switch s := m.shared[f]; {
+			case inOtherScript(f, uint16(l)):
+				m.logH[f][l] = m.logM[f][l]
+			case s > 0:
+				m.logH[f][l] = logMix(s, m.logM[f][l], two)
+			default:
+				m.logH[f][l] = two
 			}
 		}
 	}
+}
+
+// sameScript is by how much more often names of those who live together can be compared than names of any two, as a logarithm: a household writes in
+// one script, as one person does.
+func (m *Model) sameScript(f int) float32 {
+	for l := 1; l < len(m.logM[f]) && f <= fFamily; l++ {
+		if inOtherScript(f, uint16(l)) {
+			return float32(math.Log1p(-math.Exp(float64(m.logM[f][l]))) - math.Log1p(-math.Exp(float64(m.logU[f][l]))))
+		}
+	}
+	return 0
 }
 
 // impossible is the logarithm of the probability of what is ruled out.

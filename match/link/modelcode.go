@@ -122,6 +122,17 @@ func Parse(b []byte) (*Model, error) {
 	return s.model(plain[k+int(n):])
 }
 
+// complete gives a model that was made before some levels of names were told apart what is believed of these.
+func (m *Model) complete(f int) {
+	if f != fGiven && f != fFamily || len(m.logM[f]) < 2 || len(m.logU[f]) != len(m.logM[f]) {
+		return
+	}
+	for l := len(m.logM[f]); l < levelsOf(f); l++ {
+		m.logM[f] = append(m.logM[f], float32(math.Log(believedM[f][l])))
+		m.logU[f] = append(m.logU[f], float32(math.Log(believedU[f][l])))
+	}
+}
+
 // model makes a model of what is stored.
 func (s *storedModel) model(body []byte) (*Model, error) {
 	m := &Model{custom: s.Custom, dayFirst: s.DayFirst, account: s.Account, partM: s.PartM, partU: s.PartU, priorM: s.PriorM, priorH: s.PriorH, priorU: s.PriorU,
@@ -136,6 +147,7 @@ func (s *storedModel) model(body []byte) (*Model, error) {
 		if f == fAddress {
 			m.logM[f], m.logU[f] = make([]float32, addressPatterns), make([]float32, addressPatterns)
 		}
+		m.complete(f)
 		if len(m.logM[f]) != levelsOf(f) || len(m.logU[f]) != levelsOf(f) {
 			return nil, errModel
 		}

@@ -48,9 +48,9 @@ var (
 	fieldNames = [...]string{fGiven: "given name", fMiddle: "middle name", fFamily: "family name", fBirth: "birth date", fGender: "gender", fEmail: "e-mail",
 		fPhone: "phone", fAddress: "address", fBusiness: "business name", fAccount: "account number"}
 	levelWords = [...][]string{
-		fGiven:  {"", "the same", "forms of one name", "one is short for the other", "one letter or so apart", "alike", "different", "given and family name exchanged"},
+		fGiven:  {"", "the same", "forms of one name", "one is short for the other", "one letter or so apart", "alike", "different", "given and family name exchanged", "in other letters"},
 		fMiddle: {"", "the same", "one is short for the other", "alike", "different"},
-		fFamily: {"", "the same", "one of two names is the same", "one letter or so apart", "alike", "different", "the other's given name"},
+		fFamily: {"", "the same", "one of two names is the same", "one letter or so apart", "alike", "different", "the other's given name", "in other letters"},
 		fBirth: {"", "the same", "one digit apart, or day and month exchanged", "two of year, month and day are the same, or a month apart at most", "a year apart at most, or the same as far as it is known",
 			"two digits apart", "different"},
 		fGender: {"", "the same", "different"},
