@@ -42,3 +42,12 @@ type Staged interface {
 	// Discard removes a table that is not to be landed. It may be called at any time, after Land too: then it does nothing.
 	Discard()
 }
+
+// StagerOf returns the engine behind a store as a Stager, or nil if it is none. Stores that wrap others say so by a method AsStager.
+func StagerOf(s Store) Stager {
+	if w, ok := s.(interface{ AsStager() Stager }); ok {
+		return w.AsStager()
+	}
+	engine, _ := s.(Stager)
+	return engine
+}

@@ -24,7 +24,7 @@ var (
 	ErrUnknown = fmt.Errorf("the store's answer was lost: %w", fault.ErrUnknown)
 	// ErrTooLarge says that a key, value or batch is over the limits below.
 	ErrTooLarge = errors.New("too large for the store")
-	// ErrOrder says that a Probe, a WriteRun or a staged table was not given in ascending order.
+	// ErrOrder says that a Probe or a WriteRun was not given in ascending order.
 	ErrOrder = errors.New("not in ascending order")
 	// ErrUnavailable says that the engine can't be reached or is overloaded, and that the call may go when it is made again.
 	ErrUnavailable = fmt.Errorf("the store is %w", fault.ErrUnavailable)

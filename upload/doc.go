@@ -26,9 +26,12 @@
 //
 // and in partition "upload-jobs" of the domain, a Write row per job, newest first: inverted creation time + job id.
 //
-// Blobs, all sealed with the job's client token: <incarnation>/<job>/file-*, spill-*, run-*, rows-*, ambiguous-*, rejects-*.
-// Each attempt writes under names of its own; what is published names the blobs that count. Spills and rows are scratch: they
+// Blobs, all sealed with the job's client token: <incarnation>/<job>/file-*, run-*, ambiguous-*, rejects-*, and, where nodes share the
+// work, spill-*. Each attempt writes under names of its own; what is published names the blobs that count. Spills are scratch: they
 // may be gone after a power failure, and are made again from the file. Runs are kept as long as rejects, for an undo and the history.
+//
+// What waits in memory, in files without a name and in tables that are built aside is gone with the process: the next attempt reads the file again, and makes the
+// rows of published runs as those say.
 //
 // Invariants:
 //

@@ -347,6 +347,10 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 	w := &work{Service: s, task: &job.Task{Work: job.Work{Incarnation: rec.Incarnation, ID: j.ID}}, attempt: "dry" + randomName()[:8],
 		rec: &domainCopy, job: &copied, progress: d.progress, dry: d}
 	defer w.clearScratch(ctx)
+	defer func() {
+		d.joined.Close()
+		w.release()
+	}()
 	var err error
 	if w.key, err = s.clientToken(j); err != nil {
 		return nil, err
@@ -374,7 +378,7 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 		if d.joined, err = w.newReader().Join(ctx, read); err != nil {
 			return nil, err
 		}
-		w.scratch = append(w.scratch, d.joined.Spills...)
+		d.joined.Once = true
 	}
 	if err := w.resolve(ctx, read, nil); err != nil {
 		return nil, err

@@ -65,7 +65,9 @@ type Config struct {
 	KeepFiles     time.Duration // uploaded files, after the job's end [7 days]
 	KeepRejects   time.Duration // rejects and runs, after the job's end [30 days]
 	BucketBytes   int64         // of the file per bucket [8 MiB; less where nodes share the work]
-	MemoryBytes   int64         // files up to this size are not spilled [32 MiB; 256 KiB where nodes share the work]
+	MemoryBytes   int64         // bytes of a file's rows that wait in memory [128 MiB of all files]
+	TableRows     int64         // rows of a file from which on the engine builds tables aside, if it can [20,000]
+	ScratchDir    string        // where rows wait that have no room in memory, in files without a name [the system's folder for temporary files]
 	Workers       int           // [number of cores]
 	BatchBytes    int           // of the file per unit of parallel reading [256 KiB]
 	StrictAWS     bool          // read files and judge them as AWS does

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -14,11 +13,15 @@ import (
 	"kith/api"
 	"kith/blob"
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/schema"
 	"kith/store"
 	"kith/upload/stage"
 )
+
+// arena is the memory of rows that wait, of all jobs of this process.
+var arena = extsort.Arena{Budget: 128 << 20}
 
 // prepare makes the plan for the stages, from the job's record and the domain's as they are now.
 func (w *work) prepare() {
@@ -26,7 +29,7 @@ func (w *work) prepare() {
 	w.plan = stage.NewPlan(stage.Facts{
 		Store: w.Store, Blobs: w.Blobs, Log: w.Log, Profiles: w.Profiles, Incarnation: w.task.Incarnation, JobID: w.job.idBytes(), Job: w.job.ID,
 		Dir: blobDir(w.task.Incarnation, w.job.ID), Key: w.key, Attempt: w.attempt, Time: w.job.Time, Expires: w.job.expires(),
-		Country: country, Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(),
+		Country: country, Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(), Arena: &arena, ScratchDir: w.ScratchDir,
 	})
 }
 
@@ -43,7 +46,11 @@ func (w *work) newResolver(indexed bool) *stage.Resolver {
 	if w.dry != nil {
 		return w.plan.NewResolver(w.buckets, indexed, w.dry)
 	}
-	return w.plan.NewResolver(w.buckets, indexed, nil)
+	b := w.plan.NewResolver(w.buckets, indexed, nil)
+	if w.out != nil {
+		b.To(w.out)
+	}
+	return b
 }
 
 func (w *work) newSharer() *stage.Sharer {
@@ -57,6 +64,7 @@ func (w *work) read(ctx context.Context, prior *stage.ReadResult) (*stage.ReadRe
 	defer func() { w.took.read = time.Since(start) }()
 	res, found, err := w.newReader().Read(ctx, prior)
 	if found != nil {
+		w.buckets.Close()
 		w.buckets = found
 		w.scratch = append(w.scratch, found.Spills...)
 	}
@@ -75,11 +83,37 @@ func (w *work) read(ctx context.Context, prior *stage.ReadResult) (*stage.ReadRe
 	return published, err
 }
 
-// resolve is the second stage: it publishes a run for every bucket that has none.
+// stager returns what builds the tables of an import aside: the engine, if it can, for files that are large enough for tables. Where nodes share the
+// work, each writes what it resolves.
+func (w *work) stager(read *stage.ReadResult) store.Stager {
+	least := w.TableRows
+	if least == 0 {
+		least = tableRows
+	}
+	if w.dry != nil || w.task.Shared() || read.Rows < least {
+		return nil
+	}
+	return store.StagerOf(w.Store)
+}
+
+// tableRows is how many rows a file has for which tables are worth their while.
+const tableRows = 20_000
+
+// resolve is the second stage: it publishes a run for every bucket that has none. Where tables are built aside, rows go there already, those of
+// runs that were published before, too.
 func (w *work) resolve(ctx context.Context, read *stage.ReadResult, runs map[int]stage.RunResult) error {
 	indexed, err := w.plan.AnyIndexed(ctx)
 	if err != nil {
 		return err
+	}
+	if err := w.openOutput(ctx, read, indexed); err != nil {
+		return err
+	}
+	if w.out != nil {
+		if err := w.again(ctx, runs); err != nil {
+			w.release() // it lacks rows of what is published
+			return err
+		}
 	}
 	var missing []int
 	for bucket := range read.Buckets {
@@ -88,7 +122,7 @@ func (w *work) resolve(ctx context.Context, read *stage.ReadResult, runs map[int
 		}
 	}
 	return w.newSharer().Share(ctx, stage.Stage{
-		Name: "resolve", Row: runKey, Only: []store.Swap{w.unchanged()}, Workers: min(runtime.NumCPU(), 4),
+		Name: "resolve", Row: runKey, Only: []store.Swap{w.unchanged()}, Workers: stage.ResolveWorkers(),
 		Worker: func() func(context.Context, int) (stage.Publisher, error) {
 			b := w.newResolver(indexed)
 			return func(ctx context.Context, bucket int) (stage.Publisher, error) {
@@ -96,16 +130,49 @@ func (w *work) resolve(ctx context.Context, read *stage.ReadResult, runs map[int
 				if err != nil {
 					return nil, err
 				}
-				return func(ctx context.Context, part *job.Part) error {
-					err := w.publishRun(ctx, part, out)
-					if err == nil {
-						w.dropSpill(ctx, bucket)
-					}
-					return err
-				}, nil
+				return func(ctx context.Context, part *job.Part) error { return w.publishRun(ctx, part, out) }, nil
 			}
 		},
 	}, missing)
+}
+
+// openOutput makes w.out if tables are built aside.
+func (w *work) openOutput(ctx context.Context, read *stage.ReadResult, indexed bool) (err error) {
+	w.out.Close()
+	w.out = nil
+	if engine := w.stager(read); engine != nil {
+		w.out, err = w.plan.NewOutput(ctx, engine, w.buckets, read, indexed)
+	}
+	w.buckets.Once = w.out != nil || w.dry != nil
+	return err
+}
+
+// again hands the rows of published runs to w.out.
+func (w *work) again(ctx context.Context, runs map[int]stage.RunResult) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	todo := make(chan int, len(runs))
+	for bucket := range runs {
+		todo <- bucket
+	}
+	close(todo)
+	var workers sync.WaitGroup
+	for range min(stage.ResolveWorkers(), len(runs)) {
+		workers.Go(func() {
+			b := w.newResolver(false)
+			for bucket := range todo {
+				run := runs[bucket]
+				if err := b.Again(ctx, bucket, &run); err != nil {
+					cancel(err)
+				}
+				if ctx.Err() != nil {
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return context.Cause(ctx)
 }
 
 // publishRun makes the outcome of a bucket durable and count.
@@ -126,19 +193,24 @@ func (w *work) publishRun(ctx context.Context, part *job.Part, o *stage.Outcome)
 	return w.explain(ctx, part.Publish(ctx, store.Swap{Key: runKey(o.Bucket), Value: value}, w.unchanged()))
 }
 
-// dropSpill deletes a spilled bucket that has been resolved: what is written next finds its memory warm. Other nodes may still read it.
-func (w *work) dropSpill(ctx context.Context, bucket int) {
-	if w.task.Shared() || w.buckets.Spills == nil {
-		return
-	}
-	_ = w.Blobs.Delete(ctx, w.buckets.Spills[bucket]) // the end of the job tries again
-}
-
-// apply is the third stage: it writes all runs. A node alone merges them, so that what it writes is in the order of the keys over
-// the whole job; where nodes share the work, they write bucket by bucket. It may be repeated.
+// apply is the third stage: it writes what all runs say. It may be repeated. A node alone that has built tables aside lands them; else buckets are
+// written one by one, where nodes share the work each by whoever claims it.
 func (w *work) apply(ctx context.Context, runs map[int]stage.RunResult) error {
+	if w.out != nil {
+		err := w.out.Land(ctx, runs)
+		w.out.Close()
+		w.out = nil
+		return err
+	}
 	if !w.task.Shared() {
-		return w.plan.Write(ctx, runs)
+		b := w.newResolver(false)
+		for _, bucket := range slices.Sorted(maps.Keys(runs)) {
+			run := runs[bucket]
+			if err := b.Write(ctx, bucket, &run); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	done, err := w.applied(ctx, w.task.Incarnation, w.job.ID)
 	if err != nil {
@@ -153,8 +225,10 @@ func (w *work) apply(ctx context.Context, runs map[int]stage.RunResult) error {
 	return w.newSharer().Share(ctx, stage.Stage{
 		Name: "apply", Row: appliedKey, Workers: 2,
 		Worker: func() func(context.Context, int) (stage.Publisher, error) {
+			b := w.newResolver(false)
 			return func(ctx context.Context, bucket int) (stage.Publisher, error) {
-				err := w.plan.Write(ctx, map[int]stage.RunResult{bucket: runs[bucket]})
+				run := runs[bucket]
+				err := b.Write(ctx, bucket, &run)
 				return func(ctx context.Context, part *job.Part) error {
 					err := part.Publish(ctx, store.Swap{Key: appliedKey(bucket)})
 					if errors.Is(err, store.ErrConflict) { // another node was faster
@@ -167,7 +241,7 @@ func (w *work) apply(ctx context.Context, runs map[int]stage.RunResult) error {
 	}, missing)
 }
 
-// restore makes the rows blobs of all runs again, from the uploaded file.
+// restore reads the file again for the rows of runs, which are published and not applied.
 func (w *work) restore(ctx context.Context, read *stage.ReadResult, runs map[int]stage.RunResult) error {
 	var err error
 	if w.file, err = w.openFile(ctx, w.job, w.key); err != nil {
@@ -177,16 +251,17 @@ func (w *work) restore(ctx context.Context, read *stage.ReadResult, runs map[int
 	if _, err := w.read(ctx, read); err != nil {
 		return err
 	}
-	b := w.newResolver(false)
-	for bucket, run := range runs {
-		if run.Rows == "" {
-			continue
-		}
-		if err := b.Rebuild(ctx, bucket, &run); err != nil {
-			return err
-		}
+	if err := w.openOutput(ctx, read, true); err != nil || w.out == nil {
+		return err
 	}
-	return nil
+	return w.again(ctx, runs)
+}
+
+// release lets go of the rows that wait.
+func (w *work) release() {
+	w.out.Close()
+	w.buckets.Close()
+	w.out, w.buckets = nil, nil
 }
 
 // Resolving and applying are done bucket by bucket, each by whichever node claims it: the one that has the job's lease, or one
@@ -229,17 +304,17 @@ func (s *Service) Help(ctx context.Context, t *job.Task) error {
 	defer cancel(nil)
 
 	read, runs, err := w.published(helpCtx, t.Incarnation, t.ID)
-	if err != nil || read == nil {
+	if err != nil || read == nil || len(read.Spills) == 0 {
 		return err
 	}
+	w.buckets = &stage.Buckets{Spills: read.Spills}
 	w.prepare()
 	start := time.Now()
 	if resolving {
-		if len(read.Spills) == 0 || len(runs) == read.Buckets {
+		if len(runs) == read.Buckets {
 			return nil
 		}
 		watcher.Go(func() { w.watch(helpCtx, cancel, w.job.Domain) })
-		w.buckets = &stage.Buckets{Spills: read.Spills}
 		err = w.resolve(helpCtx, read, runs)
 	} else {
 		err = w.apply(helpCtx, runs)

@@ -48,7 +48,9 @@ type work struct {
 	// buckets hold what was read; scratch are all blobs that only this run knows.
 	buckets *stage.Buckets
 	scratch []string
-	plan    *stage.Plan // for the stages, since prepare
+	// out takes the rows of what is resolved; nil where they are written bucket by bucket.
+	out  *stage.Output
+	plan *stage.Plan // for the stages, since prepare
 	// took is how long the stages of this run took, for the log.
 	took     struct{ read, resolve, apply time.Duration }
 	began    time.Time   // when this run began, if no other one has worked on the job before
@@ -100,6 +102,7 @@ func (s *Service) Run(ctx context.Context, t *job.Task) error {
 
 // toTheEnd takes the work through all stages that are left.
 func (w *work) toTheEnd(ctx, runCtx context.Context, cancel context.CancelCauseFunc) error {
+	defer w.release()
 	if w.job.Status == api.UploadJobStatusInProgress && !w.job.Applying {
 		err := w.decide(runCtx, cancel)
 		if isFull(err) && context.Cause(runCtx) == nil {
@@ -231,20 +234,15 @@ func (w *work) decide(ctx context.Context, cancel context.CancelCauseFunc) error
 		return err
 	}
 	defer w.file.Close()
-	defer w.clearScratch(ctx)
 	w.prepare()
 	read, runs, err := w.published(ctx, w.task.Incarnation, w.job.ID)
 	if err != nil {
 		return err
 	}
-	switch {
-	case read == nil || len(read.Spills) == 0 && len(runs) < read.Buckets:
-		if read, err = w.read(ctx, read); err != nil {
-			return err
-		}
-	case len(read.Spills) > 0:
+	if read != nil && len(read.Spills) > 0 {
 		w.buckets = &stage.Buckets{Spills: read.Spills}
-		w.scratch = append(w.scratch, read.Spills...)
+	} else if read, err = w.read(ctx, read); err != nil {
+		return err
 	}
 	start := time.Now()
 	err = w.resolve(ctx, read, runs)
@@ -409,14 +407,16 @@ func (w *work) finish(ctx context.Context) error {
 		return err
 	}
 	start := time.Now()
-	err = w.apply(ctx, runs)
-	w.took.apply = time.Since(start)
-	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
-		w.Log.Warn("rows to be applied are lost, the file is read again", "job", w.job.ID, "error", err)
+	if err = w.haveRows(ctx, read, runs); err == nil {
+		err = w.apply(ctx, runs)
+	}
+	if errors.Is(err, stage.ErrSpillLost) {
+		w.Log.Warn("spilled rows are lost, the file is read again", "job", w.job.ID, "error", err)
 		if err = w.restore(ctx, read, runs); err == nil {
 			err = w.apply(ctx, runs)
 		}
 	}
+	w.took.apply = time.Since(start)
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
@@ -435,7 +435,7 @@ func (w *work) finish(ctx context.Context) error {
 		return err
 	}
 	for _, run := range runs {
-		w.scratch = append(w.scratch, run.Rows, run.Ambiguous)
+		w.scratch = append(w.scratch, run.Ambiguous)
 	}
 	if read != nil {
 		w.scratch = append(w.scratch, read.Spills...)
@@ -454,6 +454,18 @@ func (w *work) finish(ctx context.Context) error {
 	w.Log.Info("upload job ended", "job", w.job.ID, "status", w.job.Status, "created", c.Created, "updated", c.Updated, "failed", c.Failed,
 		"read", w.took.read.Round(time.Millisecond), "resolve", w.took.resolve.Round(time.Millisecond), "apply", w.took.apply.Round(time.Millisecond))
 	return nil
+}
+
+// haveRows sees to it that the rows of runs are there to be applied.
+func (w *work) haveRows(ctx context.Context, read *stage.ReadResult, runs map[int]stage.RunResult) error {
+	switch {
+	case w.buckets != nil || len(runs) == 0:
+		return nil
+	case len(read.Spills) > 0:
+		w.buckets = &stage.Buckets{Spills: read.Spills}
+		return nil
+	}
+	return w.restore(ctx, read, runs)
 }
 
 // conclude writes the final state. A stop that comes in between stays a stop.
@@ -501,13 +513,14 @@ func (w *work) fail(ctx context.Context, reason api.StatusReason, code, text str
 	}
 	if err == nil {
 		w.Log.Info("upload job failed", "job", w.job.ID, "reason", reason, "code", code)
+		w.clearScratch(ctx)
 	}
 	return err
 }
 
 // clearScratch deletes blobs that nothing needs any more. While the job may still be continued by another run it leaves them.
 func (w *work) clearScratch(ctx context.Context) {
-	if w.dry == nil && !w.job.Final && !w.job.Applying {
+	if w.dry == nil && !w.job.Final {
 		return
 	}
 	for _, name := range w.scratch {

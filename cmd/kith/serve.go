@@ -143,6 +143,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		Upload: upload.Config{
 			URLLife: time.Duration(c.URLLife), MaxFileBytes: c.MaxFileBytes,
 			KeepUnstarted: time.Duration(c.KeepUnstarted), KeepFiles: time.Duration(c.KeepFiles), KeepRejects: time.Duration(c.KeepRejects), StrictAWS: c.StrictAWS,
+			ScratchDir: c.Data,
 		},
 		Objects: write.Quotas{Objects: c.Quotas.ProfileObjects, Bytes: int64(c.Quotas.ObjectKB) << 10},
 		Types: objecttype.Quotas{

@@ -336,22 +336,26 @@ func (d *decoder) fail() {
 	}
 }
 
-// MergeRows merges the values of a later row of the same unique key into those of the earlier ones: attribute by attribute,
-// the later one wins. Both are in order and so is the result.
-func MergeRows(earlier, later []Value) []Value {
-	out := make([]Value, 0, len(earlier)+len(later))
-	for len(earlier) > 0 && len(later) > 0 {
+// MergeRows merges the values of rows of the same unique key: of each attribute the one of the later row counts, whichever is given
+// first. Both are in order and so is the result.
+func MergeRows(a, b []Value) []Value {
+	out := make([]Value, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
 		switch {
-		case earlier[0].Attr == later[0].Attr:
-			out = append(out, later[0])
-			earlier, later = earlier[1:], later[1:]
-		case earlier[0].Attr.Less(later[0].Attr):
-			out = append(out, earlier[0])
-			earlier = earlier[1:]
+		case a[0].Attr == b[0].Attr:
+			if later := a[0]; later.Stamp.Row > b[0].Stamp.Row {
+				out = append(out, later)
+			} else {
+				out = append(out, b[0])
+			}
+			a, b = a[1:], b[1:]
+		case a[0].Attr.Less(b[0].Attr):
+			out = append(out, a[0])
+			a = a[1:]
 		default:
-			out = append(out, later[0])
-			later = later[1:]
+			out = append(out, b[0])
+			b = b[1:]
 		}
 	}
-	return append(append(out, earlier...), later...)
+	return append(append(out, a...), b...)
 }

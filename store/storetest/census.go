@@ -106,3 +106,41 @@ func (c *Census) run(run store.Run) iter.Seq2[store.RunRow, error] {
 		}
 	}
 }
+
+// AsStager implements what store.StagerOf asks for.
+func (c *Census) AsStager() store.Stager {
+	if engine := store.StagerOf(c.Store); engine != nil {
+		return stagedCensus{engine, c}
+	}
+	return nil
+}
+
+// stagedCensus holds rows that are built aside to the families.
+type stagedCensus struct {
+	store.Stager
+	c *Census
+}
+
+func (s stagedCensus) Stage(o store.StageOptions) (store.Staged, error) {
+	t, err := s.Stager.Stage(o)
+	return &countedTable{t, s.c, o}, err
+}
+
+func (s stagedCensus) Land(ctx context.Context, tables ...store.Staged) error {
+	below := make([]store.Staged, len(tables))
+	for i, t := range tables {
+		below[i] = t.(*countedTable).Staged
+	}
+	return s.Stager.Land(ctx, below...)
+}
+
+type countedTable struct {
+	store.Staged
+	c *Census
+	o store.StageOptions
+}
+
+func (t *countedTable) Add(partition, key, value, more []byte) error {
+	t.c.check(store.WriteRows, store.Partition{Table: t.o.Table, Incarnation: t.o.Incarnation, Key: string(partition)}, key)
+	return t.Staged.Add(partition, key, value, more)
+}

@@ -207,7 +207,7 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for i := range 6 {
-		c := upload.Config{BucketBytes: 1 << (12 + rng.IntN(12)), MemoryBytes: 1 << (8 + rng.IntN(16)), Workers: 1 + rng.IntN(5), BatchBytes: 1 << (8 + rng.IntN(10))}
+		c := upload.Config{BucketBytes: 1 << (12 + rng.IntN(12)), MemoryBytes: 1 << (8 + rng.IntN(16)), Workers: 1 + rng.IntN(5), BatchBytes: 1 << (8 + rng.IntN(10)), TableRows: 1 << rng.IntN(14)}
 		t.Run(fmt.Sprintf("%d", i), func(t *testing.T) {
 			st := store.Store(mem.New())
 			if i%2 == 0 {
@@ -254,11 +254,13 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 	}
 }
 
-// Every write of an import fails once, before or after it happened: the result must be that of an undisturbed run.
+// Every write of an import fails once, before or after it happened: the result must be that of an undisturbed run. That is so where buckets are written
+// one by one, and where tables are built aside.
 func TestImportSurvivesStoreFaults(t *testing.T) {
 	file := sampleFile(t, 500, 3)
-	importOne := func(t *testing.T, arm func(*faulty.Store)) (string, string, *rig) {
-		st := &faulty.Store{Store: mem.New()}
+	engines := []func(t *testing.T) store.Store{func(*testing.T) store.Store { return mem.New() }, newPebble}
+	importOne := func(t *testing.T, engine int, arm func(*faulty.Store)) (string, string, *rig) {
+		st := &faulty.Store{Store: engines[engine](t)}
 		r := newRig(t, st, upload.Config{BucketBytes: 16 << 10, MemoryBytes: 1})
 		r.domain("d")
 		id := r.uploaded("d", sampleSpec, strings.NewReader(file))
@@ -271,38 +273,37 @@ func TestImportSurvivesStoreFaults(t *testing.T) {
 		st.After(nil)
 		return outcome(j), hash(r.dump("d")), r
 	}
-	wantOutcome, wantDump, _ := importOne(t, func(*faulty.Store) {})
-	for _, after := range []bool{false, true} {
-		for nth := 1; nth <= 9; nth += 2 {
-			t.Run(fmt.Sprintf("after=%t,nth=%d", after, nth), func(t *testing.T) {
-				var calls atomic.Int64
-				hook := func(op faulty.Op, p store.Partition) error {
-					if op != faulty.Swap && op != faulty.WriteRun && op != faulty.Probe {
-						return nil
-					}
-					if calls.Add(1)%10 == int64(nth) && calls.Load() < 60 {
-						return store.ErrUnknown
-					}
+	wantOutcome, wantDump, _ := importOne(t, 0, func(*faulty.Store) {})
+	for n := range 20 {
+		engine, after, nth := n%2, n/2%2 == 1, n/4*2+1
+		t.Run(fmt.Sprintf("engine=%d,after=%t,nth=%d", engine, after, nth), func(t *testing.T) {
+			var calls atomic.Int64
+			hook := func(op faulty.Op, p store.Partition) error {
+				if op != faulty.Swap && op != faulty.WriteRun && op != faulty.Probe {
 					return nil
 				}
-				gotOutcome, gotDump, r := importOne(t, func(st *faulty.Store) {
-					if after {
-						st.After(hook)
-					} else {
-						st.Before(hook)
-					}
-				})
-				if strings.Contains(gotOutcome, "INTERNAL_FAILURE") {
-					if len(r.dump("d")) != 0 {
-						t.Fatal("a failed job left profiles behind")
-					}
-					return
+				if calls.Add(1)%10 == int64(nth) && calls.Load() < 60 {
+					return store.ErrUnknown
 				}
-				if gotOutcome != wantOutcome || gotDump != wantDump {
-					t.Fatalf("%s %s, want %s %s", gotOutcome, gotDump, wantOutcome, wantDump)
+				return nil
+			}
+			gotOutcome, gotDump, r := importOne(t, engine, func(st *faulty.Store) {
+				if after {
+					st.After(hook)
+				} else {
+					st.Before(hook)
 				}
 			})
-		}
+			if strings.Contains(gotOutcome, "INTERNAL_FAILURE") {
+				if len(r.dump("d")) != 0 {
+					t.Fatal("a failed job left profiles behind")
+				}
+				return
+			}
+			if gotOutcome != wantOutcome || gotDump != wantDump {
+				t.Fatalf("%s %s, want %s %s", gotOutcome, gotDump, wantOutcome, wantDump)
+			}
+		})
 	}
 }
 
@@ -619,11 +620,12 @@ func TestDeleteDomainDuringAnImport(t *testing.T) {
 		}
 		deadline := time.Now().Add(30 * time.Second)
 		for {
-			n := 0
+			n, one := 0, ""
 			for _, table := range []store.Table{store.Profile, store.Index, store.Jobs} {
 				for row := range r.store.Sweep(ctx, store.SweepRange{Table: table}) {
 					if row.Partition.Incarnation != r.incarnation("d") {
 						n++
+						one = fmt.Sprintf("%s %q %q", table, row.Partition.Key, row.Row.Key)
 					}
 				}
 			}
@@ -639,7 +641,7 @@ func TestDeleteDomainDuringAnImport(t *testing.T) {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d rows, %d dead domains and %d blobs are left\n%s", n, len(dead), blobs, r.logText())
+				t.Fatalf("%d rows (%s), %d dead domains and %d blobs are left\n%s", n, one, len(dead), blobs, r.logText())
 			}
 			time.Sleep(10 * time.Millisecond)
 		}

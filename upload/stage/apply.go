@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"maps"
-	"runtime"
 	"slices"
 
 	"kith/blob"
@@ -19,159 +19,85 @@ import (
 	"kith/store"
 )
 
-// Write merges runs, per key family, and writes them, index rows before the contributions they belong to.
-func (p *Plan) Write(ctx context.Context, runs map[int]RunResult) error {
-	parts, done, err := p.indexRuns(ctx, runs)
-	defer done()
-	if err != nil {
+// Write writes the rows of one bucket whose run is published, index rows before the contributions they belong to. It may be repeated.
+func (b *Resolver) Write(ctx context.Context, bucket int, run *RunResult) error {
+	if run.Run == "" {
+		return nil
+	}
+	o := b.newBucketOutput()
+	defer o.Close()
+	if err := b.To(o).Again(ctx, bucket, run); err != nil {
 		return err
 	}
-	rows, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Rows })
-	defer rows.close()
-	if err != nil {
+	if err := o.flush(); err != nil {
 		return err
 	}
-	pivots := p.pivots(runs, 2*runtime.NumCPU())
-	for i := range len(pivots) + 1 {
-		var lo, hi *fold.ID // of the part
-		if i > 0 {
-			lo = &pivots[i-1]
-		}
-		if i < len(pivots) {
-			hi = &pivots[i]
-		}
-		var cursors []*rowCursor
-		for _, r := range rows {
-			run := runs[r.bucket]
-			for k, s := range run.RowSections {
-				if from, ok := enter(run.RowMarks[k], lo, hi); ok {
-					cursors = append(cursors, &rowCursor{who: p.newWho(r, section{from, s.To}), body: true, lo: lo, hi: hi})
-				}
-			}
-		}
-		if cursors != nil {
-			parts = append(parts, store.Run{Table: store.Profile, Rows: p.contributions(extsort.Merge(cursors))})
-		}
+	var parts []store.Run
+	a := &applier{Output: o, live: func(int) bool { return true }}
+	for family := range o.shelves {
+		parts = append(parts, store.Run{Table: store.Index, Rows: b.indexRows(a, family)})
 	}
-	return p.store.WriteRun(ctx, parts...)
+	parts = append(parts, store.Run{Table: store.Profile, Rows: b.contributionRows(a)})
+	return b.store.WriteRun(ctx, parts...)
 }
 
-// pivots returns ids that cut the rows of all runs into up to n parts of about the same size: one part alone would keep one core
-// busy when the others have nothing left to do.
-func (p *Plan) pivots(runs map[int]RunResult, n int) (pivots []fold.ID) {
-	var ids []fold.ID
-	for _, run := range runs {
-		for _, marks := range run.RowMarks {
-			for _, f := range marks {
-				ids = append(ids, f.ID)
+// indexRows streams the index rows of a family.
+func (p *Plan) indexRows(a *applier, family int) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		a := &applier{Output: a.Output, live: a.live} // runs are read side by side
+		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
+		err := a.indexRows(a.shelves[family], 0, func(value []byte, id fold.ID) error {
+			row.Partition = append(append(append(row.Partition[:0], p.families[family]...), 1), value...)
+			row.Mutation.Key = index.AppendRowKey(row.Mutation.Key[:0], id, index.ByImport)
+			if !yield(row, nil) {
+				return errEnough
 			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(row, err)
 		}
 	}
-	slices.SortFunc(ids, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
-	for i := 1; i < n && len(ids) > 8*n; i++ {
-		id := ids[i*len(ids)/n]
-		if len(pivots) == 0 || pivots[len(pivots)-1] != id {
-			pivots = append(pivots, id)
-		}
-	}
-	return pivots
 }
 
-// enter returns where in a section to begin to read the entries from lo to below hi; false when it has none.
-func enter(marks []mark, lo, hi *fold.ID) (from int64, ok bool) {
-	if len(marks) == 0 || hi != nil && bytes.Compare(marks[0].ID[:], hi[:]) >= 0 ||
-		lo != nil && bytes.Compare(marks[len(marks)-1].ID[:], lo[:]) < 0 {
+// contributionRows streams the contributions.
+func (p *Plan) contributionRows(a *applier) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		a := &applier{Output: a.Output, live: a.live}
+		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
+		head := fold.Contribution{Expires: p.expires}
+		err := a.saidRows(0, func(id, said []byte, at int64) error {
+			head.Stamp = p.stamp(at)
+			row.Partition = id
+			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, at)
+			row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), said...)
+			if !yield(row, nil) {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(row, err)
+		}
+	}
+}
+
+// errEnough says that who reads rows wants no more.
+var errEnough = errors.New("enough")
+
+// enter returns where in a section to begin to look for the entries of a profile; false when it has none.
+func enter(marks []mark, id *fold.ID) (from int64, ok bool) {
+	if len(marks) == 0 || bytes.Compare(marks[len(marks)-1].ID[:], id[:]) < 0 {
 		return 0, false
 	}
 	from = marks[0].At
-	for _, f := range marks {
-		if lo == nil || bytes.Compare(f.ID[:], lo[:]) >= 0 { // a profile may have several entries: begin before the first
+	for _, m := range marks {
+		if bytes.Compare(m.ID[:], id[:]) >= 0 { // a profile may have several entries: begin before the first
 			break
 		}
-		from = f.At
+		from = m.At
 	}
 	return from, true
-}
-
-// indexRuns returns the index rows of all runs, a store.Run per family, the smallest first.
-func (p *Plan) indexRuns(ctx context.Context, runs map[int]RunResult) (parts []store.Run, done func(), err error) {
-	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
-	if err != nil {
-		return nil, all.close, err
-	}
-	sizes := make([]int64, len(p.families))
-	for _, r := range all {
-		for family, s := range runs[r.bucket].Families {
-			sizes[family] += s.To - s.From
-		}
-	}
-	order := make([]int, 0, len(sizes))
-	for family, size := range sizes {
-		if size > 0 {
-			order = append(order, family)
-		}
-	}
-	slices.SortFunc(order, func(a, b int) int { return int(sizes[a] - sizes[b]) })
-	for _, family := range order {
-		var cursors []*indexCursor
-		for _, r := range all {
-			if sections := runs[r.bucket].Families; family < len(sections) {
-				cursors = append(cursors, &indexCursor{who: p.newWho(r, sections[family])})
-			}
-		}
-		parts = append(parts, store.Run{Table: store.Index, Rows: p.indexRows(p.families[family], extsort.Merge(cursors))})
-	}
-	return parts, all.close, nil
-}
-
-// indexRows turns the entries of a family into rows of the store.
-func (p *Plan) indexRows(name string, entries iter.Seq2[*indexCursor, error]) iter.Seq2[store.RunRow, error] {
-	return func(yield func(store.RunRow, error) bool) {
-		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
-		part := []byte(name + "\x01")
-		prefix := len(part)
-		var key []byte
-		var last fold.ID
-		begun := false
-		for c, err := range entries {
-			if err != nil {
-				yield(row, err)
-				return
-			}
-			if begun && c.id == last && bytes.Equal(part[prefix:], c.value) { // several rows of the file bring one profile the same key
-				continue
-			}
-			begun, last = true, c.id
-			part = append(part[:prefix], c.value...)
-			key = index.AppendRowKey(key[:0], c.id, index.ByImport)
-			row.Partition, row.Mutation.Key = part, key
-			if !yield(row, nil) {
-				return
-			}
-		}
-	}
-}
-
-// contributions turns the entries of row sections into rows of the store.
-func (p *Plan) contributions(entries iter.Seq2[*rowCursor, error]) iter.Seq2[store.RunRow, error] {
-	return func(yield func(store.RunRow, error) bool) {
-		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
-		head := fold.Contribution{Expires: p.expires}
-		var key, value []byte
-		for c, err := range entries {
-			if err != nil {
-				yield(row, err)
-				return
-			}
-			head.Stamp = p.stamp(c.row)
-			key = profile.AppendContributionKey(key[:0], p.time, c.row)
-			value = append(head.AppendStamped(value[:0]), c.tail...)
-			row.Partition, row.Mutation.Key, row.Mutation.Value = c.id[:], key, value
-			if !yield(row, nil) {
-				return
-			}
-		}
-	}
 }
 
 // runBlob is an open blob of a run.
@@ -250,50 +176,10 @@ func (c *who) compareWho(o *who) int {
 	return int(c.row - o.row)
 }
 
-// indexCursor reads a section of a family.
-type indexCursor struct {
-	who
-	value []byte
-}
-
-func (c *indexCursor) Next() (bool, error) {
-	if ok, err := c.More(); !ok {
-		return false, err
-	}
-	shared, err := c.Uvarint()
-	if err != nil {
-		return false, err
-	}
-	n, err := c.Uvarint()
-	if err != nil {
-		return false, err
-	}
-	rest, err := c.Bytes(n)
-	if err != nil {
-		return false, err
-	}
-	if shared > uint64(len(c.value)) {
-		return false, c.Damaged()
-	}
-	c.value = append(c.value[:shared], rest...)
-	return true, c.readWho()
-}
-
-func (c *indexCursor) Prefix() uint64 { return extsort.Prefix(c.value) }
-
-func (c *indexCursor) Compare(o *indexCursor) int {
-	if d := bytes.Compare(c.value, o.value); d != 0 {
-		return d
-	}
-	return c.compareWho(&o.who)
-}
-
-// rowCursor reads a section of profiles and rows, with or without what was said about them.
+// rowCursor reads a section "who".
 type rowCursor struct {
 	who
-	body   bool
-	lo, hi *fold.ID // profiles from lo to below hi; nil is open
-	tail   []byte   // valid until the next entry
+	lo *fold.ID // profiles from it on; nil is open
 }
 
 func (c *rowCursor) Next() (bool, error) {
@@ -303,18 +189,6 @@ func (c *rowCursor) Next() (bool, error) {
 		}
 		if err := c.readWho(); err != nil {
 			return false, err
-		}
-		if c.hi != nil && bytes.Compare(c.id[:], c.hi[:]) >= 0 {
-			return false, nil
-		}
-		if c.body {
-			n, err := c.Uvarint()
-			if err != nil {
-				return false, err
-			}
-			if c.tail, err = c.Bytes(n); err != nil {
-				return false, err
-			}
 		}
 		if c.lo == nil || bytes.Compare(c.id[:], c.lo[:]) >= 0 {
 			return true, nil

@@ -3,8 +3,10 @@ package stage
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,7 +29,7 @@ func testPlan(t testing.TB) *Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewPlan(Facts{Blobs: blobs, Mapping: m, Job: "0a", Dir: "1/0a/", Time: 1})
+	return NewPlan(Facts{Arena: &extsort.Arena{Budget: 64 << 20}, ScratchDir: t.TempDir(), Blobs: blobs, Mapping: m, Job: "0a", Dir: "1/0a/", Time: 1})
 }
 
 // testReader reads a file of one byte.
@@ -36,11 +38,38 @@ func testReader(p *Plan, memory int64) *Reader {
 		Room: func(ctx context.Context) error { return ctx.Err() }})
 }
 
-// frameOf is a row as the mapper leaves it.
-func frameOf(dst []byte, row int64, key string) []byte {
-	var keys keyList
-	keys.add(matchFamily, []byte(key))
-	return appendFrame(dst, &frame{rows: 1, first: row, key: []byte(key), keys: keys.appendTo(nil), body: append([]byte{4, byte(len(key))}, key...)})
+// frameFor is a row as the mapper leaves it.
+func frameFor(dst []byte, row int64, key string) []byte {
+	body := append([]byte{4, byte(len(key))}, key...)
+	b := make([]byte, frameHead+len(key)+partSize+len(body))
+	rest := putHead(b, row, 0, []byte(key))
+	binary.LittleEndian.PutUint16(rest, 2)
+	binary.LittleEndian.PutUint16(rest[2:], uint16(len(key)))
+	copy(rest[partSize:], body)
+	return append(dst, b...)
+}
+
+// bucketsOf has frames wait in a pool, a bucket for each of frames.
+func bucketsOf(t testing.TB, p *Plan, frames ...[]byte) *Buckets {
+	t.Helper()
+	b := &Buckets{pool: extsort.NewPool(p.arena, extsort.ChunkSize(1), 0, p.scratchDir)}
+	t.Cleanup(b.Close)
+	for _, data := range frames {
+		var pieces []extsort.Piece
+		for len(data) > 0 {
+			n := 0
+			for n < len(data) && n+frameSize(data[n:]) <= b.pool.Size() {
+				n += frameSize(data[n:])
+			}
+			piece, err := b.pool.Keep(append(b.pool.Chunk(), data[:n]...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pieces, data = append(pieces, piece), data[n:]
+		}
+		b.pieces = append(b.pieces, pieces)
+	}
+	return b
 }
 
 // A bucket of very many rows of few keys takes the memory of the keys, not of the rows: neither what is sorted nor what is known of a
@@ -48,22 +77,26 @@ func frameOf(dst []byte, row int64, key string) []byte {
 func TestRowsOfAKeyTakeNoMemory(t *testing.T) {
 	p := testPlan(t)
 	var data []byte
-	const rows = 3 * extsort.GroupFrames
+	const rows = 3 * stepFrames
 	for row := range int64(rows) {
-		data = frameOf(data, row, fmt.Sprint(row%3))
+		data = frameFor(data, row, fmt.Sprint(row%3))
 	}
-	b := p.NewResolver(&Buckets{Memory: [][]byte{data}}, false, nil)
-	if err := b.load(t.Context()); err != nil {
+	set := p.newRowSet(nil)
+	if err := set.loadStream(t.Context(), bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.groups) != 3 || b.groups[0].rows != rows/3 {
-		t.Fatalf("%d groups, %d rows in the first", len(b.groups), b.groups[0].rows)
+	if err := set.compact(); err != nil {
+		t.Fatal(err)
 	}
-	if n := len(b.loaded.Bytes()); n > 3*3*maxFrameRows {
-		t.Errorf("%d bytes are kept of three keys", n)
+	if f := set.frame(set.refs[0].At); len(set.refs) != 3 || f.rows != rows/3 {
+		t.Fatalf("%d groups, %d rows in the first", len(set.refs), f.rows)
+	}
+	if set.size > 3*3*maxFrameRows {
+		t.Errorf("%d bytes are kept of three keys", set.size)
 	}
 	known := 0
-	b.frame(&b.groups[1]).eachRow(func(row int64) {
+	f := set.frame(set.refs[1].At)
+	f.eachRow(func(row int64) {
 		if row != int64(1+3*known) {
 			t.Fatalf("row %d is number %d", row, known)
 		}
@@ -74,54 +107,52 @@ func TestRowsOfAKeyTakeNoMemory(t *testing.T) {
 	}
 }
 
-// Rows of few keys are merged before they would be spilled; rows of many keys are spilled, and what is merged resolves to the same.
-func TestRepeatedKeysAreNotSpilled(t *testing.T) {
+// Rows of few keys are merged while they are read, rows of many keys wait as they are, and both resolve to the same as rows that are merged at once.
+func TestRepeatedKeysAreMerged(t *testing.T) {
 	for _, keys := range []int64{3, 1 << 40} {
 		p := testPlan(t)
 		out := testReader(p, 128<<10).newSinks(extsort.ByHash(4, 1), false)
 		defer out.abort()
-		var all []byte
-		const rows = 30_000
-		for row := int64(0); row < rows; {
-			bt := &batch{buckets: make([][]byte, 4)}
-			for range 500 {
-				key := fmt.Sprint(row % keys)
-				i := out.part.Bucket([]byte(key))
-				bt.buckets[i] = frameOf(bt.buckets[i], row, key)
-				all = frameOf(all, row, key)
-				row++
-			}
-			if err := out.take(t.Context(), bt); err != nil {
+		byBucket := make([][]byte, 4)
+		const rows = 60_000
+		w := out.newWriter()
+		for row := range int64(rows) {
+			key := fmt.Sprint(row % keys)
+			bucket := out.part.Bucket([]byte(key))
+			frame := frameFor(nil, row, key)
+			byBucket[bucket] = append(byBucket[bucket], frame...)
+			b, err := w.space(bucket, len(frame))
+			if err != nil {
 				t.Fatal(err)
 			}
+			copy(b, frame)
 		}
-		if spilled := out.buckets.Spills() != nil; spilled != (keys > 3) {
-			t.Fatalf("%d keys: spilled is %t", keys, spilled)
+		if err := w.flush(); err != nil {
+			t.Fatal(err)
 		}
-		if keys > 3 {
-			continue
+		if small := out.size.Load() < 1<<20; small != (keys == 3) {
+			t.Fatalf("%d keys: %d bytes wait", keys, out.size.Load())
 		}
-		load := func(data ...[]byte) (found []string) {
-			b := p.NewResolver(&Buckets{Memory: data}, false, nil)
-			for b.bucket = range data {
+		load := func(from *Buckets) (found []string) {
+			b := p.NewResolver(from, false, nil)
+			for b.bucket = range from.pieces {
 				if err := b.load(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				for i := range b.groups {
 					f := b.frame(&b.groups[i])
-					found = append(found, fmt.Sprintf("%s %d %d %x", f.key, f.rows, f.first, f.body))
+					found = append(found, fmt.Sprintf("%s %d %d %x %x", f.key, f.rows, f.first, f.more, f.body))
 				}
 			}
 			return found
 		}
-		got, want := load(out.buckets.Memory()...), load(all)
-		if len(got) != 3 || len(want) != 3 {
-			t.Fatalf("%v, %v", got, want)
+		found, err := out.commit()
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, g := range got {
-			if !strings.Contains(strings.Join(want, "\n"), g) {
-				t.Fatalf("%v is none of %v", g, want)
-			}
+		defer found.Close()
+		if got, want := load(found), load(bucketsOf(t, p, byBucket...)); !slices.Equal(got, want) || len(want) != int(min(keys, rows)) {
+			t.Fatalf("%d groups, and %d at once, or others", len(got), len(want))
 		}
 	}
 }
@@ -225,12 +256,12 @@ func TestRejectsThatAreCountedAreNotMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mapper{bound: b, plan: newKeyPlan(b, nil, 0), rejects: out, tooLong: make([]int64, 1), as: table.Split{Delim: ','}, part: extsort.ByHash(1, 0), readAs: func() string { return "UTF-8" }}
+	m := &mapper{bound: b, plan: p.keyPlan, rejects: out, tooLong: make([]int64, 1), as: table.Split{Delim: ','}, readAs: func() string { return "UTF-8" }}
 	wide := append(bytes.Repeat([]byte(","), 16_383), '1')
 	var list rejectList
 	refuse := func() {
 		list.reset()
-		r := m.record(nil, batchRecord{}, wide, 1)
+		r := m.record(batchRecord{}, wide, 1)
 		if r == nil || r.Code != reasonCellCount {
 			t.Fatalf("%+v", r)
 		}

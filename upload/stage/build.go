@@ -8,43 +8,31 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"kith/blob"
 	"kith/internal/extsort"
+	"kith/profile"
 	"kith/profile/fold"
-	"kith/schema"
+	"kith/profile/index"
+	"kith/store"
 )
 
-// A run is the immutable Outcome of a bucket, in two blobs. Integers are uvarints.
+// A run is the immutable outcome of a bucket, in one blob. It says what was decided, so that the rows of the bucket can be made again from the file,
+// and what the job did can be taken back. Integers are uvarints. Section "who" has an entry for every profile and key of the bucket that were brought
+// together, profiles that were there by id, then created ones:
 //
-// The index blob says what the job writes. It has a section per key family, sorted by index value, then
-// profile and row:
+//	counter of a created profile from 1, or 0 and the profile (16) | first row
 //
-//	bytes shared with the value before | length, the rest of the value | profile | first row
+// Section "more" is about those that were there:
 //
-// a section "who", sorted by profile and row, which undoing and the history of profiles need:
-//
-//	profile | first row
-//
-// The rows blob has the contributions. It is scratch: the index blob and the uploaded file make it again, so nothing waits for
-// the disk to keep it, and it is deleted when it has been applied. Its two sections, profiles that were there and profiles that
-// are created, are sorted by profile and row:
-//
-//	profile | first row | length, contribution behind its stamp
-//
-// A profile is the counter of a created one, from 1, or 0 and 16 bytes of id.
+//	their number | a bit for each, in the order of "who": index rows of the profile stand for those of the row |
+//	number of rows that need full names besides their own { first row, number of names { length, index value } }
 
 // section is a part of a blob.
 type section struct {
 	From, To int64
-}
-
-// column is the index values of a family on their way into a section. Everything that sorting and writing touch lies close
-// together: far jumps through memory were the largest cost of resolving.
-type column struct {
-	values []byte
-	refs   []indexRef
 }
 
 // mark says where an entry of a section begins, so that a reader of a part of it need not begin at its start. The first mark is
@@ -57,34 +45,22 @@ type mark struct {
 // markEvery is how many entries lie between two marks.
 const markEvery = 4096
 
-// indexRef is an index value of a group.
-type indexRef struct {
-	at, len uint32 // in values
-	counter uint32 // of a created profile, or 0
-	group   uint32
-	first   int64 // row
-}
-
-func (c *column) value(i uint32) []byte {
-	r := &c.refs[i]
-	return c.values[r.at : r.at+r.len]
-}
-
-func (c *column) add(value []byte, group uint32, g *group) {
-	c.refs = append(c.refs, indexRef{uint32(len(c.values)), uint32(len(value)), g.counter, group, g.first})
-	c.values = append(c.values, value...)
-}
-
-// Outcome is what resolving a bucket leaves: blobs to be committed and the result to be published.
+// Outcome is what resolving a bucket leaves: blobs and tables to be committed and the result to be published.
 type Outcome struct {
 	p       *Plan
 	Bucket  int
 	Result  RunResult
 	writers []blob.Writer
+	tables  []store.Staged
 }
 
-// Commit makes the blobs durable.
+// Commit makes the blobs durable, and the tables.
 func (o *Outcome) Commit() error {
+	for _, t := range o.tables {
+		if err := t.Close(); err != nil {
+			return err
+		}
+	}
 	for _, b := range o.writers {
 		if _, err := b.Commit(); err != nil {
 			return err
@@ -102,16 +78,13 @@ func (o *Outcome) Abort() {
 
 // create starts a blob of the Outcome.
 func (o *Outcome) create(ctx context.Context, what string) (*blobOut, error) {
-	return o.start(ctx, fmt.Sprintf("%s%s-%s-%05d", o.p.dir, what, o.p.attempt, o.Bucket), o.p.blobs.Create)
-}
-
-func (o *Outcome) start(ctx context.Context, name string, create func(context.Context, string, blob.Key) (blob.Writer, error)) (*blobOut, error) {
-	b, err := create(ctx, name, o.p.key)
+	name := fmt.Sprintf("%s%s-%s-%05d", o.p.dir, what, o.p.attempt, o.Bucket)
+	b, err := o.p.blobs.Create(ctx, name, o.p.key)
 	if err != nil {
 		return nil, err
 	}
 	o.writers = append(o.writers, b)
-	return &blobOut{name: name, w: bufio.NewWriterSize(b, 256<<10)}, nil
+	return &blobOut{name: name, w: bufio.NewWriterSize(b, 64<<10)}, nil
 }
 
 // blobOut writes sections into a blob.
@@ -129,7 +102,7 @@ func (o *blobOut) flush() error {
 	return err
 }
 
-// build decides what becomes of every group and writes the run.
+// build decides what becomes of every group, writes the run, and hands the rows to the output if there is one.
 func (b *Resolver) build(ctx context.Context) (_ *Outcome, err error) {
 	o := &Outcome{p: b.Plan, Bucket: b.bucket}
 	defer func() {
@@ -143,60 +116,119 @@ func (b *Resolver) build(ctx context.Context) (_ *Outcome, err error) {
 	if o.Result.Created+o.Result.Updated == 0 {
 		return o, nil
 	}
-	o.Result.Rows = fmt.Sprintf("%srows-%s-%05d", b.dir, b.attempt, b.bucket)
-	if err := b.writeRows(ctx, o); err != nil {
-		return nil, err
+	if err := b.writeRun(ctx, o); err != nil || b.out == nil {
+		return o, err
 	}
-	return o, b.writeIndex(ctx, o)
+	o.tables, err = b.emit()
+	return o, err
 }
 
-// Rebuild writes the rows blob of a published run again.
-func (b *Resolver) Rebuild(ctx context.Context, bucket int, run *RunResult) error {
+// Again hands the rows of a bucket whose run is published to the output.
+func (b *Resolver) Again(ctx context.Context, bucket int, run *RunResult) error {
+	if err := b.recall(ctx, bucket, run); err != nil {
+		return err
+	}
+	tables, err := b.emit()
+	for _, t := range tables {
+		err = errors.Join(err, t.Close())
+	}
+	return err
+}
+
+// recall loads a bucket and reads from its run what was decided about its groups.
+func (b *Resolver) recall(ctx context.Context, bucket int, run *RunResult) error {
 	b.bucket, b.names = bucket, nil
 	if err := b.load(ctx); err != nil {
 		return err
 	}
-	if err := b.recall(ctx, run); err != nil {
-		return err
-	}
-	o := &Outcome{p: b.Plan, Bucket: bucket, Result: *run}
-	defer o.Abort()
-	if err := b.writeRows(ctx, o); err != nil {
-		return err
-	}
-	if o.Result.RowSections != run.RowSections {
-		return fmt.Errorf("bucket %d can't be rebuilt: the file or the program has changed", bucket)
-	}
-	_, err := o.writers[0].Commit()
-	return err
-}
-
-// recall reads from the index blob what was decided about the groups.
-func (b *Resolver) recall(ctx context.Context, run *RunResult) error {
-	r, err := b.blobs.Open(ctx, run.Run, b.key)
-	if err != nil {
-		return fmt.Errorf("open a run: %w", err)
-	}
-	defer r.Close()
 	byRow := make(map[int64]uint32, len(b.groups))
 	for i := range b.groups {
 		b.groups[i].matches = 2 // unless the run names it
 		byRow[b.groups[i].first] = uint32(i)
 	}
+	if run.Run == "" {
+		return nil
+	}
+	r, err := b.blobs.Open(ctx, run.Run, b.key)
+	if err != nil {
+		return fmt.Errorf("open a run: %w", err)
+	}
+	defer r.Close()
+	lost := func(row int64) error {
+		return fmt.Errorf("bucket %d can't be made again, it lacks row %d: the file or the program has changed", b.bucket, row)
+	}
+	var matched []*group
 	for c, err := range extsort.Merge([]*rowCursor{{who: b.newWho(runBlob{r, b.bucket}, run.Who)}}) {
 		if err != nil {
 			return err
 		}
 		i, ok := byRow[c.row]
 		if !ok {
-			return fmt.Errorf("bucket %d can't be rebuilt: it lacks row %d", b.bucket, c.row)
+			return lost(c.row)
 		}
 		g := &b.groups[i]
 		if g.matches, g.counter = 0, c.counter; c.counter == 0 {
 			g.matches, g.match = 1, c.id
+			matched = append(matched, g)
 		}
 	}
-	return nil
+	in := extsort.NewWindow(func() io.Reader { return io.LimitReader(r.Stream(run.More.From), run.More.To-run.More.From) })
+	return b.recallMore(&in, matched, func(row int64) (uint32, error) {
+		i, ok := byRow[row]
+		if !ok {
+			return 0, lost(row)
+		}
+		return i, nil
+	})
+}
+
+// recallMore reads the section "more" of a run, given the groups of the profiles that were there.
+func (b *Resolver) recallMore(in *extsort.Window, matched []*group, find func(row int64) (uint32, error)) error {
+	if n, err := in.Uvarint(); err != nil || n != uint64(len(matched)) {
+		return errors.Join(err, in.Damaged())
+	}
+	covered, err := in.Bytes(uint64(len(matched)+7) / 8)
+	if err != nil {
+		return err
+	}
+	for n, g := range matched {
+		g.covered = covered[n/8]&(1<<(n%8)) != 0
+	}
+	rows, err := in.Uvarint()
+	for range rows {
+		row, err := in.Uvarint()
+		if err != nil {
+			return err
+		}
+		i, err := find(int64(row))
+		if err != nil {
+			return err
+		}
+		names, err := in.Uvarint()
+		if err != nil {
+			return err
+		}
+		for range names {
+			n, err := in.Uvarint()
+			if err != nil {
+				return err
+			}
+			name, err := in.Bytes(n)
+			if err != nil {
+				return err
+			}
+			b.noteName(i, bytes.Clone(name))
+		}
+	}
+	return err
+}
+
+// noteName notes a full name that a group's match needs an index row for, besides the group's own.
+func (b *Resolver) noteName(i uint32, value []byte) {
+	if b.names == nil {
+		b.names = map[uint32][][]byte{}
+	}
+	b.names[i] = append(b.names[i], value)
 }
 
 // decide counts, gives created profiles their counters, and writes down the rows of ambiguous groups.
@@ -250,8 +282,13 @@ func (b *Resolver) decide(ctx context.Context, o *Outcome) error {
 	return errors.Join(out.flush(), out.w.Flush())
 }
 
-// order lists the groups that are written, by profile and row: those that were there, then the created ones.
-func (b *Resolver) order() (matched, created []uint32) {
+// writeRun writes what was decided.
+func (b *Resolver) writeRun(ctx context.Context, o *Outcome) error {
+	out, err := o.create(ctx, "run")
+	if err != nil {
+		return err
+	}
+	var matched, created []uint32
 	for i := range b.groups {
 		switch b.groups[i].matches {
 		case 0:
@@ -263,149 +300,174 @@ func (b *Resolver) order() (matched, created []uint32) {
 	slices.SortFunc(matched, func(x, y uint32) int {
 		return cmp.Or(bytes.Compare(b.groups[x].match[:], b.groups[y].match[:]), cmp.Compare(b.groups[x].first, b.groups[y].first))
 	})
-	return matched, created
-}
-
-// appendWho appends the profile and the first row of a group.
-func (b *Resolver) appendWho(dst []byte, counter, group uint32, row int64) []byte {
-	dst = binary.AppendUvarint(dst, uint64(counter))
-	if counter == 0 {
-		dst = append(dst, b.groups[group].match[:]...)
-	}
-	return binary.AppendUvarint(dst, uint64(row))
-}
-
-func (b *Resolver) writeRows(ctx context.Context, o *Outcome) error {
-	out, err := o.start(ctx, o.Result.Rows, b.blobs.CreateScratch)
-	if err != nil {
-		return err
-	}
-	matched, created := b.order()
-	for s, groups := range [][]uint32{matched, created} {
-		from := out.n
-		var marks []mark
-		for n, i := range groups {
-			g := &b.groups[i]
-			f := b.frame(g)
-			if n%markEvery == 0 || n == len(groups)-1 {
-				marks = append(marks, mark{b.idOf(&indexRef{counter: g.counter, group: i}), out.n + int64(len(out.buf))})
-			}
-			out.buf = b.appendWho(out.buf, g.counter, i, g.first)
-			var private []fold.Key
-			if b.m.private {
-				private = []fold.Key{{Name: b.m.index, Value: string(f.key)}}
-			}
-			b.out = fold.AppendPrivate(b.out[:0], private)
-			out.buf = binary.AppendUvarint(out.buf, uint64(len(b.out)+len(f.body)))
-			out.buf = append(append(out.buf, b.out...), f.body...)
-			if len(out.buf) > 64<<10 {
-				if err := out.flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if err := out.flush(); err != nil {
-			return err
-		}
-		o.Result.RowSections[s], o.Result.RowMarks[s] = section{from, out.n}, marks
-	}
-	return out.w.Flush()
-}
-
-func (b *Resolver) writeIndex(ctx context.Context, o *Outcome) error {
-	out, err := o.create(ctx, "run")
-	if err != nil {
-		return err
-	}
-	matched, created := b.order()
 	left := len(matched) + len(created)
 	for _, groups := range [][]uint32{matched, created} {
 		for n, i := range groups {
+			g := &b.groups[i]
 			if left--; n%markEvery == 0 || left == 0 {
-				o.Result.WhoMarks = append(o.Result.WhoMarks, mark{b.idOf(&indexRef{counter: b.groups[i].counter, group: i}), out.n + int64(len(out.buf))})
+				o.Result.WhoMarks = append(o.Result.WhoMarks, mark{b.idOf(g), out.n + int64(len(out.buf))})
 			}
-			out.buf = b.appendWho(out.buf, b.groups[i].counter, i, b.groups[i].first)
+			out.buf = binary.AppendUvarint(out.buf, uint64(g.counter))
+			if g.counter == 0 {
+				out.buf = append(out.buf, g.match[:]...)
+			}
+			out.buf = binary.AppendUvarint(out.buf, uint64(g.first))
 		}
 	}
 	if err := out.flush(); err != nil {
 		return err
 	}
-	o.Result.Who = section{0, out.n}
-	b.collectIndex()
-	for i := range b.columns {
-		from := out.n
-		if err := b.writeFamily(out, &b.columns[i]); err != nil {
-			return err
-		}
-		o.Result.Families = append(o.Result.Families, section{from, out.n})
+	o.Result.Run, o.Result.Who = out.name, section{0, out.n}
+	b.appendMore(out, matched)
+	if err := out.flush(); err != nil {
+		return err
 	}
-	o.Result.Run = out.name
+	o.Result.More = section{o.Result.Who.To, out.n}
 	return out.w.Flush()
 }
 
-// collectIndex sorts the index values of all groups into families.
-func (b *Resolver) collectIndex() {
-	for len(b.columns) < len(b.family) {
-		b.columns = append(b.columns, column{})
-	}
-	for i := range b.columns {
-		c := &b.columns[i]
-		c.values, c.refs = c.values[:0], c.refs[:0]
-	}
-	for i := range b.groups {
-		g := &b.groups[i]
-		if g.matches > 1 || g.covered {
-			continue
+// appendMore appends the section "more".
+func (b *Resolver) appendMore(out *blobOut, matched []uint32) {
+	out.buf = binary.AppendUvarint(out.buf, uint64(len(matched)))
+	covered := make([]byte, (len(matched)+7)/8)
+	for n, i := range matched {
+		if b.groups[i].covered {
+			covered[n/8] |= 1 << (n % 8)
 		}
-		b.frame(g).eachKey(func(family int, value []byte) { b.columns[family].add(value, uint32(i), g) })
-		for _, k := range b.names[uint32(i)] {
-			b.columns[b.family[k.Name]].add([]byte(schema.IndexValue(k.Value)), uint32(i), g)
+	}
+	out.buf = append(out.buf, covered...)
+	out.buf = binary.AppendUvarint(out.buf, uint64(len(b.names)))
+	for i, names := range b.names {
+		out.buf = binary.AppendUvarint(out.buf, uint64(b.groups[i].first))
+		out.buf = binary.AppendUvarint(out.buf, uint64(len(names)))
+		for _, name := range names {
+			out.buf = append(binary.AppendUvarint(out.buf, uint64(len(name))), name...)
 		}
 	}
 }
 
-// writeFamily sorts and writes the section of a family.
-func (b *Resolver) writeFamily(out *blobOut, c *column) error {
-	b.sorter.Key = c.value
-	b.sorter.Compare = func(x, y uint32) int {
-		if d := bytes.Compare(c.value(x), c.value(y)); d != 0 {
-			return d
+// emit hands the rows of all groups that were decided to the output, and returns the tables that were built of the bucket, which are not closed yet.
+func (b *Resolver) emit() (tables []store.Staged, err error) {
+	e := &emitter{Resolver: b, head: fold.Contribution{Expires: b.expires}, part: []byte(b.m.index + "\x01")}
+	e.name = len(e.part)
+	defer func() {
+		if err != nil {
+			for _, t := range tables {
+				t.Discard()
+			}
 		}
-		idx, idy := b.idOf(&c.refs[x]), b.idOf(&c.refs[y])
-		return cmp.Or(bytes.Compare(idx[:], idy[:]), cmp.Compare(c.refs[x].first, c.refs[y].first))
-	}
-	b.refs = b.refs[:0]
-	for i := range c.refs {
-		b.refs = append(b.refs, extsort.Ref{Prefix: extsort.Prefix(c.value(uint32(i))), At: uint32(i)})
-	}
-	b.sorter.Sort(b.refs)
-	var last []byte
-	for _, r := range b.refs {
-		v := c.value(r.At)
-		shared := 0
-		for shared < len(v) && shared < len(last) && v[shared] == last[shared] {
-			shared++
+	}()
+	if b.out.engine != nil {
+		profiles, err := b.out.stage(store.Profile, b.bucket)
+		if err != nil {
+			return nil, err
 		}
-		last = v
-		out.buf = binary.AppendUvarint(out.buf, uint64(shared))
-		out.buf = append(binary.AppendUvarint(out.buf, uint64(len(v)-shared)), v[shared:]...)
-		who := &c.refs[r.At]
-		out.buf = b.appendWho(out.buf, who.counter, who.group, who.first)
-		if len(out.buf) > 64<<10 {
-			if err := out.flush(); err != nil {
-				return err
+		tables = append(tables, profiles)
+		e.profiles = profiles
+		if b.out.direct {
+			if e.unique, err = b.out.stage(store.Index, b.bucket); err != nil {
+				return tables, err
+			}
+			tables = append(tables, e.unique)
+		}
+	}
+	for i := range b.groups {
+		if i+touchAhead < len(b.groups) {
+			e.touched += b.loaded.touch(b.groups[i+touchAhead].at)
+		}
+		if g := &b.groups[i]; g.matches < 2 {
+			if err := e.group(uint32(i), g); err != nil {
+				return tables, err
 			}
 		}
 	}
-	return out.flush()
+	return tables, nil
 }
 
-// idOf returns the id of the profile that holds an index value.
-func (b *Resolver) idOf(r *indexRef) fold.ID {
-	if r.counter == 0 {
-		return b.groups[r.group].match
+// emitter hands the rows of groups to an output.
+type emitter struct {
+	*Resolver
+	profiles, unique store.Staged // nil: over the shelves
+	head             fold.Contribution
+	part             []byte // partition of the unique key
+	name             int    // length of its name in part
+	key, value       []byte
+	touched          byte
+}
+
+// group hands over the rows of one group, its contribution and then its index rows.
+func (e *emitter) group(i uint32, g *group) error {
+	b := e.Resolver
+	f := b.loaded.frame(g.at)
+	id := b.idOf(g)
+	var private []fold.Key
+	if b.m.private {
+		private = []fold.Key{{Name: b.m.index, Value: string(f.key)}}
 	}
-	return b.mint(b.bucket, r.counter)
+	e.value = e.value[:0]
+	if g.matches > 0 || e.profiles == nil {
+		e.value = fold.AppendPrivate(e.value, private)
+		if err := b.writer.addSaid(id, b.bucket, g.first, e.value, f.body); err != nil {
+			return err
+		}
+	} else {
+		e.head.Stamp = b.stamp(g.first)
+		e.key = profile.AppendContributionKey(e.key[:0], b.time, g.first)
+		e.value = fold.AppendPrivate(e.head.AppendStamped(e.value), private)
+		if err := e.profiles.Add(id[:], e.key, e.value, f.body); err != nil {
+			return err
+		}
+	}
+	if g.covered {
+		return nil
+	}
+	b.collectKeys(&f)
+	for _, s := range b.keys.spans {
+		value := b.keys.b[s.from:s.to]
+		if s.family != matchFamily || e.unique == nil {
+			if err := b.writer.addKey(s.family, value, b.bucket, g.counter, &id); err != nil {
+				return err
+			}
+			continue
+		}
+		if !bytes.Equal(value, f.key) {
+			return fmt.Errorf("row %d has two values of the key that it is matched by", g.first)
+		}
+		e.part = append(e.part[:e.name], value...)
+		e.key = index.AppendRowKey(e.key[:0], id, index.ByImport)
+		if err := e.unique.Add(e.part, e.key, nil, nil); err != nil {
+			return err
+		}
+	}
+	for _, name := range b.names[i] {
+		if err := b.writer.addKey(b.keyPlan.fullName, name, b.bucket, g.counter, &id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collectKeys leaves the keys of a frame in b.keys.
+func (b *Resolver) collectKeys(f *frame) {
+	if f.rich {
+		b.keys.read(f.keys)
+		return
+	}
+	b.keys.reset()
+	b.keys.add(matchFamily, f.key)
+	b.parts = b.parts[:0]
+	for i := range b.keyPlan.lean {
+		b.parts = append(b.parts, f.part(i))
+	}
+	b.norm = b.keyPlan.collect(b.parts, &b.keys, b.norm)
+}
+
+// idOf returns the id of the profile of a group.
+func (b *Resolver) idOf(g *group) fold.ID {
+	if g.counter == 0 {
+		return g.match
+	}
+	return b.mint(b.bucket, g.counter)
 }
 
 // mint returns the id of a created profile.

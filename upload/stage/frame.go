@@ -2,67 +2,130 @@ package stage
 
 import (
 	"encoding/binary"
-
-	"kith/internal/extsort"
+	"slices"
 )
 
 // frame is what one unique key has to say in a bucket: a row on its way there, or all rows of the key once they are merged.
-// Encoding: integers are uvarints,
+// Encoding, integers little-endian:
 //
-//	length of the rest | rows | first row | length, unique key | [length, up to rows-1 distances to the next row]
-//	| number of keys { family, length, index value } | encoded values until the end
+//	size (4) | first row (5) | length of the unique key (2) | kind (1) | unique key | …
 //
-// The distances are there when there are several rows; beyond maxFrameRows rows are only counted. Reading the key must not depend
-// on how many there are.
-// The unique key is an index value of family 0 and stands among the keys too. Values that have no stamp of their own have
-// that of the first row.
+// so that rows are sorted and told apart without reading on. A lean frame is a row as it was read; its keys are made when it is resolved, out
+// of the values that the plan names (keyPlan.lean), each by its place in the encoded values:
+//
+//	place (2), length (2) of each, length 0 where the row has none | encoded values until the end
+//
+// A rich frame has its keys with it: it stands for several rows, or is too large for such places. Integers in it are uvarints:
+//
+//	rows | [length, up to rows-1 distances to the next row] | number of keys { family, length, index value } | encoded values until the end
+//
+// The distances are there when there are several rows; beyond maxFrameRows rows are only counted. The unique key is an index value of
+// family 0 and stands among the keys too. Values that have no stamp of their own have that of the first row.
 type frame struct {
 	rows  int64
 	first int64
 	more  []byte // the distances, encoded
 	key   []byte
-	keys  []byte // encoded
+	rich  bool
+	keys  []byte // of a rich one, encoded
+	parts []byte // of a lean one
 	body  []byte
 }
+
+const (
+	frameHead = 4 + 5 + 2 + 1
+	frameRich = 1
+	partSize  = 4 // of a value that keys of a lean frame are made of
+	// maxLean is how large the values of a lean frame may be, so that two bytes name a place among them.
+	maxLean = 1<<16 - 1
+	// maxFrame bounds what a damaged size can ask for.
+	maxFrame = 64 << 20
+)
 
 // maxFrameRows is how many rows of one key are known by number. They are told apart only when the key turns out to be ambiguous and
 // the rows are rejected one by one; without a bound, memory would be that of all rows.
 const maxFrameRows = 1000
 
-// parseFrame reads the frame at the start of b and returns its length. The frame aliases b.
-func parseFrame(b []byte) (f frame, n int, err error) {
-	size, k := binary.Uvarint(b)
-	if k <= 0 || size > uint64(len(b)-k) {
-		return f, 0, extsort.ErrFrame
+// frameSize returns the size of the frame at the start of b; 0 when b ends before the frame does.
+func frameSize(b []byte) int {
+	if len(b) < frameHead {
+		return 0
 	}
-	n = k + int(size)
-	d := parser{b: b[k:n]}
-	f.rows, f.first = int64(d.uvarint()), int64(d.uvarint())
-	f.key = d.text()
-	if f.rows > 1 {
+	n := int(binary.LittleEndian.Uint32(b))
+	if n > len(b) && n <= maxFrame {
+		return 0
+	}
+	return n
+}
+
+// frameRow returns the first row of the frame at the start of b.
+func frameRow(b []byte) int64 {
+	return int64(binary.LittleEndian.Uint32(b[4:])) | int64(b[8])<<32
+}
+
+// frameKey returns the unique key of the frame at the start of b.
+func frameKey(b []byte) []byte {
+	return b[frameHead : frameHead+int(binary.LittleEndian.Uint16(b[9:]))]
+}
+
+// isRich says whether the frame at the start of b is a rich one.
+func isRich(b []byte) bool { return b[11]&frameRich != 0 }
+
+// soundFrame says whether a frame, whose size is that of b, is one of so many parts.
+func soundFrame(b []byte, parts int) bool {
+	if len(b) < frameHead || len(b) > maxFrame || frameHead+int(binary.LittleEndian.Uint16(b[9:])) > len(b) {
+		return false
+	}
+	f := frameOf(b, parts)
+	if !f.rich {
+		for i := range parts {
+			if v := f.part(i); v == nil && binary.LittleEndian.Uint16(f.parts[partSize*i+2:]) > 0 {
+				return false
+			}
+		}
+		return f.parts != nil || parts == 0
+	}
+	return f.rows > 0
+}
+
+// frameOf reads the frame at the start of b, which has so many parts if it is lean. It aliases b. One that is not sound comes without rows, or without parts.
+func frameOf(b []byte, parts int) (f frame) {
+	f.first, f.key = frameRow(b), frameKey(b)
+	rest := b[frameHead+len(f.key) : max(frameHead+len(f.key), int(binary.LittleEndian.Uint32(b)))]
+	if !isRich(b) {
+		if len(rest) >= partSize*parts {
+			f.rows, f.parts, f.body = 1, rest[:partSize*parts], rest[partSize*parts:]
+		}
+		return f
+	}
+	f.rich = true
+	d := parser{b: rest}
+	rows := int64(d.uvarint())
+	if rows > 1 {
 		f.more = d.text()
 	}
 	from := d.b
 	for range d.uvarint() {
 		d.uvarint()
 		if d.text(); d.bad {
-			return f, 0, extsort.ErrFrame
+			return f
 		}
 	}
-	f.keys, f.body = from[:len(from)-len(d.b)], d.b
-	if d.bad || f.rows < 1 {
-		return f, 0, extsort.ErrFrame
+	if d.bad || rows < 1 {
+		return f
 	}
-	return f, n, nil
+	f.rows, f.keys, f.body = rows, from[:len(from)-len(d.b)], d.b
+	return f
 }
 
-// frameKey returns the unique key of the sound frame at the start of b.
-func frameKey(b []byte) []byte {
-	_, k := binary.Uvarint(b)
-	d := parser{b: b[k:]}
-	d.uvarint()
-	d.uvarint()
-	return d.text()
+// part returns a value that keys are made of, nil where the row has none.
+func (f *frame) part(i int) []byte {
+	p := f.parts[partSize*i:]
+	at, n := int(binary.LittleEndian.Uint16(p)), int(binary.LittleEndian.Uint16(p[2:]))
+	if n == 0 || at+n > len(f.body) {
+		return nil
+	}
+	return f.body[at : at+n]
 }
 
 // eachRow calls do with the numbers of the rows, of the first maxFrameRows at most.
@@ -76,25 +139,32 @@ func (f *frame) eachRow(do func(int64)) {
 	}
 }
 
-// eachKey calls do for every key.
-func (f *frame) eachKey(do func(family int, value []byte)) {
-	d := parser{b: f.keys}
-	for range d.uvarint() {
-		do(int(d.uvarint()), d.text())
-	}
+// putHead writes the head of a frame and its key, and returns the rest of b.
+func putHead(b []byte, first int64, kind byte, key []byte) []byte {
+	binary.LittleEndian.PutUint32(b, uint32(len(b)))
+	binary.LittleEndian.PutUint32(b[4:], uint32(first))
+	b[8] = byte(first >> 32)
+	binary.LittleEndian.PutUint16(b[9:], uint16(len(key)))
+	b[11] = kind
+	return b[frameHead+copy(b[frameHead:], key):]
 }
 
-// appendFrame appends an encoded frame.
-func appendFrame(dst []byte, f *frame) []byte {
-	size := uvarintLen(uint64(f.rows)) + uvarintLen(uint64(f.first)) +
-		uvarintLen(uint64(len(f.key))) + len(f.key) + len(f.keys) + len(f.body)
+// size is that of a rich frame, encoded.
+func (f *frame) size() int {
+	size := frameHead + len(f.key) + uvarintLen(uint64(f.rows)) + len(f.keys) + len(f.body)
 	if f.rows > 1 {
 		size += uvarintLen(uint64(len(f.more))) + len(f.more)
 	}
-	dst = binary.AppendUvarint(dst, uint64(size))
+	return size
+}
+
+// appendRich appends an encoded rich frame.
+func appendRich(dst []byte, f *frame) []byte {
+	from, size := len(dst), f.size()
+	dst = slices.Grow(dst, size)
+	putHead(dst[from:from+size], f.first, frameRich, f.key)
+	dst = dst[:from+frameHead+len(f.key)]
 	dst = binary.AppendUvarint(dst, uint64(f.rows))
-	dst = binary.AppendUvarint(dst, uint64(f.first))
-	dst = append(binary.AppendUvarint(dst, uint64(len(f.key))), f.key...)
 	if f.rows > 1 {
 		dst = append(binary.AppendUvarint(dst, uint64(len(f.more))), f.more...)
 	}
@@ -135,7 +205,24 @@ func (l *keyList) add(family int, value []byte) {
 	l.n++
 }
 
-// appendTo appends the list as a frame has it.
+// each calls do for every key.
+func (l *keyList) each(do func(family int, value []byte)) {
+	for _, s := range l.spans {
+		do(s.family, l.b[s.from:s.to])
+	}
+}
+
+// read takes in the keys of a rich frame.
+func (l *keyList) read(keys []byte) {
+	l.reset()
+	d := parser{b: keys}
+	for range d.uvarint() {
+		family := int(d.uvarint())
+		l.add(family, d.text())
+	}
+}
+
+// appendTo appends the list as a rich frame has it.
 func (l *keyList) appendTo(dst []byte) []byte {
 	return append(binary.AppendUvarint(dst, l.n), l.b...)
 }
@@ -170,11 +257,4 @@ func (d *parser) text() []byte {
 	t := d.b[:n]
 	d.b = d.b[n:]
 	return t
-}
-
-// frameRow returns the number of rows and the first row of the sound frame at the start of b.
-func frameRow(b []byte) (rows, first int64) {
-	_, k := binary.Uvarint(b)
-	d := parser{b: b[k:]}
-	return int64(d.uvarint()), int64(d.uvarint())
 }

@@ -23,22 +23,30 @@ func FuzzFrame(f *testing.F) {
 	var keys keyList
 	keys.add(0, []byte("k"))
 	keys.add(3, []byte("value"))
-	f.Add(appendFrame(nil, &frame{rows: 1, first: 7, key: []byte("k"), keys: keys.appendTo(nil), body: []byte("body")}))
-	f.Add(appendFrame(nil, &frame{rows: 3, first: 300, more: []byte{1, 2}, key: []byte("k"), keys: keys.appendTo(nil)}))
+	f.Add(appendRich(nil, &frame{rows: 1, first: 7, key: []byte("k"), keys: keys.appendTo(nil), body: []byte("body")}))
+	f.Add(appendRich(nil, &frame{rows: 3, first: 300, more: []byte{1, 2}, key: []byte("k"), keys: keys.appendTo(nil)}))
+	f.Add(frameFor(nil, 1<<35, "key"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		fr, n, err := parseFrame(b)
-		if err != nil {
+		n := frameSize(b)
+		if n < frameHead || n > len(b) || !soundFrame(b[:n], 1) {
 			return
 		}
-		again, _, err := parseFrame(appendFrame(nil, &fr))
-		if err != nil || !reflect.DeepEqual(again, fr) {
-			t.Fatalf("%+v came back as %+v, %v", fr, again, err)
-		}
-		if rows, first := frameRow(b[:n]); rows != fr.rows || first != fr.first || !bytes.Equal(frameKey(b[:n]), fr.key) {
+		fr := frameOf(b, 1)
+		if frameRow(b) != fr.first || !bytes.Equal(frameKey(b), fr.key) || isRich(b) != fr.rich {
 			t.Fatal("the short cuts read something else")
 		}
 		fr.eachRow(func(int64) {})
-		fr.eachKey(func(int, []byte) {})
+		if !fr.rich {
+			if v := fr.part(0); len(v) > len(fr.body) {
+				t.Fatal("a value is larger than all values")
+			}
+			return
+		}
+		if again := frameOf(appendRich(nil, &fr), 1); !reflect.DeepEqual(again, fr) {
+			t.Fatalf("%+v came back as %+v", fr, again)
+		}
+		var keys keyList
+		keys.read(fr.keys)
 	})
 }
 
@@ -53,28 +61,22 @@ var _ blob.Reader = plainBlob{}
 
 // Damaged runs end in an error, never in a panic or without end.
 func FuzzRun(f *testing.F) {
-	f.Add([]byte("\x00\x03abc\x01\x05\x02\x01d\x02\x06"), false)
-	f.Add([]byte("\x01\x05\x03xyz\x02\x09\x00"), true)
-	f.Fuzz(func(t *testing.T, b []byte, rows bool) {
+	f.Add([]byte("\x01\x05\x00abcdefghijklmnop\x06"), []byte("\x01\x01\x01\x06\x01\x03abc"))
+	f.Fuzz(func(t *testing.T, who, more []byte) {
 		p := &Plan{time: 1}
-		r := runBlob{plainBlob{bytes.NewReader(b)}, 3}
+		r := runBlob{plainBlob{bytes.NewReader(who)}, 3}
 		n := 0
-		if rows {
-			for _, err := range extsort.Merge([]*rowCursor{{who: p.newWho(r, section{0, int64(len(b))}), body: true}}) {
-				if n++; err != nil || n > len(b) {
-					break
-				}
-			}
-		} else {
-			for _, err := range extsort.Merge([]*indexCursor{{who: p.newWho(r, section{0, int64(len(b))})}}) {
-				if n++; err != nil || n > len(b) {
-					break
-				}
+		for _, err := range extsort.Merge([]*rowCursor{{who: p.newWho(r, section{0, int64(len(who))})}}) {
+			if n++; err != nil || n > len(who) {
+				break
 			}
 		}
-		if n > len(b) {
+		if n > len(who) {
 			t.Fatal("more entries than bytes")
 		}
+		b := &Resolver{Plan: p}
+		in := extsort.NewWindow(func() io.Reader { return bytes.NewReader(more) })
+		_ = b.recallMore(&in, []*group{{}}, func(row int64) (uint32, error) { return uint32(row), nil })
 	})
 }
 
@@ -99,7 +101,7 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 		f.Fatal(err)
 	}
 	de, _ := schema.ParseCountry("DE")
-	p := NewPlan(Facts{Mapping: m, Keys: own, Time: 1, Country: de})
+	p := NewPlan(Facts{Arena: &extsort.Arena{}, Mapping: m, Keys: own, Time: 1, Country: de})
 	b.readIn(de, own, p.keyed)
 	f.Fuzz(func(t *testing.T, first, middle, last, mail, phone, tier string) {
 		row := []string{first, middle, last, mail, phone, phone, tier, "id1"}
@@ -108,17 +110,20 @@ func FuzzKeyPlanAgainstProfile(f *testing.F) {
 				return
 			}
 		}
-		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: newKeyPlan(b, own, de), tooLong: make([]int64, len(b.fields)), as: table.Split{Delim: ','}, part: extsort.ByHash(1, 0)}
-		bt := &batch{buckets: make([][]byte, 1)}
-		if rej := mp.record(bt, batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
+		out := testReader(p, 0).newSinks(extsort.ByHash(1, 0), true)
+		defer out.abort()
+		mp := &mapper{readAs: func() string { return "UTF-8" }, bound: b, plan: p.keyPlan, tooLong: make([]int64, len(b.fields)), as: table.Split{Delim: ','}, to: out.newWriter()}
+		if rej := mp.record(batchRecord{}, []byte(strings.Join(row, ",")), 1); rej != nil {
 			t.Fatalf("%+v", rej)
 		}
-		fr, _, err := parseFrame(bt.buckets[0])
-		if err != nil {
+		if err := mp.to.put(mp); err != nil {
 			t.Fatal(err)
 		}
+		fr := frameOf(mp.to.local[0], len(p.keyPlan.lean))
+		reads := p.NewResolver(nil, false, nil)
+		reads.collectKeys(&fr)
 		got, want := map[string]bool{}, map[string]bool{}
-		fr.eachKey(func(family int, value []byte) { got[p.families[family]+"="+string(value)] = true })
+		reads.keys.each(func(family int, value []byte) { got[p.families[family]+"="+string(value)] = true })
 		values, err := fold.DecodeValues(fr.body, fold.Stamp{})
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
+	"kith/schema"
 	"kith/store"
 )
 
@@ -270,13 +271,8 @@ func (b *Resolver) combineNames(i uint32, f *frame, p *fold.Profile, person, mem
 	var own, shown index.Set
 	own.AddContribution(part.Contribution, b.own)
 	shown.AddFullName(profile.With(person, member.ID, part).Profile())
-	names := shown.Without(&own)
-	if names == nil {
-		return nil
+	for _, name := range shown.Without(&own) {
+		b.noteName(i, []byte(schema.IndexValue(name.Value)))
 	}
-	if b.names == nil {
-		b.names = map[uint32][]index.Key{}
-	}
-	b.names[i] = names
 	return nil
 }

@@ -33,6 +33,8 @@ func families(m *Mapping, own []domain.Key) []string {
 // keyPlan says which keys the values of a row yield, and where to find their parts. It gives what index.Keys gives for the
 // same values, without decoding them.
 type keyPlan struct {
+	// lean are the fields that keys are made of: those whose places a lean frame names.
+	lean                []int
 	in                  schema.Country // of phone numbers
 	singles             []planPart
 	first, middle, last int // places of the names' parts, or -1
@@ -42,7 +44,7 @@ type keyPlan struct {
 
 // planPart is a value that is a key, or a part of one.
 type planPart struct {
-	place  int // among the attributes' fields
+	place  int // among the lean fields
 	ct     schema.ContentType
 	family int
 }
@@ -52,21 +54,24 @@ type planKey struct {
 	parts  []planPart
 }
 
-func newKeyPlan(b *bound, own []domain.Key, in schema.Country) *keyPlan {
-	names := families(b.Mapping, own)
+func newKeyPlan(m *Mapping, own []domain.Key, in schema.Country) *keyPlan {
+	names := families(m, own)
+	p := &keyPlan{in: in, fullName: slices.Index(names, schema.KeyFullName)}
 	place := func(a schema.Attr) int {
-		return slices.IndexFunc(b.fields, func(f boundField) bool { return f.attr == a })
+		field := slices.IndexFunc(m.fields, func(f field) bool { return f.attr == a })
+		if field < 0 {
+			return -1
+		}
+		if i := slices.Index(p.lean, field); i >= 0 {
+			return i
+		}
+		p.lean = append(p.lean, field)
+		return len(p.lean) - 1
 	}
-	p := &keyPlan{
-		in:       in,
-		first:    place(schema.Attr{ID: schema.FirstName}),
-		middle:   place(schema.Attr{ID: schema.MiddleName}),
-		last:     place(schema.Attr{ID: schema.LastName}),
-		fullName: slices.Index(names, schema.KeyFullName),
-	}
-	for i := range b.fields {
-		if name, ct := schema.PredefinedKey(b.fields[i].attr); name != "" {
-			p.singles = append(p.singles, planPart{i, ct, slices.Index(names, name)})
+	p.first, p.middle, p.last = place(schema.Attr{ID: schema.FirstName}), place(schema.Attr{ID: schema.MiddleName}), place(schema.Attr{ID: schema.LastName})
+	for i := range m.fields {
+		if name, ct := schema.PredefinedKey(m.fields[i].attr); name != "" {
+			p.singles = append(p.singles, planPart{place(m.fields[i].attr), ct, slices.Index(names, name)})
 		}
 	}
 	for _, k := range own {
@@ -82,7 +87,7 @@ func newKeyPlan(b *bound, own []domain.Key, in schema.Country) *keyPlan {
 	return p
 }
 
-// collect adds the keys of a row's values, as index values. It returns buf for reuse.
+// collect adds the keys of a row, as index values, given the values of the lean fields. It returns buf for reuse.
 func (p *keyPlan) collect(vals [][]byte, keys *keyList, buf []byte) []byte {
 	for _, s := range p.singles {
 		if v := vals[s.place]; v != nil {

@@ -2,14 +2,12 @@ package stage
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"kith/api"
-	"kith/internal/extsort"
 	"kith/schema"
 	"kith/upload/table"
 )
@@ -19,7 +17,8 @@ type mapper struct {
 	*bound
 	plan *keyPlan
 	as   table.Split
-	part *extsort.Partition
+	// to is where frames go.
+	to *frameWriter
 	// rejects is where those of all batches go; nil where nobody reads them.
 	rejects *rejectWriter
 	strict  bool
@@ -32,14 +31,13 @@ type mapper struct {
 	// readAs names the encoding that the text was in.
 	readAs func() string
 
+	// sound says that no text of the batch has anything in it that rejects a record.
+	sound   bool
 	cells   [][]byte
 	scratch []byte
 	vals    [][]byte // of the attributes' fields, nil where empty
 	key     []byte
-	body    []byte
-	list    []byte
-	keys    keyList
-	norm    []byte
+	ends    []int // of the values in the body
 
 	line, row int64   // of the current record
 	short     int64   // records that had fewer cells than the header
@@ -48,7 +46,7 @@ type mapper struct {
 }
 
 func (r *Reader) newMapper(b *bound, sc *table.Scanner, readAs func() string) *mapper {
-	return &mapper{bound: b, plan: newKeyPlan(b, r.own, r.country), tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, as: sc.Split(), guarded: sc.Guarded, ragged: sc.Ragged(),
+	return &mapper{bound: b, plan: r.keyPlan, tooLong: make([]int64, len(b.fields)), onTooLong: r.TooLong, as: sc.Split(), guarded: sc.Guarded, ragged: sc.Ragged(),
 		safe: !r.StrictAWS && slices.Contains(b.header, table.SafeColumn), strict: r.StrictAWS, readAs: readAs}
 }
 
@@ -61,18 +59,17 @@ func (m *mapper) refuse(column, code, format string, args ...any) *Reject {
 	return &r
 }
 
+// run maps the records of a batch.
 func (m *mapper) run(bt *batch) {
-	if bt.buckets == nil {
-		bt.buckets = make([][]byte, m.part.Buckets())
-	}
-	for i := range bt.buckets {
-		bt.buckets[i] = bt.buckets[i][:0]
-	}
 	bt.rejects.reset()
 	bt.err = nil
+	m.sound = utf8.Valid(bt.data) && bytes.IndexByte(bt.data, 0) < 0 && !bytes.Contains(bt.data, replacement)
 	for i, rec := range bt.recs {
-		r := m.record(bt, rec, bt.data[rec.from:rec.to], bt.firstRow+int64(i))
+		r := m.record(rec, bt.data[rec.from:rec.to], bt.firstRow+int64(i))
 		if r == nil {
+			if bt.err = m.to.put(m); bt.err != nil {
+				return
+			}
 			continue
 		}
 		if m.strict && aboutText(r.Code) {
@@ -85,13 +82,12 @@ func (m *mapper) run(bt *batch) {
 	}
 }
 
-// record maps one record into its bucket, or returns why not.
-func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Reject {
+// record maps one record to its values and its unique key, or returns why it is rejected.
+func (m *mapper) record(rec batchRecord, text []byte, row int64) *Reject {
 	m.line, m.row = rec.line, row
 	if rej := m.split(rec, text); rej != nil {
 		return rej
 	}
-	m.body = m.body[:0]
 	m.vals = m.vals[:0]
 	for i := range m.fields {
 		f := &m.fields[i]
@@ -103,16 +99,10 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 				return rej
 			}
 		}
-		if v != nil {
+		if v != nil && f.enum != nil {
 			if rej := f.check(&v, m); rej != nil {
 				return rej
 			}
-			if f.in != 0 && schema.ReadsAs(f.in, v) != 0 {
-				m.body = append(m.body, f.inPrefix...)
-			} else {
-				m.body = append(m.body, f.prefix...)
-			}
-			m.body = append(binary.AppendUvarint(m.body, uint64(len(v))), v...)
 		}
 		m.vals = append(m.vals, v)
 	}
@@ -136,14 +126,15 @@ func (m *mapper) record(bt *batch, rec batchRecord, text []byte, row int64) *Rej
 			return m.refuse(m.columnOf(f), reasonBadKey, "The unique key can't be used as %s: nothing comparable is left of it. Correct it.", kindOfKey(f.ct))
 		}
 	}
-	key := schema.IndexBytes(m.key)
-	m.keys.reset()
-	m.keys.add(matchFamily, key)
-	m.norm = m.plan.collect(m.vals, &m.keys, m.norm)
-	m.list = m.keys.appendTo(m.list[:0])
-	bucket := m.part.Bucket(key)
-	bt.buckets[bucket] = appendFrame(bt.buckets[bucket], &frame{rows: 1, first: row, key: key, keys: m.list, body: m.body})
 	return nil
+}
+
+// prefixOf returns what stands before the length of an encoded value.
+func (f *boundField) prefixOf(v []byte) []byte {
+	if f.in != 0 && schema.ReadsAs(f.in, v) != 0 {
+		return f.inPrefix
+	}
+	return f.prefix
 }
 
 // split splits a record into m.cells, or returns why it is no sound row.
@@ -160,6 +151,22 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 			m.cells[i] = table.Restore(c)
 		}
 	}
+	if !m.sound {
+		if rej := m.unsound(text); rej != nil {
+			return rej
+		}
+	}
+	if len(m.cells) != len(m.header) {
+		if rej := m.fit(); rej != nil {
+			return rej
+		}
+	}
+	m.unguard()
+	return nil
+}
+
+// unsound says what is wrong with the text of a record.
+func (m *mapper) unsound(text []byte) *Reject {
 	if bytes.IndexByte(text, 0) >= 0 {
 		column := m.columnWith(func(c []byte) bool { return bytes.IndexByte(c, 0) >= 0 })
 		return m.refuse(column, reasonNUL, "The row holds a NUL byte. Remove it.")
@@ -172,20 +179,13 @@ func (m *mapper) split(rec batchRecord, text []byte) *Reject {
 		column := m.columnWith(func(c []byte) bool { return bytes.Contains(c, replacement) })
 		return m.refuse(column, reasonBadUTF8, "The row holds bytes that are not valid in %s, which is how the file was read. Save the file as UTF-8.", as)
 	}
-	if rej := m.fit(); rej != nil {
-		return rej
-	}
-	m.unguard()
 	return nil
 }
 
-// fit gives the record as many cells as the header has. Cells that are missing at its end are blank, and surplus blank ones are nothing; a
+// fit gives the record, which has more or fewer, as many cells as the header has. Cells that are missing at its end are blank, and surplus blank ones are nothing; a
 // surplus cell with something in it is of a row that has shifted.
 func (m *mapper) fit() *Reject {
 	n := len(m.header)
-	if len(m.cells) == n {
-		return nil
-	}
 	if m.strict || len(m.cells) > n && slices.ContainsFunc(m.cells[n:], func(c []byte) bool { return !schema.Blank(c) }) {
 		return m.refuse("", reasonCellCount, "The row has %d cells and the header %d. Add or remove cells; put quotes around values that hold commas.", len(m.cells), n)
 	}
@@ -296,19 +296,16 @@ func (b *bound) tooLong(counts []int64) (all []TooLong) {
 	return all
 }
 
-// check refuses a value that the attribute can't hold, and puts enumerated values into their form.
+// check refuses a value that an enumerated attribute can't hold, and puts others into their form.
 func (f *boundField) check(v *[]byte, m *mapper) *Reject {
-	if f.enum != nil {
-		up := strings.ToUpper(strings.TrimSpace(string(*v)))
-		for _, e := range f.enum {
-			if e == up {
-				*v = []byte(e)
-				return nil
-			}
+	up := strings.ToUpper(strings.TrimSpace(string(*v)))
+	for _, e := range f.enum {
+		if e == up {
+			*v = []byte(e)
+			return nil
 		}
-		return m.refuse(m.columnOf(f), reasonEnum, "_profile.%s allows only %s. Use one of these, or map the column to _profile.%sString.", f.attr.Path(), strings.Join(f.enum, ", "), f.attr.Path())
 	}
-	return nil
+	return m.refuse(m.columnOf(f), reasonEnum, "_profile.%s allows only %s. Use one of these, or map the column to _profile.%sString.", f.attr.Path(), strings.Join(f.enum, ", "), f.attr.Path())
 }
 
 // columnOf names the column of a field, or its template.

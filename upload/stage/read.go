@@ -25,7 +25,6 @@ type batch struct {
 	firstRow int64
 
 	done    chan struct{}
-	buckets [][]byte // frames
 	rejects rejectList
 	err     error // ends the job
 }
@@ -40,12 +39,6 @@ type batchRecord struct {
 	from, to int // in data
 	line     int64
 	fault    table.Fault
-}
-
-// Buckets are where the rows of a file wait to be resolved: in memory, or spilled to scratch blobs.
-type Buckets struct {
-	Memory [][]byte
-	Spills []string
 }
 
 // Reader is the first stage: it reads a file into buckets.
@@ -64,7 +57,7 @@ type Reading struct {
 	Layout      table.Layout
 	Sheet       string                      // of a workbook, by its name or number; "" is the first one with something in it
 	BucketBytes int64                       // of the file per bucket [8 MiB; less where nodes share the work]
-	MemoryBytes int64                       // bytes of rows that are not spilled [32 MiB; 256 KiB where nodes share the work]
+	MemoryBytes int64                       // bytes of rows that wait in memory [what the arena's budget allows]
 	Workers     int                         // [number of cores]
 	BatchBytes  int                         // of the file per unit of parallel reading [256 KiB]
 	Shared      bool                        // other nodes help to resolve
@@ -96,12 +89,9 @@ func (r *Reader) Read(ctx context.Context, prior *ReadResult) (*ReadResult, *Buc
 		if prior != nil && res.Rows != prior.Rows {
 			return nil, nil, fmt.Errorf("the file has %d rows now and had %d", res.Rows, prior.Rows)
 		}
-		found := &Buckets{Memory: out.buckets.Memory()}
-		if found.Spills, err = out.commit(); err != nil {
-			return nil, nil, err
-		}
-		if prior != nil {
-			return prior, found, nil
+		found, err := out.commit()
+		if err != nil || prior != nil {
+			return prior, found, err
 		}
 		res.Spills = found.Spills
 		r.logRejects(out.rejects)
@@ -218,15 +208,12 @@ func (r *Reader) bucketBytes() int64 {
 	return largeBucket
 }
 
-// memoryBytes is how much of what was read is kept in memory. What stays in a node's memory, others can't help with.
-func (r *Reader) memoryBytes() int64 {
-	switch {
-	case r.MemoryBytes > 0:
-		return r.MemoryBytes
-	case r.Shared:
-		return smallBucket
+// workers is how many goroutines map rows.
+func (r *Reader) workers() int {
+	if r.Workers > 0 {
+		return r.Workers
 	}
-	return 32 << 20
+	return runtime.NumCPU()
 }
 
 // bucketCount guesses how many buckets the file needs.
@@ -261,10 +248,7 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 	defer wg.Wait()
 	defer cancel(nil)
 
-	workers := r.Workers
-	if workers == 0 {
-		workers = runtime.NumCPU()
-	}
+	workers := r.workers()
 	todo, ordered := make(chan *batch, workers), make(chan *batch, 2*workers)
 	free := make(chan *batch, 4*workers)
 	var cutErr error
@@ -273,10 +257,11 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 		defer close(ordered)
 		cutErr = r.cut(ctx, sc, free, todo, ordered)
 	})
+	flushed := make(chan error, workers)
 	for range workers {
 		wg.Go(func() {
 			m := r.newMapper(b, sc, readAs)
-			if m.part = out.part; !out.quiet {
+			if m.to = out.newWriter(); !out.quiet {
 				m.rejects = out.rejects
 			}
 			for bt := range todo {
@@ -285,6 +270,7 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 			}
 			out.short.Add(m.short)
 			out.addTooLong(m.tooLong)
+			flushed <- m.to.flush()
 		})
 	}
 	for bt := range ordered {
@@ -308,6 +294,12 @@ func (r *Reader) pump(ctx context.Context, sc *table.Scanner, b *bound, readAs f
 		select {
 		case free <- bt:
 		default:
+		}
+	}
+	wg.Wait()
+	for range workers {
+		if err := <-flushed; err != nil {
+			return 0, err
 		}
 	}
 	return rows, cutErr

@@ -59,13 +59,10 @@ func (r *ReadResult) Delim() byte {
 // RunResult is what resolving a bucket publishes.
 type RunResult struct {
 	Counters
-	Run         string     `json:",omitzero"` // index blob
-	Who         section    `json:",omitzero"` // of the index blob
-	WhoMarks    []mark     `json:",omitzero"` // of that section
-	Families    []section  `json:",omitzero"` // of the index blob, by family
-	Rows        string     `json:",omitzero"` // rows blob, scratch; deleted when it has been applied
-	RowSections [2]section `json:",omitzero"` // of the rows blob
-	RowMarks    [2][]mark  `json:",omitzero"` // of its sections
+	Run      string  `json:",omitzero"` // blob of what was decided
+	Who      section `json:",omitzero"` // of it
+	WhoMarks []mark  `json:",omitzero"` // of that section
+	More     section `json:",omitzero"` // of the blob
 	// Ambiguous is a blob of the numbers of rows whose key several profiles have: each as its distance to the one before.
 	Ambiguous string `json:",omitzero"`
 	// Deep counts the updated profiles that have many contributions.

@@ -7,12 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
 	"kith/blob"
-	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -35,22 +33,38 @@ func (p *Plan) AnyIndexed(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// openFrames returns what is in a bucket as a stream.
-func (p *Plan) openFrames(ctx context.Context, all *Buckets, bucket int) (io.Reader, func() error, error) {
-	if all.Memory != nil {
-		return bytes.NewReader(all.Memory[bucket]), func() error { return nil }, nil
+// loadBucket loads the frames of a bucket.
+func (p *Plan) loadBucket(ctx context.Context, from *Buckets, bucket int, into *rowSet) error {
+	into.reset()
+	if from.pieces != nil {
+		into.pool = from.pool
+		for _, piece := range from.pieces[bucket] {
+			if err := into.load(piece, from.Once); err != nil {
+				return err
+			}
+		}
+		if from.Once {
+			from.pieces[bucket] = nil
+		}
+		return nil
 	}
-	r, err := p.blobs.Open(ctx, all.Spills[bucket], p.key)
+	r, err := p.blobs.Open(ctx, from.Spills[bucket], p.key)
 	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrSealed) {
-		return nil, nil, fmt.Errorf("%w: %w", ErrSpillLost, err)
+		return fmt.Errorf("%w: %w", ErrSpillLost, err)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("open a spilled bucket: %w", err)
+		return fmt.Errorf("open a spilled bucket: %w", err)
 	}
-	return r.Stream(0), r.Close, nil
+	defer r.Close()
+	if err := into.loadStream(ctx, r.Stream(0)); errors.Is(err, blob.ErrSealed) {
+		return fmt.Errorf("%w: %w", ErrSpillLost, err)
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
-// group is all rows of one unique key: the frame at a place of the bucket's buffer, and what was found for it.
+// group is all rows of one unique key: the place of its frame, and what was found for it.
 type group struct {
 	at      uint32
 	counter uint32 // of a profile to be created, from 1; 0: the match is updated
@@ -71,10 +85,10 @@ type Resolver struct {
 	dry     Trial // nil in the real run
 
 	bucket int
-	loaded *rowGroups
+	loaded *rowSet
 	groups []group // of the frames that are loaded, in the same order
 	// names are the full names that come to be from the parts of a group and of its match together, by group.
-	names map[uint32][]index.Key
+	names map[uint32][][]byte
 	// last is the newest index row seen of groups that have more of them.
 	last map[uint32][]byte
 	// merged are candidates that take part in merges, and persons the main profiles of the matches that do, by group.
@@ -83,26 +97,33 @@ type Resolver struct {
 	// deep counts profiles with many contributions.
 	deep int64
 
-	sorter  extsort.Sorter
-	refs    []extsort.Ref
+	out    *Output // nil: nothing is handed over
+	writer *outputWriter
+
 	keys    keyList
+	touched byte     // of frames that are read soon: kept, so that nobody leaves it out
+	parts   [][]byte // of a frame, that its keys are made of
+	norm    []byte
 	values  []fold.Value
 	rows    [][]byte // of a profile that is glanced at
-	columns []column // by family
-	out     []byte
 }
 
 func (b *Resolver) frame(g *group) *frame {
-	f, _, err := parseFrame(b.loaded.Frame(g.at))
-	if err != nil {
-		panic(err) // load has parsed it
-	}
+	f := b.loaded.frame(g.at)
 	return &f
+}
+
+func (b *Resolver) keyOf(g *group) []byte { return b.loaded.key(g.at) }
+
+// To has the rows of what is resolved handed to an output.
+func (b *Resolver) To(out *Output) *Resolver {
+	b.out, b.writer = out, out.newWriter()
+	return b
 }
 
 // NewResolver returns what resolves buckets one after the other. indexed says that the domain has index rows; dry is nil in the real run.
 func (p *Plan) NewResolver(from *Buckets, indexed bool, dry Trial) *Resolver {
-	return &Resolver{Plan: p, buckets: from, indexed: indexed, dry: dry, loaded: p.newRowGroups()}
+	return &Resolver{Plan: p, buckets: from, indexed: indexed, dry: dry, loaded: p.newRowSet(nil)}
 }
 
 // Resolve resolves a bucket.
@@ -127,24 +148,28 @@ func (b *Resolver) Resolve(ctx context.Context, bucket int) (*Outcome, error) {
 	return b.build(ctx)
 }
 
-// load reads the bucket and merges the rows of equal keys; b.groups is sorted by key.
+// load loads the bucket; b.groups is sorted by key.
 func (b *Resolver) load(ctx context.Context) error {
-	r, done, err := b.openFrames(ctx, b.buckets, b.bucket)
-	if err != nil {
+	if err := b.loadBucket(ctx, b.buckets, b.bucket, b.loaded); err != nil {
 		return err
 	}
-	defer func() { _ = done() }()
-	if err := b.loaded.Load(ctx, r); errors.Is(err, blob.ErrSealed) {
-		return fmt.Errorf("%w: %w", ErrSpillLost, err)
-	} else if err != nil {
+	if err := b.loaded.merge(); err != nil {
 		return err
 	}
 	b.groups = b.groups[:0]
-	for i := range b.loaded.Len() {
-		g := group{at: b.loaded.At(i)}
-		g.rows, g.first = frameRow(b.loaded.Frame(g.at))
+	var touched byte
+	for i, r := range b.loaded.refs {
+		if i+touchAhead < len(b.loaded.refs) {
+			touched += b.loaded.at(b.loaded.refs[i+touchAhead].At)[0]
+		}
+		frame := b.loaded.at(r.At)
+		g := group{at: r.At, rows: 1, first: frameRow(frame)}
+		if isRich(frame) {
+			g.rows = b.loaded.frame(r.At).rows
+		}
 		b.groups = append(b.groups, g)
 	}
+	b.touched += touched
 	return nil
 }
 
@@ -214,7 +239,7 @@ func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
 		for i := range b.groups {
-			part = append(part[:name], frameKey(b.loaded.Frame(b.groups[i].at))...)
+			part = append(part[:name], b.keyOf(&b.groups[i])...)
 			if !yield(store.Probe{Partition: string(part), Range: store.Range{Limit: maxHits}}) {
 				return
 			}
@@ -259,7 +284,7 @@ func (b *Resolver) otherHits(ctx context.Context, all []candidate) ([]candidate,
 	}
 	var forms []form
 	for i := range b.groups {
-		for _, text := range b.otherForms(frameKey(b.loaded.Frame(b.groups[i].at))) {
+		for _, text := range b.otherForms(b.keyOf(&b.groups[i])) {
 			forms = append(forms, form{index.PartitionKey(index.Key{Name: b.m.index, Value: text}), uint32(i)})
 		}
 	}
@@ -288,7 +313,7 @@ func (b *Resolver) otherHits(ctx context.Context, all []candidate) ([]candidate,
 // matchRest goes on behind the first maxHits index rows of a key.
 func (b *Resolver) matchRest(ctx context.Context, i uint32) error {
 	g := &b.groups[i]
-	part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: b.m.index + "\x01" + string(frameKey(b.loaded.Frame(g.at)))}
+	part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: b.m.index + "\x01" + string(b.keyOf(g))}
 	previous, _, _ := index.ParseRowKey(b.last[i])
 	var ids []fold.ID
 	judge := func() error {

@@ -8,40 +8,46 @@ import (
 	"slices"
 	"testing"
 
-	"kith/internal/extsort"
 	"kith/profile/fold"
 )
 
-// A bucket that is merged in steps, to bound its memory, has the groups of one that is merged at once.
+// A bucket that is merged in steps, to bound its memory, has the groups of one that is merged at once, in whatever order its rows come.
 func TestLoadInSteps(t *testing.T) {
-	p := NewPlan(Facts{Mapping: &Mapping{index: "_account"}, Time: 1})
-	var data []byte
-	var keys keyList
-	for row := range int64(150_000) {
+	p := testPlan(t)
+	var frames [][]byte
+	for row := range int64(50_000) {
 		key := fmt.Appendf(nil, "customer-%d", rand.IntN(500))
-		keys.reset()
+		var keys keyList
 		keys.add(matchFamily, key)
 		body := fold.AppendValue(nil, fold.Value{Text: fmt.Sprint("v", row), Stamp: p.stamp(row)}, p.stamp(row))
-		data = appendFrame(data, &frame{rows: 1, first: row, key: key, keys: keys.appendTo(nil), body: body})
+		frames = append(frames, appendRich(nil, &frame{rows: 1, first: row, key: key, keys: keys.appendTo(nil), body: body}))
 	}
 	load := func(step int) (all []string) {
-		b := p.NewResolver(&Buckets{Memory: [][]byte{data}}, false, nil)
-		b.loaded.Step = step
-		if err := b.load(t.Context()); err != nil {
+		rand.Shuffle(len(frames), func(i, j int) { frames[i], frames[j] = frames[j], frames[i] })
+		set := p.newRowSet(nil)
+		for some := range slices.Chunk(frames, step) {
+			if err := set.loadStream(t.Context(), bytes.NewReader(bytes.Join(some, nil))); err != nil {
+				t.Fatal(err)
+			}
+			if err := set.compact(); err != nil {
+				t.Fatal(err)
+			}
+			if set.size > 1_000_000 {
+				t.Fatalf("%d bytes for 500 keys", set.size)
+			}
+		}
+		if err := set.merge(); err != nil {
 			t.Fatal(err)
 		}
-		if step < len(data)/2 && cap(b.loaded.Bytes()) > len(data)/2 {
-			t.Fatalf("%d bytes for %d keys", cap(b.loaded.Bytes()), len(b.groups))
-		}
-		for i := range b.groups {
-			f := b.frame(&b.groups[i])
+		for _, r := range set.refs {
+			f := set.frame(r.At)
 			var rows []int64
 			f.eachRow(func(row int64) { rows = append(rows, row) })
 			values, err := fold.DecodeValues(f.body, p.stamp(f.first))
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, fmt.Sprintf("%s %d %v %v", f.key, b.groups[i].rows, rows, values))
+			all = append(all, fmt.Sprintf("%s %d %v %v", f.key, f.rows, rows, values))
 		}
 		return all
 	}
@@ -49,15 +55,15 @@ func TestLoadInSteps(t *testing.T) {
 	if len(want) != 500 {
 		t.Fatalf("%d groups", len(want))
 	}
-	for _, step := range []int{64 << 10, 1 << 20} {
+	for _, step := range []int{2_000, 30_000} {
 		if got := load(step); !slices.Equal(got, want) {
 			t.Fatalf("in steps of %d: %d groups, or others", step, len(got))
 		}
 	}
 }
 
-// However the rows of a run are cut into parts, every entry is in one of them.
-func TestPartsHaveEveryEntryOnce(t *testing.T) {
+// Wherever reading a section begins, it begins no later than the profile that is looked for.
+func TestEnterFindsEveryEntry(t *testing.T) {
 	var data []byte
 	var marks []mark
 	var ids []fold.ID
@@ -72,44 +78,22 @@ func TestPartsHaveEveryEntryOnce(t *testing.T) {
 		}
 		data = append(append(data, 0), id[:]...)
 		data = binary.AppendUvarint(data, uint64(n))
-		data = append(data, 1, 'x')
 		ids = append(ids, id)
 	}
 	p := &Plan{time: 1}
-	for range 200 {
-		var pivots []fold.ID
-		for range rand.IntN(6) {
-			pivots = append(pivots, ids[rand.IntN(entries)])
+	for _, id := range ids {
+		from, ok := enter(marks, &id)
+		if !ok {
+			t.Fatalf("no place for %v", id)
 		}
-		slices.SortFunc(pivots, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
-		pivots = slices.Compact(pivots)
-		next := int64(0)
-		for i := range len(pivots) + 1 {
-			var lo, hi *fold.ID
-			if i > 0 {
-				lo = &pivots[i-1]
-			}
-			if i < len(pivots) {
-				hi = &pivots[i]
-			}
-			from, ok := enter(marks, lo, hi)
-			if !ok {
-				continue
-			}
-			r := runBlob{plainBlob{bytes.NewReader(data)}, 0}
-			c := &rowCursor{who: p.newWho(r, section{from, int64(len(data))}), body: true, lo: lo, hi: hi}
-			for e, err := range extsort.Merge([]*rowCursor{c}) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if e.row != next || e.id != ids[next] {
-					t.Fatalf("part %d of %d has entry %d, want %d", i, len(pivots)+1, e.row, next)
-				}
-				next++
-			}
+		r := runBlob{plainBlob{bytes.NewReader(data)}, 0}
+		c := &rowCursor{who: p.newWho(r, section{from, int64(len(data))}), lo: &id}
+		want := slices.Index(ids, id)
+		if ok, err := c.Next(); !ok || err != nil || c.id != id || c.row != int64(want) {
+			t.Fatalf("found row %d of %v, want row %d: %t, %v", c.row, c.id, want, ok, err)
 		}
-		if next != entries {
-			t.Fatalf("%d of %d entries", next, entries)
-		}
+	}
+	if _, ok := enter(marks, &fold.ID{0xff}); ok {
+		t.Fatal("a profile behind all others has a place")
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // RowsOf appends the rows of a profile's entries in a run.
 func (p *Plan) RowsOf(ctx context.Context, rows []int64, bucket int, run *RunResult, id fold.ID) ([]int64, error) {
-	from, ok := enter(run.WhoMarks, &id, nil)
+	from, ok := enter(run.WhoMarks, &id)
 	if !ok {
 		return rows, nil
 	}

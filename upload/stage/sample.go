@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"kith/internal/extsort"
+	"kith/schema"
 )
 
 const (
@@ -23,8 +24,6 @@ func (r *Reader) sample(ctx context.Context, m *mapper, n int) ([][]byte, error)
 		return nil, nil
 	}
 	var keys [][]byte
-	scratch := &batch{buckets: make([][]byte, 1)}
-	m.part = extsort.ByHash(1, 0)
 	buf := make([]byte, sampleBytes)
 	for i := range int64(samplePlaces) {
 		if err := ctx.Err(); err != nil {
@@ -45,9 +44,8 @@ func (r *Reader) sample(ctx context.Context, m *mapper, n int) ([][]byte, error)
 			if first || len(line) == 0 { // part of a row, or none
 				continue
 			}
-			scratch.buckets[0] = scratch.buckets[0][:0]
-			if m.record(scratch, batchRecord{}, line, 0) == nil {
-				keys = append(keys, bytes.Clone(m.key))
+			if m.record(batchRecord{}, line, 0) == nil {
+				keys = append(keys, bytes.Clone(schema.IndexBytes(m.key)))
 			}
 		}
 	}

@@ -1,8 +1,9 @@
 package stage
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -11,9 +12,28 @@ import (
 
 	"kith/blob"
 	"kith/internal/extsort"
+	"kith/profile/fold"
+	"kith/schema"
 )
 
-// sinks are where frames and rejects of the read stage go: to memory as long as there are few, merged if that helps, then to blobs.
+// Buckets are where the rows of a file wait to be resolved: in a pool of this process or, where nodes share the work, in blobs, which are
+// scratch.
+type Buckets struct {
+	pool   *extsort.Pool
+	pieces [][]extsort.Piece
+	// Once says that each bucket is loaded once, which uses it up.
+	Once   bool
+	Spills []string
+}
+
+// Close gives the memory back.
+func (b *Buckets) Close() {
+	if b != nil {
+		b.pool.Close()
+	}
+}
+
+// sinks are where frames and rejects of the read stage go. A frame is handed over by the worker that made it, in chunks, in any order: rows have numbers.
 type sinks struct {
 	// short counts the records with fewer cells than the header.
 	short atomic.Int64
@@ -22,13 +42,13 @@ type sinks struct {
 	counts  sync.Mutex
 	r       *Reader
 	part    *extsort.Partition
-	buckets *extsort.Buckets[blob.Writer]
-	name    string   // tells the spills apart from those of other readings
-	names   []string // of the spills
-	most    int64    // bytes of frames before there must be more buckets
-	// merger merges rows of equal keys while they are in memory; nil where they are no rows.
-	merger *rowGroups
-	merged []int // how many bytes of memory were merged before, by bucket
+	pool    *extsort.Pool
+	buckets []sinkBucket
+	name    string // tells the spills apart from those of other readings
+	size    atomic.Int64
+	most    int64 // bytes of frames before there must be more buckets
+	// rows says that frames are rows, which can be merged.
+	rows bool
 
 	rejects *rejectWriter
 	quiet   bool
@@ -36,11 +56,30 @@ type sinks struct {
 	untilRoom int
 }
 
+// sinkBucket is a bucket while it is filled.
+type sinkBucket struct {
+	mu     sync.Mutex
+	pieces []extsort.Piece
+	spill  blob.Writer // where nodes share the work
+	name   string      // of the spill
+	size   int64       // bytes of frames
+	look   int64       // the size at which it is looked at whether rows can be merged
+}
+
+// lookFirst is the first size of a bucket at which it is looked at whether its rows can be merged, and mergeAlways the one from which on
+// they are, whatever a look at a few of them says.
+const (
+	lookFirst   = 256 << 10
+	mergeAlways = 32 << 20
+)
+
 func (r *Reader) newSinks(p *extsort.Partition, quiet bool) *sinks {
-	s := &sinks{
-		r: r, part: p, name: fmt.Sprintf("%08x", rand.Uint32()), most: math.MaxInt64, merger: r.newRowGroups(), merged: make([]int, p.Buckets()), rejects: r.newRejects("read", r.File.Size()), quiet: quiet,
+	n := p.Buckets()
+	s := &sinks{r: r, part: p, buckets: make([]sinkBucket, n), name: fmt.Sprintf("%08x", rand.Uint32()), most: math.MaxInt64, rows: true, rejects: r.newRejects("read", r.File.Size()), quiet: quiet}
+	s.pool = extsort.NewPool(r.arena, extsort.ChunkSize(n*r.workers()), r.MemoryBytes, r.scratchDir)
+	for i := range s.buckets {
+		s.buckets[i].look = min(lookFirst, int64(s.pool.Size()))
 	}
-	s.buckets = extsort.NewBuckets(p.Buckets(), r.memoryBytes(), s.createSpill)
 	return s
 }
 
@@ -56,88 +95,115 @@ func (s *sinks) addTooLong(counts []int64) {
 	}
 }
 
-// createSpill makes the blob that a bucket is spilled to.
-func (s *sinks) createSpill(bucket int) (blob.Writer, error) {
-	name := fmt.Sprintf("%sspill-%s-%s-%05d", s.r.dir, s.r.attempt, s.name, bucket)
-	s.names = append(s.names, name)
-	return s.r.blobs.CreateScratch(context.Background(), name, s.r.key)
-}
-
-// take takes in a batch.
+// take takes in what a batch has besides its frames, in the order of the file.
 func (s *sinks) take(ctx context.Context, bt *batch) error {
-	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 && s.buckets.Spills() != nil {
+	if s.untilRoom -= len(bt.data); s.untilRoom <= 0 {
 		if err := s.r.Room(ctx); err != nil {
 			return err
 		}
 		s.untilRoom = roomEvery
 	}
-	if !s.quiet {
-		if err := s.rejects.take(&bt.rejects); err != nil {
-			return err
-		}
-	}
-	more := int64(0)
-	for _, part := range bt.buckets {
-		more += int64(len(part))
-	}
-	if s.buckets.Over(more) {
-		if err := s.merge(ctx); err != nil {
-			return err
-		}
-	}
-	if s.buckets.Size()+more > s.most {
-		return errMoreBuckets
-	}
-	return s.buckets.Add(bt.buckets)
-}
-
-// merge merges rows of equal keys in memory, where a look at some of them promises that there are many. A few bytes of a compressed
-// file can be very many rows of few keys: they never leave memory so.
-func (s *sinks) merge(ctx context.Context) error {
-	if s.merger == nil || !s.repeats() {
+	if s.quiet {
 		return nil
 	}
-	for i, part := range s.buckets.Memory() {
-		if len(part) == s.merged[i] {
-			continue
-		}
-		if err := s.merger.Load(ctx, bytes.NewReader(part)); err != nil {
-			return err
-		}
-		s.buckets.Replace(i, s.merger.Bytes())
-		s.merged[i] = len(s.merger.Bytes())
+	return s.rejects.take(&bt.rejects)
+}
+
+// add takes in a chunk of frames.
+func (s *sinks) add(bucket int, chunk []byte) error {
+	if s.size.Add(int64(len(chunk))) > s.most {
+		return errMoreBuckets
 	}
-	if s.buckets.Over(s.buckets.Limit / 2) {
-		s.merger = nil // it does not pay
+	b := &s.buckets[bucket]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.size += int64(len(chunk))
+	if s.r.Shared {
+		defer s.pool.Free(chunk)
+		return s.spill(bucket, chunk)
+	}
+	repeated := false
+	if s.rows && b.size >= b.look {
+		repeated = b.size >= mergeAlways || repeats(chunk)
+		b.look = 2 * b.size
+	}
+	piece, err := s.pool.Keep(chunk)
+	if err != nil {
+		return err
+	}
+	if b.pieces = append(b.pieces, piece); repeated {
+		return s.merge(b)
 	}
 	return nil
 }
 
-// repeats says whether rows that were taken in lately repeat keys, by looking at those of the largest bucket.
-func (s *sinks) repeats() bool {
-	const enough, looks = 64, 4096
-	var lately []byte
-	for i, part := range s.buckets.Memory() {
-		if part = part[s.merged[i]:]; len(part) > len(lately) {
-			lately = part
+// spill appends a chunk to the blob of a bucket.
+func (s *sinks) spill(bucket int, chunk []byte) (err error) {
+	b := &s.buckets[bucket]
+	if b.spill == nil {
+		b.name = fmt.Sprintf("%sspill-%s-%s-%05d", s.r.dir, s.r.attempt, s.name, bucket)
+		if b.spill, err = s.r.blobs.CreateScratch(context.Background(), b.name, s.r.key); err != nil {
+			return err
 		}
 	}
+	_, err = b.spill.Write(chunk)
+	return err
+}
+
+// merge merges the rows of equal keys of a bucket. A few bytes of a compressed file can be very many rows of few keys: they take no room so.
+func (s *sinks) merge(b *sinkBucket) error {
+	set := s.r.newRowSet(s.pool)
+	defer set.reset()
+	for _, p := range b.pieces {
+		if err := set.load(p, true); err != nil {
+			return err
+		}
+	}
+	b.pieces = nil
+	if err := set.compact(); err != nil {
+		return err
+	}
+	before := b.size
+	b.size = int64(set.size)
+	for _, l := range set.loads {
+		c := l.b
+		if len(c) <= s.pool.Size() {
+			c = append(s.pool.Chunk(), c...)
+		}
+		p, err := s.pool.Keep(c)
+		if err != nil {
+			return err
+		}
+		b.pieces = append(b.pieces, p)
+	}
+	s.size.Add(b.size - before)
+	b.look = max(2*b.size, lookFirst)
+	return nil
+}
+
+// repeats says whether rows repeat keys, by looking at some of them.
+func repeats(frames []byte) bool {
+	const enough, looks = 64, 2048
 	keys := make(map[string]struct{}, looks)
 	n := 0
-	for ; n < looks && len(lately) > 0; n++ {
-		f, size, err := parseFrame(lately)
-		if err != nil {
+	for ; n < looks && len(frames) > 0; n++ {
+		size := frameSize(frames)
+		if size == 0 {
 			return false // whoever resolves the bucket says so
 		}
-		keys[string(f.key)] = struct{}{}
-		lately = lately[size:]
+		keys[string(frameKey(frames))] = struct{}{}
+		frames = frames[size:]
 	}
 	return n >= enough && len(keys) < n*3/4
 }
 
 // skewed says whether a bucket has become much larger than it should be.
 func (s *sinks) skewed() bool {
-	return s.buckets.Largest() > skewFactor*max(s.buckets.Size()/int64(s.part.Buckets()), s.r.bucketBytes())
+	largest := int64(0)
+	for i := range s.buckets {
+		largest = max(largest, s.buckets[i].size)
+	}
+	return largest > skewFactor*max(s.size.Load()/int64(s.part.Buckets()), s.r.bucketBytes())
 }
 
 func (p *Plan) newRejects(stage string, fileSize int64) *rejectWriter {
@@ -148,22 +214,152 @@ func (p *Plan) newRejects(stage string, fileSize int64) *rejectWriter {
 	}}
 }
 
-// commit returns the names of the spills, none when all is in memory.
-func (s *sinks) commit() ([]string, error) {
-	for _, b := range s.buckets.Spills() {
-		if _, err := b.Commit(); err != nil {
-			return nil, err
+// commit returns the buckets, which are the caller's to close.
+func (s *sinks) commit() (*Buckets, error) {
+	found := &Buckets{}
+	if s.r.Shared {
+		for i := range s.buckets {
+			b := &s.buckets[i]
+			if b.spill == nil {
+				if err := s.spill(i, nil); err != nil {
+					return nil, err
+				}
+			}
+			if _, err := b.spill.Commit(); err != nil {
+				return nil, err
+			}
+			found.Spills = append(found.Spills, b.name)
 		}
+		return found, nil
 	}
-	return s.names, nil
+	for i := range s.buckets {
+		found.pieces = append(found.pieces, s.buckets[i].pieces)
+	}
+	found.pool, s.pool = s.pool, nil
+	return found, nil
 }
 
 func (s *sinks) abort() {
-	for _, b := range s.buckets.Spills() {
-		b.Abort()
+	for i := range s.buckets {
+		if b := s.buckets[i].spill; b != nil {
+			b.Abort()
+		}
 	}
+	s.pool.Close()
 	s.rejects.abort()
 }
 
 // roomEvery is after how many bytes of a file the room on the disk is looked at.
 const roomEvery = 16 << 20
+
+// frameWriter takes the frames of one worker to their buckets.
+type frameWriter struct {
+	to    *sinks
+	local [][]byte // a chunk that is being filled, by bucket
+}
+
+func (s *sinks) newWriter() *frameWriter {
+	return &frameWriter{to: s, local: make([][]byte, s.part.Buckets())}
+}
+
+// space returns room for a frame of n bytes of a bucket.
+func (w *frameWriter) space(bucket, n int) ([]byte, error) {
+	c := w.local[bucket]
+	at := len(c)
+	if cap(c)-at < n {
+		if at > 0 {
+			w.local[bucket] = nil
+			if err := w.to.add(bucket, c); err != nil {
+				return nil, err
+			}
+		}
+		if c, at = nil, 0; n <= w.to.pool.Size() {
+			c = w.to.pool.Chunk()
+		} else {
+			c = make([]byte, 0, n)
+		}
+	}
+	w.local[bucket] = c[:at+n]
+	return c[at : at+n : at+n], nil
+}
+
+// put takes in the record that a mapper has read.
+func (w *frameWriter) put(m *mapper) error {
+	key := schema.IndexBytes(m.key)
+	body := 0
+	for i, v := range m.vals {
+		if v != nil {
+			body += len(m.fields[i].prefixOf(v)) + uvarintLen(uint64(len(v))) + len(v)
+		}
+	}
+	bucket := w.to.part.Bucket(key)
+	if body > maxLean {
+		return w.putRich(bucket, m, key)
+	}
+	parts := partSize * len(m.plan.lean)
+	b, err := w.space(bucket, frameHead+len(key)+parts+body)
+	if err != nil {
+		return err
+	}
+	b = putHead(b, m.row, 0, key)
+	at, values := b[:parts], b[parts:]
+	m.encode(values[:0])
+	for i, field := range m.plan.lean {
+		v := m.vals[field]
+		binary.LittleEndian.PutUint16(at[partSize*i:], uint16(m.ends[field]-len(v)))
+		binary.LittleEndian.PutUint16(at[partSize*i+2:], uint16(len(v)))
+	}
+	return nil
+}
+
+// encode appends the values, and notes where each ends.
+func (m *mapper) encode(b []byte) []byte {
+	m.ends = m.ends[:0]
+	for i, v := range m.vals {
+		if v != nil {
+			b = append(b, m.fields[i].prefixOf(v)...)
+			b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
+		}
+		m.ends = append(m.ends, len(b))
+	}
+	return b
+}
+
+// putRich takes in a record that is too large for a lean frame.
+func (w *frameWriter) putRich(bucket int, m *mapper, key []byte) error {
+	var keys keyList
+	keys.add(matchFamily, key)
+	var vals [][]byte
+	for _, field := range m.plan.lean {
+		vals = append(vals, m.vals[field])
+	}
+	m.plan.collect(vals, &keys, nil)
+	frame := appendRich(nil, &frame{rows: 1, first: m.row, key: key, keys: keys.appendTo(nil), body: m.encode(nil)})
+	b, err := w.space(bucket, len(frame))
+	copy(b, frame)
+	return err
+}
+
+// putID takes in a profile that has a key, as the values of a frame.
+func (w *frameWriter) putID(key []byte, id fold.ID) error {
+	parts := partSize * len(w.to.r.keyPlan.lean)
+	b, err := w.space(w.to.part.Bucket(key), frameHead+len(key)+parts+len(id))
+	if err != nil {
+		return err
+	}
+	b = putHead(b, 0, 0, key)
+	clear(b[:parts])
+	copy(b[parts:], id[:])
+	return nil
+}
+
+// flush hands over what is left.
+func (w *frameWriter) flush() error {
+	var all error
+	for bucket, c := range w.local {
+		if w.local[bucket] = nil; len(c) > 0 {
+			all = errors.Join(all, w.to.add(bucket, c))
+		}
+	}
+	return all
+}

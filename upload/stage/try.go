@@ -1,54 +1,43 @@
 package stage
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"slices"
 
-	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/schema"
 )
 
-// matchJoined finds the profiles of the groups among those that join has found.
+// matchJoined finds the profiles of the groups among those that Join has found.
 func (b *Resolver) matchJoined(ctx context.Context) error {
-	byKey := make(map[string]uint32, len(b.groups))
-	for i := range b.groups {
-		byKey[string(frameKey(b.loaded.Frame(b.groups[i].at)))] = uint32(i)
-	}
-	r, done, err := b.openFrames(ctx, b.dry.Joined(), b.bucket)
-	if err != nil {
+	found := b.newRowSet(nil)
+	defer found.reset()
+	if err := b.loadBucket(ctx, b.dry.Joined(), b.bucket, found); err != nil {
 		return err
 	}
-	defer func() { _ = done() }()
-	in := extsort.NewWindow(func() io.Reader { return r })
-	for {
-		if more, err := in.More(); !more {
-			return err
+	found.sort()
+	i := 0
+	for _, r := range found.refs {
+		key := found.key(r.At)
+		for i < len(b.groups) && bytes.Compare(b.keyOf(&b.groups[i]), key) < 0 {
+			i++
 		}
-		n, err := in.Uvarint()
-		if err != nil {
-			return err
+		if i == len(b.groups) {
+			break
 		}
-		key, err := in.Bytes(n)
-		if err != nil {
-			return err
+		g := &b.groups[i]
+		if g.matches > 1 || !bytes.Equal(b.keyOf(g), key) {
+			continue
 		}
-		i, ok := byKey[string(key)]
-		id, err := in.Bytes(uint64(len(fold.ID{})))
-		if err != nil {
-			return err
-		}
-		if g := &b.groups[i]; ok && g.matches < 2 {
-			if g.matches++; g.matches == 1 {
-				copy(g.match[:], id)
-			}
+		if g.matches++; g.matches == 1 {
+			copy(g.match[:], found.frame(r.At).body)
 		}
 	}
+	return nil
 }
 
 // show adds to the sample what the groups that match would change.
@@ -125,37 +114,19 @@ func (b *Resolver) try(ctx context.Context) (*Outcome, error) {
 // Join sweeps the profiles once for the key that rows are matched by, which has no index yet.
 func (r *Reader) Join(ctx context.Context, read *ReadResult) (*Buckets, error) {
 	out := r.newSinks(r.partition(read.Buckets, read.Bounds), true)
-	out.merger = nil // these are no rows
 	defer out.abort()
-	bt := &batch{buckets: make([][]byte, read.Buckets)}
-	size := 0
-	flush := func() error {
-		err := out.take(ctx, bt)
-		for i := range bt.buckets {
-			bt.buckets[i] = bt.buckets[i][:0]
-		}
-		size = 0
-		return err
-	}
+	out.rows = false // these are none
+	w := out.newWriter()
 	err := r.profiles.EachWithKey(ctx, r.inc, *r.m.own, r.time, func(id fold.ID, value string) error {
-		key := schema.IndexBytes([]byte(value))
-		b := &bt.buckets[out.part.Bucket(key)]
-		*b = append(binary.AppendUvarint(*b, uint64(len(key))), key...)
-		*b = append(*b, id[:]...)
-		if size += len(key) + len(id); size > 1<<20 {
-			return flush()
-		}
-		return nil
+		return w.putID(schema.IndexBytes([]byte(value)), id)
 	})
 	if err == nil {
-		err = flush()
+		err = w.flush()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for profiles by a key without an index: %w", err)
 	}
-	joined := &Buckets{Memory: out.buckets.Memory()}
-	joined.Spills, err = out.commit()
-	return joined, err
+	return out.commit()
 }
 
 // Trial gathers what a run that publishes nothing finds out.
