@@ -53,11 +53,11 @@ type partValue struct {
 // NewDeriver returns a Deriver of the predefined keys and of a domain's own.
 func NewDeriver(own []domain.Key) *Deriver {
 	d := &Deriver{own: own, family: map[string]int{}, custom: map[string]int{}}
-	d.familyOf(schema.KeyFullName)
+	d.Family(schema.KeyFullName)
 	for id := range uint16(schema.BusinessEmailAddress + 1) {
 		of := d.attr(id)
 		if name, ct := schema.PredefinedKey(schema.Attr{ID: id}); name != "" {
-			of.family, of.ct = d.familyOf(name), ct
+			of.family, of.ct = d.Family(name), ct
 		}
 	}
 	for _, key := range own {
@@ -73,7 +73,7 @@ func NewDeriver(own []domain.Key) *Deriver {
 
 // derived says which parts a key of the domain has, and takes care that they are noted; false when one is no attribute.
 func (d *Deriver) derived(key domain.Key) (k derivedKey, ok bool) {
-	k.family = d.familyOf(key.Name)
+	k.family = d.Family(key.Name)
 	for _, of := range key.Parts {
 		a, ok := schema.ParsePath(of.Attribute)
 		if !ok {
@@ -112,8 +112,8 @@ func (d *Deriver) newPart() int {
 	return len(d.parts) - 1
 }
 
-// familyOf returns the family of a key.
-func (d *Deriver) familyOf(name string) int {
+// Family returns the family of a key, which may be a private one.
+func (d *Deriver) Family(name string) int {
 	n, ok := d.family[name]
 	if !ok {
 		n = len(d.names)
@@ -123,7 +123,7 @@ func (d *Deriver) familyOf(name string) int {
 	return n
 }
 
-// Families lists the names of keys by family. There may be more after a call of Each: contributions name private keys.
+// Families lists the names of keys by family. There may be more after a call of Each that met a private key that Family was not asked for.
 func (d *Deriver) Families() []string { return d.names }
 
 // Each calls do for every key of an encoded contribution, with its family and index value, which is good until do returns. It may do so twice for one key.
@@ -141,7 +141,7 @@ func (d *Deriver) Each(contribution []byte, do func(family int, value []byte)) e
 			return err
 		}
 		for _, k := range keys {
-			do(d.familyOf(k.Name), schema.IndexBytes([]byte(k.Value)))
+			do(d.Family(k.Name), schema.IndexBytes([]byte(k.Value)))
 		}
 	}
 	clear(d.parts)
@@ -238,7 +238,7 @@ func (d *Deriver) eachDecoded(contribution []byte, do func(family int, value []b
 	var keys Set
 	keys.AddContribution(c, d.own)
 	for _, k := range keys.Keys() {
-		do(d.familyOf(k.Name), schema.IndexBytes([]byte(k.Value)))
+		do(d.Family(k.Name), schema.IndexBytes([]byte(k.Value)))
 	}
 	return nil
 }

@@ -1,0 +1,112 @@
+package stage
+
+import (
+	"context"
+	"iter"
+	"runtime"
+
+	"kith/profile"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/store"
+)
+
+const (
+	// dropRanges are looked at, each from its start on, to guess whose rows the index has, so many of each.
+	dropRanges = 16
+	dropLook   = 512
+	// dropShare is the share of the index, as one part of so many, from which on passing over all of it costs less than deriving rows: reading and deriving what a row
+	// is takes about four times as long as passing over one.
+	dropShare = 3
+)
+
+// fillsIndex says whether a large part of the domain's index rows belongs to profiles that the job has created, as far as a sample can tell.
+func (p *Plan) fillsIndex(ctx context.Context) (bool, error) {
+	ranges, err := p.store.Split(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}, dropRanges)
+	if err != nil {
+		return false, err
+	}
+	rows, minted := 0, 0
+	for _, r := range ranges {
+		n := 0
+		for row, err := range p.store.Sweep(ctx, r) {
+			if err != nil {
+				return false, err
+			}
+			if id, class, ok := index.ParseRowKey(row.Row.Key); ok && class == index.ByImport && p.Minted(id) {
+				minted++
+			}
+			rows++
+			if n++; n == dropLook*dropRanges/len(ranges) {
+				break
+			}
+		}
+	}
+	return minted*dropShare >= rows, nil
+}
+
+// sweepCreated takes back the profiles that the job has created, but for some, by a pass over the index of the domain: whose row it is, its id tells. The store must
+// be Whole.
+func (p *Plan) sweepCreated(ctx context.Context, runs map[int]RunResult, all runBlobs, at int64, but map[fold.ID]bool, gone func(int64)) error {
+	var parts []store.Run
+	for _, r := range all { // ids of one bucket are before those of the next
+		parts = append(parts, store.Run{Table: store.Profile, Rows: p.createdGone(r, runs[r.bucket], but, gone)})
+	}
+	ranges, err := p.store.Split(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}, 4*runtime.NumCPU())
+	if err != nil {
+		return err
+	}
+	for _, r := range ranges {
+		parts = append(parts, store.Run{Table: store.Index, Rows: p.mintedGone(ctx, r, at, but)})
+	}
+	return p.store.WriteRun(ctx, parts...)
+}
+
+// createdGone are deletions of the contributions of the profiles that a run has created.
+func (p *Plan) createdGone(r runBlob, run RunResult, but map[fold.ID]bool, gone func(int64)) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time, Delete: true}}
+		var key []byte
+		n := int64(0)
+		for c, err := range p.written(runBlobs{r}, map[int]RunResult{r.bucket: run}) {
+			if err != nil {
+				yield(row, err)
+				return
+			}
+			if !c.isCreated() || len(but) > 0 && but[c.id] {
+				continue
+			}
+			if n++; n == touchedChunk {
+				gone(n)
+				n = 0
+			}
+			key = profile.AppendContributionKey(key[:0], p.time, c.row)
+			row.Partition, row.Mutation.Key = c.id[:], key
+			if !yield(row, nil) {
+				return
+			}
+		}
+		gone(n)
+	}
+}
+
+// mintedGone are deletions of the index rows of a range that belong to profiles that the job has created, and that are there for contributions.
+func (p *Plan) mintedGone(ctx context.Context, in store.SweepRange, at int64, but map[fold.ID]bool) iter.Seq2[store.RunRow, error] {
+	return func(yield func(store.RunRow, error) bool) {
+		gone := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: at, Delete: true}}
+		for row, err := range p.store.Sweep(ctx, in) {
+			if err != nil {
+				yield(gone, err)
+				return
+			}
+			id, class, ok := index.ParseRowKey(row.Row.Key)
+			if !ok || class != index.ByImport || !p.Minted(id) || len(but) > 0 && but[id] {
+				continue
+			}
+			gone.Partition, gone.Mutation.Key = append(gone.Partition[:0], row.Partition.Key...), row.Row.Key
+			if !yield(gone, nil) {
+				return
+			}
+		}
+	}
+}
