@@ -273,7 +273,7 @@ func (k *Attrs) Lost(goes, stays []byte) (keys []Key, ok bool) {
 			more = left.Next()
 		}
 		note(&wanted, &gone)
-		if !k.has(gone.ID, gone.Custom) || more && left.Attr() == gone.Attr() && left.Text == gone.Text {
+		if !k.has(gone.ID, gone.Custom) || more && left.Attr() == gone.Attr() && left.Text == gone.Text && left.Country == gone.Country {
 			continue
 		}
 		name, ct := schema.PredefinedKey(gone.Attr())
@@ -281,7 +281,7 @@ func (k *Attrs) Lost(goes, stays []byte) (keys []Key, ok bool) {
 			return nil, false
 		}
 		var buf [128]byte
-		if norm := schema.AppendNormalized(buf[:0], ct, []byte(gone.Text)); len(norm) > 0 {
+		if norm := schema.AppendNormalizedIn(buf[:0], gone.Country, ct, []byte(gone.Text)); len(norm) > 0 {
 			keys = append(keys, Key{Name: name, Value: string(norm)})
 		}
 	}
@@ -304,7 +304,7 @@ func yieldsKey(contribution []byte, key Key) bool {
 	var buf [128]byte
 	for c.Next() && c.ID != 0 {
 		if name, ct := schema.PredefinedKey(schema.Attr{ID: c.ID}); name == key.Name {
-			norm := schema.AppendNormalized(buf[:0], ct, []byte(c.Text))
+			norm := schema.AppendNormalizedIn(buf[:0], c.Country, ct, []byte(c.Text))
 			if schema.IndexValue(string(norm)) == schema.IndexValue(key.Value) {
 				return true
 			}
