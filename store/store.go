@@ -276,7 +276,8 @@ type Store interface {
 	// Whole says that a Commit happens as a whole, or not at all: for readers but those of a Probe or Scan that is under way, and in a crash.
 	Whole() bool
 
-	// Sweep streams all rows of a range of a table in the engine's order, whole partitions together. It is not a snapshot:
+	// Sweep streams all rows of a range of a table in the engine's order, whole partitions together. Where the engine is Whole, that is the order of
+	// incarnations, partitions and row keys. It is not a snapshot:
 	// a row written or deleted meanwhile may or may not be met; every row that stays untouched is met exactly once.
 	Sweep(ctx context.Context, r SweepRange) iter.Seq2[SweepRow, error]
 

@@ -382,6 +382,7 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 		defer it.Close()
 		var open, k []byte
 		var p store.Partition
+		var keys store.KeyDecoder
 		cursor := func() string { return string(k) + "\x00" } // one for all rows: rows are good until the iterator moves on
 		for ok := it.First(); ok; ok = it.Next() {
 			if err := ctx.Err(); err != nil {
@@ -390,11 +391,12 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 			}
 			k = it.Key()
 			if len(open) == 0 || !bytes.HasPrefix(k, open) {
-				if p, _, err = store.DecodeKey(k); err != nil {
+				var rest []byte
+				if p, rest, err = keys.Decode(k); err != nil {
 					yield(store.SweepRow{}, err)
 					return
 				}
-				open = append(open[:0], k[:store.PartitionLen(k)]...)
+				open = append(open[:0], k[:len(k)-len(rest)]...)
 			}
 			row, err := store.DecodeCell(it.Value())
 			row.Key = k[len(open):]

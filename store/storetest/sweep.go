@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -25,10 +26,16 @@ func sweepMeetsEveryRowOnce(t *testing.T, e Engine) {
 	seen := map[string]int{}
 	closed := map[string]bool{}
 	open := ""
+	var last []byte
 	for row, err := range s.Sweep(ctx, store.SweepRange{Table: store.Profile}) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		at := store.AppendKey(nil, row.Partition, row.Row.Key)
+		if s.Whole() && bytes.Compare(at, last) <= 0 {
+			t.Fatalf("%q %q comes behind what is behind it", row.Partition.Key, row.Row.Key)
+		}
+		last = at
 		p := fmt.Sprint(row.Partition)
 		if p != open {
 			if closed[p] {
