@@ -86,6 +86,8 @@ type dropper struct {
 	*Plan
 	at       int64
 	gone     func(profiles int64)
+	most     int      // bytes of index rows in memory
+	part     int      // bytes that are sorted together, about
 	names    []string // of keys, by family
 	families []dropFamily
 	workers  []*dropWorker
@@ -156,7 +158,7 @@ type dropWorker struct {
 const dropHead = 2 + 2 + 4
 
 func (p *Plan) newDropper(at int64, gone func(int64)) *dropper {
-	d := &dropper{Plan: p, at: at, gone: gone}
+	d := &dropper{Plan: p, at: at, gone: gone, most: dropBytes, part: dropPart}
 	for range min(runtime.NumCPU(), dropWorkers) {
 		w := &dropWorker{dropper: d, deriver: index.NewDeriver(p.own)}
 		w.deriver.Family(p.m.index) // it may be private
@@ -216,7 +218,7 @@ func (d *dropper) divide(ctx context.Context, rows []createdRow) error {
 	}
 	d.families = d.families[:0]
 	for family := range values {
-		n := sizes[family] * len(rows) / max(1, len(sample)) / dropPart
+		n := sizes[family] * len(rows) / max(1, len(sample)) / d.part
 		d.families = append(d.families, newDropFamily(values[family], min(n, len(values[family])/4)))
 	}
 	for _, w := range d.workers {
@@ -260,7 +262,7 @@ func (w *dropWorker) derive(contribution []byte, do func(family int, value []byt
 
 // read gathers what rows of profiles go. It returns the profiles for which memory is left no more.
 func (w *dropWorker) read(ctx context.Context, rows []createdRow) (rest []createdRow, err error) {
-	most := dropBytes / len(w.workers)
+	most := w.most / len(w.workers)
 	var of createdRow
 	add := func(family int, value []byte) { w.add(family, value, of) }
 	told := 0
