@@ -9,7 +9,7 @@
 //	          (rows.go, resolve.go, judge.go, build.go)
 //	Output    apply: the rows of the store that follow from a run, built as tables while buckets are resolved, sorted on shelves where they come
 //	          in another order, and landed all at once (output.go, shelves.go). Where the engine builds no tables aside, Resolver.Write writes a
-//	          bucket's (apply.go). For an undo DropCreated takes back what runs alone brought (drop.go), and EachTouched lists the profiles that
+//	          bucket's (apply.go). For an undo DropCreated takes back profiles that nobody else has contributed to (drop.go, dropsweep.go), and EachTouched lists those that
 //	          have to be looked at (undo.go; profile.Undo does that)
 //	Sharer    divides the buckets of a stage among workers and nodes
 //
