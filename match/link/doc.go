@@ -6,9 +6,10 @@
 // A profile becomes a record (feature.go): names without titles, marks and case, transliterated from Cyrillic and Greek, a father's name and
 // particles apart (names.go, text.go); the birth date, however it is written (date.go); gender; e-mail addresses without what does not count in
 // them; the last nine digits of phone numbers; addresses as street, house number, further lines, city, postal code, state; firm; and the
-// account number and custom attributes, if their values could tell persons apart: many differ, and some come again (stats.go). A field
+// account number and custom attributes, if their values could tell persons apart: many differ, and some come again (stats.go). What stands with
+// persons of all kinds, as 1900-01-01, noreply@ and the number of the call centre do, is learned from a sample and is no value (habits.go). A field
 // of two records agrees in a level (level.go, compare*.go): the same, a typing error apart, forms of one name, exchanged, …, different. What one
-// of them lacks says nothing.
+// of them lacks says nothing; that they are in letters which can't be compared does.
 //
 // # What it weighs
 //
@@ -25,7 +26,8 @@
 //
 // Pairs are of one person, of two people who live together, or of any other two. Who live together share family name, address, phone or e-mail,
 // by learned shares, but given names and birth dates no more than strangers do, or a little: twins, fathers and sons. So what a
-// household shares is no evidence within it. A pair is in this class only if an address, phone or e-mail agrees.
+// household shares is no evidence within it. A pair is in this class only if an address, phone or e-mail agrees; where none of them
+// is known, if the family name does, and the city.
 //
 // m, the shares and the sizes of the classes are learned by EM (Winkler: Using the EM algorithm for weight computation, 1988; Enamorado, Fifield,
 // Imai: Using a probabilistic model to assist merging of large-scale administrative records, 2019), u from pairs by chance. All

@@ -10,10 +10,10 @@ import (
 
 // reader makes records of profiles. It is for one goroutine.
 type reader struct {
-	custom   []string // the custom attributes that are compared
-	dayFirst bool
-	s        slots
-	buf      []byte
+	custom []string // the custom attributes that are compared
+	habits
+	s   slots
+	buf []byte
 	// addresses are how many the record has that is being made.
 	addresses int
 }
@@ -47,7 +47,7 @@ func (r *reader) append(dst []byte, p *fold.Profile) []byte {
 				flush()
 				base = b
 			}
-			address[part] = v.Text
+			address[part] = known(v.Text)
 			return
 		}
 		switch v.Attr.ID {
@@ -61,11 +61,11 @@ func (r *reader) append(dst []byte, p *fold.Profile) []byte {
 		v := &p.Values[i]
 		switch v.Attr.ID {
 		case schema.FirstName:
-			first = v.Text
+			first = known(v.Text)
 		case schema.MiddleName:
 			middle = v.Text
 		case schema.LastName:
-			last = v.Text
+			last = known(v.Text)
 		case schema.BirthDate:
 			r.birth(v.Text)
 		case schema.Gender, schema.GenderString:
@@ -87,7 +87,7 @@ func (r *reader) append(dst []byte, p *fold.Profile) []byte {
 		}
 		flush()
 	}
-	r.name(nameOf(first, middle, last))
+	r.name(nameOf(first, middle, last, r.second))
 	r.gender(gender)
 	return r.s.appendTo(dst, r.slots())
 }
@@ -118,7 +118,9 @@ func (r *reader) name(n name) {
 
 func (r *reader) birth(text string) {
 	if d := parseDate(text, r.dayFirst); d != 0 {
-		r.s[sBirth] = append(r.s[sBirth][:0], byte(d>>24), byte(d>>16), byte(d>>8), byte(d))
+		if b := []byte{byte(d >> 24), byte(d >> 16), byte(d >> 8), byte(d)}; !r.tellsNothing(sBirth, b) {
+			r.s[sBirth] = append(r.s[sBirth][:0], b...)
+		}
 	}
 }
 
@@ -163,8 +165,14 @@ func (r *reader) email(text string) {
 	if len(b) > maxLocal || strings.IndexByte(text, valueEnd) >= 0 {
 		return
 	}
-	r.buf = append(append(b, '@'), domain...)
-	r.s.add(sEmail, r.buf)
+	if r.buf = append(append(b, '@'), domain...); !r.tellsNothing(sEmail, r.buf) {
+		r.s.add(sEmail, r.buf)
+	}
+}
+
+// tellsNothing says whether a value is one that stands with all kinds of persons.
+func (r *reader) tellsNothing(slot int, value []byte) bool {
+	return len(r.void) > 0 && r.void[termHash(slot, value[:min(len(value), maxValue)])]
 }
 
 // maxLocal is how long the local part of an e-mail address is at most (RFC 5321). It is less than maxValue: every value of the slot has its @, which
@@ -200,7 +208,9 @@ func (r *reader) phone(v *fold.Value) {
 	if n < minPhoneDigits || bytes.Count(b, b[:1]) == len(b) {
 		return
 	}
-	r.s.add(sPhone, b)
+	if !r.tellsNothing(sPhone, b) {
+		r.s.add(sPhone, b)
+	}
 }
 
 func (r *reader) business(text string) {
@@ -259,8 +269,11 @@ func (r *reader) address(parts *[parts]string) {
 	r.addresses++
 }
 
-// postcodeOf leaves of a code that has an extension, as 12345-6789, the first part.
+// postcodeOf leaves of a code that has an extension, as 12345-6789, the first part. 00000 and 99999 are none.
 func postcodeOf(code string) string {
+	if len(code) >= 4 && (strings.Trim(code, "0") == "" || strings.Trim(code, "9") == "") {
+		return ""
+	}
 	if len(code) == 9 {
 		for i := range len(code) {
 			if code[i] < '0' || code[i] > '9' {

@@ -66,9 +66,12 @@ func Find(ctx context.Context, src Source, o Options, emit func(*Group) error) (
 	if r.n > math.MaxUint32-1 {
 		return nil, nil, fmt.Errorf("%d profiles are too many to match", r.n)
 	}
-	s := &run{o: &o, r: r, report: &Report{Reviewed: int64(r.n)}, m: &Model{custom: st.custom, account: st.account, dayFirst: st.dayFirst}}
+	s := &run{o: &o, r: r, report: &Report{Reviewed: int64(r.n)}, m: &Model{custom: st.custom, account: st.account, habits: st.habits}}
 	if st.more {
 		s.report.Refined = append(s.report.Refined, attributesBounded())
+	}
+	if n := len(st.void); n > 0 {
+		s.report.Refined = append(s.report.Refined, countAsEmpty(n))
 	}
 	s.ask()
 	if err := r.findCopies(o.Workers, s.asked); err != nil {

@@ -6,9 +6,9 @@ import (
 
 // Model is what a run has learned. Explain needs nothing else.
 type Model struct {
-	custom   []string
-	dayFirst bool
-	account  bool // whether account numbers are compared
+	custom []string
+	habits
+	account bool // whether account numbers are compared
 
 	// logM and logU are, by field and level, the logarithms of the probabilities that two records of one person, or of two people, agree
 	// like that, given that both have something to compare. Those of level 0 are 0.

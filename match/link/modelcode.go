@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 )
@@ -24,6 +25,7 @@ const logScale = 1000
 type storedModel struct {
 	Custom         []string
 	DayFirst       bool
+	Void, Second   []uint32 `json:",omitempty"`
 	Account        bool
 	M, U           [][]float32
 	PartM, PartU   [addressParts][4]float32
@@ -42,7 +44,7 @@ func scaled(x float32) int16 {
 
 // Marshal returns the model's bytes: some kilobytes, and up to a hundred where there are many frequent terms.
 func (m *Model) Marshal() []byte {
-	s := storedModel{Custom: m.custom, DayFirst: m.dayFirst, Account: m.account, PartM: m.partM, PartU: m.partU, PriorM: m.priorM, PriorH: m.priorH,
+	s := storedModel{Custom: m.custom, DayFirst: m.dayFirst, Void: sortedKeys(m.void), Second: sortedKeys(m.second), Account: m.account, PartM: m.partM, PartU: m.partU, PriorM: m.priorM, PriorH: m.priorH,
 		PriorU: m.priorU, Together: m.together, Shared: m.shared[:m.fields()], Tail: m.tail[:m.slots()]}
 	for f := range m.fields() {
 		one, two := m.logM[f], m.logU[f]
@@ -122,6 +124,16 @@ func Parse(b []byte) (*Model, error) {
 	return s.model(plain[k+int(n):])
 }
 
+func sortedKeys(set map[uint32]bool) []uint32 { return slices.Sorted(maps.Keys(set)) }
+
+func setOf(keys []uint32) map[uint32]bool {
+	set := make(map[uint32]bool, len(keys))
+	for _, k := range keys {
+		set[k] = true
+	}
+	return set
+}
+
 // complete gives a model that was made before some levels of names were told apart what is believed of these.
 func (m *Model) complete(f int) {
 	if f != fGiven && f != fFamily || len(m.logM[f]) < 2 || len(m.logU[f]) != len(m.logM[f]) {
@@ -135,7 +147,7 @@ func (m *Model) complete(f int) {
 
 // model makes a model of what is stored.
 func (s *storedModel) model(body []byte) (*Model, error) {
-	m := &Model{custom: s.Custom, dayFirst: s.DayFirst, account: s.Account, partM: s.PartM, partU: s.PartU, priorM: s.PriorM, priorH: s.PriorH, priorU: s.PriorU,
+	m := &Model{custom: s.Custom, habits: habits{dayFirst: s.DayFirst, void: setOf(s.Void), second: setOf(s.Second)}, account: s.Account, partM: s.PartM, partU: s.PartU, priorM: s.PriorM, priorH: s.PriorH, priorU: s.PriorU,
 		together: s.Together}
 	if len(s.Custom) > maxCustom || len(s.M) != m.fields() || len(s.U) != m.fields() || len(s.Shared) != m.fields() || len(s.Tail) != m.slots() {
 		return nil, errModel

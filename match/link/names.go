@@ -74,15 +74,15 @@ func patronymic(w string) bool {
 type name struct{ given, middle, family []string }
 
 // nameOf makes a name of what a profile has. A given name in several words keeps its first; a father's name is a middle name wherever it
-// stands; what is without a family name may have it in the given name.
-func nameOf(first, middle, last string) (n name) {
+// stands; what is without a family name may have it in the given name, unless that ends with one of the words that are second there elsewhere.
+func nameOf(first, middle, last string, second map[uint32]bool) (n name) {
 	given, family := words(first), words(last)
 	n.middle = words(middle)
 	given, family = without(given, titles), without(family, titles)
 	if len(family) == 0 && len(given) > 1 && len(n.middle) == 0 {
 		if f, g, ok := commaName(first); ok { // Smith, John
 			family, given = f, g
-		} else {
+		} else if !second[wordHash([]byte(given[len(given)-1]))] {
 			given, family = given[:len(given)-1], given[len(given)-1:]
 		}
 	}

@@ -35,7 +35,7 @@ func TestNames(t *testing.T) {
 		{", John Paul", "", "", "john||paul"}, {"", "", "Smith, John", "john||smith"}, {"", "", "van Dyke, Dick", "||van dyke dick"}, {"Ivan Ivanovich", "", "Petrov", "ivan|ivanovich|petrov"},
 		{"Anna", "Maria", "O'Neil", "anna|maria|oneil"}, {"王小明", "", "王", "小明||王"}, {"", "", "", "||"},
 	} {
-		if got := nameOf(c[0], c[1], c[2]).String(); got != c[3] {
+		if got := nameOf(c[0], c[1], c[2], nil).String(); got != c[3] {
 			t.Errorf("%q: %q, want %q", c[:3], got, c[3])
 		}
 	}
@@ -81,7 +81,7 @@ func FuzzName(f *testing.F) {
 			}
 			sound(nil, b)
 		}
-		n := nameOf(first, middle, last)
+		n := nameOf(first, middle, last, nil)
 		for _, w := range slices.Concat(n.given, n.middle, n.family) {
 			if w == "" || strings.ContainsAny(w, " \x00") {
 				t.Fatalf("%q: %q", n, w)
@@ -90,7 +90,7 @@ func FuzzName(f *testing.F) {
 		if len(n.family) == 1 && !ascii([]byte(n.family[0])) { // it may be before the given name more than once
 			return
 		}
-		if again := nameOf(strings.Join(n.given, " "), strings.Join(n.middle, " "), strings.Join(n.family, " ")); again.String() != n.String() {
+		if again := nameOf(strings.Join(n.given, " "), strings.Join(n.middle, " "), strings.Join(n.family, " "), nil); again.String() != n.String() {
 			t.Fatalf("%q is %q, and that is %q", []string{first, middle, last}, n, again)
 		}
 	})

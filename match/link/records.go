@@ -44,7 +44,7 @@ func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, e
 	}
 	all := make([]*worker, o.Workers)
 	for i := range all {
-		all[i] = &worker{reader: reader{custom: st.custom, dayFirst: st.dayFirst}, bufs: make([][]byte, chunks)}
+		all[i] = &worker{reader: reader{custom: st.custom, habits: st.habits}, bufs: make([][]byte, chunks)}
 	}
 	var done atomic.Int64
 	err := src(ctx, func(w int, profile *fold.Profile) error {

@@ -9,6 +9,14 @@ func attributesBounded() string {
 	return fmt.Sprintf("There are more than %d custom attributes: those that were met first were looked at.", maxNames)
 }
 
+// countAsEmpty says that so many values stand with all kinds of persons.
+func countAsEmpty(values int) string {
+	if values == 1 {
+		return fmt.Sprintf("One birth date, e-mail address or phone number stands with %d and more persons of different names: it counts as empty.", voidPersons)
+	}
+	return fmt.Sprintf("%d birth dates, e-mail addresses and phone numbers stand with %d and more persons of different names: they count as empty.", values, voidPersons)
+}
+
 // sayTooLittle says that so many times profiles said the same, at most so many of them.
 func sayTooLittle(times, largest int) string {
 	const rest = "say the same, and too little to tell whether they are of one person: they are in no group."

@@ -10,6 +10,8 @@ import (
 // What is said of bounds is good English for one and for many, in whole sentences: a job's message is made of them.
 func TestSentences(t *testing.T) {
 	for want, got := range map[string]string{
+		"One birth date, e-mail address or phone number stands with 20 and more persons of different names: it counts as empty.":                                                                                                                            countAsEmpty(1),
+		"3 birth dates, e-mail addresses and phone numbers stand with 20 and more persons of different names: they count as empty.":                                                                                                                         countAsEmpty(3),
 		"There are more than 1024 custom attributes: those that were met first were looked at.":                                                                                                                                                             attributesBounded(),
 		"25 profiles say the same, and too little to tell whether they are of one person: they are in no group.":                                                                                                                                            sayTooLittle(1, 25),
 		"3 times several profiles, up to 25, say the same, and too little to tell whether they are of one person: they are in no group.":                                                                                                                    sayTooLittle(3, 25),

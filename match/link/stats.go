@@ -18,7 +18,7 @@ type stats struct {
 	bytes    int64    // of records, about
 	custom   []string // the custom attributes to compare
 	account  bool     // whether account numbers repeat
-	dayFirst bool
+	habits
 	// more says that there were more custom attributes than were looked at.
 	more bool
 }
@@ -124,6 +124,7 @@ func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
 		custom          map[string]*sketch
 		account         sketch
 		order           dateOrder
+		taste           taste
 		more            bool
 	}
 	all := make([]*worker, o.Workers)
@@ -135,6 +136,7 @@ func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
 		k.profiles++
 		k.bytes += int64(idSize + sCustom)
 		first, last := p.Get(schema.Attr{ID: schema.FirstName}), p.Get(schema.Attr{ID: schema.LastName})
+		k.taste.add(p, last)
 		for i := range p.Values {
 			v := &p.Values[i]
 			k.bytes += int64(min(len(v.Text), maxValue))
@@ -174,6 +176,8 @@ func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
 			continue
 		}
 		first.account.merge(&k.account)
+		first.taste.all = append(first.taste.all, k.taste.all...)
+		k.taste.all = nil
 		first.order.dayFirst += k.order.dayFirst
 		first.order.monthFirst += k.order.monthFirst
 		for name, s := range k.custom {
@@ -184,6 +188,7 @@ func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
 		}
 	}
 	st.dayFirst = first.order.dayFirst > first.order.monthFirst
+	first.taste.learn(&st.habits)
 	_, repeated := first.account.distinct()
 	st.account = repeated > 0
 	st.choose(first.custom)

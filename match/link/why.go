@@ -100,7 +100,7 @@ func bits(log float32) float64 { return float64(log) / math.Ln2 }
 // Explain says why two profiles seem to be of one person, or not. It knows nothing of the profiles around them, so the score of
 // a group they are in may be another.
 func (m *Model) Explain(a, b *fold.Profile) *Why {
-	r := reader{custom: m.custom, dayFirst: m.dayFirst}
+	r := reader{custom: m.custom, habits: m.habits}
 	c := &comparer{Model: m}
 	c.a.read(r.append(nil, a), m.slots())
 	c.b.read(r.append(nil, b), m.slots())
