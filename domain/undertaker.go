@@ -51,8 +51,10 @@ func (u *Undertaker) Run(ctx context.Context, t *job.Task) error {
 	if err != nil {
 		return err
 	}
-	_, err = u.Store.Swap(ctx, catalog, []store.Swap{{Key: deadKey(t.Incarnation), Op: store.Delete, Expect: row.Version}})
-	return err
+	if _, err = u.Store.Swap(ctx, catalog, []store.Swap{{Key: deadKey(t.Incarnation), Op: store.Delete, Expect: row.Version}}); err != nil {
+		return err
+	}
+	return u.Store.DropRange(ctx, store.Jobs, t.Incarnation) // who has read meanwhile that the domain is dead has queued its removal again (Domains)
 }
 
 // GiveUp implements job.Handler. It is never called: a dead domain keeps nobody waiting, so that removal is put off for longer and
@@ -76,6 +78,15 @@ func (s *Service) Domains(ctx context.Context) ([]job.Domain, error) {
 	for _, inc := range dead {
 		w := job.Work{Kind: UndertakerKind, ID: "undertaker", Incarnation: inc, Arrived: s.Now().UnixMicro()}
 		if err := job.Enqueue(ctx, s.Store, w); err != nil {
+			return nil, err
+		}
+		// It may have been removed since it was listed: then nobody else will see what was queued.
+		if _, err := s.Store.Get(ctx, catalog, deadKey(inc)); errors.Is(err, store.ErrNotFound) {
+			if err := s.Store.DropRange(ctx, store.Jobs, inc); err != nil {
+				return nil, err
+			}
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		all = append(all, job.Domain{Incarnation: inc, Dead: true})

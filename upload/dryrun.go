@@ -378,7 +378,6 @@ func (s *Service) tryJob(ctx context.Context, d *dryRun, rec *domain.Record, j *
 		if d.joined, err = w.newReader().Join(ctx, read); err != nil {
 			return nil, err
 		}
-		d.joined.Once = true
 	}
 	if err := w.resolve(ctx, read, nil); err != nil {
 		return nil, err

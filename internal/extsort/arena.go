@@ -7,6 +7,8 @@ import "sync"
 type Arena struct {
 	// Budget is how many bytes may wait in chunks; what is worked on is beyond it.
 	Budget int64
+	// Poison has everything that is given back overwritten, so that tests find who reads on.
+	Poison bool
 
 	mu      sync.Mutex
 	free    [][]byte // slabs
@@ -54,6 +56,24 @@ func (a *Arena) release(slabs [][]byte) {
 		unmapMemory(r)
 	}
 	a.regions = nil
+}
+
+// Empty says that no pool holds anything.
+func (a *Arena) Empty() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.used == 0 && a.waiting == 0 && a.regions == nil
+}
+
+// poison overwrites what was given back.
+func (a *Arena) poison(c []byte) {
+	if !a.Poison {
+		return
+	}
+	c = c[:cap(c)]
+	for i := range c {
+		c[i] = 0xdb
+	}
 }
 
 // wait adds to the bytes that wait in memory if the budget allows it.

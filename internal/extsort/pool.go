@@ -85,6 +85,7 @@ func (p *Pool) Size() int { return p.size }
 
 // Free takes back a chunk that Chunk or Load returned; nothing may point into it any more.
 func (p *Pool) Free(c []byte) {
+	p.arena.poison(c)
 	if cap(c) != p.size {
 		return // a large one, on the heap
 	}
@@ -162,7 +163,7 @@ func (p *Pool) place(pc *Piece, size int) error {
 		return nil
 	}
 	pc.at = p.end
-	p.end += int64(size)
+	p.end += int64(max(size, p.size)) // a chunk may come in the place of a smaller one
 	return nil
 }
 
@@ -225,6 +226,9 @@ func (p *Pool) Close() {
 		return
 	}
 	p.unreserve(p.kept)
+	for _, s := range p.slabs {
+		p.arena.poison(s)
+	}
 	p.arena.release(p.slabs)
 	p.slabs, p.free = nil, nil
 	if p.file == nil {

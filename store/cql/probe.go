@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 
 	"kith/store"
 )
@@ -16,6 +17,8 @@ const probes = 256
 func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation, asked iter.Seq[store.Probe]) iter.Seq2[store.Hit, error] {
 	return func(yield func(store.Hit, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
+		var asking sync.WaitGroup
+		defer asking.Wait() // the caller may use again what its probes are made of
 		defer cancel()
 		type answer struct {
 			p    store.Partition
@@ -25,7 +28,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 			done chan struct{}
 		}
 		queue := make(chan *answer, probes)
-		go func() {
+		asking.Go(func() {
 			defer close(queue)
 			var last store.Probe
 			i := 0
@@ -59,7 +62,7 @@ func (s *Store) Probe(ctx context.Context, t store.Table, inc store.Incarnation,
 					return
 				}
 			}
-		}()
+		})
 		i := 0
 		for a := range queue {
 			<-a.done

@@ -37,7 +37,7 @@ func (b *Resolver) Write(ctx context.Context, bucket int, run *RunResult) error 
 	for family := range o.shelves {
 		parts = append(parts, store.Run{Table: store.Index, Rows: b.indexRows(a, family)})
 	}
-	parts = append(parts, store.Run{Table: store.Profile, Rows: b.contributionRows(a)})
+	parts = append(parts, store.Run{Table: store.Profile, Rows: b.contributionRows(a, 0)})
 	return b.store.WriteRun(ctx, parts...)
 }
 
@@ -60,13 +60,13 @@ func (p *Plan) indexRows(a *applier, family int) iter.Seq2[store.RunRow, error] 
 	}
 }
 
-// contributionRows streams the contributions.
-func (p *Plan) contributionRows(a *applier) iter.Seq2[store.RunRow, error] {
+// contributionRows streams the contributions of a part of their shelf.
+func (p *Plan) contributionRows(a *applier, part int) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		a := &applier{Output: a.Output, live: a.live}
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
 		head := fold.Contribution{Expires: p.expires}
-		err := a.saidRows(0, func(id, said []byte, at int64) error {
+		err := a.saidRows(part, func(id, said []byte, at int64) error {
 			head.Stamp = p.stamp(at)
 			row.Partition = id
 			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, at)

@@ -30,6 +30,10 @@ type Output struct {
 	direct        bool
 	shelves       []*shelf // of index rows, by family
 	contributions *shelf
+	// among is the part of contributions to profiles that were there with ids among those that the job may mint, of the same millisecond: a table of them
+	// would reach over those of created profiles. Calls make such ids, if rarely, and a clock that was set back makes many.
+	among int
+	large int // bytes of a part that are sorted in memory
 
 	mu      sync.Mutex
 	writers []*outputWriter
@@ -105,7 +109,7 @@ const (
 
 // newBucketOutput returns an output for one bucket, without tables.
 func (p *Plan) newBucketOutput() *Output {
-	o := &Output{Plan: p, pool: extsort.NewPool(p.arena, extsort.ChunkSize(1), 0, p.scratchDir)}
+	o := &Output{Plan: p, large: largePart, pool: extsort.NewPool(p.arena, extsort.ChunkSize(1), 0, p.scratchDir)}
 	for range p.families {
 		o.shelves = append(o.shelves, newShelf(nil, false))
 	}
@@ -115,7 +119,7 @@ func (p *Plan) newBucketOutput() *Output {
 
 // NewOutput returns an output for all buckets of a file. indexed says that the domain has index rows, so that rows may match.
 func (p *Plan) NewOutput(ctx context.Context, engine store.Stager, from *Buckets, read *ReadResult, indexed bool) (*Output, error) {
-	o := &Output{Plan: p, engine: engine, direct: read.Bounds != nil && p.onlyUnique(), staged: map[int][]store.Staged{}}
+	o := &Output{Plan: p, engine: engine, large: largePart, direct: read.Bounds != nil && p.onlyUnique(), staged: map[int][]store.Staged{}}
 	found, err := p.sampleKeys(from)
 	if err != nil {
 		return nil, err
@@ -136,8 +140,9 @@ func (p *Plan) NewOutput(ctx context.Context, engine store.Stager, from *Buckets
 			return nil, err
 		}
 		share := float64(len(ids)) / float64(max(1, len(found.values[matchFamily])))
-		bounds = p.aroundCreated(extsort.Bounds(ids, min(max(1, int(scale*share*float64(found.said)/4)), most)))
+		bounds = extsort.Bounds(ids, min(max(1, int(scale*share*float64(found.said)/4)), most))
 	}
+	bounds, o.among = p.aroundCreated(bounds)
 	o.contributions = newShelf(bounds, true)
 	o.pool = extsort.NewPool(p.arena, extsort.ChunkSize(ResolveWorkers()*(parts+len(bounds)+1)), 0, p.scratchDir)
 	return o, nil
@@ -211,13 +216,24 @@ func (p *Plan) sampleMatches(ctx context.Context, values [][]byte) (ids [][]byte
 	return ids, nil
 }
 
-// aroundCreated adds to bounds of ids those of the ids that the job may mint: tables of other profiles must not reach over them.
-func (p *Plan) aroundCreated(bounds [][]byte) [][]byte {
-	first := fold.ImportID(p.time, 0, 0, 0)
-	last := fold.ImportID(p.time, fold.MaxBuckets-1, 0, 0)
-	bounds = append(bounds, first[:8:8], binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(last[:8])+1))
-	slices.SortFunc(bounds, bytes.Compare)
-	return slices.CompactFunc(bounds, bytes.Equal)
+// aroundCreated puts bounds around the ids that the job may mint, in the place of those among them, and returns the part between the two.
+func (p *Plan) aroundCreated(bounds [][]byte) (all [][]byte, among int) {
+	least := fold.ImportID(p.time, 0, 0, 0)
+	most := fold.ImportID(p.time, fold.MaxBuckets-1, 0, 0)
+	from, to := least[:8], binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(most[:8])+1)
+	for _, b := range bounds {
+		if bytes.Compare(b, from) < 0 {
+			all = append(all, b)
+		}
+	}
+	among = len(all) + 1
+	all = append(all, from, to)
+	for _, b := range bounds {
+		if bytes.Compare(b, to) > 0 {
+			all = append(all, b)
+		}
+	}
+	return all, among
 }
 
 // ResolveWorkers is how many buckets are resolved side by side.

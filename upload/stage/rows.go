@@ -275,11 +275,11 @@ func (s *rowSet) mergeRows(refs []extsort.Ref) (uint32, error) {
 func rowNumbersOf(all []frame) (more []byte) {
 	rows := make([]int64, 0, min(len(all), maxFrameRows))
 	for i := range all {
-		if len(rows) >= maxFrameRows && all[i].first > rows[len(rows)-1] { // sorted by now
+		if len(rows) == maxFrameRows && all[i].first > rows[len(rows)-1] { // sorted by now
 			break
 		}
 		all[i].eachRow(func(row int64) { rows = append(rows, row) })
-		if len(rows) > maxFrameRows {
+		if len(rows) >= maxFrameRows {
 			slices.Sort(rows)
 			rows = rows[:maxFrameRows]
 		}

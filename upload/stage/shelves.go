@@ -38,7 +38,8 @@ type tablePart struct {
 	size     int64
 }
 
-// Land makes the rows of the buckets that have a run visible, all at once. It may be called once.
+// Land makes the rows of the buckets that have a run visible, all at once but for contributions to profiles of the job's own millisecond, which
+// follow. It may be called once.
 func (o *Output) Land(ctx context.Context, runs map[int]RunResult) error {
 	if err := o.flush(); err != nil {
 		return err
@@ -51,7 +52,7 @@ func (o *Output) Land(ctx context.Context, runs map[int]RunResult) error {
 		part := tablePart{family: i}
 		for n, size := range s.sizes {
 			if part.to, part.size = n+1, part.size+size; part.size >= tableBytes || n == len(s.sizes)-1 && part.size > 0 || s.said {
-				if part.size > 0 {
+				if part.size > 0 && !(s.said && n == o.among) {
 					todo = append(todo, part)
 				}
 				part = tablePart{family: i, from: n + 1}
@@ -69,7 +70,11 @@ func (o *Output) Land(ctx context.Context, runs map[int]RunResult) error {
 			tables = append(tables, of...)
 		}
 	}
-	return o.engine.Land(ctx, tables...)
+	if err := o.engine.Land(ctx, tables...); err != nil || o.contributions.sizes[o.among] == 0 {
+		return err
+	}
+	a := &applier{Output: o, live: live}
+	return o.store.WriteRun(ctx, store.Run{Table: store.Profile, Rows: o.contributionRows(a, o.among)})
 }
 
 // writeTables writes tables on all cores; they are closed behind, for that waits for the disk.
@@ -199,10 +204,10 @@ func (a *applier) saidRows(part int, do func(id, said []byte, row int64) error) 
 // each calls do for the entries of a part, sorted by value and, where those are the same, by a comparison of entries. It uses the part up. What do is given stays
 // as it is until each returns.
 func (a *applier) each(s *shelf, part int, compare func(x, y []byte) int, do func(entry []byte) error) error {
-	if s.sizes[part] > largePart {
+	if s.sizes[part] > int64(a.large) {
 		return a.eachOfLarge(s, part, compare, do)
 	}
-	if err := a.fill(s, &s.pieces[part], largePart); err != nil {
+	if err := a.fill(s, &s.pieces[part], a.large); err != nil {
 		return err
 	}
 	a.sort(compare)
@@ -255,7 +260,7 @@ const largePart = 64 << 20
 func (a *applier) eachOfLarge(s *shelf, part int, compare func(x, y []byte) int, do func(entry []byte) error) error {
 	var cursors []*entryCursor
 	for len(s.pieces[part]) > 0 {
-		if err := a.fill(s, &s.pieces[part], largePart/2); err != nil {
+		if err := a.fill(s, &s.pieces[part], a.large/2); err != nil {
 			return err
 		}
 		a.sort(compare)

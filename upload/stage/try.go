@@ -6,38 +6,50 @@ import (
 	"fmt"
 	"slices"
 
+	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/schema"
 )
 
-// matchJoined finds the profiles of the groups among those that Join has found.
+// matchJoined finds the profiles of the groups among those that Join has found, chunk by chunk: there may be very many for few rows.
 func (b *Resolver) matchJoined(ctx context.Context) error {
-	found := b.newRowSet(nil)
-	defer found.reset()
-	if err := b.loadBucket(ctx, b.dry.Joined(), b.bucket, found); err != nil {
-		return err
+	from := b.dry.Joined()
+	for _, piece := range from.pieces[b.bucket] {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		data, err := from.pool.Load(piece)
+		if err != nil {
+			return err
+		}
+		for rest := data; len(rest) > 0; {
+			n := frameSize(rest)
+			if n < frameHead {
+				return extsort.ErrFrame
+			}
+			b.matchOne(rest[:n])
+			rest = rest[n:]
+		}
+		from.pool.Drop(piece, data)
 	}
-	found.sort()
-	i := 0
-	for _, r := range found.refs {
-		key := found.key(r.At)
-		for i < len(b.groups) && bytes.Compare(b.keyOf(&b.groups[i]), key) < 0 {
-			i++
-		}
-		if i == len(b.groups) {
-			break
-		}
-		g := &b.groups[i]
-		if g.matches > 1 || !bytes.Equal(b.keyOf(g), key) {
-			continue
-		}
-		if g.matches++; g.matches == 1 {
-			copy(g.match[:], found.frame(r.At).body)
-		}
-	}
+	from.pieces[b.bucket] = nil
 	return nil
+}
+
+// matchOne notes the profile of a frame that Join has made as a match of the group of its key, if there is one.
+func (b *Resolver) matchOne(found []byte) {
+	i, ok := slices.BinarySearchFunc(b.groups, frameKey(found), func(g group, key []byte) int { return bytes.Compare(b.keyOf(&g), key) })
+	if !ok {
+		return
+	}
+	if g := &b.groups[i]; g.matches < 2 {
+		if g.matches++; g.matches == 1 {
+			f := frameOf(found, len(b.keyPlan.lean))
+			copy(g.match[:], f.body)
+		}
+	}
 }
 
 // show adds to the sample what the groups that match would change.
