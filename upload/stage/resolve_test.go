@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"kith/profile/fold"
+	"kith/schema"
 )
 
 // A bucket that is merged in steps, to bound its memory, has the groups of one that is merged at once, in whatever order its rows come.
@@ -95,5 +96,96 @@ func TestEnterFindsEveryEntry(t *testing.T) {
 	}
 	if _, ok := enter(marks, &fold.ID{0xff}); ok {
 		t.Fatal("a profile behind all others has a place")
+	}
+}
+
+// Rows of a key are one frame, byte for byte the same, in whatever order they come and in however many steps they are merged: with attributes that only some
+// have, stamps, countries, and more rows than are known by number.
+func TestMergingInAnyOrder(t *testing.T) {
+	b := newBench(t, "id", nil, "id=AccountNumber", "first=FirstName", "middle=MiddleName", "last=LastName", "phone=PhoneNumber", "mail=EmailAddress", "note=Attributes.note")
+	b.facts.Country, _ = schema.ParseCountry("DE")
+	p := b.plan("any")
+	attrs := []schema.Attr{{ID: schema.FirstName}, {ID: schema.MiddleName}, {ID: schema.LastName}, {ID: attrOf(t, "PhoneNumber")}, {ID: attrOf(t, "EmailAddress")}, {Custom: "note"}}
+	slices.SortFunc(attrs, schema.Attr.Compare)
+	var frames [][]byte
+	for row := range int64(9000) {
+		key := []byte(fmt.Sprint("key", rand.IntN(4)))
+		if row%10 == 0 {
+			key = fmt.Append(nil, "few", rand.IntN(300))
+		}
+		var values []fold.Value
+		for i, a := range attrs {
+			if rand.IntN(3) == 0 || i == 0 && row%7 == 0 {
+				v := fold.Value{Attr: a, Text: fmt.Sprint("+49 30 ", rand.IntN(5)), Stamp: p.stamp(row)}
+				if a.ID == attrOf(t, "PhoneNumber") && rand.IntN(2) == 0 {
+					v.Text, v.Country = "030 12345", p.country
+				}
+				values = append(values, v)
+			}
+		}
+		f := frame{rows: 1, first: row, key: key}
+		for _, v := range values {
+			f.body = fold.AppendValue(f.body, v, p.stamp(row))
+		}
+		var keys keyList
+		p.keysOf(key, values, &keys)
+		f.keys = keys.appendTo(nil)
+		frames = append(frames, appendRich(nil, &f))
+	}
+	merge := func(frames [][]byte) (out [][]byte) {
+		set := p.newRowSet(nil)
+		if err := set.loadStream(t.Context(), bytes.NewReader(bytes.Join(frames, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if err := set.merge(); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range set.refs {
+			f := set.at(r.At)
+			out = append(out, bytes.Clone(f[:frameSize(f)]))
+		}
+		return out
+	}
+	want := merge(frames)
+	if n := frameOf(want[len(want)-1], 0).rows; n <= maxFrameRows {
+		t.Fatalf("only %d rows of a key", n)
+	}
+	for range 20 {
+		rand.Shuffle(len(frames), func(i, j int) { frames[i], frames[j] = frames[j], frames[i] })
+		var steps [][]byte
+		for rest := frames; len(rest) > 0; {
+			n := min(len(rest), 1+rand.IntN(4000))
+			some := merge(rest[:n])
+			if rand.IntN(3) == 0 {
+				some = rest[:n]
+			}
+			if steps, rest = append(steps, some...), rest[n:]; rand.IntN(2) == 0 {
+				steps = merge(steps)
+			}
+		}
+		got := merge(steps)
+		if len(got) != len(want) {
+			t.Fatalf("%d frames, want %d", len(got), len(want))
+		}
+		for i := range want {
+			if !bytes.Equal(got[i], want[i]) {
+				f, g := frameOf(got[i], 0), frameOf(want[i], 0)
+				t.Fatalf("%s: %d rows from %d, want %d from %d; the same numbers: %t, keys: %t, values: %t", f.key, f.rows, f.first, g.rows, g.first,
+					bytes.Equal(f.more, g.more), bytes.Equal(f.keys, g.keys), bytes.Equal(f.body, g.body))
+			}
+		}
+	}
+}
+
+// The first rows of a key are known by number, whichever frames they were in: a row of an early frame may be behind all that are known.
+func TestFirstRowsAreKnown(t *testing.T) {
+	early := frame{rows: 2, first: 0, more: binary.AppendUvarint(nil, 5000)}
+	all := []frame{early}
+	for row := range int64(maxFrameRows + 50) {
+		all = append(all, frame{rows: 1, first: row + 1})
+	}
+	more := rowNumbersOf(all)
+	if want := bytes.Repeat([]byte{1}, maxFrameRows-1); !bytes.Equal(more, want) {
+		t.Fatalf("%d distances, or others: %v", len(more), more[max(0, len(more)-3):])
 	}
 }
