@@ -323,8 +323,9 @@ func (d *dropper) release(c []byte) {
 // write deletes what is gathered.
 func (d *dropper) write(ctx context.Context) error {
 	var parts []store.Run
+	profiles := 0
 	for _, w := range d.workers {
-		if len(w.rows) > 0 {
+		if profiles += len(w.rows); len(w.rows) > 0 {
 			parts = append(parts, store.Run{Table: store.Profile, Rows: d.contributionsGone(w.rows)})
 		}
 	}
@@ -343,7 +344,7 @@ func (d *dropper) write(ctx context.Context) error {
 			}
 		}
 	}
-	if err := d.store.WriteRun(ctx, parts...); err != nil {
+	if err := d.delete(ctx, profiles, parts); err != nil {
 		return err
 	}
 	for _, w := range d.workers {

@@ -16,6 +16,7 @@ import (
 	"kith/schema"
 	"kith/store"
 	"kith/store/mem"
+	"kith/store/pebble"
 )
 
 // However values are divided, those of a range are before those of the next one.
@@ -54,7 +55,7 @@ func TestRangesOfValuesAscend(t *testing.T) {
 	}
 }
 
-// What goes in several steps, for want of memory, and in many ranges is what there was: all rows of the profiles, but not those of others.
+// What goes in several steps, for want of memory, in many ranges, or as tables is what there was: all rows of the profiles, but not those of others.
 func TestDropInSteps(t *testing.T) {
 	m, err := Compile(map[string]api.ObjectTypeField{
 		"id": {Source: api.Ptr("_source.id")}, "mail": {Source: api.Ptr("_source.mail"), Target: api.Ptr("_profile.EmailAddress")},
@@ -63,14 +64,21 @@ func TestDropInSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const profiles = 5000
-	for _, most := range []int{1, 300 << 10, dropBytes} {
-		st := mem.New()
+	onDisk, err := pebble.Open(t.TempDir(), pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer onDisk.Close()
+	for _, c := range []struct {
+		st             store.Store
+		profiles, most int
+	}{{mem.New(), 2000, 1}, {mem.New(), 5000, 300 << 10}, {onDisk, manyDeletions + 1000, dropBytes}} {
+		st, profiles, most := c.st, c.profiles, c.most
 		p := NewPlan(Facts{Store: st, Mapping: m, Job: "0a", Dir: "1/0a/", Time: 1_000_000, Incarnation: 3})
 		var contributions, keys []store.RunRow
 		var rows []createdRow
 		for i := range profiles {
-			of := createdRow{row: int64(3 * i), counter: uint32(i%1000 + 1), bucket: uint16(i / 1000)}
+			of := createdRow{row: int64(3 * i), counter: uint32(i%999 + 1), bucket: uint16(i / 999)}
 			rows = append(rows, of)
 			c := fold.Contribution{Expires: 1 << 60, Stamp: p.stamp(of.row), Private: []fold.Key{{Name: m.index, Value: fmt.Sprint("id", i)}}, Values: []fold.Value{
 				{Attr: schema.Attr{ID: schema.LastName}, Text: []string{"Lee", "Ray"}[i%2], Stamp: p.stamp(of.row)},
@@ -98,12 +106,12 @@ func TestDropInSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range d.families {
-				if name := d.names[i]; again == 0 && name == m.index && len(d.families[i].bounds) < 10 {
+				if name := d.names[i]; again == 0 && name == m.index && len(d.families[i].bounds) < profiles/1000 {
 					t.Errorf("%s has %d ranges", name, len(d.families[i].bounds)+1)
 				}
 			}
 		}
-		if gone.Load() != 2*profiles {
+		if gone.Load() != int64(2*profiles) {
 			t.Errorf("%d profiles were told to be gone, want %d twice", gone.Load(), profiles)
 		}
 		left := 0

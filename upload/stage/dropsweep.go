@@ -59,7 +59,11 @@ func (p *Plan) sweepCreated(ctx context.Context, runs map[int]RunResult, all run
 	for _, r := range ranges {
 		parts = append(parts, store.Run{Table: store.Index, Rows: p.mintedGone(ctx, r, at, but)})
 	}
-	return p.store.WriteRun(ctx, parts...)
+	profiles := 0
+	for _, run := range runs {
+		profiles += int(run.Created)
+	}
+	return p.delete(ctx, profiles, parts)
 }
 
 // createdGone are deletions of the contributions of the profiles that a run has created.
