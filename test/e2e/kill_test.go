@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,8 @@ var binary = sync.OnceValues(func() (string, error) {
 
 // TestMain removes what binary built.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // the heaps of tests are small, and collecting them was a fourth of the work
+	debug.SetMemoryLimit(1 << 30)
 	code := m.Run()
 	if binDir != "" {
 		_ = os.RemoveAll(binDir)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"kith/api"
 	"kith/blob"
 	"kith/blob/disk"
@@ -103,9 +105,11 @@ func newRigWith(t *testing.T, st store.Store, blobs blob.Store, config upload.Co
 	return r
 }
 
+// newPebble is the embedded engine on a disk in memory, which it need not wait for: what a test opens again after its process is gone, or
+// disturbs below the engine, opens a folder itself.
 func newPebble(t *testing.T) store.Store {
 	t.Helper()
-	st, err := pebble.Open(t.TempDir()+"/db", pebble.Options{})
+	st, err := pebble.Open("db", pebble.Options{FS: vfs.NewMem()})
 	if err != nil {
 		t.Fatal(err)
 	}

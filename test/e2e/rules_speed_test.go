@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"kith/api"
+	"kith/store"
+	"kith/store/pebble"
 	"kith/upload"
 )
 
@@ -49,6 +52,17 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// measured is the embedded engine where it is measured: on the disk, with the usual collection of garbage.
+func measured(t *testing.T) store.Store {
+	t.Helper()
+	debug.SetGCPercent(100)
+	st, err := pebble.Open(t.TempDir()+"/db", pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
 // TestRulesKeepUp measures how long a domain with three rules takes to match an import, beside the import itself, and how long all there is takes
 // when the rules change: with KITH_TEST_RULES customers, on Pebble on the disk. It says figures and judges none, for they are the machine's: so it runs only where somebody asks. That what it matches
 // is right, at a small size, TestRulesAtRandom checks every day.
@@ -57,7 +71,7 @@ func TestRulesKeepUp(t *testing.T) {
 	if err != nil {
 		t.Skip("KITH_TEST_RULES is not set: the number of customers")
 	}
-	st := newPebble(t)
+	st := measured(t)
 	r := newRig(t, st, upload.Config{})
 	r.Stop()
 	r.store = st // without the census of rows, which costs more than writing them
@@ -166,7 +180,7 @@ func TestRulesOfEqualProfiles(t *testing.T) {
 	if err != nil {
 		t.Skip("KITH_TEST_RULES is not set: the number of customers")
 	}
-	r := newRig(t, newPebble(t), upload.Config{})
+	r := newRig(t, measured(t), upload.Config{})
 	r.domain("d")
 	x := newMatcher(r, "d", 0, 0)
 	x.chunk = 0
