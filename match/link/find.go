@@ -45,6 +45,9 @@ func (o *Options) defaults() {
 	if o.Threshold == 0 {
 		o.Threshold = defaultThreshold
 	}
+	if o.random == 0 {
+		o.random = randomPairs
+	}
 	if o.Progress == nil {
 		o.Progress = func(Stage, int64) {}
 	}

@@ -39,6 +39,8 @@ type Options struct {
 	Threshold float64
 	// Progress is told now and then how many profiles were read, or pairs compared. It may be called from any goroutine.
 	Progress func(stage Stage, done int64)
+	// random is about how many pairs by chance are learned from, for tests; 0: randomPairs.
+	random int
 }
 
 // Group is profiles that seem to be of one person.

@@ -120,7 +120,7 @@ func (s *run) randomPairs(l *learner) error {
 	}
 	const step = 8192
 	var pairs [][2]int
-	if pairsOf(n) <= randomPairs {
+	if pairsOf(n) <= float64(s.o.random) {
 		for i := range n {
 			for j := i + 1; j < n; j++ {
 				pairs = append(pairs, [2]int{i, j})
@@ -128,7 +128,7 @@ func (s *run) randomPairs(l *learner) error {
 		}
 	} else {
 		rng := rand.New(rand.NewPCG(1, uint64(n)))
-		for len(pairs) < randomPairs {
+		for len(pairs) < s.o.random {
 			if i, j := rng.IntN(n), rng.IntN(n); i != j {
 				pairs = append(pairs, [2]int{i, j})
 			}
