@@ -392,7 +392,11 @@ func TestUndoLeavesNamesFound(t *testing.T) {
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		files := []string{"1,Ann,Q,Lee", "1,,,Ray", "1,Anna,,", "1,,,Ray", "1,Annie,,Roe"}
-		for gone := 1; gone < 1<<len(files)-1; gone++ { // a bit for each
+		step := 1
+		if strings.HasSuffix(t.Name(), "/pebble") {
+			step = 7 // what is left is no matter of the engine
+		}
+		for gone := 1; gone < 1<<len(files)-1; gone += step { // a bit for each
 			domain := fmt.Sprint("d", gone)
 			r.domain(domain)
 			var ids []string
