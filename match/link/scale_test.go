@@ -136,7 +136,9 @@ func TestScale(t *testing.T) {
 	var report *Report
 	var model *Model
 	start, busy := time.Now(), cpu()
-	most := heap(func() { groups, model, report = l.find(t, Options{Memory: memory, Dir: t.TempDir(), random: randomPairs}) })
+	most := heap(func() {
+		groups, model, report = l.find(t, Options{Memory: memory, Dir: t.TempDir(), random: randomPairs})
+	})
 	t.Logf("%d profiles: %v, %v of a processor, %d MiB beyond the profiles, %d pairs compared, %d groups, model %d bytes", n, time.Since(start).Round(time.Millisecond), cpu()-busy,
 		(int64(most)-int64(before.HeapInuse))>>20, report.Compared, report.Groups, len(model.Marshal()))
 	for _, line := range report.Refined {
