@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"encoding/base64"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +29,7 @@ func (g *ground) imports() error {
 	if err != nil {
 		return err
 	}
-	changed, err := g.changedFile(first)
+	changed, err := g.changedFile(first, 10)
 	if err != nil {
 		return err
 	}
@@ -162,39 +157,6 @@ func (g *ground) importHere(domain, path string) (id string, err error) {
 		err = fmt.Errorf("the import ended as %s", *end.Status)
 	}
 	return id, err
-}
-
-// changedFile writes a sample again, with another e-mail address in every tenth row.
-func (g *ground) changedFile(path string) (string, error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	to := filepath.Join(g.dir, "changed-"+filepath.Base(path))
-	out, err := os.Create(to)
-	if err != nil {
-		return "", err
-	}
-	defer out.Close()
-	r, buf := csv.NewReader(bufio.NewReaderSize(in, 1<<20)), bufio.NewWriterSize(out, 1<<20)
-	w, column := csv.NewWriter(buf), slices.Index(sample.Header, "email")
-	for n := 0; ; n++ {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			w.Flush()
-			return to, errors.Join(w.Error(), buf.Flush())
-		}
-		if err != nil {
-			return "", err
-		}
-		if n%10 == 1 {
-			row[column] = fmt.Sprintf("changed%d@example.com", n)
-		}
-		if err := w.Write(row); err != nil {
-			return "", err
-		}
-	}
 }
 
 // passes measures passes over a domain whose profiles have one import each, before and after a fifth of them are merged into others.
