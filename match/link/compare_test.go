@@ -3,6 +3,7 @@ package link
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -162,6 +163,27 @@ func TestAddressLevels(t *testing.T) {
 	for n := range addressPatterns {
 		if parts := partsOfPattern(n); addressPattern(&parts) != n || slices.Max(parts[:]) > partOther {
 			t.Fatalf("pattern %d: %v", n, parts)
+		}
+	}
+}
+
+// Each part of an address stays what it is, whatever the others are.
+func TestPartsOfAnAddress(t *testing.T) {
+	r := reader{}
+	for _, c := range [][6]string{ // street, number, city, code, state, what is kept
+		{"ul. Mickiewicza", "7", "Nowy Sącz", "33-300", "małopolskie", "ulmickiewicza 7 nowysacz 33300 malopolskie"},
+		{"High Street", "12", "Springfield", "", "IL", "highst 12 springfield  il"},
+		{"", "", "Rome", "00118", "", "  rome 00118 "},
+	} {
+		var v view
+		record := r.append(nil, profileOf(numberedID(1), values("Address.Address1", c[0]+" "+c[1], "Address.City", c[2], "Address.PostalCode", c[3], "Address.State", c[4])))
+		v.read(record, r.slots())
+		var kept []string
+		for _, slot := range []int{sStreet, sNumber, sCity, sPostcode, sState} {
+			kept = append(kept, string(v.slot(slot)))
+		}
+		if got := strings.Join(kept, " "); got != c[5] {
+			t.Errorf("%q: %q, want %q", c[:5], got, c[5])
 		}
 	}
 }

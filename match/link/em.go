@@ -294,11 +294,8 @@ func (m *Model) usualNames(level []uint16, log []float32) bool {
 }
 
 func (m *Model) usualName(f int, level []uint16, log []float32) bool {
-	return level[f] == exact && log[f] > m.tail[slotOf(f)]+frequent
+	return level[f] == exact && log[f] > m.seldom
 }
-
-// frequent is by how much more frequent a term is than rare ones, as a logarithm.
-const frequent = 0.7
 
 // countNamed estimates which share of all pairs would have the same frequent names if either was by itself.
 func (l *learner) countNamed() {

@@ -250,7 +250,11 @@ func (r *reader) address(parts *[parts]string) {
 			state = parts[other]
 		}
 	}
-	values := [...]string{street, number, strings.Join(unit, ""), string(r.joined(parts[partCity])), postcodeOf(string(r.joined(parts[partCode]))), string(r.joined(state))}
+	// One after the other: within one expression all calls may come before the first of their results, which are in one buffer, becomes a string.
+	city := string(r.joined(parts[partCity]))
+	code := postcodeOf(string(r.joined(parts[partCode])))
+	state = string(r.joined(state))
+	values := [...]string{street, number, strings.Join(unit, ""), city, code, state}
 	if strings.Join(values[:], "") == "" {
 		return
 	}

@@ -21,6 +21,8 @@ type Model struct {
 	priorM, priorH, priorU float32
 	// together is by how much more often two people agree in given and family name than in each by itself, as a logarithm.
 	together float32
+	// seldom is how frequent a term is that one other person may have, as a logarithm: of how frequent such a one is not much is known.
+	seldom float32
 	// terms are how frequent the frequent terms are, and tail how frequent any other is, by slot.
 	terms terms
 	tail  [maxSlots]float32

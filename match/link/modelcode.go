@@ -33,6 +33,7 @@ type storedModel struct {
 	PriorM, PriorH float32
 	PriorU         float32
 	Together       float32
+	Seldom         float32
 	Tail           []float32
 	Patterns       int
 	Terms          int
@@ -45,7 +46,7 @@ func scaled(x float32) int16 {
 // Marshal returns the model's bytes: some kilobytes, and up to a hundred where there are many frequent terms.
 func (m *Model) Marshal() []byte {
 	s := storedModel{Custom: m.custom, DayFirst: m.dayFirst, Void: sortedKeys(m.void), Second: sortedKeys(m.second), Account: m.account, PartM: m.partM, PartU: m.partU, PriorM: m.priorM, PriorH: m.priorH,
-		PriorU: m.priorU, Together: m.together, Shared: m.shared[:m.fields()], Tail: m.tail[:m.slots()]}
+		PriorU: m.priorU, Together: m.together, Seldom: m.seldom, Shared: m.shared[:m.fields()], Tail: m.tail[:m.slots()]}
 	for f := range m.fields() {
 		one, two := m.logM[f], m.logU[f]
 		if f == fAddress {
@@ -148,7 +149,7 @@ func (m *Model) complete(f int) {
 // model makes a model of what is stored.
 func (s *storedModel) model(body []byte) (*Model, error) {
 	m := &Model{custom: s.Custom, habits: habits{dayFirst: s.DayFirst, void: setOf(s.Void), second: setOf(s.Second)}, account: s.Account, partM: s.PartM, partU: s.PartU, priorM: s.PriorM, priorH: s.PriorH, priorU: s.PriorU,
-		together: s.Together}
+		together: s.Together, seldom: s.Seldom}
 	if len(s.Custom) > maxCustom || len(s.M) != m.fields() || len(s.U) != m.fields() || len(s.Shared) != m.fields() || len(s.Tail) != m.slots() {
 		return nil, errModel
 	}

@@ -59,6 +59,7 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	if err != nil {
 		return err
 	}
+	m.seldom = -float32(math.Log(float64(max(1, min(r.n, termRecords)))))
 	var counted [maxSlots][]counted
 	_ = parallel(workers, len(slots), func(_, k int) error {
 		var list []sighting

@@ -38,6 +38,23 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A model of before names in other letters were told apart is read, and explains.
+func TestOlderModel(t *testing.T) {
+	l := somePeople()
+	_, m, _ := l.find(t, Options{})
+	for f, levels := range map[int]int{fGiven: givenScript, fFamily: familyScript} {
+		m.logM[f], m.logU[f] = m.logM[f][:levels], m.logU[f][:levels]
+	}
+	old, err := Parse(m.Marshal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := profileOf(numberedID(1), values("FirstName", "Wei", "BirthDate", "1992-01-02")), profileOf(numberedID(2), values("FirstName", "伟", "BirthDate", "1992-01-02"))
+	if text := old.Explain(a, b).String(); !strings.Contains(text, "in other letters") {
+		t.Error(text)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	m := &Model{custom: []string{"x"}}
 	m.believe()
