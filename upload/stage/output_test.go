@@ -1,9 +1,7 @@
 package stage
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,286 +9,14 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"kith/api"
-	"kith/blob"
-	"kith/blob/disk"
 	"kith/domain"
-	"kith/internal/extsort"
-	"kith/profile"
 	"kith/profile/fold"
-	"kith/profile/index"
 	"kith/schema"
 	"kith/store"
-	"kith/store/pebble"
 )
-
-// bench is an import on a store of its own, whose every way is to leave the same rows.
-type bench struct {
-	t     testing.TB
-	arena *extsort.Arena
-	blobs blob.Store
-	disk  *vfs.MemFS // of the store
-	store store.Store
-	facts Facts
-}
-
-// benchTime is the time of the jobs of tests.
-const benchTime = int64(1_790_000_000_123_456)
-
-// newBench returns a bench; fields are column=Target, or column for one without an attribute.
-func newBench(t testing.TB, unique string, own []domain.Key, fields ...string) *bench {
-	t.Helper()
-	mapped := map[string]api.ObjectTypeField{}
-	for _, f := range fields {
-		column, target, ok := strings.Cut(f, "=")
-		field := api.ObjectTypeField{Source: api.Ptr("_source." + column)}
-		if ok {
-			field.Target = api.Ptr("_profile." + target)
-		}
-		mapped[column] = field
-	}
-	m, err := Compile(mapped, unique)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.own != nil && !slices.ContainsFunc(own, func(k domain.Key) bool { return k.Name == m.own.Name }) {
-		own = append(slices.Clone(own), *m.own)
-	}
-	b := &bench{t: t, disk: vfs.NewMem(), arena: &extsort.Arena{Budget: 1 << 20, Poison: true}}
-	if b.blobs, err = disk.Open(t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-	if b.store, err = pebble.Open("db", pebble.Options{FS: b.disk}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.close)
-	b.facts = Facts{Store: b.store, Blobs: b.blobs, Profiles: &profile.Service{Store: b.store}, Incarnation: 7, JobID: [16]byte{1}, Job: "0a", Dir: "7/0a/",
-		Time: benchTime, Expires: 2 * benchTime, Arena: b.arena, ScratchDir: t.TempDir(), Mapping: m, Keys: own}
-	return b
-}
-
-func (b *bench) close() {
-	if b.store != nil {
-		if err := b.store.Close(); err != nil {
-			b.t.Error(err)
-		}
-		b.store = nil
-	}
-}
-
-// way is how an import is done.
-type way struct {
-	staged  bool
-	buckets int64 // bytes of the file
-	memory  int64
-	workers int
-	large   int // bytes of a part of a shelf that are sorted in memory
-	again   int // buckets that were published when everything begins anew
-	only    int // buckets that are resolved at all; 0: all
-}
-
-func (b *bench) plan(attempt string) *Plan {
-	f := b.facts
-	f.Attempt = attempt
-	return NewPlan(f)
-}
-
-func (b *bench) read(p *Plan, file string, w way, prior *ReadResult) (*ReadResult, *Buckets) {
-	b.t.Helper()
-	res, found, err := p.NewReader(Reading{File: plainBlob{bytes.NewReader([]byte(file))}, BucketBytes: w.buckets, MemoryBytes: w.memory, Workers: w.workers, BatchBytes: 8 << 10,
-		Secret: 5, Rows: new(atomic.Int64), Bytes: new(atomic.Int64), Room: func(ctx context.Context) error { return ctx.Err() }}).Read(b.t.Context(), prior)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return res, found
-}
-
-func (b *bench) output(p *Plan, from *Buckets, read *ReadResult, w way) *Output {
-	b.t.Helper()
-	if !w.staged {
-		return nil
-	}
-	from.Once = true
-	indexed, err := p.AnyIndexed(b.t.Context())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	out, err := p.NewOutput(b.t.Context(), store.StagerOf(b.store), from, read, indexed)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if w.large > 0 {
-		out.large = w.large
-	}
-	return out
-}
-
-// resolve resolves some buckets, side by side, into runs.
-func (b *bench) resolve(p *Plan, from *Buckets, out *Output, buckets []int, runs map[int]RunResult) {
-	b.t.Helper()
-	indexed, err := p.AnyIndexed(b.t.Context())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	todo := make(chan int, len(buckets))
-	for _, bucket := range buckets {
-		todo <- bucket
-	}
-	close(todo)
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var failed error
-	for range 2 {
-		wg.Go(func() {
-			r := p.NewResolver(from, indexed, nil)
-			if out != nil {
-				r.To(out)
-			}
-			for bucket := range todo {
-				o, err := r.Resolve(b.t.Context(), bucket)
-				if err == nil {
-					err = o.Commit()
-				}
-				mu.Lock()
-				if failed = errors.Join(failed, err); err == nil {
-					runs[bucket] = o.Result
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if failed != nil {
-		b.t.Fatal(failed)
-	}
-}
-
-// run imports a file.
-func (b *bench) run(file string, w way) (*ReadResult, map[int]RunResult) {
-	b.t.Helper()
-	ctx := b.t.Context()
-	p := b.plan("first")
-	read, from := b.read(p, file, w, nil)
-	out := b.output(p, from, read, w)
-	runs := map[int]RunResult{}
-	todo := rand.Perm(read.Buckets)
-	if w.only > 0 {
-		todo = todo[:min(w.only, len(todo))]
-	}
-	if n := min(w.again, len(todo)); n > 0 {
-		b.resolve(p, from, out, todo[:n], runs)
-		out.Close()
-		from.Close()
-		b.clean()
-		w.workers = 1 + w.workers%3
-		p = b.plan("second")
-		_, from = b.read(p, file, w, read)
-		out = b.output(p, from, read, w)
-		if w.staged {
-			for bucket, run := range runs {
-				if err := p.NewResolver(from, false, nil).To(out).Again(ctx, bucket, &run); err != nil {
-					b.t.Fatal(err)
-				}
-			}
-		}
-		todo = todo[n:]
-	}
-	b.resolve(p, from, out, todo, runs)
-	if out != nil {
-		if err := out.Land(ctx, runs); err != nil {
-			b.t.Fatal(err)
-		}
-		out.Close()
-	} else {
-		r := p.NewResolver(from, false, nil)
-		for bucket := range runs {
-			run := runs[bucket]
-			if err := r.Write(ctx, bucket, &run); err != nil {
-				b.t.Fatal(err)
-			}
-		}
-	}
-	from.Close()
-	b.clean()
-	return read, runs
-}
-
-// clean fails if anything is left of what is scratch.
-func (b *bench) clean() {
-	b.t.Helper()
-	if !b.arena.Empty() {
-		b.t.Fatal("memory is left in the arena")
-	}
-	left, err := b.disk.List("db/ingest")
-	if err != nil || len(left) > 0 {
-		b.t.Fatalf("%d tables are left aside, %v", len(left), err)
-	}
-	if left, _ := os.ReadDir(b.facts.ScratchDir); len(left) > 0 {
-		b.t.Fatalf("%v is left", left[0])
-	}
-}
-
-// rows are all rows of profiles and of the index.
-func (b *bench) rows() (all []string) {
-	b.t.Helper()
-	for _, table := range []store.Table{store.Profile, store.Index} {
-		for row, err := range b.store.Sweep(b.t.Context(), store.SweepRange{Table: table}) {
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			all = append(all, fmt.Sprintf("%s %q %q %d %x", table, row.Partition.Key, row.Row.Key, row.Row.Time, row.Row.Value))
-		}
-	}
-	return all
-}
-
-// there puts a profile of an earlier import into the store.
-func (b *bench) there(id fold.ID, row int64, values ...fold.Value) {
-	b.t.Helper()
-	p := b.plan("earlier")
-	at := benchTime - 10_000_000
-	c := fold.Contribution{Expires: 2 * benchTime, Stamp: fold.Stamp{Time: at, Row: row}}
-	slices.SortFunc(values, func(x, y fold.Value) int { return x.Attr.Compare(y.Attr) })
-	for _, v := range values {
-		v.Stamp = c.Stamp
-		c.Values = append(c.Values, v)
-	}
-	err := b.store.Write(b.t.Context(), store.Partition{Table: store.Profile, Incarnation: 7, Key: string(id[:])},
-		[]store.Mutation{{Key: profile.AppendContributionKey(nil, at, row), Value: c.Append(nil), Time: at}})
-	index.Keys(c.Values, p.own, func(name, value string) {
-		err = errors.Join(err, b.store.Write(b.t.Context(), store.Partition{Table: store.Index, Incarnation: 7, Key: index.PartitionKey(index.Key{Name: name, Value: value})},
-			[]store.Mutation{{Key: index.AppendRowKey(nil, id, index.ByImport), Time: at}}))
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// idNear returns ids of all kinds that a job may meet: of its own millisecond, before and after it, between the ids that it makes, and others.
-func idNear() (id fold.ID) {
-	for i := range id {
-		id[i] = byte(rand.Uint32())
-	}
-	switch ms := uint64(benchTime / 1000); rand.IntN(6) {
-	case 0: // any
-	case 1:
-		binary.BigEndian.PutUint64(id[:8], (ms+rand.Uint64N(3)-1)<<16|0x7000|rand.Uint64N(4096))
-		id[8] = id[8]&0x3f | 0x80
-	case 2, 3:
-		id = fold.ImportID(benchTime, rand.IntN(4), rand.Uint32N(200), rand.Uint64())
-	case 4:
-		binary.BigEndian.PutUint64(id[:8], (ms<<16|0x7fff)+rand.Uint64N(2))
-	case 5:
-		clear(id[:7])
-	}
-	return id
-}
 
 // Whatever is there, whichever way an import goes and however often it begins anew, it leaves the same rows, each once, and nothing else.
 func TestEveryWayLeavesTheSameRows(t *testing.T) {
@@ -316,13 +42,16 @@ func TestEveryWayLeavesTheSameRows(t *testing.T) {
 		}
 		buckets := int64(1 << (14 + rng.IntN(6)))
 		var want []string
+		var ranges [][]byte
 		for i, w := range []way{
 			{workers: 1},
 			{staged: true, workers: 3},
 			{staged: true, workers: 2, memory: 1, large: 1 + rng.IntN(5000)},
 			{staged: true, workers: 2, again: 1 + rng.IntN(4), large: 1 + rng.IntN(100_000)},
 		} {
-			w.buckets = buckets
+			if w.buckets = buckets; round%2 == 0 {
+				w.ranges = &ranges
+			}
 			b := newBench(t, "id", []domain.Key{{Name: "two", Parts: []domain.KeyPart{{Attribute: "LastName", ContentType: "NAME"}, {Attribute: "PhoneNumber", ContentType: "PHONE_NUMBER"}}}},
 				"id=AccountNumber", "mail=EmailAddress", "first=FirstName", "middle=MiddleName", "last=LastName", "phone=PhoneNumber", "tier=Attributes.tier", "note=AdditionalInformation")
 			for _, at := range slices.Sorted(maps.Keys(met)) {
@@ -330,7 +59,7 @@ func TestEveryWayLeavesTheSameRows(t *testing.T) {
 					fold.Value{Attr: schema.Attr{ID: schema.FirstName}, Text: "Was"})
 			}
 			before := len(b.rows())
-			_, runs := b.run(file.String(), w)
+			runs := b.run(file.String(), w)
 			if c := Sum(nil, runs); len(met) > 50 && (c.Created == 0 || c.Updated-c.Repeated == 0) {
 				t.Fatalf("%+v: not everything is met", c)
 			}
@@ -362,4 +91,282 @@ func firstDifference(a, b []string) string {
 		}
 	}
 	return "one has more"
+}
+
+// mappings are unique keys of every kind, with files for them.
+var mappings = map[string]struct {
+	unique  string
+	fields  []string
+	country string
+	header  string
+	row     func(n int) string
+}{
+	"private key": {"ref", []string{"ref", "last=LastName", "mail=EmailAddress"}, "", "ref,last,mail", func(n int) string {
+		return fmt.Sprintf("R%d,Last%d,m%d@example.com", n%700, n%5, n%40)
+	}},
+	"an e-mail among others": {"mail", []string{"mail=EmailAddress", "other=BusinessEmailAddress", "third=PersonalEmailAddress"}, "", "mail,other,third", func(n int) string {
+		return fmt.Sprintf("m%d@example.com,m%d@example.com,%s", n%900, (n*7)%900, []string{"", "all@example.com"}[n%2])
+	}},
+	"an e-mail alone": {"mail", []string{"mail=EmailAddress", "first=FirstName", "last=LastName"}, "", "mail,first,last", func(n int) string {
+		return fmt.Sprintf("M%d@Example.com,Ann,%s", n%900, strings.Repeat("Ä", n%255))
+	}},
+	"a phone with a country": {"phone", []string{"phone=PhoneNumber", "id=AccountNumber"}, "DE", "phone,id", func(n int) string {
+		return fmt.Sprintf("%s30 %07d,%d", []string{"0", "+49 ", "0049"}[n%3], 1234000+n%800, n)
+	}},
+	"phones with a country": {"phone", []string{"phone=PhoneNumber", "home=HomePhoneNumber"}, "DE", "phone,home", func(n int) string {
+		return fmt.Sprintf("030 %07d,+49 30 %07d", 1234000+n%800, 1234000+(n*3)%800)
+	}},
+	"several parts": {"shop,number", []string{"shop=Attributes.shop", "number=Attributes.number", "middle=MiddleName", "first=FirstName", "last=LastName"}, "", "shop,number,first,middle,last", func(n int) string {
+		return fmt.Sprintf("%s,%d,Jo,%s,Ek", strings.Repeat("s", 255), n%600, []string{"", "Q", "Z"}[n%3])
+	}},
+	"long rows": {"id", append([]string{"id=AccountNumber"}, columns(220)...), "", "id," + strings.Join(columnNames(220), ","), func(n int) string {
+		size := 3
+		if n%20 == 0 {
+			size = 255 // of 220 columns in letters of two bytes: more than a lean frame holds
+		}
+		return strings.Repeat("k", 240) + fmt.Sprint(n%150) + strings.Repeat(","+strings.Repeat("é", size), 220)
+	}},
+	"one key": {"id", []string{"id=AccountNumber", "last=LastName"}, "", "id,last", func(n int) string { return fmt.Sprintf("1,Last%d", n) }},
+}
+
+func columnNames(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint("a", i))
+	}
+	return all
+}
+
+func columns(n int) (all []string) {
+	for _, name := range columnNames(n) {
+		all = append(all, name+"=Attributes."+name)
+	}
+	return all
+}
+
+// Whatever the unique key is made of, tables and single buckets leave the same rows, and the index rows of a profile are those that its contribution yields.
+func TestKeysOfEveryKind(t *testing.T) {
+	for name, c := range mappings {
+		t.Run(name, func(t *testing.T) {
+			rows := 1500
+			if len(c.fields) > 100 {
+				rows = 300
+			}
+			file := c.header + "\n"
+			for n := range rows {
+				file += c.row(n) + "\n"
+			}
+			var want []string
+			var ranges [][]byte
+			for _, w := range []way{{workers: 2}, {staged: true, workers: 1}, {staged: true, workers: 3, memory: 1, large: 1000, again: 2}} {
+				w.buckets, w.ranges = 16<<10, &ranges
+				if len(c.fields) > 100 {
+					w.buckets = 512 << 10
+				}
+				b := newBench(t, c.unique, nil, c.fields...)
+				b.facts.Country, _ = schema.ParseCountry(c.country)
+				runs := b.run(file, w)
+				if sum := Sum(nil, runs); sum.Failed > 0 || sum.Created == 0 || sum.Created+sum.Updated != int64(rows) {
+					t.Fatalf("%+v", sum)
+				}
+				if want == nil {
+					want = b.rows()
+				} else if got := b.rows(); !slices.Equal(got, want) {
+					t.Fatalf("%+v: %d rows, want %d: %.2000s", w, len(got), len(want), firstDifference(got, want))
+				}
+				b.indexed()
+				b.close()
+			}
+		})
+	}
+}
+
+// Rows of the unique key are in order as they come only if no other column brings the same key.
+func TestDirect(t *testing.T) {
+	for name, want := range map[string]bool{"private key": true, "an e-mail among others": false, "an e-mail alone": true, "a phone with a country": true,
+		"phones with a country": false, "several parts": true} {
+		if got := newBench(t, mappings[name].unique, nil, mappings[name].fields...).plan("any").onlyUnique(); got != want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// What was published says what is written, whatever has become of the store when the rows are made again.
+func TestAgainAfterTheStoreHasChanged(t *testing.T) {
+	account := schema.Attr{ID: attrOf(t, "AccountNumber")}
+	file := "id,first,middle,last\n"
+	for n := range 3000 {
+		file += fmt.Sprintf("c%05d,%s,%s,Ek\n", rand.IntN(1500), []string{"Jo", ""}[n%2], []string{"", "Q"}[n%2])
+	}
+	met := map[int]fold.ID{}
+	for n := range 300 {
+		met[n*5] = idNear()
+	}
+	ours := func(b *bench) (all []string) {
+		for _, row := range b.rows() {
+			if strings.Contains(row, fmt.Sprint(" ", benchTime, " ")) {
+				all = append(all, row)
+			}
+		}
+		return all
+	}
+	var want []string
+	var ranges [][]byte
+	for _, changed := range []bool{false, true} {
+		b := newBench(t, "id", nil, "id=AccountNumber", "first=FirstName", "middle=MiddleName", "last=LastName")
+		for _, at := range slices.Sorted(maps.Keys(met)) {
+			b.there(met[at], int64(at), fold.Value{Attr: account, Text: fmt.Sprintf("c%05d", at)}, fold.Value{Attr: schema.Attr{ID: schema.FirstName}, Text: "Was"})
+		}
+		w := way{staged: true, workers: 2, buckets: 16 << 10, ranges: &ranges}
+		p := b.plan("first")
+		runs := map[int]RunResult{}
+		read, from, out, err := b.begin(p, file, w, nil)
+		if err == nil {
+			err = b.resolve(p, from, out, rand.Perm(read.Buckets), runs)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed { // everything is gone but the runs
+			out.Close()
+			from.Close()
+			b.clean()
+			for _, table := range []store.Table{store.Profile, store.Index} {
+				if err := b.store.DropRange(t.Context(), table, 7); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p = b.plan("second")
+			if _, from, out, err = b.begin(p, file, w, read); err != nil {
+				t.Fatal(err)
+			}
+			r := p.NewResolver(from, false, nil).To(out)
+			for _, bucket := range rand.Perm(read.Buckets) {
+				run := runs[bucket]
+				if err := r.Again(t.Context(), bucket, &run); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := out.Land(t.Context(), runs); err != nil {
+			t.Fatal(err)
+		}
+		out.Close()
+		from.Close()
+		b.clean()
+		if sum := Sum(nil, runs); sum.Created == 0 || sum.Updated-sum.Repeated == 0 {
+			t.Fatalf("%+v", sum)
+		}
+		if want == nil {
+			want = ours(b)
+		} else if got := ours(b); !slices.Equal(got, want) {
+			t.Fatalf("%d rows, want %d: %s", len(got), len(want), firstDifference(got, want))
+		}
+		b.close()
+	}
+}
+
+// Of an import that is stopped the published buckets land and no others.
+func TestOnlyPublishedBucketsLand(t *testing.T) {
+	file := "id,mail\n"
+	for n := range 3000 {
+		file += fmt.Sprintf("c%05d,all@example.com\n", n)
+	}
+	b := newBench(t, "id", nil, "id=AccountNumber", "mail=EmailAddress")
+	w := way{staged: true, workers: 2, buckets: 4 << 10, ranges: new([][]byte)}
+	p := b.plan("first")
+	runs := map[int]RunResult{}
+	read, from, out, err := b.begin(p, file, w, nil)
+	if err == nil {
+		err = b.resolve(p, from, out, rand.Perm(read.Buckets), runs)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bucket := range read.Buckets {
+		if bucket%3 > 0 {
+			delete(runs, bucket)
+		}
+	}
+	if err := out.Land(t.Context(), runs); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	from.Close()
+	b.clean()
+	if sum, rows := Sum(nil, runs), len(b.rows()); rows != 3*int(sum.Created) || rows == 0 || sum.Created == 3000 {
+		t.Fatalf("%d rows of %d profiles", rows, sum.Created)
+	}
+	b.indexed()
+}
+
+// An import that fails or is cancelled in any stage, at any operation of the disks, leaves nothing aside, and none of its rows; when it is done again it is as if
+// nothing had been.
+func TestFailuresLeaveNothing(t *testing.T) {
+	file := "id,mail\n"
+	for n := range 3000 {
+		file += fmt.Sprintf("c%05d,m%d@example.com\n", n%2000, n%7)
+	}
+	broken := errors.New("injected")
+	for _, cancels := range []bool{false, true} {
+		for at := int64(1); ; at = at*3/2 + 1 {
+			b := newBench(t, "id", nil, "id=AccountNumber", "mail=EmailAddress")
+			ctx, cancel := context.WithCancel(t.Context())
+			b.within = ctx
+			var n atomic.Int64
+			b.fail = func() error {
+				if n.Add(1) != at {
+					return nil
+				}
+				if cancels {
+					cancel()
+					return nil
+				}
+				return broken
+			}
+			w := way{staged: true, workers: 2, buckets: 8 << 10, memory: 1, large: 500}
+			if cancels {
+				w.ranges = new([][]byte)
+			}
+			_, err := b.try(file, w)
+			b.clean()
+			if n.Load() < at {
+				if at < 30 || err != nil {
+					t.Fatalf("only %d operations: %v", n.Load(), err)
+				}
+				cancel()
+				break
+			}
+			rows := len(b.rows())
+			if err == nil && rows != 6000 || err != nil && rows > 0 { // a link that fails is a copy
+				t.Fatalf("at operation %d: %v, and %d rows are there", at, err, rows)
+			}
+			b.fail, b.within = nil, nil
+			b.run(file, w)
+			if sound := len(b.rows()); sound != 6000 {
+				t.Fatalf("%d rows", sound)
+			}
+			b.indexed()
+			b.close()
+			cancel()
+		}
+	}
+}
+
+// Where what waits has no place on a disk, an import says so, and holds nothing.
+func TestNoPlaceForScratch(t *testing.T) {
+	file := "id,mail\n"
+	for n := range 10_000 {
+		file += fmt.Sprintf("c%d,m%d@example.com\n", n, n)
+	}
+	for _, budget := range []int64{0, 64 << 10, 512 << 10} { // the file takes the last one
+		b := newBench(t, "id", nil, "id=AccountNumber", "mail=EmailAddress")
+		b.facts.ScratchDir += "/none"
+		b.arena.Budget = budget
+		_, err := b.try(file, way{staged: true, workers: 1, buckets: 8 << 10})
+		if !errors.Is(err, os.ErrNotExist) || !b.arena.Empty() {
+			t.Fatalf("with %d bytes of memory: %v, memory is given back: %t", budget, err, b.arena.Empty())
+		}
+		b.facts.ScratchDir = t.TempDir()
+		b.clean()
+	}
 }
