@@ -22,6 +22,7 @@ import (
 	"kith/blob"
 	"kith/domain"
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/profile"
 	"kith/profile/change"
@@ -59,21 +60,22 @@ type Service struct {
 
 // Config are the operator's settings. Zero values are replaced by the defaults in brackets.
 type Config struct {
-	URLLife       time.Duration // of a pre-signed URL [15 minutes]
-	MaxFileBytes  int64         // of an uploaded file; 0 is unlimited
-	KeepUnstarted time.Duration // uploaded files of jobs that are not started [URLLife and a day]
-	KeepFiles     time.Duration // uploaded files, after the job's end [7 days]
-	KeepRejects   time.Duration // rejects and runs, after the job's end [30 days]
-	BucketBytes   int64         // of the file per bucket [8 MiB; less where nodes share the work]
-	MemoryBytes   int64         // bytes of a file's rows that wait in memory [128 MiB of all files]
-	TableRows     int64         // rows of a file from which on the engine builds tables aside, if it can [20,000]
-	ScratchDir    string        // where rows wait that have no room in memory, in files without a name [the system's folder for temporary files]
-	Workers       int           // [number of cores]
-	BatchBytes    int           // of the file per unit of parallel reading [256 KiB]
-	StrictAWS     bool          // read files and judge them as AWS does
-	RoomPollEvery time.Duration // how soon it is noticed that a full disk has room again [1 s]
-	StopPollEvery time.Duration // how soon a stop by another node is noticed [500 ms]
-	CacheWait     time.Duration // how long other nodes may not know of a changed domain [domain.MaxStaleness]
+	URLLife       time.Duration  // of a pre-signed URL [15 minutes]
+	MaxFileBytes  int64          // of an uploaded file; 0 is unlimited
+	KeepUnstarted time.Duration  // uploaded files of jobs that are not started [URLLife and a day]
+	KeepFiles     time.Duration  // uploaded files, after the job's end [7 days]
+	KeepRejects   time.Duration  // rejects and runs, after the job's end [30 days]
+	BucketBytes   int64          // of the file per bucket [8 MiB; less where nodes share the work]
+	MemoryBytes   int64          // bytes of a file's rows that wait in memory [128 MiB of all files]
+	TableRows     int64          // rows of a file from which on the engine builds tables aside, if it can [20,000]
+	Arena         *extsort.Arena // memory of rows that wait [one of all jobs of the process, of 128 MiB]
+	ScratchDir    string         // where rows wait that have no room in memory, in files without a name [the system's folder for temporary files]
+	Workers       int            // [number of cores]
+	BatchBytes    int            // of the file per unit of parallel reading [256 KiB]
+	StrictAWS     bool           // read files and judge them as AWS does
+	RoomPollEvery time.Duration  // how soon it is noticed that a full disk has room again [1 s]
+	StopPollEvery time.Duration  // how soon a stop by another node is noticed [500 ms]
+	CacheWait     time.Duration  // how long other nodes may not know of a changed domain [domain.MaxStaleness]
 }
 
 // CreateUploadJob validates the mapping and creates a job.

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -20,7 +21,7 @@ import (
 	"kith/upload/stage"
 )
 
-// arena is the memory of rows that wait, of all jobs of this process.
+// arena is the memory of rows that wait, of all jobs of this process that have no other.
 var arena = extsort.Arena{Budget: 128 << 20}
 
 // prepare makes the plan for the stages, from the job's record and the domain's as they are now.
@@ -29,7 +30,7 @@ func (w *work) prepare() {
 	w.plan = stage.NewPlan(stage.Facts{
 		Store: w.Store, Blobs: w.Blobs, Log: w.Log, Profiles: w.Profiles, Incarnation: w.task.Incarnation, JobID: w.job.idBytes(), Job: w.job.ID,
 		Dir: blobDir(w.task.Incarnation, w.job.ID), Key: w.key, Attempt: w.attempt, Time: w.job.Time, Expires: w.job.expires(),
-		Country: country, Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(), Arena: &arena, ScratchDir: w.ScratchDir,
+		Country: country, Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(), Arena: cmp.Or(w.Arena, &arena), ScratchDir: w.ScratchDir,
 	})
 }
 

@@ -211,6 +211,9 @@ func importKilled(t *testing.T, file, data string, kills int) (res killed) {
 		t.Fatalf("%v: %s", err, stderr)
 	}
 	stop(t, server)
+	if left, _ := filepath.Glob(filepath.Join(data, "store", "ingest", "*")); len(left) > 0 {
+		t.Fatalf("%d tables of killed attempts are left aside", len(left))
+	}
 	res.outcome = fmt.Sprintf("%s\n%s\nrejects %x", counts(stdout), dumpFolder(t, data), sha256.Sum256([]byte(rejects)))
 	return res
 }

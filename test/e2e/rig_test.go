@@ -19,6 +19,7 @@ import (
 	"kith/blob"
 	"kith/blob/disk"
 	"kith/internal/dump"
+	"kith/internal/extsort"
 	"kith/job"
 	"kith/node"
 	"kith/profile"
@@ -94,10 +95,16 @@ func newRigWith(t *testing.T, st store.Store, blobs blob.Store, config upload.Co
 	if config.TableRows == 0 {
 		config.TableRows = 1 // where the engine can, the small files of tests go the way of large ones
 	}
+	if config.Arena == nil {
+		config.Arena = &extsort.Arena{Budget: 16 << 20, Poison: true}
+	}
 	r := &rig{t: t, store: st, blobs: blobs, clock: &clock{}, config: config, room: room, log: &strings.Builder{}}
 	r.start()
 	t.Cleanup(func() {
 		r.Stop()
+		if !config.Arena.Empty() {
+			t.Error("what has ended holds memory")
+		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
@@ -109,7 +116,13 @@ func newRigWith(t *testing.T, st store.Store, blobs blob.Store, config upload.Co
 // disturbs below the engine, opens a folder itself.
 func newPebble(t *testing.T) store.Store {
 	t.Helper()
-	st, err := pebble.Open("db", pebble.Options{FS: vfs.NewMem()})
+	disk := vfs.NewMem()
+	t.Cleanup(func() { // when the store is closed
+		if left, err := disk.List("db/ingest"); len(left) > 0 || err != nil {
+			t.Errorf("%d tables are left aside, %v", len(left), err)
+		}
+	})
+	st, err := pebble.Open("db", pebble.Options{FS: disk})
 	if err != nil {
 		t.Fatal(err)
 	}
