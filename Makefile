@@ -1,7 +1,7 @@
 # Every target is what its name says; `make help` lists them.
 GO ?= go
 
-.PHONY: help build man generate test race venv queue lint torture core bombs long fuzz bench cluster test-cluster test-cluster-short clean
+.PHONY: help build man generate test race venv queue lint torture core random bombs long fuzz bench cluster test-cluster test-cluster-short clean
 
 help:       ## list the targets
 	@sed -n "s/^\([a-z-]*\):.*## /\1\t/p" Makefile
@@ -55,10 +55,14 @@ CORE ?= 2000
 core:       ## CORE random lives of a domain against the model of the core, calm and with power failures
 	KITH_TEST_CORE=$(CORE) $(GO) test ./test/e2e -run 'TestCoreIsWhat|TestCoreSurvives' -timeout 90m
 
+SEEDS ?= 20
+random:     ## SEEDS times as many random runs as every day, on both engines
+	KITH_TEST_SEEDS=$(SEEDS) $(GO) test ./test/e2e -run 'AtRandom|InAnyOrder|WhateverGoes|AtAnyMoment|TestAnyTwoMeet|TestUnmergeGivesBack|LeavesTheStoreAsItWas' -timeout 90m
+
 bombs:      ## files that were made to cost much, the large ones too: some need minutes and gigabytes of disk
 	KITH_BOMBS=1 $(GO) test ./test/e2e -run TestBombs -v -timeout 90m
 
-long: torture core bombs ## everything that takes hours: torture, core, bombs, and ten minutes of every fuzz target
+long: torture core random bombs ## everything that takes hours: torture, core, random, bombs, and ten minutes of every fuzz target
 	$(MAKE) fuzz FUZZTIME=10m
 
 FUZZTIME ?= 30s

@@ -21,6 +21,7 @@ import (
 // Work that fails ends with its cause, after three failures by one cause or ten by any, and its lane goes on. What gets on between its
 // failures is never given up.
 func TestWorkThatFailsEnds(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	for name, c := range map[string]struct {
 		fail   func(ctx context.Context, task *job.Task, run int) error
 		runs   int
@@ -169,6 +170,7 @@ func TestWorkThatKillsTheProcessEnds(t *testing.T) {
 // A thousand kills during one piece of work fail nothing, if it gets on at all: whether they leave it time between two of them or not,
 // and whether they come while it pauses.
 func TestThousandKillsFailNothing(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	st := mem.New()
 	enqueue(t, st, 1, "a")
 	kills, rows := 1000, 0

@@ -312,6 +312,7 @@ func TestDeadDomainRunsItsUndertakerOnly(t *testing.T) {
 
 // An engine that is away for long fails nothing: what met it runs again, uncounted, and is never given up.
 func TestPassingFailuresAreNotCounted(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	st := mem.New()
 	away := errors.New("the store is away")
 	var runs atomic.Int64

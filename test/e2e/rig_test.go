@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -389,10 +391,17 @@ func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	})
 }
 
-// seeds is how many random runs a test makes: few on a cluster, where each takes long.
+// seeds is how many random runs a test makes: a third of them on Pebble too, for what they do is hardly a matter of the engine, and few on a cluster, where
+// each takes long. KITH_TEST_SEEDS is how many times as many they are (make random).
 func seeds(t *testing.T, n uint64) uint64 {
-	if strings.HasSuffix(t.Name(), "/cql") {
+	switch {
+	case strings.HasSuffix(t.Name(), "/cql"):
 		return 2
+	case strings.HasSuffix(t.Name(), "/pebble"):
+		n = (n + 2) / 3
+	}
+	if more, err := strconv.ParseUint(os.Getenv("KITH_TEST_SEEDS"), 10, 64); err == nil {
+		n *= more
 	}
 	return n
 }

@@ -117,7 +117,7 @@ func TestUndoLeavesTheStoreAsItWas(t *testing.T) {
 	onEngines(t, func(t *testing.T, st store.Store) {
 		created, updated := int64(0), int64(0)
 		r := newRig(t, st, upload.Config{BucketBytes: 2 << 10, MemoryBytes: 1})
-		for seed := range seeds(t, 20) {
+		for seed := range max(20, seeds(t, 20)) { // how tables come and go is the matter of an engine
 			rng := rand.New(rand.NewPCG(seed, 77))
 			domain := fmt.Sprint("d", seed)
 			r.domain(domain)
