@@ -358,7 +358,7 @@ func landedTablesAreRead(t *testing.T, e Engine) {
 			met++
 		}
 	}
-	if met != len(whole) || len(pieces) < 2 {
+	if met != len(whole) { // a compaction may have left one table, and so one piece
 		t.Errorf("%d pieces met %d rows of %d", len(pieces), met, len(whole))
 	}
 	var found []string
