@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -86,7 +87,7 @@ func newBench(t testing.TB, unique string, own []domain.Key, fields ...string) *
 		t.Fatal(err)
 	}
 	t.Cleanup(b.close)
-	b.facts = Facts{Store: b.store, Blobs: b.blobs, Profiles: &profile.Service{Store: b.store}, Incarnation: 7, JobID: [16]byte{1}, Job: "0a", Dir: "7/0a/",
+	b.facts = Facts{Store: b.store, Blobs: b.blobs, Log: slog.New(slog.DiscardHandler), Profiles: &profile.Service{Store: b.store}, Incarnation: 7, JobID: [16]byte{1}, Job: "0a", Dir: "7/0a/",
 		Time: benchTime, Expires: 2 * benchTime, Arena: b.arena, ScratchDir: t.TempDir(), Mapping: m, Keys: own}
 	return b
 }

@@ -370,3 +370,31 @@ func TestNoPlaceForScratch(t *testing.T) {
 		b.clean()
 	}
 }
+
+// As many buckets as there may be, most of them without a row, and a file without any row that counts.
+func TestMostBuckets(t *testing.T) {
+	file := "id,mail\n"
+	for n := range 400 {
+		file += fmt.Sprintf("c%05d,all@example.com\n", n)
+	}
+	var want []string
+	for _, w := range []way{{workers: 1, buckets: 1}, {staged: true, workers: 2, buckets: 1, memory: 1, large: 100, again: 200}} {
+		b := newBench(t, "id", nil, "id=AccountNumber", "mail=EmailAddress")
+		runs := b.run(file, w)
+		if len(runs) != fold.MaxBuckets || Sum(nil, runs).Created != 400 {
+			t.Fatalf("%d buckets, %+v", len(runs), Sum(nil, runs))
+		}
+		if want == nil {
+			want = b.rows()
+		} else if got := b.rows(); !slices.Equal(got, want) {
+			t.Fatalf("%d rows, want %d: %s", len(got), len(want), firstDifference(got, want))
+		}
+		b.close()
+		b = newBench(t, "id", nil, "id=AccountNumber", "mail=EmailAddress")
+		b.run("id,mail\n"+strings.Repeat(",no key\n", 100), w)
+		if rows := b.rows(); len(rows) > 0 {
+			t.Fatalf("%d rows of a file without any", len(rows))
+		}
+		b.close()
+	}
+}
