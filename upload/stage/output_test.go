@@ -389,6 +389,7 @@ func TestMostBuckets(t *testing.T) {
 		} else if got := b.rows(); !slices.Equal(got, want) {
 			t.Fatalf("%d rows, want %d: %s", len(got), len(want), firstDifference(got, want))
 		}
+		b.indexed()
 		b.close()
 		b = newBench(t, "id", nil, "id=AccountNumber", "mail=EmailAddress")
 		b.run("id,mail\n"+strings.Repeat(",no key\n", 100), w)
