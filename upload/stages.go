@@ -22,7 +22,7 @@ import (
 )
 
 // arena is the memory of rows that wait, of all jobs of this process that have no other.
-var arena = extsort.Arena{Budget: 128 << 20}
+var arena = extsort.Arena{Budget: 48 << 20}
 
 // prepare makes the plan for the stages, from the job's record and the domain's as they are now.
 func (w *work) prepare() {

@@ -10,7 +10,7 @@ import (
 
 // garbageRoom is how many bytes of garbage there may be, at least, before it is collected. A server at rest has little in use; collecting when
 // that has doubled would cost requests more than the answers do.
-const garbageRoom = 192 << 20
+const garbageRoom = 96 << 20
 
 // leastPercent is what the GC percent is with much in use, most of which are blocks of the store's cache: they cost a collection nothing.
 const leastPercent = 50

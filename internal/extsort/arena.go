@@ -44,7 +44,7 @@ func (a *Arena) slab() []byte {
 }
 
 // release takes slabs back. When nobody has any the system gets all of them.
-func (a *Arena) release(slabs [][]byte) {
+func (a *Arena) release(slabs ...[]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.used -= slabSize * int64(len(slabs))

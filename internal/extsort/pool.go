@@ -7,7 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/zeebo/xxh3"
@@ -30,9 +32,9 @@ type Pool struct {
 	dir   string
 
 	mu    sync.Mutex
-	slabs [][]byte
-	free  [][]byte // chunks
-	kept  int64    // bytes that wait in memory
+	slabs map[*byte][]byte // that the pool has, by where they begin
+	free  [][]byte         // chunks
+	kept  int64            // bytes that wait in memory
 
 	file  *os.File
 	named bool // Close must remove it
@@ -60,7 +62,7 @@ func ChunkSize(n int) int {
 // NewPool returns a pool of chunks of a size that ChunkSize returned. At most limit bytes wait in memory, if it is above 0. The file is made in dir, which is
 // the system's folder for temporary files when it is empty.
 func NewPool(a *Arena, size int, limit int64, dir string) *Pool {
-	return &Pool{arena: a, size: size, limit: limit, dir: dir}
+	return &Pool{arena: a, size: size, limit: limit, dir: dir, slabs: map[*byte][]byte{}}
 }
 
 // Chunk returns an empty chunk.
@@ -69,7 +71,7 @@ func (p *Pool) Chunk() []byte {
 	defer p.mu.Unlock()
 	if len(p.free) == 0 {
 		s := p.arena.slab()
-		p.slabs = append(p.slabs, s)
+		p.slabs[&s[0]] = s
 		for at := slabSize - p.size; at >= 0; at -= p.size {
 			p.free = append(p.free, s[at:at:at+p.size])
 		}
@@ -90,8 +92,13 @@ func (p *Pool) Free(c []byte) {
 		return // a large one, on the heap
 	}
 	p.mu.Lock()
-	p.free = append(p.free, c[:0])
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.size < slabSize {
+		p.free = append(p.free, c[:0])
+	} else if s := p.slabs[&c[:1][0]]; s != nil { // whole, so that other pools can have it
+		delete(p.slabs, &s[0])
+		p.arena.release(s)
+	}
 }
 
 // Piece is a chunk that was put aside.
@@ -229,7 +236,7 @@ func (p *Pool) Close() {
 	for _, s := range p.slabs {
 		p.arena.poison(s)
 	}
-	p.arena.release(p.slabs)
+	p.arena.release(slices.Collect(maps.Values(p.slabs))...)
 	p.slabs, p.free = nil, nil
 	if p.file == nil {
 		return
