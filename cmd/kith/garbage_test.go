@@ -14,9 +14,9 @@ func TestGoodPercent(t *testing.T) {
 	}{
 		{0, 32767},
 		{1 << 10, 32767},
-		{64 << 20, 300},
+		{garbageRoom / 3, 300},
 		{garbageRoom, 100},
-		{256 << 20, 75},
+		{garbageRoom * 4 / 3, 75},
 		{4 << 30, leastPercent},
 	} {
 		if got := goodPercent(c.inUse); got != c.want {

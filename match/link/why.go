@@ -130,6 +130,8 @@ func (m *Model) Explain(a, b *fold.Profile) *Why {
 	}
 	if less := bits(logSum(home, two) - two); less > 0.05 {
 		w.Comparisons = append(w.Comparisons, Comparison{Field: "household", Words: "two people who live together would share this too", Weight: -less})
+	} else {
+		w.Prior -= less // not worth a line, and the sum is what stands there
 	}
 	w.Sum = bits(one - logSum(home, two))
 	w.Probability = probability(one - logSum(home, two))

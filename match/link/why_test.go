@@ -26,7 +26,7 @@ func TestExplain(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
-		if math.Abs(sum-w.Sum) > 0.06 || math.Abs(w.Sum-w2.Sum) > 0.05 || w.Probability != 1/(1+math.Exp2(-w.Sum)) && math.Abs(w.Probability-1/(1+math.Exp2(-w.Sum))) > 1e-6 {
+		if math.Abs(sum-w.Sum) > 1e-4 || math.Abs(w.Sum-w2.Sum) > 0.05 || w.Probability != 1/(1+math.Exp2(-w.Sum)) && math.Abs(w.Probability-1/(1+math.Exp2(-w.Sum))) > 1e-6 {
 			t.Errorf("%d, %d: the weights are %.3f, the sum is %.3f and of the kept model %.3f, probability %.4f", pair[0], pair[1], sum, w.Sum, w2.Sum, w.Probability)
 		}
 	}
