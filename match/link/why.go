@@ -125,14 +125,18 @@ func (m *Model) Explain(a, b *fold.Profile) *Why {
 		}
 	}
 	one, home, two := m.logs(&c.evidence)
-	if agreesInNames(c.level[:]) && m.together > 0 {
-		w.Comparisons = append(w.Comparisons, Comparison{Field: "names together", Words: "those who speak one language share both names more often", Weight: -bits(m.together)})
+	// What is not worth a line goes to the prior, so that the sum is that of what stands there.
+	besides := func(field, words string, weight float64) {
+		if math.Abs(weight) > 0.05 {
+			w.Comparisons = append(w.Comparisons, Comparison{Field: field, Words: words, Weight: weight})
+		} else {
+			w.Prior += weight
+		}
 	}
-	if less := bits(logSum(home, two) - two); less > 0.05 {
-		w.Comparisons = append(w.Comparisons, Comparison{Field: "household", Words: "two people who live together would share this too", Weight: -less})
-	} else {
-		w.Prior -= less // not worth a line, and the sum is what stands there
+	if m.usualNames(c.level[:], c.log[:]) {
+		besides("names together", "those who speak one language share both names more often", -bits(m.together))
 	}
+	besides("household", "two people who live together would share this too", -bits(logSum(home, two)-two))
 	w.Sum = bits(one - logSum(home, two))
 	w.Probability = probability(one - logSum(home, two))
 	return w

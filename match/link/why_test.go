@@ -30,6 +30,20 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%d, %d: the weights are %.3f, the sum is %.3f and of the kept model %.3f, probability %.4f", pair[0], pair[1], sum, w.Sum, w2.Sum, w.Probability)
 		}
 	}
+	for _, m.together = range []float32{0, 0.01, 1} {
+		for _, m.seldom = range []float32{-1e9, 0} {
+			for i := 1; i < len(l.profiles); i++ {
+				w := m.Explain(l.profiles[0], l.profiles[i])
+				sum := w.Prior
+				for _, c := range w.Comparisons {
+					sum += c.Weight
+				}
+				if math.Abs(sum-w.Sum) > 1e-4 {
+					t.Errorf("0, %d: names together say %g, and the weights are %.4f, the sum %.4f", i, m.together, sum, w.Sum)
+				}
+			}
+		}
+	}
 	text := m.Explain(l.profiles[0], l.profiles[1]).String()
 	for _, want := range []string{"given name: one is short for the other: +", "e-mail: the same: +", "phone: the same: +", "street: the same: +", "house number: the same: +", "birth date: the same: +"} {
 		if !strings.Contains(text, want) {
