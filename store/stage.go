@@ -2,7 +2,7 @@ package store
 
 import "context"
 
-// Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once. Suite: store/storetest.
+// Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once. Suite: storetest.RunStager.
 type Stager interface {
 	// Stage begins a table of rows of one incarnation: puts, or deletions, all with one time. Like WriteRun it compares no times: its rows have one
 	// writer, whose time is the newest they ever had. What a process has staged and not landed when it ends is lost.

@@ -35,13 +35,15 @@ func testStore(t *testing.T, o pebble.Options) {
 		})
 		return s
 	}
-	storetest.Run(t, storetest.Engine{
+	e := storetest.Engine{
 		New: func(t *testing.T) store.Store { return open(t, vfs.NewCrashableMem(), "db") },
 		Crash: func(t *testing.T, s store.Store) store.Store {
 			return open(t, disks[s].CrashClone(vfs.CrashCloneCfg{}), "db")
 		},
 		OpenCopy: func(t *testing.T, s store.Store, dir string) store.Store { return open(t, disks[s], dir) },
-	})
+	}
+	storetest.Run(t, e)
+	storetest.RunStager(t, e)
 }
 
 func TestRefusals(t *testing.T) {

@@ -86,6 +86,17 @@ func Run(t *testing.T, e Engine) {
 		{"LimitsAreEnforced", limitsAreEnforced},
 		{"ContextEndsCalls", contextEndsCalls},
 		{"CheckpointIsConsistent", checkpointIsConsistent},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, e) })
+	}
+}
+
+// RunStager runs the suite of engines that are Stagers. It needs an engine with Crash and OpenCopy.
+func RunStager(t *testing.T, e Engine) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Engine)
+	}{
 		{"StagedRowsAreUnseenUntilLand", stagedRowsAreUnseenUntilLand},
 		{"LandIsAllAtOnce", landIsAllAtOnce},
 		{"LandGoesOverWhatWasThere", landGoesOverWhatWasThere},
