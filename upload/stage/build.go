@@ -158,7 +158,7 @@ func (b *Resolver) recall(ctx context.Context, bucket int, run *RunResult) error
 		return fmt.Errorf("bucket %d can't be made again, it lacks row %d: the file or the program has changed", b.bucket, row)
 	}
 	var matched []*group
-	for c, err := range extsort.Merge([]*rowCursor{{who: b.newWho(runBlob{r, b.bucket}, run.Who)}}) {
+	for c, err := range extsort.Merge([]*rowCursor{b.newRowCursor(runBlob{r, b.bucket}, run.Who)}) {
 		if err != nil {
 			return err
 		}

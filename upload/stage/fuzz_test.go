@@ -66,7 +66,7 @@ func FuzzRun(f *testing.F) {
 		p := &Plan{time: 1}
 		r := runBlob{plainBlob{bytes.NewReader(who)}, 3}
 		n := 0
-		for _, err := range extsort.Merge([]*rowCursor{{who: p.newWho(r, section{0, int64(len(who))})}}) {
+		for _, err := range extsort.Merge([]*rowCursor{p.newRowCursor(r, section{0, int64(len(who))})}) {
 			if n++; err != nil || n > len(who) {
 				break
 			}

@@ -88,7 +88,8 @@ func TestEnterFindsEveryEntry(t *testing.T) {
 			t.Fatalf("no place for %v", id)
 		}
 		r := runBlob{plainBlob{bytes.NewReader(data)}, 0}
-		c := &rowCursor{who: p.newWho(r, section{from, int64(len(data))}), lo: &id}
+		c := p.newRowCursor(r, section{from, int64(len(data))})
+		c.lo = &id
 		want := slices.Index(ids, id)
 		if ok, err := c.Next(); !ok || err != nil || c.id != id || c.row != int64(want) {
 			t.Fatalf("found row %d of %v, want row %d: %t, %v", c.row, c.id, want, ok, err)

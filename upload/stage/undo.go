@@ -12,7 +12,7 @@ import (
 func (p *Plan) written(all runBlobs, runs map[int]RunResult) iter.Seq2[*rowCursor, error] {
 	var cursors []*rowCursor
 	for _, r := range all {
-		cursors = append(cursors, &rowCursor{who: p.newWho(r, runs[r.bucket].Who)})
+		cursors = append(cursors, p.newRowCursor(r, runs[r.bucket].Who))
 	}
 	return extsort.Merge(cursors)
 }
