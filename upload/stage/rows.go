@@ -233,7 +233,7 @@ func (s *rowSet) compact() error {
 	return nil
 }
 
-// mergeRows makes one frame that says what several of the same key say, and returns its place. A value of a later row replaces an earlier row's.
+// mergeRows makes one frame that says what several of the same key say, which are sorted by row, and returns its place. A value of a later row replaces an earlier row's.
 func (s *rowSet) mergeRows(refs []extsort.Ref) (uint32, error) {
 	all := make([]frame, len(refs))
 	for i, r := range refs {
@@ -241,7 +241,6 @@ func (s *rowSet) mergeRows(refs []extsort.Ref) (uint32, error) {
 			return 0, extsort.ErrFrame
 		}
 	}
-	slices.SortFunc(all, func(a, b frame) int { return cmp.Compare(a.first, b.first) })
 	out := frame{first: all[0].first, key: all[0].key}
 	var values []fold.Value
 	for i := range all {
