@@ -37,19 +37,28 @@ func (b *Resolver) Write(ctx context.Context, bucket int, run *RunResult) error 
 func (p *Plan) indexRows(a *applier, family int) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
 		a := &applier{Output: a.Output, live: a.live} // runs are read side by side
-		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
-		err := a.indexRows(a.shelves[family], 0, func(value []byte, id fold.ID) error {
-			row.Partition = append(append(append(row.Partition[:0], p.families[family]...), 1), value...)
-			row.Mutation.Key = index.AppendRowKey(row.Mutation.Key[:0], id, index.ByImport)
-			if !yield(row, nil) {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			yield(row, err)
-		}
+		a.yieldIndexRows(family, 0, store.Mutation{Time: p.time}, yield)
 	}
+}
+
+// yieldIndexRows yields mutations like a given one of the index rows of a part of a shelf, and says whether more are wanted.
+func (a *applier) yieldIndexRows(family, part int, m store.Mutation, yield func(store.RunRow, error) bool) bool {
+	row := store.RunRow{Incarnation: a.inc, Mutation: m}
+	err := a.indexRows(a.shelves[family], part, func(value []byte, id fold.ID) error {
+		row.Partition = append(append(append(row.Partition[:0], a.families[family]...), 1), value...)
+		row.Mutation.Key = index.AppendRowKey(row.Mutation.Key[:0], id, index.ByImport)
+		if !yield(row, nil) {
+			return errEnough
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errEnough):
+		return false
+	case err != nil:
+		return yield(row, err)
+	}
+	return true
 }
 
 // contributionRows streams the contributions of a part of their shelf.

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"runtime"
-	"slices"
 	"sync"
 
 	"kith/internal/extsort"
@@ -22,18 +20,14 @@ import (
 const (
 	// dropWorkers bounds those who read contributions side by side.
 	dropWorkers = 8
-	// dropProfiles are taken back together at most, and dropBytes bounds what is in memory of the index rows that go with them. The rows of a million
-	// customers fit, and go at once: the more often something is written all over the index, the more the engine has to merge.
+	// dropProfiles are taken back together at most: the more often something is written all over the index, the more the engine has to merge.
 	dropProfiles = 1 << 20
-	dropBytes    = 128 << 20
 	// dropSample is how many profiles are looked at to divide index values into ranges.
 	dropSample = 2048
 	// dropPart is about how many bytes of index values are sorted together: within the caches of a processor.
 	dropPart = 512 << 10
 	// dropRun is about how many bytes of index values one core writes at a time.
 	dropRun = 8 << 20
-	// dropChunk is how many bytes of memory an index range gets at a time: more than any value has.
-	dropChunk = 16 << 10
 )
 
 // DropCreated takes back the profiles that the job has created, but for some: contributions and index rows go, these with the time at. What index rows there are is
@@ -80,89 +74,31 @@ type createdRow struct {
 	bucket  uint16
 }
 
-// dropper takes back profiles, some after others, and uses its memory again. The index rows that go are gathered by key family and, within that, by ranges of
-// values, so that each range is sorted within the caches of a processor.
+// dropper takes back profiles, some after others. The index rows that go wait on the shelves of an output.
 type dropper struct {
 	*Plan
-	at       int64
-	gone     func(profiles int64)
-	most     int      // bytes of index rows in memory
-	part     int      // bytes that are sorted together, about
-	names    []string // of keys, by family
-	families []dropFamily
-	workers  []*dropWorker
-
-	mu   sync.Mutex
-	free [][]byte
+	at      int64
+	gone    func(profiles int64)
+	part    int // bytes that are sorted together, about
+	workers []*dropWorker
 }
 
-// dropFamily says which ranges the values of a family are divided into: bounds are eight bytes of values behind what all of a sample begin with.
-type dropFamily struct {
-	common []byte
-	bounds []uint64
-}
-
-// part returns the range that a value belongs to.
-func (f *dropFamily) part(value []byte) int {
-	if len(f.bounds) == 0 {
-		return 0
-	}
-	if n := len(f.common); len(value) < n || string(value[:n]) != string(f.common) {
-		if bytes.Compare(value, f.common) < 0 {
-			return 0
-		}
-		return len(f.bounds)
-	}
-	prefix := extsort.Prefix(value[len(f.common):])
-	lo, hi := 0, len(f.bounds)
-	for lo < hi {
-		if mid := (lo + hi) / 2; f.bounds[mid] <= prefix {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
-}
-
-// newDropFamily divides values like those of a sample into up to n ranges.
-func newDropFamily(sample [][]byte, n int) (f dropFamily) {
-	if n < 2 || len(sample) == 0 {
-		return f
-	}
-	slices.SortFunc(sample, bytes.Compare)
-	first, last := sample[0], sample[len(sample)-1]
-	for len(f.common) < min(len(first), len(last)) && first[len(f.common)] == last[len(f.common)] {
-		f.common = first[:len(f.common)+1]
-	}
-	for i := 1; i < n; i++ {
-		b := extsort.Prefix(sample[i*len(sample)/n][len(f.common):])
-		if k := len(f.bounds); k == 0 || f.bounds[k-1] < b {
-			f.bounds = append(f.bounds, b)
-		}
-	}
-	return f
-}
-
-// dropWorker reads contributions. What it gathers of index rows is entries, one behind the other, in chunks, by family and part:
-//
-//	length of the value (2) | bucket (2) | counter (4) | value
+// dropWorker reads contributions.
 type dropWorker struct {
 	*dropper
 	deriver *index.Deriver
+	family  []int        // of the plan, by the deriver's
 	rows    []createdRow // whose contributions are there
-	chunks  [][][][]byte // by family and part; the last one is being filled
-	size    int
 }
 
-const dropHead = 2 + 2 + 4
-
 func (p *Plan) newDropper(at int64, gone func(int64)) *dropper {
-	d := &dropper{Plan: p, at: at, gone: gone, most: dropBytes, part: dropPart}
+	d := &dropper{Plan: p, at: at, gone: gone, part: dropPart}
 	for range min(runtime.NumCPU(), dropWorkers) {
 		w := &dropWorker{dropper: d, deriver: index.NewDeriver(p.own)}
 		w.deriver.Family(p.m.index) // it may be private
-		d.names = w.deriver.Families()
+		for _, name := range w.deriver.Families() {
+			w.family = append(w.family, p.family[name])
+		}
 		d.workers = append(d.workers, w)
 	}
 	return d
@@ -170,64 +106,55 @@ func (p *Plan) newDropper(at int64, gone func(int64)) *dropper {
 
 // drop takes back profiles whose ids ascend.
 func (d *dropper) drop(ctx context.Context, rows []createdRow) error {
-	if err := d.divide(ctx, rows); err != nil {
+	o, err := d.newOutput(ctx, rows)
+	if err != nil {
 		return err
 	}
-	left := make([][]createdRow, len(d.workers))
-	for i := range left {
-		left[i] = rows[i*len(rows)/len(left) : (i+1)*len(rows)/len(left)]
+	defer o.Close()
+	errs := make([]error, len(d.workers))
+	var wg sync.WaitGroup
+	for i, w := range d.workers {
+		wg.Go(func() {
+			errs[i] = w.read(ctx, rows[i*len(rows)/len(errs):(i+1)*len(rows)/len(errs)], o.newWriter())
+		})
 	}
-	for more := true; more; {
-		errs := make([]error, len(left))
-		var wg sync.WaitGroup
-		for i, w := range d.workers {
-			wg.Go(func() { left[i], errs[i] = w.read(ctx, left[i]) })
-		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
-		if err := d.write(ctx); err != nil {
-			return err
-		}
-		more = slices.ContainsFunc(left, func(rest []createdRow) bool { return len(rest) > 0 })
+	wg.Wait()
+	if err := errors.Join(append(errs, o.flush())...); err != nil {
+		return err
 	}
-	return nil
+	return d.write(ctx, o)
 }
 
-// divide looks at some profiles and divides the index values of all into ranges.
-func (d *dropper) divide(ctx context.Context, rows []createdRow) error {
+// newOutput looks at some profiles, and returns an output whose shelves are divided by what the index has of them.
+func (d *dropper) newOutput(ctx context.Context, rows []createdRow) (*Output, error) {
 	var sample []createdRow
 	for i := range min(dropSample, len(rows)) {
 		sample = append(sample, rows[i*len(rows)/min(dropSample, len(rows))])
 	}
-	values := make([][][]byte, len(d.names))
-	sizes := make([]int, len(d.names))
-	add := func(family int, value []byte) {
+	values := make([][][]byte, len(d.families))
+	sizes := make([]int, len(d.families))
+	add := func(family int, value []byte) error {
 		values[family] = append(values[family], bytes.Clone(value))
-		sizes[family] += dropHead + len(value)
+		sizes[family] += entryHead + len(value)
+		return nil
 	}
-	w := d.workers[0]
 	for hit, err := range d.contributionsOf(ctx, sample) {
 		if err == nil {
-			err = w.derive(hit.Row.Value, add)
+			err = d.workers[0].derive(hit.Row.Value, add)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	d.families = d.families[:0]
-	for family := range values {
+	o, parts := &Output{Plan: d.Plan, large: largePart, contributions: newShelf(nil, true)}, 0
+	for family, some := range values {
 		n := sizes[family] * len(rows) / max(1, len(sample)) / d.part
-		d.families = append(d.families, newDropFamily(values[family], min(n, len(values[family])/4)))
+		s := newShelf(extsort.Bounds(some, min(n, len(some)/4)), false)
+		o.shelves = append(o.shelves, s)
+		parts += s.part.Buckets()
 	}
-	for _, w := range d.workers {
-		w.chunks = nil
-		for i := range d.families {
-			w.chunks = append(w.chunks, make([][][]byte, len(d.families[i].bounds)+1))
-		}
-	}
-	return nil
+	o.pool = extsort.NewPool(d.arena, extsort.ChunkSize(len(d.workers)*parts), 0, d.scratchDir)
+	return o, nil
 }
 
 // contributionsOf finds the contributions of rows, as far as they are there.
@@ -247,81 +174,45 @@ func (d *dropper) contributionsOf(ctx context.Context, rows []createdRow) iter.S
 
 func (d *dropper) idOf(r *createdRow) fold.ID { return d.mint(int(r.bucket), r.counter) }
 
-// derive calls do for the keys of a contribution.
-func (w *dropWorker) derive(contribution []byte, do func(family int, value []byte)) error {
+// derive calls do for the keys of a contribution, until it fails.
+func (w *dropWorker) derive(contribution []byte, do func(family int, value []byte) error) (failed error) {
 	err := w.deriver.Each(contribution, func(family int, value []byte) {
-		if family < len(w.names) {
-			do(family, value)
+		if failed == nil && family < len(w.family) {
+			failed = do(w.family[family], value)
 		}
 	})
-	if err == nil && len(w.deriver.Families()) > len(w.names) {
-		err = fmt.Errorf("a contribution has a key %q, which its job has not", w.deriver.Families()[len(w.names)])
+	if names := w.deriver.Families(); err == nil && len(names) > len(w.family) {
+		err = fmt.Errorf("a contribution has a key %q, which its job has not", names[len(w.family)])
 	}
-	return err
+	return cmp.Or(err, failed)
 }
 
-// read gathers what rows of profiles go. It returns the profiles for which memory is left no more.
-func (w *dropWorker) read(ctx context.Context, rows []createdRow) (rest []createdRow, err error) {
-	most := w.most / len(w.workers)
+// read gathers what goes of profiles.
+func (w *dropWorker) read(ctx context.Context, rows []createdRow, to *outputWriter) error {
+	w.rows = w.rows[:0]
 	var of createdRow
-	add := func(family int, value []byte) { w.add(family, value, of) }
+	add := func(family int, value []byte) error { return to.addKey(family, value, int(of.bucket), of.counter, nil) }
 	told := 0
 	for hit, err := range w.contributionsOf(ctx, rows) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		of = rows[hit.Index]
 		if err := w.derive(hit.Row.Value, add); err != nil {
-			id := w.idOf(&of)
-			return nil, fmt.Errorf("profile %s: %w", id, err)
+			return fmt.Errorf("profile %s: %w", w.idOf(&of), err)
 		}
 		w.rows = append(w.rows, of)
 		if hit.Index-told >= touchedChunk {
 			w.gone(int64(hit.Index - told))
 			told = hit.Index
 		}
-		if w.size >= most {
-			w.gone(int64(hit.Index + 1 - told))
-			return rows[hit.Index+1:], nil
-		}
 	}
 	w.gone(int64(len(rows) - told))
-	return nil, nil
-}
-
-// add gathers an index row.
-func (w *dropWorker) add(family int, value []byte, of createdRow) {
-	chunks := &w.chunks[family][w.families[family].part(value)]
-	if n := len(*chunks); n == 0 || dropChunk-len((*chunks)[n-1]) < dropHead+len(value) {
-		*chunks = append(*chunks, w.chunk())
-		w.size += dropChunk
-	}
-	c := &(*chunks)[len(*chunks)-1]
-	b := binary.LittleEndian.AppendUint16(*c, uint16(len(value)))
-	b = binary.LittleEndian.AppendUint16(b, of.bucket)
-	*c = append(binary.LittleEndian.AppendUint32(b, of.counter), value...)
-}
-
-// chunk returns memory for entries.
-func (d *dropper) chunk() []byte {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if n := len(d.free); n > 0 {
-		c := d.free[n-1]
-		d.free = d.free[:n-1]
-		return c
-	}
-	return make([]byte, 0, dropChunk)
-}
-
-func (d *dropper) release(c []byte) {
-	d.mu.Lock()
-	d.free = append(d.free, c[:0])
-	d.mu.Unlock()
+	return nil
 }
 
 // write deletes what is gathered.
-func (d *dropper) write(ctx context.Context) error {
+func (d *dropper) write(ctx context.Context, o *Output) error {
 	var parts []store.Run
 	profiles := 0
 	for _, w := range d.workers {
@@ -332,25 +223,16 @@ func (d *dropper) write(ctx context.Context) error {
 	if parts == nil {
 		return nil
 	}
-	for family := range d.families {
-		n := len(d.families[family].bounds) + 1
-		for from, to, size := 0, 0, 0; to < n; {
-			for _, w := range d.workers {
-				size += dropChunk * len(w.chunks[family][to])
-			}
-			if to++; size >= dropRun || to == n && size > 0 {
-				parts = append(parts, store.Run{Table: store.Index, Rows: d.keysGone(family, from, to)})
-				from, size = to, 0
+	for family, s := range o.shelves {
+		size, from := int64(0), 0
+		for n := range s.sizes {
+			if size += s.sizes[n]; size >= dropRun || n == len(s.sizes)-1 && size > 0 {
+				parts = append(parts, store.Run{Table: store.Index, Rows: d.keysGone(o, family, from, n+1)})
+				size, from = 0, n+1
 			}
 		}
 	}
-	if err := d.delete(ctx, profiles, parts); err != nil {
-		return err
-	}
-	for _, w := range d.workers {
-		w.rows, w.size = w.rows[:0], 0
-	}
-	return nil
+	return d.delete(ctx, profiles, parts)
 }
 
 // contributionsGone are deletions of contributions.
@@ -369,77 +251,14 @@ func (d *dropper) contributionsGone(rows []createdRow) iter.Seq2[store.RunRow, e
 	}
 }
 
-// keysGone are deletions of the index rows of some parts of a family. It can be read once.
-func (d *dropper) keysGone(family, from, to int) iter.Seq2[store.RunRow, error] {
+// keysGone are deletions of the index rows of some parts of a shelf. It can be read once.
+func (d *dropper) keysGone(o *Output, family, from, to int) iter.Seq2[store.RunRow, error] {
 	return func(yield func(store.RunRow, error) bool) {
-		row := store.RunRow{Incarnation: d.inc, Mutation: store.Mutation{Time: d.at, Delete: true}}
-		part := []byte(d.names[family] + "\x01")
-		name := len(part)
-		var s dropSorter
-		var key []byte
+		a := &applier{Output: o, live: func(int) bool { return true }}
 		for n := from; n < to; n++ {
-			d.load(&s, family, n)
-			var last createdRow
-			for _, r := range s.sorted() {
-				value, of := s.entry(r.At)
-				if of == last && bytes.Equal(part[name:], value) { // several attributes have it
-					continue
-				}
-				last = of
-				id := d.idOf(&of)
-				part = append(part[:name], value...)
-				key = index.AppendRowKey(key[:0], id, index.ByImport)
-				row.Partition, row.Mutation.Key = part, key
-				if !yield(row, nil) {
-					return
-				}
+			if !a.yieldIndexRows(family, n, store.Mutation{Time: d.at, Delete: true}, yield) {
+				return
 			}
 		}
 	}
-}
-
-// load moves the entries of a part to a sorter. They are in the order of profiles.
-func (d *dropper) load(s *dropSorter, family, part int) {
-	s.b, s.refs = s.b[:0], s.refs[:0]
-	for _, w := range d.workers {
-		for _, c := range w.chunks[family][part] {
-			s.b = append(s.b, c...)
-			d.release(c)
-		}
-		w.chunks[family][part] = nil
-	}
-}
-
-// dropSorter sorts entries.
-type dropSorter struct {
-	b      []byte
-	refs   []extsort.Ref
-	sorter extsort.Sorter
-}
-
-// sorted returns references to the entries, by value, then profile.
-func (s *dropSorter) sorted() []extsort.Ref {
-	for at := 0; at < len(s.b); {
-		value, _ := s.entry(uint32(at))
-		s.refs = append(s.refs, extsort.Ref{Prefix: extsort.Prefix(value), At: uint32(at)})
-		at += dropHead + len(value)
-	}
-	s.sorter.Key = func(at uint32) []byte {
-		value, _ := s.entry(at)
-		return value
-	}
-	s.sorter.Compare = func(a, b uint32) int {
-		value, of := s.entry(a)
-		other, than := s.entry(b)
-		return cmp.Or(bytes.Compare(value, other), cmp.Compare(of.bucket, than.bucket), cmp.Compare(of.counter, than.counter), cmp.Compare(a, b))
-	}
-	s.sorter.Sort(s.refs)
-	return s.refs
-}
-
-// entry returns the value of an entry, and its profile.
-func (s *dropSorter) entry(at uint32) (value []byte, of createdRow) {
-	head := s.b[at:]
-	n := binary.LittleEndian.Uint16(head)
-	return head[dropHead : dropHead+n], createdRow{bucket: binary.LittleEndian.Uint16(head[2:]), counter: binary.LittleEndian.Uint32(head[4:])}
 }

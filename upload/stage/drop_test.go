@@ -3,13 +3,11 @@ package stage
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 
 	"kith/api"
+	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -19,44 +17,8 @@ import (
 	"kith/store/pebble"
 )
 
-// However values are divided, those of a range are before those of the next one.
-func TestRangesOfValuesAscend(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
-		common := strings.Repeat("c", rng.IntN(12))
-		value := func() []byte {
-			if rng.IntN(20) == 0 {
-				return []byte(fmt.Sprint(rng.IntN(1000)))
-			}
-			return fmt.Appendf(nil, "%s%d", common, rng.IntN(1000))
-		}
-		var sample [][]byte
-		for range rng.IntN(200) {
-			sample = append(sample, value())
-		}
-		f := newDropFamily(slices.Clone(sample), rng.IntN(40))
-		all := append(sample, []byte{}, []byte("c"), []byte("zz"))
-		for range 100 {
-			all = append(all, value())
-		}
-		slices.SortFunc(all, bytes.Compare)
-		last := 0
-		for _, v := range all {
-			n := f.part(v)
-			if n < last || n > len(f.bounds) {
-				t.Fatalf("%q is in range %d behind %d, of %d", v, n, last, len(f.bounds)+1)
-			}
-			last = n
-		}
-	}
-	f := newDropFamily([][]byte{[]byte("customer-1"), []byte("customer-5"), []byte("customer-9"), []byte("customer-3")}, 4)
-	if len(f.bounds) != 3 {
-		t.Errorf("values that begin alike are divided at %x", f.bounds)
-	}
-}
-
-// What goes in several steps, for want of memory, in many ranges, or as tables is what there was: all rows of the profiles, but not those of others.
-func TestDropInSteps(t *testing.T) {
+// What goes in many ranges, from memory or from a file, and as rows or as tables is what there was: all rows of the profiles, but not those of others.
+func TestDropInRanges(t *testing.T) {
 	m, err := Compile(map[string]api.ObjectTypeField{
 		"id": {Source: api.Ptr("_source.id")}, "mail": {Source: api.Ptr("_source.mail"), Target: api.Ptr("_profile.EmailAddress")},
 		"last": {Source: api.Ptr("_source.last"), Target: api.Ptr("_profile.LastName")},
@@ -70,11 +32,12 @@ func TestDropInSteps(t *testing.T) {
 	}
 	defer onDisk.Close()
 	for _, c := range []struct {
-		st             store.Store
-		profiles, most int
-	}{{mem.New(), 2000, 1}, {mem.New(), 5000, 300 << 10}, {onDisk, manyDeletions + 1000, dropBytes}} {
-		st, profiles, most := c.st, c.profiles, c.most
-		p := NewPlan(Facts{Store: st, Mapping: m, Job: "0a", Dir: "1/0a/", Time: 1_000_000, Incarnation: 3})
+		st               store.Store
+		profiles, memory int
+	}{{mem.New(), 2000, 0}, {mem.New(), 5000, 64 << 10}, {onDisk, manyDeletions + 1000, 64 << 20}} {
+		st, profiles := c.st, c.profiles
+		arena := &extsort.Arena{Budget: int64(c.memory), Poison: true}
+		p := NewPlan(Facts{Arena: arena, ScratchDir: t.TempDir(), Store: st, Mapping: m, Job: "0a", Dir: "1/0a/", Time: 1_000_000, Incarnation: 3})
 		var contributions, keys []store.RunRow
 		var rows []createdRow
 		for i := range profiles {
@@ -101,14 +64,20 @@ func TestDropInSteps(t *testing.T) {
 		var gone atomic.Int64
 		for again := range 2 { // it may be repeated
 			d := p.newDropper(2_000_000, func(n int64) { gone.Add(n) })
-			d.most, d.part = most, 4<<10
+			d.part = 4 << 10
+			o, err := d.newOutput(t.Context(), rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := o.shelves[matchFamily].part.Buckets(); again == 0 && n < profiles/1000 {
+				t.Errorf("the unique key has %d ranges", n)
+			}
+			o.Close()
 			if err := d.drop(t.Context(), rows); err != nil {
 				t.Fatal(err)
 			}
-			for i := range d.families {
-				if name := d.names[i]; again == 0 && name == m.index && len(d.families[i].bounds) < profiles/1000 {
-					t.Errorf("%s has %d ranges", name, len(d.families[i].bounds)+1)
-				}
+			if !arena.Empty() {
+				t.Error("the arena is not empty")
 			}
 		}
 		if gone.Load() != int64(2*profiles) {
@@ -121,7 +90,7 @@ func TestDropInSteps(t *testing.T) {
 					t.Fatal(err)
 				}
 				if left++; table != store.Index || !bytes.Equal(row.Row.Key, other.Mutation.Key) && !bytes.Equal(row.Row.Key, byHand.Mutation.Key) {
-					t.Fatalf("with %d bytes of memory %q %x is left", most, row.Partition.Key, row.Row.Key)
+					t.Fatalf("with %d bytes of memory %q %x is left", c.memory, row.Partition.Key, row.Row.Key)
 				}
 			}
 		}
