@@ -79,13 +79,16 @@ func (y *years) pass(d time.Duration) {
 		for _, s := range l.said {
 			end = later(end, s.until)
 		}
+		last := l.until.Equal(end) // something is known to have gone last
 		l.said = slices.DeleteFunc(l.said, func(s source) bool {
 			gone := !s.until.After(y.now())
 			switch {
 			case gone && s.object != "":
 				l.expired++
-			case gone && s.until.Before(end):
+			case gone && (s.until.Before(end) || last): // imports end some milliseconds apart: of those of one hour all but the last go before it
 				l.faded++
+			case gone:
+				last = true
 			}
 			return gone
 		})
