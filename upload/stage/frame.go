@@ -77,15 +77,15 @@ func soundFrame(b []byte, parts int) bool {
 		return false
 	}
 	f := frameOf(b, parts)
-	if !f.rich {
-		for i := range parts {
-			if v := f.part(i); v == nil && binary.LittleEndian.Uint16(f.parts[partSize*i+2:]) > 0 {
-				return false
-			}
-		}
-		return f.parts != nil || parts == 0
+	if f.rows < 1 || f.rich {
+		return f.rows > 0
 	}
-	return f.rows > 0
+	for i := range parts {
+		if f.part(i) == nil && binary.LittleEndian.Uint16(f.parts[partSize*i+2:]) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // frameOf reads the frame at the start of b, which has so many parts if it is lean. It aliases b. One that is not sound comes without rows, or without parts.
