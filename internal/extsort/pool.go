@@ -82,6 +82,17 @@ func (p *Pool) Chunk() []byte {
 	return c
 }
 
+// Room returns a chunk with room for n more bytes: c, or, if that is full, an empty one, which is larger than others if n is.
+func (p *Pool) Room(c []byte, n int) (chunk []byte, full bool) {
+	switch {
+	case cap(c)-len(c) >= n:
+		return c, false
+	case n > p.size:
+		return make([]byte, 0, n), len(c) > 0
+	}
+	return p.Chunk(), len(c) > 0
+}
+
 // Size is the capacity of a chunk.
 func (p *Pool) Size() int { return p.size }
 

@@ -373,7 +373,7 @@ func (b *Resolver) emit() (tables []store.Staged, err error) {
 	}
 	for i := range b.groups {
 		if i+touchAhead < len(b.groups) {
-			e.touched += b.loaded.touch(b.groups[i+touchAhead].at)
+			b.loaded.touch(b.groups[i+touchAhead].at, touchFrame)
 		}
 		if g := &b.groups[i]; g.matches < 2 {
 			if err := e.group(uint32(i), g); err != nil {
@@ -392,7 +392,6 @@ type emitter struct {
 	part             []byte // partition of the unique key
 	name             int    // length of its name in part
 	key, value       []byte
-	touched          byte
 }
 
 // group hands over the rows of one group, its contribution and then its index rows.

@@ -263,21 +263,14 @@ func (o *Output) all() []*shelf {
 
 // space returns room for an entry of n bytes in a part of a shelf.
 func (w *outputWriter) space(i int, s *shelf, part, n int) ([]byte, error) {
-	c := w.local[i][part]
-	at := len(c)
-	if cap(c)-at < n {
-		if at > 0 {
+	c, full := w.pool.Room(w.local[i][part], n)
+	if full {
+		if err := w.keep(s, part, w.local[i][part]); err != nil {
 			w.local[i][part] = nil
-			if err := w.keep(s, part, c); err != nil {
-				return nil, err
-			}
-		}
-		if c, at = nil, 0; n <= w.pool.Size() {
-			c = w.pool.Chunk()
-		} else {
-			c = make([]byte, 0, n)
+			return nil, err
 		}
 	}
+	at := len(c)
 	w.local[i][part] = c[:at+n]
 	return c[at : at+n : at+n], nil
 }

@@ -100,12 +100,11 @@ type Resolver struct {
 	out    *Output // nil: nothing is handed over
 	writer *outputWriter
 
-	keys    keyList
-	touched byte     // of frames that are read soon: kept, so that nobody leaves it out
-	parts   [][]byte // of a frame, that its keys are made of
-	norm    []byte
-	values  []fold.Value
-	rows    [][]byte // of a profile that is glanced at
+	keys   keyList
+	parts  [][]byte // of a frame, that its keys are made of
+	norm   []byte
+	values []fold.Value
+	rows   [][]byte // of a profile that is glanced at
 }
 
 func (b *Resolver) frame(g *group) *frame {
@@ -157,10 +156,9 @@ func (b *Resolver) load(ctx context.Context) error {
 		return err
 	}
 	b.groups = b.groups[:0]
-	var touched byte
 	for i, r := range b.loaded.refs {
 		if i+touchAhead < len(b.loaded.refs) {
-			touched += b.loaded.at(b.loaded.refs[i+touchAhead].At)[0]
+			b.loaded.touch(b.loaded.refs[i+touchAhead].At, touchHead)
 		}
 		frame := b.loaded.at(r.At)
 		g := group{at: r.At, rows: 1, first: frameRow(frame)}
@@ -169,7 +167,6 @@ func (b *Resolver) load(ctx context.Context) error {
 		}
 		b.groups = append(b.groups, g)
 	}
-	b.touched += touched
 	return nil
 }
 

@@ -25,6 +25,8 @@ type rowSet struct {
 
 	sorter extsort.Sorter
 	keys   keyList
+
+	touched byte // kept, so that no compiler leaves touching out
 }
 
 // loaded is memory that frames lie in: a piece of the pool's or, if own, on the heap.
@@ -67,14 +69,19 @@ func (s *rowSet) at(place uint32) []byte {
 // the cache when its turn comes. Waiting for memory was a tenth of resolving.
 const touchAhead = 8
 
-// touch reads a byte of every cache line of most frames.
-func (s *rowSet) touch(place uint32) (touched byte) {
+// touch reads a byte of each cache line of so many bytes of a frame.
+func (s *rowSet) touch(place uint32, n int) {
 	b := s.at(place)
-	for at := 0; at < min(len(b), 256); at += 64 {
-		touched += b[at]
+	for at := 0; at < min(len(b), n); at += 64 {
+		s.touched += b[at]
 	}
-	return touched
 }
+
+// Most frames are no longer than touchFrame.
+const (
+	touchHead  = 1
+	touchFrame = 256
+)
 
 func (s *rowSet) key(place uint32) []byte { return frameKey(s.at(place)) }
 

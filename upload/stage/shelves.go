@@ -296,29 +296,26 @@ type entryCursor struct {
 // write puts the entries of an applier aside.
 func (c *entryCursor) write(a *applier) error {
 	var chunk []byte
-	keep := func() error {
-		if chunk == nil {
-			return nil
-		}
+	keep := func(chunk []byte) error {
 		p, err := c.pool.Keep(chunk)
-		c.pieces, chunk = append(c.pieces, p), nil
+		c.pieces = append(c.pieces, p)
 		return err
 	}
 	for _, r := range a.refs {
 		e := a.buf[r.At:]
 		e = e[:c.shelf.entrySize(e)]
-		if cap(chunk)-len(chunk) < len(e) {
-			if err := keep(); err != nil {
+		next, full := c.pool.Room(chunk, len(e))
+		if full {
+			if err := keep(chunk); err != nil {
 				return err
 			}
-			if chunk = c.pool.Chunk(); cap(chunk) < len(e) {
-				c.pool.Free(chunk)
-				chunk = make([]byte, 0, len(e))
-			}
 		}
-		chunk = append(chunk, e...)
+		chunk = append(next, e...)
 	}
-	return keep()
+	if chunk == nil {
+		return nil
+	}
+	return keep(chunk)
 }
 
 // Next implements extsort.Cursor.

@@ -264,21 +264,14 @@ func (s *sinks) newWriter() *frameWriter {
 
 // space returns room for a frame of n bytes of a bucket.
 func (w *frameWriter) space(bucket, n int) ([]byte, error) {
-	c := w.local[bucket]
-	at := len(c)
-	if cap(c)-at < n {
-		if at > 0 {
+	c, full := w.to.pool.Room(w.local[bucket], n)
+	if full {
+		if err := w.to.add(bucket, w.local[bucket]); err != nil {
 			w.local[bucket] = nil
-			if err := w.to.add(bucket, c); err != nil {
-				return nil, err
-			}
-		}
-		if c, at = nil, 0; n <= w.to.pool.Size() {
-			c = w.to.pool.Chunk()
-		} else {
-			c = make([]byte, 0, n)
+			return nil, err
 		}
 	}
+	at := len(c)
 	w.local[bucket] = c[:at+n]
 	return c[at : at+n : at+n], nil
 }
