@@ -3,11 +3,13 @@ package table
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/unicode"
 
 	"kith/upload/table/charset"
@@ -31,7 +33,10 @@ type decision struct {
 // asUTF8 reads a text as it is.
 var asUTF8 = decision{encoding: "UTF-8"}
 
-// byMark recognises what tells itself by its first bytes: a byte-order mark, or UTF-16 without one.
+// iso2022JP reads a text that switches to Japanese characters by escape sequences.
+var iso2022JP = decision{encoding: "ISO-2022-JP", decoder: japanese.ISO2022JP}
+
+// byMark recognises what tells itself by its first bytes: a byte-order mark, UTF-16 without one, or escape sequences.
 func byMark(head []byte) (d decision, ok bool) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
@@ -40,6 +45,9 @@ func byMark(head []byte) (d decision, ok bool) {
 		return decision{encoding: "UTF-16LE", mark: true, decoder: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)}, true
 	case bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return decision{encoding: "UTF-16BE", mark: true, decoder: unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM)}, true
+	}
+	if escapesJapanese(head) && highByte(head) < 0 {
+		return iso2022JP, true
 	}
 	if name, dec := bareUTF16(head); dec != nil {
 		return decision{encoding: name, decoder: dec}, true
@@ -166,7 +174,8 @@ func highByte(b []byte) int {
 	return -1
 }
 
-// bareUTF16 recognises UTF-16 without a byte-order mark by its NUL bytes, which all stand at odd or at even places.
+// bareUTF16 recognises UTF-16 without a byte-order mark: by its NUL bytes, which all stand at odd or at even places, and by what it reads as, which is text in
+// lines. In the languages of Europe nearly every other byte of it is NUL; in others only those of delimiters, digits and line ends are.
 func bareUTF16(head []byte) (string, encoding.Encoding) {
 	var zeros [2]int
 	for i, c := range head {
@@ -174,14 +183,40 @@ func bareUTF16(head []byte) (string, encoding.Encoding) {
 			zeros[i%2]++
 		}
 	}
-	switch half := len(head) / 2; {
+	units := len(head) / 2
+	switch {
 	case len(head) < 4:
-	case zeros[0] == 0 && zeros[1] > half*2/3:
+	case zeros[0] == 0 && 20*zeros[1] > units && (3*zeros[1] > 2*units || readsAsUTF16(head, binary.LittleEndian)):
 		return "UTF-16LE", unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
-	case zeros[1] == 0 && zeros[0] > half*2/3:
+	case zeros[1] == 0 && 20*zeros[0] > units && (3*zeros[0] > 2*units || readsAsUTF16(head, binary.BigEndian)):
 		return "UTF-16BE", unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
 	}
 	return "", nil
+}
+
+// readsAsUTF16 says whether bytes are text in an order of UTF-16: lines of letters and signs, without control characters and halves of characters.
+func readsAsUTF16(head []byte, order binary.ByteOrder) bool {
+	lines, ascii, high := 0, 0, false
+	for ; len(head) >= 2; head = head[2:] {
+		u := rune(order.Uint16(head))
+		switch {
+		case high != (u >= 0xdc00 && u < 0xe000):
+			return false
+		case u == '\n', u == '\r':
+			lines++
+		case u < ' ' && u != '\t', u == 0x7f, u >= 0xfdd0 && u < 0xfdf0, u >= 0xfffe:
+			return false
+		case u < utf8.RuneSelf:
+			ascii++
+		}
+		high = u >= 0xd800 && u < 0xdc00
+	}
+	return lines > 0 && ascii > 0
+}
+
+// escapesJapanese says whether a text switches to Japanese characters by escape sequences, as ISO-2022-JP does, which has bytes of ASCII only.
+func escapesJapanese(head []byte) bool {
+	return bytes.Contains(head, []byte("\x1b$B")) || bytes.Contains(head, []byte("\x1b$@"))
 }
 
 // File is a file that can be read from anywhere.

@@ -3,13 +3,16 @@ package table
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"io"
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/encoding/charmap"
+	textjapanese "golang.org/x/text/encoding/japanese"
 
 	"kith/upload/table/charset"
 )
@@ -140,6 +143,37 @@ func TestOtherEncodingsAreNotUTF8(t *testing.T) {
 	}
 	if rows < 30_000 || likely > rows/1000 {
 		t.Errorf("of %d rows, %d are likely UTF-8", rows, likely)
+	}
+}
+
+// UTF-16 is recognised without a mark whatever its language, and Japanese by its escape sequences, wherever they begin.
+func TestOtherTextsWithoutAMark(t *testing.T) {
+	const russian, japanese, thai = "id;Имя;Город\n1;Сергей;Москва\n2;Ольга;Ярославль\n", "番号,名,市\n1,太郎,横浜市\n2,花子,大阪市 𠮷\n", "id,ชื่อ\n1,สมชาย\n"
+	wide := func(order binary.AppendByteOrder, text string) string {
+		var b []byte
+		for _, u := range utf16.Encode([]rune(text)) {
+			b = order.AppendUint16(b, u)
+		}
+		return string(b)
+	}
+	escaped, err := textjapanese.ISO2022JP.NewEncoder().String(strings.ReplaceAll(japanese, " 𠮷", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := strings.Repeat("77,Jan,Bonn\n", 20_000)
+	for name, c := range map[string]struct{ file, encoding, text string }{
+		"Russian, little":  {wide(binary.LittleEndian, russian), "UTF-16LE", russian},
+		"Russian, big":     {wide(binary.BigEndian, russian), "UTF-16BE", russian},
+		"Japanese, little": {wide(binary.LittleEndian, japanese), "UTF-16LE", japanese},
+		"Thai, big":        {wide(binary.BigEndian, thai), "UTF-16BE", thai},
+		"escapes":          {escaped, "ISO-2022-JP", strings.ReplaceAll(japanese, " 𠮷", "")},
+		"late escapes":     {plain + escaped, "ISO-2022-JP", plain + strings.ReplaceAll(japanese, " 𠮷", "")},
+		"another escape":   {"id,note\n1,\x1b[0m\n", "UTF-8", "id,note\n1,\x1b[0m\n"},
+		"NULs in a table":  {"id,na\x00me\n1,a\n2,b\n3,c\n4,d\n", "UTF-8", "id,na\x00me\n1,a\n2,b\n3,c\n4,d\n"},
+	} {
+		if text, got := read(t, c.file, Options{}); text.ReadAs() != c.encoding || got != c.text {
+			t.Errorf("%s: %s, %.60q", name, text.ReadAs(), got)
+		}
 	}
 }
 

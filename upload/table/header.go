@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -74,7 +76,11 @@ func (s *Scanner) LikelyHeader(l Layout) (names []string, err error) {
 	if len(all) == 0 {
 		return nil, t.nothing()
 	}
-	c := all[max(0, slices.IndexFunc(all, func(c candidate) bool { return c.likely }))]
+	at := max(0, slices.IndexFunc(all, func(c candidate) bool { return c.likely }))
+	if at+1 < len(all) && all[at+1].likely && all[at].groups() && !all[at+1].groups() {
+		at++
+	}
+	c := all[at]
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -248,10 +254,48 @@ func (t *top) judge(c *candidate, width int) {
 	c.likely = 2*filled > width && LooksLikeHeader(c.names) // a title stands in one cell, or a few
 }
 
-// LooksLikeHeader says whether cells may be names of columns: none of them is a number, a date, or an e-mail address.
+// groups says whether names stand side by side again, as those over merged cells do: the names of groups of columns, above the columns' own.
+func (c *candidate) groups() bool {
+	again := 0
+	for i := 1; i < len(c.names); i++ {
+		if c.names[i] != "" && c.names[i] == c.names[i-1] {
+			again++
+		}
+	}
+	return again > 1
+}
+
+// inBrackets is what explains a name: e-mail (such as ann@x.example).
+var inBrackets = regexp.MustCompile(`\([^()]*\)|\[[^\[\]]*\]`)
+
+// aYear is a name of one of the columns of several years.
+var aYear = regexp.MustCompile(`^(19|20)\d\d$`)
+
+// yearsInTurn says whether the cell at a place is one of several years that stand in their order, as columns of turnovers do.
+func yearsInTurn(cells []string, at int) bool {
+	for _, other := range []int{at - 1, at + 1} {
+		if other < 0 || other >= len(cells) || !aYear.MatchString(cells[at]) || !aYear.MatchString(cells[other]) {
+			continue
+		}
+		a, _ := strconv.Atoi(cells[at])
+		b, _ := strconv.Atoi(cells[other])
+		if a-b == 1 || b-a == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// LooksLikeHeader says whether cells may be names of columns: none of them is a number, a date, or an e-mail address. Years in turn are names.
 func LooksLikeHeader(cells []string) bool {
 	filled := false
-	for _, c := range cells {
+	for i, c := range cells {
+		if yearsInTurn(cells, i) {
+			continue
+		}
+		if strings.Contains(c, "@") {
+			c = inBrackets.ReplaceAllString(c, "")
+		}
 		letters, digits := false, false
 		for _, r := range c {
 			letters = letters || unicode.IsLetter(r)
@@ -269,7 +313,6 @@ func LooksLikeHeader(cells []string) bool {
 func (t *top) take(c candidate) {
 	t.HeaderLine, t.Passed = c.line, c.passed
 	t.header = bytes.Clone(c.text)
-	t.headerCore = schema.Trim(t.header)
 	t.Above = t.linesAbove(t.window[:max(0, bytes.LastIndex(t.window[:c.to], c.text))])
 	if t.lenient {
 		t.Guarded = t.guarded(c.to, len(c.names))

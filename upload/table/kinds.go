@@ -107,15 +107,20 @@ var textKinds = []struct {
 	begins          *regexp.Regexp
 	code, what, how string
 }{
-	{regexp.MustCompile(`(?i)^(<!doctype html|<(html|head|body|table|meta|title)[\s>])`), "file-html", "an HTML page, whatever its name says",
+	{regexp.MustCompile(`(?is)^((<!--.*?-->|<(style|script)[\s>].*?</(style|script)>)\s*)*(<!doctype html|<(html|head|body|table|meta|title)[\s>]|<(div|span|center|font|form|link|br|p|h[1-6])(\s[^<>,;|]*)?/?>\s*<)`), "file-html", "an HTML page, whatever its name says",
 		"If it is an export, open it in a spreadsheet program, save it as an Excel workbook (.xlsx) or as CSV, and import that; if it is a page that asks for a password or tells an error, download the export again."},
 	{regexp.MustCompile(`(?s)^(<\?xml.*urn:schemas-microsoft-com:office:spreadsheet)`), "file-xml", "an XML spreadsheet of Excel 2003", saveAs},
 	{regexp.MustCompile(`(?i)^(<\?xml[\s?]|<!doctype |<[a-z][\w:.-]*(\s[^<>,;|]*)?>\s*<)`), "file-xml", "XML", convert},
 	{regexp.MustCompile(`^(\{\s*("([^"\\]|\\.)*"\s*:|\}\s*$)|\[\s*([\[{]\s*["\]}{\[]|"([^"\\]|\\.)*"\s*[,\]]\s*["\n{\[]|\]\s*$))`), "file-json", "JSON", convert},
 	{regexp.MustCompile(`(?i)^BEGIN:VCARD`), "file-vcard", "a list of contacts (vCard)", "Export the contacts as CSV, and import that."},
 	{regexp.MustCompile(`(?i)^BEGIN:VCALENDAR`), "file-calendar", "a calendar (iCalendar)", "Export the contacts or customers as CSV, and import that."},
-	{regexp.MustCompile(`(?i)^(version:\s*1\s+)?dn::?\s*\w+=`), "file-ldif", "an export of a directory (LDIF)", convert},
+	{regexp.MustCompile(`(?i)^(#[^\n]*\n\s*)*(version:\s*1\s+)?(#[^\n]*\n\s*)*dn::?\s*\w+=`), "file-ldif", "an export of a directory (LDIF)", convert},
 	{regexp.MustCompile(`(?i)^(-- (MySQL|PostgreSQL|MariaDB|phpMyAdmin)|--\s+-- PostgreSQL|/\*!\d+|(create|drop) (table|database) |insert into |pragma foreign_keys|begin transaction;)`), "file-sql", "SQL", query},
+	{regexp.MustCompile(`(?im)\A(--|/\*|set |use |start transaction|begin|lock tables|delete from |truncate )(.*\n)+?(insert into|create table|drop table|copy) [^,;|\t\n]+( values|\(|;| from stdin|[ \t]*\r?$)`), "file-sql", "SQL", query},
+	{regexp.MustCompile(`(?i)\Aselect [^;]+\sfrom [^;]+;\s*\z`), "file-sql", "an SQL query, and not what it finds", query},
+	{regexp.MustCompile(`\AID;P[^\n]*\n(.*\n)*?C;([XY]\d+;)+K`), "file-sylk", "a spreadsheet in the SYLK format (.slk)", saveAs},
+	{regexp.MustCompile(`\ATABLE\r?\n0,1\r?\n"`), "file-dif", "a spreadsheet in the Data Interchange Format (.dif)", saveAs},
+	{regexp.MustCompile(`(?i)\AMIME-Version:[^\n]*\n(.*\n)*?Content-Type: multipart/related`), "file-html", "a web page in one file (MHTML), whatever its name says", saveAs},
 	{regexp.MustCompile(`^(%!PS|\\documentclass)`), "file-document", "a document", query},
 }
 
@@ -125,7 +130,7 @@ var mailFields = regexp.MustCompile(`(?mi)^(received|message-id|mime-version|fro
 // Bounds of what tells what a text is.
 const (
 	kindBytes  = 4 << 10
-	fewControl = 10 // in a hundred bytes
+	fewControl = 5 // in a hundred bytes
 )
 
 // byText tells what a text is that is no table, by how it begins; nil: it may be one.

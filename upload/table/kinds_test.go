@@ -68,6 +68,10 @@ func TestWhatAFileIs(t *testing.T) {
 		{"HTML", "<!DOCTYPE html>\n<html><body><table>", "file-html", "HTML page, whatever its name says"},
 		{"HTML, an .xls of a web shop", "\r\n<table border=1><tr><td>id</td>", "file-html", "open it in a spreadsheet program"},
 		{"HTML, of Excel", `<html xmlns:x="urn:schemas-microsoft-com:office:excel">`, "file-html", "HTML"},
+		{"HTML behind its styles", "\n<style>td{mso-x:1}</style>\n<table border=1><tr><th>id</th>", "file-html", "HTML"},
+		{"HTML behind a remark", "<!-- export -->\n<table>\n<tr><th>id</th>", "file-html", "HTML"},
+		{"HTML without a head", "<div><table><tr><th>id</th>", "file-html", "HTML"},
+		{"HTML in MIME", "MIME-Version: 1.0\r\nX-Document-Type: Workbook\r\nContent-Type: multipart/related; boundary=\"x\"\r\n\r\n--x\r\n", "file-html", "MHTML"},
 		{"XML", "<?xml version=\"1.0\"?>\n<customers><customer/></customers>", "file-xml", "XML"},
 		{"XML without a head", "<customers>\n <customer id=\"1\"/></customers>", "file-xml", "XML"},
 		{"XML of Excel 2003", "<?xml version=\"1.0\"?>\n<?mso-application progid=\"Excel.Sheet\"?>\n<Workbook xmlns=\"urn:schemas-microsoft-com:office:spreadsheet\">", "file-xml", "Excel 2003"},
@@ -88,6 +92,13 @@ func TestWhatAFileIs(t *testing.T) {
 		{"vCard", "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ann\r\n", "file-vcard", "Export the contacts as CSV"},
 		{"LDIF", "version: 1\n\ndn: cn=Ann,dc=x\n", "file-ldif", "LDIF"},
 		{"SQL", "-- MySQL dump 10.13\n", "file-sql", "SQL"},
+		{"LDIF behind remarks", "# extended LDIF\n#\n# LDAPv3\n\n# Ann, x\ndn: cn=Ann,dc=x\nobjectClass: person\n", "file-ldif", "LDIF"},
+		{"SQL behind settings", "SET NAMES utf8;\nSET foreign_key_checks = 0;\n\nINSERT INTO customers (id, name) VALUES\n(1, 'Ann');\n", "file-sql", "SQL"},
+		{"SQL, a statement a row", "USE shop;\nINSERT INTO customers VALUES (1, 'Ann');\nINSERT INTO customers VALUES (2, 'Bea');\n", "file-sql", "SQL"},
+		{"SQL behind a remark", "/*\n Data Transfer\n*/\n\nSET NAMES utf8mb4;\nDROP TABLE IF EXISTS `c`;\n", "file-sql", "SQL"},
+		{"a query", "SELECT id, name FROM customers;\n", "file-sql", "an SQL query, and not what it finds"},
+		{"SYLK", "ID;PWXL;N;E\r\nP;PGeneral\r\nC;Y1;X1;K\"id\"\r\n", "file-sylk", ".slk"},
+		{"DIF", "TABLE\r\n0,1\r\n\"EXCEL\"\r\nVECTORS\r\n", "file-dif", ".dif"},
 		{"SQL, rows", "INSERT INTO customers VALUES (1,'a');", "file-sql", "SQL"},
 		{"ZIP", zipOf("customers.csv", "id\n1\n"), "file-zip", "ZIP archive of one file. Unpack it"},
 		{"an empty ZIP", "PK\x05\x06" + strings.Repeat("\x00", 18), "file-zip", "ZIP archive"},
@@ -125,7 +136,7 @@ func zipOf(name, text string) string {
 func TestTablesAreTables(t *testing.T) {
 	for _, text := range []string{
 		"id,name\n1,a\n", "[id],[name]\n1,a\n", "<id>,<name>\n1,2\n", "{id},{name}\n1,a\n", `["id"]` + ";name\n", "From,To,Subject,Date\na,b,c,d\n", "from: ,to: \n1,2\n", "Date: 2024\nid,name\n1,2\n",
-		"-- Export --\nid,name\n", "Insert,Into\n", "dn,cn\n1,2\n", "MM,yy\n1,2\n", "BM,x\n1,2\n", "ORT,PLZ\nBonn,1\n", "PAR,x\n", "id,na\x00me\n1,a\n2,b\n3,c\n4,d\n", "begin,end\n", "<b>id</b>,name\n", "{\"id\n", "[1],[2]\n",
+		"-- Export --\nid,name\n", "Insert,Into\n", "dn,cn\n1,2\n", "MM,yy\n1,2\n", "BM,x\n1,2\n", "ORT,PLZ\nBonn,1\n", "PAR,x\n", "id,na\x00me\n1,a\n2,b\n3,c\n4,d\n", "begin,end\n", "<b>id</b>,name\n", "{\"id\n", "[1],[2]\n", "ID;PLZ;Ort\nC;53111;Bonn\n", "<p>id</p>,name\n", "Set name,insert into\n1,2\n", "Select a name,from\n", "TABLE\n0,1\n", "# id,name\n1,2\n",
 		"create,table\n", "id\x1a\n", "GIF,x\n", "MZ,x\n", "", "{", "<", "[", "<>,a\n",
 	} {
 		if err := openWhole(t.Context(), []byte(text)); err != nil {

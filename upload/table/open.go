@@ -271,16 +271,19 @@ func Named(name string) (d decision, err error) {
 	case "UTF-16BE", "UTF16BE":
 		return decision{encoding: "UTF-16BE", decoder: unicode.UTF16(unicode.BigEndian, unicode.UseBOM)}, nil
 	}
+	if strings.EqualFold(name, "ISO-2022-JP") {
+		return iso2022JP, nil
+	}
 	if c := charset.ByName(name); c != nil {
 		return decision{encoding: c.Name, decoder: c.Encoding}, nil
 	}
-	return d, &FileError{"encoding-unknown", fmt.Sprintf("%.40q is no encoding that is read here. Those are UTF-8, UTF-16, %s.", name, strings.Join(charset.Names(), ", "))}
+	return d, &FileError{"encoding-unknown", fmt.Sprintf("%.40q is no encoding that is read here. Those are UTF-8, UTF-16, ISO-2022-JP, %s.", name, strings.Join(charset.Names(), ", "))}
 }
 
 // lookahead is how much of a text from its first byte beyond ASCII on decides what it is.
 const lookahead = 256 << 10
 
-// undecided is a text that has been ASCII so far.
+// undecided is a text that has been ASCII so far, and without escape sequences.
 type undecided struct {
 	t    *Text
 	buf  *bufio.Reader
@@ -295,9 +298,14 @@ func (u *undecided) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	ready, _ := u.buf.Peek(min(u.buf.Buffered(), len(p)))
-	if i := highByte(ready); i < 0 {
-		return u.buf.Read(p[:len(ready)])
-	} else if i > 0 {
+	i := highByte(ready)
+	if i < 0 {
+		i = len(ready)
+	}
+	if esc := bytes.IndexByte(ready[:i], '\x1b'); esc >= 0 {
+		i = esc
+	}
+	if i > 0 {
 		return u.buf.Read(p[:i])
 	}
 	ahead, err := u.buf.Peek(lookahead)
@@ -307,7 +315,15 @@ func (u *undecided) Read(p []byte) (int, error) {
 	if len(ahead) == lookahead {
 		ahead = ahead[:1+bytes.LastIndexAny(ahead, "\r\n ")]
 	}
-	d := byLetters(appendHighLines(nil, ahead), u.t.LineEnd == "CR")
+	var d decision
+	switch {
+	case ahead[0] >= utf8.RuneSelf:
+		d = byLetters(appendHighLines(nil, ahead), u.t.LineEnd == "CR")
+	case escapesJapanese(ahead[:min(len(ahead), 3)]):
+		d = iso2022JP
+	default:
+		return u.buf.Read(p[:1])
+	}
 	u.t.late.Store(&d)
 	u.t.Readings = d.readings
 	u.rest = u.buf

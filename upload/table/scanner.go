@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode"
 	"unicode/utf8"
 
 	"kith/schema"
@@ -73,10 +74,9 @@ type Scanner struct {
 	eof    bool
 	line   int64
 	ahead  ahead
-	// header is the text of the header's record, and headerCore what it is without outer blanks. lenient passes over what repeats it, and records of blank cells.
-	header     []byte
-	headerCore []byte
-	lenient    bool
+	// header is the text of the header's record. lenient passes over what repeats it, and records of blank cells.
+	header  []byte
+	lenient bool
 	// sheet says that a record is a row of a sheet, and counts as one line, whatever its cells hold.
 	sheet bool
 	// HeaderLine is the physical line that the header begins at, and Passed how many records before it were passed over.
@@ -157,17 +157,42 @@ func (s *Scanner) Next() (Record, error) {
 	}
 }
 
-// isHeader says whether a record is the header again: of a file that was put behind another one it may begin with a byte-order mark.
+// isHeader says whether a record is the header again: with or without quotes and blanks, in capitals or not, and with blank cells behind it, as
+// exports have it that were put one behind the other by different programs.
 func (s *Scanner) isHeader(text []byte) bool {
-	if bytes.Equal(text, s.header) {
-		return true
+	header := s.header
+	for {
+		a, n := nextLetter(header)
+		b, m := nextLetter(text)
+		header, text = header[n:], text[m:]
+		switch {
+		case a == 0:
+			return len(s.header) > 0 && (b == 0 || b == rune(s.delim)) && blankRecord(text, s.delim)
+		case a != b:
+			return false
+		}
 	}
-	core := s.headerCore
-	if len(text) < len(core) || len(core) == 0 || text[0] != core[0] && text[0] > ' ' && text[0] < utf8.RuneSelf {
-		return false
+}
+
+// nextLetter returns the first character of a text that is no blank, no quote, and visible, in lower case, and where the next one is; 0 where there is none.
+func nextLetter(text []byte) (r rune, n int) {
+	for n < len(text) {
+		c, size := rune(text[n]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRune(text[n:])
+		}
+		n += size
+		switch {
+		case c == '"', c == ' ', c == '\r', c == '\n', c >= utf8.RuneSelf && (unicode.IsSpace(c) || schema.Invisible(c)):
+			continue
+		case c-'A' < 26 && c >= 'A':
+			return c + 'a' - 'A', n
+		case c >= utf8.RuneSelf:
+			return unicode.ToLower(c), n
+		}
+		return c, n
 	}
-	const most = 16 // bytes of blanks and invisible characters
-	return len(text) <= len(core)+most && bytes.Equal(schema.Trim(text), core)
+	return 0, n
 }
 
 // next returns the next record that is no empty line.
