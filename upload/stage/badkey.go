@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"kith/schema"
 )
@@ -25,9 +26,9 @@ var placeholders = func() map[string]bool {
 }()
 
 const placeholderList = `n/a|n\a|\n|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|
-no value|loading|object object|undefined undefined|null null|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
+no value|xxx|xxxx|xxxxx|loading|object object|undefined undefined|null null|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
 unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|keine telefonnummer|kein telefon|entfällt|entfaellt|unbek|
-inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|
+sans|inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|
 desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|sin teléfono|no tiene|
 desconhecido|desconhecida|nenhum|nenhuma|vazio|n/d|não informado|nao informado|sem dados|não disponível|não tem|sem email|sem telefone|não se aplica|
 sconosciuto|sconosciuta|nessuno|nessuna|vuoto|n.d|nd|non disponibile|non disp|non pervenuto|non applicabile|nessuna email|nessun telefono|
@@ -58,6 +59,25 @@ func badKey(v []byte, ct schema.ContentType) (code, sentence string) {
 	return "", ""
 }
 
+// badRow says why a row is none of a customer although its unique key could be one: it repeats the name of the key's column, or it is a remark below the table.
+func (m *mapper) badRow(f *boundField, v []byte) (sentence string) {
+	if f.column < 0 || len(m.unique) > 1 {
+		return ""
+	}
+	if name := m.header[f.column]; len(v) == len(name) && strings.EqualFold(string(v), name) {
+		return "The unique key is the name of its column: the row explains the table, or is its header again. Leave it out."
+	}
+	if len(m.header) < 3 || f.ct == schema.Phone || f.ct == schema.Email || !remark(v) {
+		return ""
+	}
+	for i, c := range m.cells {
+		if i != f.column && !schema.Blank(c) {
+			return ""
+		}
+	}
+	return "The row seems to be a remark above or below the table: it has nothing but words, in the column of the unique key. Leave it out; if it is a customer, fill in another cell of the row."
+}
+
 // NoKey says whether a value, which is not blank, can't be part of a unique key.
 func NoKey(v []byte) bool { return damaged(v) || placeholder(v) || underTable(v) }
 
@@ -71,7 +91,7 @@ var totals = func() map[string]bool {
 }()
 
 const totalList = `total|totals|grand total|subtotal|sub-total|total count|total rows|total records|row count|record count|summe|gesamt|gesamtsumme|zwischensumme|total général|sous-total|somme totale|total general|suma total|` +
-	`total geral|soma total|totale|totale generale|totaal|subtotaal|eindtotaal|razem|łącznie|suma końcowa|toplam|genel toplam|итого|всего|合計|小計|総計|总计|合计|小计|總計|합계|총계|소계|end of report|end of file`
+	`total geral|soma total|totale|totale generale|totaal|subtotaal|eindtotaal|razem|łącznie|suma końcowa|toplam|genel toplam|итого|всего|suma|ergebnis|gesamtergebnis|totale complessivo|合計|小計|総計|集計|总计|合计|小计|汇总|總計|彙總|합계|총계|소계|요약|총합계|end of report|end of file`
 
 // countRows is what databases write below their rows: "(3 rows)", "3 rows affected", "3 row(s) returned".
 var countRows = regexp.MustCompile(`^\(?\d+ (?:rows?|row\(s\)|records?|zeilen?|filas?|registros?|lignes?|righe|rijen|wierszy|satır)(?: (?:affected|selected|returned|in set|betroffen|afectadas|affectées))?\)?\.?$`)
@@ -152,9 +172,37 @@ func noNumber(v []byte) bool {
 		}
 	}
 	if len(d) < 4 {
-		return false
+		return len(d) == 1 || len(d) == 2
 	}
 	return len(bytes.Trim(d, string(d[:1]))) == 0 || len(d) > 6 && (bytes.HasPrefix([]byte("1234567890"), d) || bytes.HasPrefix([]byte("0123456789"), d))
+}
+
+// bracketed says whether a text says of itself that it is a remark and no value, as "(number)" and "[leer]" do.
+func bracketed(text string) bool {
+	n := len(text)
+	return n > 2 && (text[0] == '(' && text[n-1] == ')' || text[0] == '[' && text[n-1] == ']' || text[0] == '<' && text[n-1] == '>')
+}
+
+// remark says whether a text, in the column of the key, reads like a line above or below a table if nothing else is in its row: "Contacts report",
+// "Page 1 of 7", "Anzahl Datensätze: 2". Numbers of customers have digits, and no more than one word beside them.
+func remark(v []byte) bool {
+	digit, letters, words := false, false, 0
+	for _, c := range v {
+		switch {
+		case c == '@':
+			return false
+		case c-'0' <= 9:
+			digit, letters = true, false
+		case c|0x20 >= 'a' && c|0x20 <= 'z', c >= utf8.RuneSelf:
+			if !letters {
+				words++
+			}
+			letters = true
+		case c == ' ':
+			letters = false
+		}
+	}
+	return words > 0 && !digit || words > 1 && bytes.IndexByte(v, ' ') > 0
 }
 
 // maxPlaceholder is how long a placeholder is at most, in bytes.
@@ -170,7 +218,7 @@ func placeholder(v []byte) bool {
 	}
 	low := schema.Unaccented(strings.ToLower(schema.ColumnName(string(v))))
 	core := strings.Trim(low, "-–—._?*<>()[]{}!'\"` ")
-	if placeholders[core] || placeholders[low] || !strings.ContainsFunc(low, func(r rune) bool {
+	if placeholders[core] || placeholders[low] || bracketed(low) || !strings.ContainsFunc(low, func(r rune) bool {
 		return r > unicode.MaxLatin1 && r != '–' && r != '—' && r != '…' || unicode.IsLetter(r)
 	}) {
 		return true

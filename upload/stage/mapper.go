@@ -117,6 +117,9 @@ func (m *mapper) record(rec batchRecord, text []byte, row int64) *Reject {
 			if code, sentence := badKey(v, f.ct); code != "" {
 				return m.refuse(m.columnOf(f), code, "%s", sentence)
 			}
+			if sentence := m.badRow(f, v); sentence != "" {
+				return m.refuse(m.columnOf(f), reasonPlaceholder, "%s", sentence)
+			}
 		}
 		if i > 0 {
 			m.key = append(m.key, schema.TupleSep...)
