@@ -20,7 +20,7 @@ const (
 )
 
 // Normalize returns the index form of a value: what is compared, never what is shown. "" means that the value can't be a key. Invisible characters
-// count for nothing, and texts compare in NFC.
+// count for nothing, blanks of all kinds are that of ASCII, and texts compare in NFC.
 //
 //	STRING        without outer blanks
 //	EMAIL_ADDRESS without outer blanks, lower case; what has no @ is none

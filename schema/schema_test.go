@@ -16,7 +16,7 @@ func TestNormalize(t *testing.T) {
 		{String, " As Written ", "As Written"},
 		{Email, " Ann@Example.COM ", "ann@example.com"}, {Email, "n/a", ""}, {Email, "ann", ""}, {Email, "\u200bann@x.de\u00ad", "ann@x.de"},
 		{String, "\ufeff5", "5"}, {String, "Zoe\u0301", "Zo\u00e9"}, {Name, "Zoe\u0301\u200f  LEE", "zo\u00e9 lee"}, {Phone, "\u202a+44 20\u202c", "4420"},
-		{Name, "  Ann   Lee ", "ann lee"},
+		{Name, "  Ann   Lee ", "ann lee"}, {String, "12\u00a03\u3000", "12 3"},
 		{Phone, "+15551234567", "5551234567"}, {Phone, "(555)-123-4567", "5551234567"},
 		{Phone, "+1 (206) 345-7890", "2063457890"}, {Phone, "2063457890", "2063457890"},
 		{Phone, "0044 20 7946 0000", "442079460000"}, {Phone, "+44 20 7946 0000", "442079460000"},
@@ -186,6 +186,9 @@ func plainNormalize(ct ContentType, value string) string {
 			}
 			return r
 		}, value)
+	}
+	for _, blank := range "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000" {
+		value = strings.ReplaceAll(value, string(blank), " ")
 	}
 	value = norm.NFC.String(value)
 	switch ct {

@@ -23,6 +23,9 @@ func Invisible(r rune) bool {
 	return false
 }
 
+// wideBlank says whether a character is a blank that people can't tell from that of ASCII: one that does not break, or is wider.
+func wideBlank(r rune) bool { return r >= utf8.RuneSelf && unicode.Is(unicode.Zs, r) }
+
 func outer(r rune) bool { return unicode.IsSpace(r) || Invisible(r) }
 
 // Trim cuts blanks and invisible characters off both ends of a text.
@@ -39,16 +42,19 @@ func solid(c byte) bool { return ' ' < c && c < utf8.RuneSelf }
 // Blank says whether a text is nothing but blanks and invisible characters.
 func Blank(text []byte) bool { return len(Trim(text)) == 0 }
 
-// composed returns a text as keys and names are compared: without invisible characters, composed (NFC). It returns its argument when that is
-// so already.
+// composed returns a text as keys and names are compared: without invisible characters, with every kind of blank as one of ASCII, composed (NFC). It
+// returns its argument when that is so already.
 func composed(text []byte) []byte {
 	if isASCII(text) {
 		return text
 	}
-	if bytes.ContainsFunc(text, Invisible) {
+	if bytes.ContainsFunc(text, func(r rune) bool { return Invisible(r) || wideBlank(r) }) {
 		text = bytes.Map(func(r rune) rune {
-			if Invisible(r) {
+			switch {
+			case Invisible(r):
 				return -1
+			case wideBlank(r):
+				return ' '
 			}
 			return r
 		}, text)
