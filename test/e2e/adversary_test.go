@@ -83,6 +83,7 @@ func (r *rig) onlyIDsLeft() {
 
 // Of a deleted profile, and of the members of its person, only ids, times and actions stay, whatever wrote to them.
 func TestDeletionLeavesIDsAlone(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -109,6 +110,7 @@ func TestDeletionLeavesIDsAlone(t *testing.T) {
 
 // A deletion that is cut off anywhere is taken to its end by whoever comes by.
 func TestDeletionIsCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	for n := 1; ; n++ {
 		st := &faulty.Store{Store: mem.New()}
 		r := newRig(t, st, upload.Config{})
@@ -156,6 +158,7 @@ func TestDeletionIsCutOffAnywhere(t *testing.T) {
 
 // A deletion of a person meets the undoing of one of its merges, at any moment of either: members come out whole, or not at all.
 func TestUnmergeMeetsDeletion(t *testing.T) {
+	t.Parallel()
 	for _, inner := range []bool{false, true} {
 		for _, deletes := range []bool{false, true} { // which of the two comes in between the steps of the other
 			for n := 1; ; n++ {
@@ -242,6 +245,7 @@ func TestUnmergeMeetsDeletion(t *testing.T) {
 
 // An import that was given up half-way counts for the undo of an earlier one: its customers are still found.
 func TestUndoBelowAnImportThatWasGivenUp(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -266,6 +270,7 @@ func TestUndoBelowAnImportThatWasGivenUp(t *testing.T) {
 
 // A person is answered once, whichever of its ids a search names.
 func TestSearchNamesAMemberByItsID(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.domain("d")
 	r.run("d", mergeSpec, mergeHead+"1,Ann,,a@x.com,,,,,\n2,Bob,,b@x.com,,,,,\n")
@@ -292,6 +297,7 @@ func TestSearchNamesAMemberByItsID(t *testing.T) {
 
 // Names that come to be by a merge that somebody else completes, or by taking one back, find their profiles.
 func TestNamesFollowMerges(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, engine store.Store) {
 		st := &faulty.Store{Store: engine}
 		r := newRig(t, st, upload.Config{})

@@ -36,6 +36,7 @@ func peakMemory(t *testing.T, pid int) int64 {
 // A few kB of gzip become millions of rows: all bad, and all of one key. The server stays within half a GB of memory, and the disk
 // holds little more than the files.
 func TestLittleFilesOfMuchText(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("it reads /proc")
 	}

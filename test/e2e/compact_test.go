@@ -90,6 +90,7 @@ func (r *rig) live() []*domain.Record {
 // Many imports of the same customers keep profiles small: old imports are compacted, nothing that can be seen changes, the newest
 // imports can be undone and the compacted ones say why not.
 func TestCompactionOfManyImports(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		const imports = 40
 		r := newRig(t, st, upload.Config{BucketBytes: 2 << 10, MemoryBytes: 1})
@@ -171,6 +172,7 @@ func TestCompactionOfManyImports(t *testing.T) {
 
 // A newer value that expires first gives way to the older one, compacted or not.
 func TestCompactionKeepsWhatOutlives(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{})
 	for _, domain := range []string{"plain", "compacted"} {
 		r.domain(domain)

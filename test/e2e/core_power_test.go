@@ -151,6 +151,7 @@ func (w *coreWorld) dieImporting(id string) {
 // The server and the model agree as in TestCoreIsWhatTheModelSays, though the power fails in the middle of calls, imports and undos, and what was
 // not synced is lost: what was answered is there, and what was not has happened as a whole or not at all.
 func TestCoreSurvivesPowerFailures(t *testing.T) {
+	t.Parallel()
 	coreSeeds(t, 4, func(t *testing.T, seed uint64) {
 		p := newPower(t, seed)
 		w := newCoreWorld(t, &shared{Store: p.store}, seed)

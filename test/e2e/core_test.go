@@ -455,6 +455,7 @@ func (w *coreWorld) undoOne() {
 // imports, merges that are taken back, undos, restarts and calls that are cut off anywhere. KITH_TEST_CORE is how many seeds are tried, from
 // KITH_TEST_CORE_FROM on.
 func TestCoreIsWhatTheModelSays(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		t.Cleanup(func() { _ = st.Close() })
 		coreSeeds(t, seeds(t, 6), func(t *testing.T, seed uint64) { newCoreWorld(t, &shared{Store: st}, seed).live() })

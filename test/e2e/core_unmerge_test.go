@@ -265,6 +265,7 @@ func (w *coreWorld) unmergeOne() {
 // An object that was put on a profile before that came to a merge was not written while it held: it stays when an older merge is taken back,
 // though it carries a key of another profile of that.
 func TestUnmergeLeavesWhatOthersBrought(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		w := newCoreWorld(t, st, 1)
 		d, kind := api.Ptr(coreDomain), "maker"

@@ -40,6 +40,7 @@ func (r *rig) askDry(domain, id string) *api.DryRunUploadJobResponse {
 
 // Dry runs wait neither for an import of their domain nor for each other.
 func TestDryRunsRunBesideAnImport(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -79,6 +80,7 @@ func TestDryRunsRunBesideAnImport(t *testing.T) {
 
 // A dry run begins anew after a restart, and at another node when its own has died.
 func TestDryRunSurvivesItsNode(t *testing.T) {
+	t.Parallel()
 	for _, shared := range []bool{false, true} {
 		name := map[bool]string{false: "a restart", true: "another node"}[shared]
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +128,7 @@ func TestDryRunSurvivesItsNode(t *testing.T) {
 
 // The start of the job, its stop and a new file end a dry run; an operator's cancel does too, and says so.
 func TestDryRunIsEnded(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(r *rig, id string) error{
 		"start":    func(r *rig, id string) error { return r.startJob("d", id) },
 		"new file": func(r *rig, id string) error { return r.tryPut("d", id, strings.NewReader(dryFirst)) },

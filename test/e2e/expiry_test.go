@@ -241,6 +241,7 @@ func (y *years) allHistory(id string) (lines, ids []string) {
 // Two years of writes by hand, imports and objects, each with its time to live: what has expired is invisible at once, swept or not, and
 // everything else is as it was; the history says what expired, once, before and after the sweep; and in the end nothing is left but that.
 func TestTwoYears(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		for seed := range seeds(t, 1) {
@@ -333,6 +334,7 @@ func (y *years) expired(seed uint64) {
 // What an import brought expires while the profile lives on: the history says so, once, before and after the sweep; of a merged profile
 // the person's does.
 func TestExpiredImportsAreTold(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")

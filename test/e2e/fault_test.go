@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,7 +25,10 @@ import (
 var errDisk = errors.New("injected: input/output error")
 
 // undisturbed is what comes out on a disk on which nothing fails, by rows of the file.
-var undisturbed = map[int][]string{}
+var undisturbed = struct {
+	sync.Mutex
+	of map[int][]string
+}{of: map[int][]string{}}
 
 // disturbed imports a file, and the same again, on a disk whose operations op fails as it likes, and compares what comes out
 // with an undisturbed run.
@@ -36,13 +40,16 @@ func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) 
 		rej := r.rejects("d", *j.JobId, 100)
 		return fmt.Sprint(outcome(j), hash(r.dump("d")), len(rej), *rej[0].LineNumber, rej[0].Cells)
 	}
-	want := undisturbed[rows]
-	if want == nil {
-		calm := newRig(t, mem.New(), config)
-		calm.domain("d")
-		want = []string{result(calm, calm.run("d", sampleSpec, file)), result(calm, calm.run("d", sampleSpec, file))}
-		undisturbed[rows] = want
-	}
+	want := func() []string {
+		undisturbed.Lock()
+		defer undisturbed.Unlock()
+		if undisturbed.of[rows] == nil {
+			calm := newRig(t, mem.New(), config)
+			calm.domain("d")
+			undisturbed.of[rows] = []string{result(calm, calm.run("d", sampleSpec, file)), result(calm, calm.run("d", sampleSpec, file))}
+		}
+		return undisturbed.of[rows]
+	}()
 
 	var armed atomic.Bool
 	r := newRigOn(t, st, config, func(name, path string) error {
@@ -77,6 +84,7 @@ func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) 
 
 // Each kind of operation below the blobs fails once, at several moments.
 func TestDiskFaultsBelowBlobs(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"create", "write", "sync", "rename", "sync folder"} {
 		for _, at := range []int64{1, 2, 3, 5, 8, 13} {
 			t.Run(fmt.Sprintf("%s %d", kind, at), func(t *testing.T) {
@@ -103,6 +111,7 @@ func TestDiskFaultsBelowBlobs(t *testing.T) {
 // Tables of the embedded store fail to be written or synced once. The log is left alone: when that fails the process ends, which
 // the kill tests cover.
 func TestDiskFaultsBelowPebble(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpLink} {
 		for _, at := range []int64{1, 2} {
 			t.Run(fmt.Sprintf("%d at %d", kind, at), func(t *testing.T) {
@@ -131,6 +140,7 @@ func TestDiskFaultsBelowPebble(t *testing.T) {
 // Where nodes share the work, rows wait in blobs that are scratch: a power failure may take them. They are made again from the uploaded file, while buckets
 // are resolved and when they are applied.
 func TestLostSpillsAreMadeAgain(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"resolving", "applying"} {
 		t.Run(at, func(t *testing.T) {
 			var lost atomic.Int64
@@ -184,6 +194,7 @@ func TestLostSpillsAreMadeAgain(t *testing.T) {
 
 // Below five percent of free space imports pause and files are refused; both go on when there is room.
 func TestFullDiskPauses(t *testing.T) {
+	t.Parallel()
 	var free atomic.Int64
 	free.Store(100)
 	room := func() (int64, int64, error) { return free.Load(), 100, nil }
@@ -234,6 +245,7 @@ func TestFullDiskPauses(t *testing.T) {
 
 // A write that the system refuses for want of space is no failure: the import waits and ends as if nothing had been.
 func TestNoSpaceIsNoFailure(t *testing.T) {
+	t.Parallel()
 	var n atomic.Int64
 	disturbed(t, mem.New(), 3000, func(op, _ string) error {
 		if k := n.Add(1); op == "write" && k > 20 && k < 24 {

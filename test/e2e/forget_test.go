@@ -254,6 +254,7 @@ type forgotten struct {
 
 // Everything that is known of a person is told, and nothing of anybody else, however the person is named; then it is forgotten, with proof.
 func TestForgetting(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		l := live(t, r)
@@ -325,6 +326,7 @@ func TestForgetting(t *testing.T) {
 // No file of the store holds anything of a person that was forgotten, or of a domain that was deleted, when retention has ended and the store was
 // purged; and no file of a job is left.
 func TestForgettingReachesTheFiles(t *testing.T) {
+	t.Parallel()
 	for _, whole := range []bool{false, true} {
 		t.Run(map[bool]string{false: "person", true: "domain"}[whole], func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "db")
@@ -380,6 +382,7 @@ func TestForgettingReachesTheFiles(t *testing.T) {
 
 // An object that was deleted, by itself or with its type, leaves nothing in any row or file, and what it said is said no more.
 func TestDeletedObjectsLeaveTheFiles(t *testing.T) {
+	t.Parallel()
 	for name, del := range map[string]func(r *rig, id, key string) error{
 		"object": func(r *rig, id, key string) error {
 			_, err := r.Profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: api.Ptr("d"), ProfileId: &id, ObjectTypeName: api.Ptr("Visit"), ProfileObjectUniqueKey: &key})
@@ -434,6 +437,7 @@ func testDeletedObject(t *testing.T, del func(r *rig, id, key string) error) {
 
 // Whoever is meant must be one person, and is asked for otherwise.
 func TestWhoIsMeant(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{})
 	r.domain("d")
 	r.run("d", spec{fields: []string{"a:a:AccountNumber", "p:p:PhoneNumber:PHONE_NUMBER"}, key: "a"}, "a,p\n1,5550001111\n2,5550001111\n")

@@ -20,6 +20,7 @@ import (
 
 // One file in every form that people have it in gives the same profiles, and the job says what was detected.
 func TestFilesAsPeopleHaveThem(t *testing.T) {
+	t.Parallel()
 	const plain = "id,name,notes\n1,Müller,\"two\nlines\"\n2,Zoë,\"a, b; c\td|e\"\n\n3,Señor,x\n"
 	s := spec{key: "id", fields: []string{"id:id:AccountNumber", "n:name:LastName", "x:notes:AdditionalInformation"}}
 	r := newRig(t, mem.New(), upload.Config{})
@@ -96,6 +97,7 @@ func pack(t *testing.T, how, file string) string {
 // A compressed file whose text is far larger than it looks gets the buckets it needs, and rows that are ambiguous or bad are
 // shown from it as from any other.
 func TestCompressedFileLargerThanItsBuckets(t *testing.T) {
+	t.Parallel()
 	var text strings.Builder
 	text.WriteString("id,pad\n")
 	for i := range 20_000 {
@@ -114,6 +116,7 @@ func TestCompressedFileLargerThanItsBuckets(t *testing.T) {
 
 // With --strict-aws only what AWS reads is read.
 func TestStrictAWS(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{StrictAWS: true})
 	r.domain("d")
 	s := spec{key: "id", fields: []string{"id:id:AccountNumber"}}
@@ -141,6 +144,7 @@ func TestStrictAWS(t *testing.T) {
 
 // Rows whose key several profiles have are shown as they are in the file, whatever the file is packed in.
 func TestAmbiguousRowsAreShownFromAnyFile(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{BucketBytes: 64, MemoryBytes: 1})
 	r.domain("d")
 	byID := spec{key: "id", fields: []string{"id:id:AccountNumber", "m:mail:EmailAddress:EMAIL_ADDRESS"}}

@@ -61,6 +61,7 @@ func (r *rig) undoStatus(domain, id string) api.UndoStatus {
 
 // An undo whose run is damaged ends, says why, and lets the next import have its turn. When the damage is mended it goes on.
 func TestUndoOfDamagedRunEnds(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	blobs, err := disk.Open(dir)
 	if err != nil {
@@ -138,6 +139,7 @@ func (s *risingTimes) look(row store.RunRow) {
 
 // An undo that has failed and is asked for again writes later than all that imports have written meanwhile.
 func TestUndoThatIsAskedForAgainIsLater(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	blobs, err := disk.Open(dir)
 	if err != nil {
@@ -173,6 +175,7 @@ func (r *rig) incarnation(domain string) store.Incarnation {
 
 // An import that can't be applied ends as FAILED, says that it is half done, and gives its turn on; an undo takes back what there is.
 func TestImportThatCantBeAppliedEnds(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -203,6 +206,7 @@ func TestImportThatCantBeAppliedEnds(t *testing.T) {
 
 // An operator cancels an import that reads, one that waits, and an undo that hangs; each says so, and the rest goes on.
 func TestCancelBackgroundWork(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	var hang atomic.Pointer[chan struct{}]
 	var once sync.Once

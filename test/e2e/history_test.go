@@ -28,6 +28,7 @@ func (r *rig) history(domain, id string) (lines, ids []string) {
 
 // After an undo every profile that the import had touched says so, and no other; what was told before is told by the same records.
 func TestHistorySaysUndone(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]upload.Config{"one run": {}, "many runs": {BucketBytes: 4 << 10, MemoryBytes: 1}} {
 		t.Run(name, func(t *testing.T) {
 			onEngines(t, func(t *testing.T, st store.Store) {
@@ -83,6 +84,7 @@ func TestHistorySaysUndone(t *testing.T) {
 
 // An undo is told for as long as the import's runs would have been kept, and what it no longer needs may go before that.
 func TestHistorySaysUndoneLater(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.domain("d")
 	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:tier:Attributes.tier"}}

@@ -59,6 +59,7 @@ func sampleFile(t *testing.T, rows int, seed uint64) string {
 }
 
 func TestRealFiles(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -96,6 +97,7 @@ func (r *rig) profiles(domain string) int64 {
 }
 
 func TestTwoStartsOneWins(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -117,6 +119,7 @@ func TestTwoStartsOneWins(t *testing.T) {
 }
 
 func TestFiftyJobsOfTheSameCustomers(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -158,6 +161,7 @@ func TestFiftyJobsOfTheSameCustomers(t *testing.T) {
 
 // What an import does must not depend on buckets, batches, spilling, workers, restarts or engines.
 func TestImportIsTheSameHoweverItRuns(t *testing.T) {
+	t.Parallel()
 	first, second := sampleFile(t, 3000, 1), sampleFile(t, 2000, 2)
 	bad := strings.Replace(second, "\n", "\n,no key\n\"open,quote\n", 3) + ",,,,,,,,,,,,,,,\n"
 	type result struct{ a, b, dump, rejects, undone string }
@@ -257,6 +261,7 @@ func TestImportIsTheSameHoweverItRuns(t *testing.T) {
 // Every write of an import fails once, before or after it happened: the result must be that of an undisturbed run. That is so where buckets are written
 // one by one, and where tables are built aside.
 func TestImportSurvivesStoreFaults(t *testing.T) {
+	t.Parallel()
 	file := sampleFile(t, 500, 3)
 	engines := []func(t *testing.T) store.Store{func(*testing.T) store.Store { return mem.New() }, newPebble}
 	importOne := func(t *testing.T, engine int, arm func(*faulty.Store)) (string, string, *rig) {
@@ -308,6 +313,7 @@ func TestImportSurvivesStoreFaults(t *testing.T) {
 }
 
 func TestPersistentFaultFailsTheJobAndWritesNothing(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -337,6 +343,7 @@ func TestPersistentFaultFailsTheJobAndWritesNothing(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -434,6 +441,7 @@ func (letters) Read(p []byte) (int, error) {
 }
 
 func TestUniqueKeys(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		base := []string{"id:id:AccountNumber", "first:first:FirstName:NAME", "last:last:LastName:NAME", "phone:phone:HomePhoneNumber:PHONE_NUMBER", "tier:tier:Attributes.tier"}
@@ -468,6 +476,7 @@ func TestUniqueKeys(t *testing.T) {
 }
 
 func TestNamesCombineAcrossImports(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.domain("d")
 	r.expect(r.run("d", spec{key: "id", fields: []string{"id:id:AccountNumber", "first:first:FirstName:NAME"}}, "id,first\n1,Ann\n"), "SUCCEEDED 1/0/0")
@@ -478,6 +487,7 @@ func TestNamesCombineAcrossImports(t *testing.T) {
 }
 
 func TestExpiryHidesAtOnceAndSweepRemoves(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -522,6 +532,7 @@ func TestExpiryHidesAtOnceAndSweepRemoves(t *testing.T) {
 }
 
 func TestRetention(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{BucketBytes: 64, MemoryBytes: 1})
 	r.domain("d")
 	j := r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n\"x\"y\n2\n"+strings.Repeat("3\n", 100))
@@ -569,6 +580,7 @@ func TestRetention(t *testing.T) {
 }
 
 func TestStopEndsAJob(t *testing.T) {
+	t.Parallel()
 	file := sampleFile(t, 60_000, 4)
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256 << 10, MemoryBytes: 1})
@@ -602,6 +614,7 @@ func TestStopEndsAJob(t *testing.T) {
 }
 
 func TestDeleteDomainDuringAnImport(t *testing.T) {
+	t.Parallel()
 	file := sampleFile(t, 40_000, 5)
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256 << 10, MemoryBytes: 1})
@@ -651,6 +664,7 @@ func TestDeleteDomainDuringAnImport(t *testing.T) {
 
 // A key that a profile has no longer is a hint without confirmation: the row makes a new customer.
 func TestStaleIndexRowsMatchNobody(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -669,6 +683,7 @@ func TestStaleIndexRowsMatchNobody(t *testing.T) {
 
 // A value that very many profiles held is a long list of hints: whoever still has it is found, wherever he stands in it.
 func TestPopularKeys(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -698,6 +713,7 @@ func TestPopularKeys(t *testing.T) {
 
 // Behind a proxy that changes the Host header, URLs name the public host and are accepted under either name.
 func TestPublicURL(t *testing.T) {
+	t.Parallel()
 	const public = "https://kith.example"
 	for _, known := range []bool{true, false} {
 		r := newRig(t, mem.New(), upload.Config{})
@@ -732,6 +748,7 @@ func TestPublicURL(t *testing.T) {
 
 // Another node stops the job between the decision about a bucket and its publication: the bucket must not count.
 func TestNothingIsPublishedAfterAStop(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{BucketBytes: 8 << 10, MemoryBytes: 1, StopPollEvery: time.Hour})
 	r.domain("d")
@@ -764,6 +781,7 @@ func TestNothingIsPublishedAfterAStop(t *testing.T) {
 
 // A profile that is deleted while an import writes to it stays deleted, and what was written goes with the next sweep.
 func TestDeletedProfilesStayDeleted(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -830,6 +848,7 @@ func TestDeletedProfilesStayDeleted(t *testing.T) {
 
 // The time of an import is told if it did nothing but work: not if it stood still, because the disk was full, the server was away, or somebody stopped it then.
 func TestTimeOfPausesIsNotTold(t *testing.T) {
+	t.Parallel()
 	full := atomic.Bool{}
 	r := newRigOn(t, mem.New(), upload.Config{RoomPollEvery: time.Millisecond}, nil, func() (int64, int64, error) {
 		if full.Load() {

@@ -76,6 +76,7 @@ func (r *rig) indexTimes() map[string]int64 {
 
 // Rows of one file may have different unique keys, lead to the same customer, and say the same of it: each index row is written once, and each row counts.
 func TestSeveralRowsOfOneCustomer(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -92,6 +93,7 @@ func TestSeveralRowsOfOneCustomer(t *testing.T) {
 
 // An import that says nothing new about keys writes no index rows; its customers are found all the same, whatever else is taken back.
 func TestImportsShareIndexRows(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -133,6 +135,7 @@ func TestImportsShareIndexRows(t *testing.T) {
 
 // What old imports are compacted into may lack a key of theirs that a later import relies on.
 func TestCompactionLeavesKeys(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -163,6 +166,7 @@ func TestCompactionLeavesKeys(t *testing.T) {
 // Whatever is imported, undone, compacted, merged, expired and deleted: every profile is found by every key it shows, and in the end no
 // index row is left.
 func TestEveryKeyFindsWhateverGoes(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for seed := range seeds(t, 10) {
@@ -219,6 +223,7 @@ func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 
 // An undo that reads what later imports need tells how far it is meanwhile.
 func TestUndoProgress(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: newPebble(t)}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -252,6 +257,7 @@ func TestUndoProgress(t *testing.T) {
 // A write that takes a part of a name away shows one that nobody has written: of an older import and a newer one that lay below it. It is found
 // by that at once; and when the part has expired, after the sweep.
 func TestNamesThatWritesUncover(t *testing.T) {
+	t.Parallel()
 	goes := map[string]func(r *rig, id, unique string) error{
 		"an object is deleted": func(r *rig, id, unique string) error {
 			_, err := r.Profiles.DeleteProfileObject(ctx, &api.DeleteProfileObjectRequest{DomainName: api.Ptr("d"), ProfileId: &id, ObjectTypeName: api.Ptr("joiner"), ProfileObjectUniqueKey: &unique})

@@ -23,6 +23,7 @@ var mergedIDs = regexp.MustCompile(`(?m)^[0-9a-f]{24}  `)
 // The program is killed at random moments of a run of matching that merges: it goes on, and ends with the counters, the merges and the profiles of
 // an undisturbed one. KITH_TORTURE is as for imports.
 func TestKillDuringMatching(t *testing.T) {
+	t.Parallel()
 	want := 2
 	if text := os.Getenv("KITH_TORTURE"); text != "" {
 		n, err := strconv.Atoi(text)

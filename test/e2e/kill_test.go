@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -51,8 +52,14 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// TestMain removes what binary built.
+// TestMain removes what binary built. Tests run side by side, for many of them wait; those on a cluster share a keyspace, so there they follow each other.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv("KITH_TEST_CQL") != "" {
+		if err := flag.Set("test.parallel", "1"); err != nil {
+			panic(err)
+		}
+	}
 	debug.SetGCPercent(400) // the heaps of tests are small, and collecting them was a fourth of the work
 	debug.SetMemoryLimit(1 << 30)
 	code := m.Run()
@@ -124,6 +131,7 @@ var jobID = regexp.MustCompile(`Upload job ([0-9a-f]{32})`)
 // The program is killed with SIGKILL at random moments of an import and started again: the job ends by itself, and counters,
 // profiles and rejects are those of an undisturbed run. KITH_TORTURE is how often it is killed in all (make torture).
 func TestKillDuringImport(t *testing.T) {
+	t.Parallel()
 	const rows = 60_000
 	want := 3
 	if text := os.Getenv("KITH_TORTURE"); text != "" {
@@ -260,6 +268,7 @@ func withFolder(t *testing.T, data string, do func(store.Store) error) {
 }
 
 func TestBackupWhileServingAndRestore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	data, copied, restored := filepath.Join(dir, "data"), filepath.Join(dir, "backup"), filepath.Join(dir, "restored")
 	file := filepath.Join(dir, "customers.csv")
@@ -322,6 +331,7 @@ func TestBackupWhileServingAndRestore(t *testing.T) {
 
 // With a certificate the server may listen everywhere; commands on its machine trust the certificate it wrote down.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 // The program is killed at random moments of undos of imports that others repeat: each goes on, and what is left, index rows too, is what an
 // undisturbed one leaves. KITH_TORTURE is as for imports.
 func TestKillDuringUndo(t *testing.T) {
+	t.Parallel()
 	want := 2
 	if text := os.Getenv("KITH_TORTURE"); text != "" {
 		n, err := strconv.Atoi(text)

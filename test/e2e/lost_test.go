@@ -273,6 +273,7 @@ func (d *diary) imports() {
 // Whoever loses the answer of a conditional write finds out what became of it: when every fourth is lost, and each has its turn, all calls say and
 // leave what they say and leave when none is.
 func TestLostAnswersAreFoundOut(t *testing.T) {
+	t.Parallel()
 	const every = 4
 	run := func(t *testing.T, phase int64, happened bool) []string {
 		st := &faulty.Store{Store: mem.New(), Apart: true}

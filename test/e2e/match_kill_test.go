@@ -20,6 +20,7 @@ var twoCriteria = [][]string{{"FirstName", "LastName", "EmailAddress"}, {"PhoneN
 // A node that dies at any write of a job, before or after it, leaves a job that goes on: nothing is merged twice or half, and the counters and
 // the list of merges are exact.
 func TestIdentityResolutionIsCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	calm := newRig(t, mem.New(), upload.Config{})
 	calm.Matches.Find = sameLast
 	calm.domain("d")

@@ -27,6 +27,7 @@ func (r *rig) profileIDs(domain string, accounts ...string) (ids []fold.ID) {
 
 // Who is merged by itself shows of each field what was written last, or by hand; history and provenance tell by what, and it can be taken back.
 func TestAutomaticMerge(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -91,6 +92,7 @@ func TestAutomaticMerge(t *testing.T) {
 
 // Values of a source win where a domain says so.
 func TestAutomaticMergeBySource(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -109,6 +111,7 @@ func TestAutomaticMergeBySource(t *testing.T) {
 
 // A person has a largest size, and who would be larger is refused with a sentence.
 func TestAutomaticMergeTooLarge(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{})
 	r.domain("d")
 	var b strings.Builder

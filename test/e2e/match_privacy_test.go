@@ -14,6 +14,7 @@ import (
 // A person is told of the matches that it is in and of what was answered about it; forgotten, the answers go, and the statement says what is
 // left. A domain takes all of it along.
 func TestMatchesAndPrivacy(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find, r.Matches.Exports = sameLast, match.Folder{Dir: t.TempDir()}

@@ -25,6 +25,7 @@ func beginsMerge() faulty.Match {
 
 // A job that is about to merge two does not if one of them has become one meanwhile with somebody of whom was answered that it is not the other.
 func TestMergesObeyAnswersAboutMembers(t *testing.T) {
+	t.Parallel()
 	for _, main := range []bool{true, false} {
 		st := &faulty.Store{Store: mem.New()}
 		r := newRig(t, st, upload.Config{})

@@ -170,6 +170,7 @@ const eight = "id,first,last,mail,phone,city,street,tier,party\n" +
 	"4,Bo,Ray,bo@x.com,1,,,,\n5,Bo,Ray,bo@x.com,2,,,,\n6,Cy,Oh,,,,,,\n7,Di,Ek,di@x.com,3,,,,\n8,Di,Ek,dina@x.com,4,,,,\n"
 
 func TestIdentityResolution(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find = sameLast
@@ -295,6 +296,7 @@ func TestIdentityResolution(t *testing.T) {
 
 // What is less sure than a domain wants stays a match.
 func TestIdentityResolutionMergesWhatIsSure(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find = sameLast
@@ -341,6 +343,7 @@ func (r *rig) merges(domain, id string) (all []api.MatchMerge) {
 
 // The jobs of a schedule are there before they begin, begin when they are due, and go when matching is disabled.
 func TestIdentityResolutionSchedule(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find = sameLast
@@ -433,6 +436,7 @@ func TestIdentityResolutionSchedule(t *testing.T) {
 
 // A job that was started and waits is removed when matching is disabled, and one that runs ends.
 func TestIdentityResolutionIsDisabled(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		began, goOn := make(chan struct{}), make(chan struct{})
@@ -470,6 +474,7 @@ func TestIdentityResolutionIsDisabled(t *testing.T) {
 
 // An operator ends a job: nothing was merged, and it says so.
 func TestIdentityResolutionIsCancelled(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		began := make(chan struct{}, 10)
@@ -499,6 +504,7 @@ func TestIdentityResolutionIsCancelled(t *testing.T) {
 
 // Matches are written where a domain wants them.
 func TestExportedMatches(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find = sameLast
@@ -541,6 +547,7 @@ func TestExportedMatches(t *testing.T) {
 
 // What people answer is obeyed: the same are merged whatever criteria say, and others never.
 func TestIdentityResolutionObeysAnswers(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Matches.Find = sameLast
@@ -587,6 +594,7 @@ func TestIdentityResolutionObeysAnswers(t *testing.T) {
 // A merge that would make too large a person is refused; the job does the others, and says how many were refused and why. Who starts very many
 // jobs finds the newest.
 func TestIdentityResolutionRefusesWhatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.Matches.Find = sameLast
 	r.domain("d")
@@ -636,6 +644,7 @@ func TestIdentityResolutionRefusesWhatIsTooLarge(t *testing.T) {
 
 // Retention that looks at a job just before and just after its end does not take its matches for those of an older one.
 func TestRetentionMeetsTheEndOfAJob(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.Matches.Find = sameLast

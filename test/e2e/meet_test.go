@@ -570,6 +570,7 @@ func meet(t *testing.T, r *rig, other *node.Node, faults *faulty.Store, seed uin
 // key finds whom it should, objects are in one place, deleted profiles have nothing, and the indexes are exact. KITH_TEST_MEET is how many
 // seeds are tried, from KITH_TEST_MEET_FROM on.
 func TestAnyTwoMeet(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		faults := &faulty.Store{Store: st}
 		r, other := crewOf(t, faults, os.Getenv("KITH_TEST_MEET_NODES") == "2")

@@ -130,6 +130,7 @@ func (f *family) check() {
 // Merges, their undoing and deletions at random moments of all stages of imports of the same customers: each key finds exactly the
 // persons that the same calls give one after another, and the next import finds all of them.
 func TestMergesAtAnyMomentOfImports(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		faults := &faulty.Store{Store: st}
 		r := newRig(t, faults, upload.Config{BucketBytes: 512, MemoryBytes: 1})
@@ -205,6 +206,7 @@ func rnd2(seed uint64, call int) *rand.Rand { return rand.New(rand.NewPCG(seed, 
 
 // A person is read level by level. A merge that is taken back between two reads shows its member alone, not in a person without it.
 func TestPersonsAreReadWhole(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: newPebble(t)}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")

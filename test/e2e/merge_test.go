@@ -72,6 +72,7 @@ func text(p *api.Profile) string {
 }
 
 func TestMergeProfiles(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -187,6 +188,7 @@ func (r *rig) onlyMarksLeft(domain string) {
 
 // An undo follows merges: what is left is what would be if the import had never run.
 func TestUndoFollowsMerges(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 512, MemoryBytes: 1})
 		r.domain("d")
@@ -239,6 +241,7 @@ func (r *rig) jobs(domain string) (ids []string) {
 
 // Whatever is imported, merged and undone in whatever order, the profiles are as if the imports that were undone had never run.
 func TestMergesAndUndosInAnyOrder(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for seed := range seeds(t, 12) {
@@ -373,6 +376,7 @@ func TestMergesAndUndosInAnyOrder(t *testing.T) {
 
 // What an import writes to profiles that are merged while it runs is theirs, and undone with it.
 func TestMergesDuringAnImport(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		const pairs = 150
 		r := newRig(t, st, upload.Config{BucketBytes: 1 << 10, MemoryBytes: 1})
@@ -428,6 +432,7 @@ func TestMergesDuringAnImport(t *testing.T) {
 
 // Merges of the same profiles, in all directions at once, and deletions: each happens whole or not at all.
 func TestMergesAgainstEachOther(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -495,6 +500,7 @@ func TestMergesAgainstEachOther(t *testing.T) {
 
 // What comes in between the steps of a merge or of a deletion waits, or is told that it is too late; nothing happens by half.
 func TestMergeMeetsOthers(t *testing.T) {
+	t.Parallel()
 	const file = "id,first,last,mail,phone,city,street,tier,party\n1,Ann,,,,,,,\n2,,Lee,lee@x.com,,,,gold,\n3,Cy,,,,,,,\n"
 	profileSwap := func(op faulty.Op, p store.Partition) bool { return op == faulty.Swap && p.Table == store.Profile }
 	setup := func(t *testing.T, when func(faulty.Op, store.Partition) bool, meanwhile func(r *rig)) (*rig, []string) {
@@ -577,6 +583,7 @@ func TestMergeMeetsOthers(t *testing.T) {
 
 // An undo that is cut off anywhere after a merge leaves no profile that is not found by what it shows, and goes on.
 func TestUndoOfMergedIsCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	for n := 1; ; n++ {
 		st := &faulty.Store{Store: newPebble(t)}
 		r := newRig(t, st, upload.Config{})
@@ -642,6 +649,7 @@ func (r *rig) lonely(domain, account string) *string {
 // A merge that is cut off anywhere has happened or has not; who comes by next takes it to its end, and the sweep leaves nothing of one
 // that was given up.
 func TestMergeIsCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]bool{"before": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
 			const file = "id,first,last,mail,phone,city,street,tier,party\n1,Ann,,ann@x.com,,,,,\n2,,Lee,lee@x.com,,,,gold,\n"

@@ -334,6 +334,7 @@ func (x *indexer) agrees(texts ...string) (found int) {
 // Whatever is called, in whatever order, and wherever the indexer dies: once it has settled, a query finds exactly the profiles in which
 // every word matches, and the index has exactly the rows that a new one would have.
 func TestQueryAtRandom(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for _, seed := range randomSeeds(t) {
@@ -370,6 +371,7 @@ func TestQueryAtRandom(t *testing.T) {
 // TestIndexerDies has the indexer die at each of its calls in turn, with and without that call, and with half of it, while it builds, and
 // while it follows an import, edits, a merge and a deletion.
 func TestIndexerDies(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		for done := range 3 {
@@ -408,6 +410,7 @@ func TestIndexerDies(t *testing.T) {
 
 // TestQueryFinds compares answers over customers of many fields, with typos, with a matcher that looks at all of them.
 func TestQueryFinds(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -487,6 +490,7 @@ func TestQueryFinds(t *testing.T) {
 
 // What has expired is not found, and after a week a new generation has nothing of it.
 func TestQueryForgetsExpired(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{})
 	r.domain("d")
 	x := newIndexer(r, "d")

@@ -245,6 +245,7 @@ func (m *mess) exact() {
 // Whatever is called, in whatever order, and cut off wherever: when it has been settled and swept, each profile is found by every key it
 // shows, and index rows are exactly those that are required; also when all merges have been taken back.
 func TestCallsAtRandom(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for _, seed := range randomSeeds(t) {
@@ -272,6 +273,7 @@ func TestCallsAtRandom(t *testing.T) {
 
 // Imports and their undoing, with merges between them that are all taken back, leave what they leave without merges.
 func TestUnmergeGivesBack(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for _, seed := range randomSeeds(t) {

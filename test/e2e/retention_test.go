@@ -42,6 +42,7 @@ func (r *rig) later(d time.Duration) {
 
 // Files of jobs that nobody starts go, whole or in parts, when their URL's life and a day are over; the job takes another file.
 func TestFilesOfUnstartedJobsGo(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		config upload.Config
 		keep   time.Duration
@@ -116,6 +117,7 @@ func TestFilesOfUnstartedJobsGo(t *testing.T) {
 
 // A job that has ended leaves no rows that nobody asks for any more. What is half uploaded for it is given up before.
 func TestEndedJobsLeaveLittle(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{BucketBytes: 64, MemoryBytes: 1})
 	r.domain("d")
 	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}

@@ -13,6 +13,7 @@ import (
 // TestMergedWhileRead: a main profile that is read alone, and in a later turn again with what has been merged into it meanwhile, holds the tuples of the
 // person and no others. The merge comes between all turns one after the other, and makes of each profile a main one.
 func TestMergedWhileRead(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		for turns := 0; ; turns++ {

@@ -20,6 +20,7 @@ import (
 // TestMatcherDies has the matcher die at each of its calls in turn, with and without that call, and with the first half of what it writes: while it evaluates all
 // there is, in memory and partition by partition, and while it follows an import, edits, a merge and a deletion, and merges by itself.
 func TestMatcherDies(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		for _, done := range []int{0, 1, 3} {
@@ -64,6 +65,7 @@ func TestMatcherDies(t *testing.T) {
 // TestMatchesGoOn: a match keeps its id as long as it lives, the larger one's when two become one and when one falls apart, also over a new evaluation of
 // all there is.
 func TestMatchesGoOn(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -178,6 +180,7 @@ func (x *matcher) status() api.RuleBasedMatchingStatus {
 // TestRulesStandStill walks through the states of rules: PENDING while they wait, IN_PROGRESS while all there is is evaluated, when they can't be changed but
 // can be turned off, ACTIVE, when they can't be changed for a while if the operator says so.
 func TestRulesStandStill(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -265,6 +268,7 @@ func TestRulesStandStill(t *testing.T) {
 
 // TestRulesOfNewDomains: a domain that is created with rules says IN_PROGRESS until they are in use, and they may be changed until they are taken up.
 func TestRulesOfNewDomains(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		set := ruleSet{rules: [][]string{{"EmailAddress"}}}
@@ -285,6 +289,7 @@ func TestRulesOfNewDomains(t *testing.T) {
 // TestCommonValues: more profiles than may share a tuple are in no match, whichever way they come, and are told of; one match of many that hang together
 // by rarer values neither. When it is few again they match.
 func TestCommonValues(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		for _, atOnce := range []int{0, -1} {
@@ -344,6 +349,7 @@ func (x *matcher) letters(want int) {
 
 // TestTooManyForAMatch: profiles that hang together in a chain of many are in no match, and are again when the chain breaks.
 func TestTooManyForAMatch(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -372,6 +378,7 @@ func TestTooManyForAMatch(t *testing.T) {
 
 // TestApart: who is said not to be the same is in no match together; the others stay together as far as they have something in common.
 func TestApart(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -435,6 +442,7 @@ func (x *matcher) accounts(name string) string {
 
 // TestMergesThatCantBe: what can't be merged because the person would be too large stays a match.
 func TestMergesThatCantBe(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -471,6 +479,7 @@ func groupFile(groups, of int, mail string) string {
 // TestRulesExport: matches are written when the rules are in use, and when they have changed, once an hour at most; a place that takes nothing keeps nobody
 // from matching.
 func TestRulesExport(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.Domains.CanExport = nil

@@ -293,6 +293,7 @@ func (m *mess) more() {
 // Whatever is called, in whatever order, whatever the rules become meanwhile, and wherever the matcher dies: once it has settled, matches are
 // those of a look at all profiles, and the rows are exactly those that a new evaluation writes.
 func TestRulesAtRandom(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for _, seed := range randomSeeds(t) {

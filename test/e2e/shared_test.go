@@ -110,6 +110,7 @@ func (w *wire) Close() error {
 // A node whose network is cut while it renews its lease loses its work to another one. When the network is mended its publication
 // is refused: there is one outcome, and it is the other node's.
 func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
+	t.Parallel()
 	for name, answers := range map[string]bool{"both ways": false, "answers only": true} {
 		t.Run(name, func(t *testing.T) {
 			o := cluster.Options(t)
@@ -351,6 +352,7 @@ func (h handler) GiveUp(context.Context, *job.Task, error) error { return nil }
 
 // What one node gives out works at every other: access keys, page tokens, upload URLs and client tokens.
 func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
+	t.Parallel()
 	st, blobs := cluster.Engines(t)
 	t.Cleanup(func() { _ = st.Close() })
 	clients := map[string]*customerprofiles.Client{}
@@ -453,6 +455,7 @@ func TestSharedNodesKnowWhatOthersGaveOut(t *testing.T) {
 // A stop holds for all nodes, those included that are frozen while they resolve: no run is published after it, and what was
 // published before is applied and counted.
 func TestSharedNodesStopTogether(t *testing.T) {
+	t.Parallel()
 	file := sampleFile(t, 3000, 1)
 	for range 4 {
 		r := newCrew(t, 3, upload.Config{MemoryBytes: 1, BucketBytes: 1 << 13, StopPollEvery: 20 * time.Millisecond, CacheWait: 20 * time.Millisecond}, crewOptions{freezing: true})

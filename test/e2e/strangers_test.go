@@ -76,6 +76,7 @@ func (c customer) mustWork(t *testing.T) {
 // Strangers send six megabytes each, unsigned or signed in ways that can't be right, and stay: the server lives within its address space and
 // serves customers all the while. There are a thousand of them under `make torture`.
 func TestStrangersTakeNoMemory(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	server := serve(t, data)
 	limit := unix.Rlimit{Cur: addressSpace, Max: addressSpace}
@@ -152,6 +153,7 @@ func TestStrangersTakeNoMemory(t *testing.T) {
 
 // Strangers that only stay connected take no customer's place.
 func TestStrangersTakeNoConnections(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	serve(t, data, "--max-connections", "50")
 	c := newCustomer(t, data)

@@ -140,6 +140,7 @@ func exitCode(t *testing.T, err error) int {
 
 // Who is asked answers y or yes, and all else is no: another word, nothing, the end of the input, an interrupt. Then nothing was imported, and no domain or job is left.
 func TestTheQuestion(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "c.csv"), filepath.Join(dir, "data")
 	if err := os.WriteFile(file, []byte("id,phone\n1,yes\n2,no\n3,yes\n"), 0o600); err != nil { // answers in a column of phones are doubtful
@@ -348,6 +349,7 @@ func jobEnd(t *testing.T, c *customerprofiles.Client, domain, id string) *custom
 // Ctrl-C on an import that serves the data folder itself: it says that the import stands still, and the next command on the folder ends it. Where it came too early
 // or too late for that, what it says is as true.
 func TestCtrlCWithoutServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "c.csv"), filepath.Join(dir, "data")
 	const rows = 300_000

@@ -133,6 +133,7 @@ func tusRig(t *testing.T) (*rig, string) {
 
 // An upload that is cut three times, over two URLs and a restart of the server, arrives whole.
 func TestResumableUploadIsCutAndArrives(t *testing.T) {
+	t.Parallel()
 	r, base := tusRig(t)
 	var file bytes.Buffer
 	if err := sample.Write(&file, 50_000, 3); err != nil {
@@ -198,6 +199,7 @@ func TestResumableUploadIsCutAndArrives(t *testing.T) {
 }
 
 func TestResumableUploadRefusals(t *testing.T) {
+	t.Parallel()
 	r, base := tusRig(t)
 	s := spec{key: "id", fields: []string{"id:id:AccountNumber"}}
 	created, err := r.Uploads.CreateUploadJob(ctx, s.request("d"))
@@ -295,6 +297,7 @@ func TestResumableUploadRefusals(t *testing.T) {
 
 // A client that comes back does not have to wait until the server has noticed that its old connection is dead.
 func TestResumableUploadTakesOverADeadConnection(t *testing.T) {
+	t.Parallel()
 	r, base := tusRig(t)
 	created, err := r.Uploads.CreateUploadJob(ctx, spec{key: "id", fields: []string{"id:id:AccountNumber"}}.request("d"))
 	if err != nil {

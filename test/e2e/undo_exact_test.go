@@ -114,6 +114,7 @@ func (r *rig) raw() (all []string) {
 // An undo takes away exactly what the import has written, whatever its mapping, its unique key, the countries of its phone numbers and what was there before:
 // without a sweep the store's rows are what they were.
 func TestUndoLeavesTheStoreAsItWas(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		created, updated := int64(0), int64(0)
 		r := newRig(t, st, upload.Config{BucketBytes: 2 << 10, MemoryBytes: 1})

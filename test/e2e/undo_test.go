@@ -56,6 +56,7 @@ func (r *rig) rows(table store.Table) (n int) {
 var undoSpec = spec{key: "id", fields: []string{"id:id:AccountNumber", "f:first:FirstName", "l:last:LastName", "m:mail:EmailAddress:EMAIL_ADDRESS", "t:tier:Attributes.tier"}}
 
 func TestUndo(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		r.domain("d")
@@ -91,6 +92,7 @@ func TestUndo(t *testing.T) {
 
 // What was written later stays, whatever was undone below it.
 func TestUndoInTheMiddle(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -116,6 +118,7 @@ func TestUndoInTheMiddle(t *testing.T) {
 // Where later imports wrote to a few of its profiles only, the others go as the import's runs name them. What is left, index rows too, is what the
 // later imports would have made alone.
 func TestUndoBelowImportsOfAFew(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 2048})
 		r.domain("d")
@@ -158,6 +161,7 @@ func TestUndoBelowImportsOfAFew(t *testing.T) {
 
 // Index rows that came to be because a later job made an attribute a key go too.
 func TestUndoForgetsKeysThatCameLater(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
@@ -173,6 +177,7 @@ func TestUndoForgetsKeysThatCameLater(t *testing.T) {
 }
 
 func TestUndoIsRefusedWithAReason(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{})
 	r.domain("d")
 	s := spec{key: "id", fields: []string{"id:id:AccountNumber"}}
@@ -200,6 +205,7 @@ func TestUndoIsRefusedWithAReason(t *testing.T) {
 
 // An undo goes on after a restart, from wherever it was.
 func TestUndoSurvivesRestarts(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{BucketBytes: 64 << 10, MemoryBytes: 1})
 	r.domain("d")
 	var file strings.Builder
@@ -238,6 +244,7 @@ func (r *rig) dryRun(domain, id string) *api.DryRunUploadJobResponse {
 
 // A dry run tells what the real run will do, and writes nothing.
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]spec{
 		"by account":           undoSpec,
 		"by e-mail":            {key: "m", fields: undoSpec.fields},
@@ -320,6 +327,7 @@ func TestDryRun(t *testing.T) {
 
 // A new file makes the dry run of the old one void.
 func TestDryRunIsOfTheFileThereIs(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newPebble(t), upload.Config{})
 	r.domain("d")
 	s := spec{key: "id", fields: []string{"id:id:AccountNumber"}}
@@ -346,6 +354,7 @@ func TestDryRunIsOfTheFileThereIs(t *testing.T) {
 
 // Import, undo, compaction and sweep that wait for one domain take turns: what they leave is what they leave one after another.
 func TestWorkOfADomainTakesTurns(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 16 << 10, MemoryBytes: 1})
 		files := []string{sampleFile(t, 1000, 21), sampleFile(t, 1500, 22), sampleFile(t, 1200, 23)}
@@ -389,6 +398,7 @@ func TestWorkOfADomainTakesTurns(t *testing.T) {
 
 // A name whose parts come from different imports is found whichever import between them is taken back.
 func TestUndoLeavesNamesFound(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		files := []string{"1,Ann,Q,Lee", "1,,,Ray", "1,Anna,,", "1,,,Ray", "1,Annie,,Roe"}
@@ -424,6 +434,7 @@ func TestUndoLeavesNamesFound(t *testing.T) {
 
 // An undo that is asked for while a clean-up is about to let go of the job's runs keeps them.
 func TestUndoKeepsTheRunsThatItNeeds(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -450,6 +461,7 @@ func TestUndoKeepsTheRunsThatItNeeds(t *testing.T) {
 
 // What an import has masked or completed of a name that was set by hand is found by what is left of it.
 func TestUndoLeavesNamesThatAreFound(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.domain("d")
 	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "f:first:FirstName", "l:last:LastName"}}

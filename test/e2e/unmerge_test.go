@@ -98,6 +98,7 @@ func (c *customers) state() (lines []string) {
 // What is set by hand and put as objects, with merges between that are all taken back, is where it would be without merges: with the
 // profile that was written to, and objects where their keys are. What is imported between merges: TestUnmergeGivesBack.
 func TestUnmergeGivesBackWhatWasWritten(t *testing.T) {
+	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
 		for seed := range seeds(t, 6) {
@@ -144,6 +145,7 @@ func TestUnmergeGivesBackWhatWasWritten(t *testing.T) {
 // A put that has found its person before a merge is taken back, and would write after it, starts over: also when the merge was below the
 // person's main profile, whose own links stay as they are.
 func TestPutMeetsAnUnmerge(t *testing.T) {
+	t.Parallel()
 	for name, merges := range map[string][][2]string{"of the main profile": {{"1", "3"}}, "below it": {{"2", "3"}, {"1", "2"}}} {
 		t.Run(name, func(t *testing.T) {
 			st := &faulty.Store{Store: mem.New()}
@@ -183,6 +185,7 @@ func TestPutMeetsAnUnmerge(t *testing.T) {
 // A put to an object that is at another profile of the person than the main one starts over, too, when a merge within the person is made or taken
 // back while it is on its way: the object is where its keys are, and the person is found by the name that both give it.
 func TestPutToAMemberMeetsAMerge(t *testing.T) {
+	t.Parallel()
 	account := func(n string) index.Key { return index.Key{Name: schema.KeyAccount, Value: n} }
 	for name, c := range map[string]struct {
 		merges      [][2]string
@@ -264,6 +267,7 @@ func TestPutToAMemberMeetsAMerge(t *testing.T) {
 // When an import's profile can't be merged yet with the one that an object made, because other work on it can't go on now, the import is told:
 // it tries again, and leaves no second profile.
 func TestMergeOfAnImportIsNotForgotten(t *testing.T) {
+	t.Parallel()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	r.domain("d")
@@ -317,6 +321,7 @@ func TestMergeOfAnImportIsNotForgotten(t *testing.T) {
 
 // A value of an object that was written while a merge held, and went where its keys are when it was taken back, is still known to be that object's.
 func TestProvenanceAfterAnUnmerge(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.domain("d")
 	r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n2\n")
@@ -348,6 +353,7 @@ func TestProvenanceAfterAnUnmerge(t *testing.T) {
 // What is imported for a customer who was merged into another goes to that customer's profile, also when the other one has an object that carries
 // its key: taken back, each has what is its own, and the next import finds one.
 func TestImportOfAMergedCustomerAfterAnObject(t *testing.T) {
+	t.Parallel()
 	for name, said := range map[string][]fold.Value{"key": nil, "key and value": {{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "2"}}} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, mem.New(), upload.Config{})
@@ -380,6 +386,7 @@ func TestImportOfAMergedCustomerAfterAnObject(t *testing.T) {
 
 // A link that a helper has left of a merge that does not hold says nothing of the profiles that it leads to.
 func TestUnmergeBelowALinkThatNobodyBelieves(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{})
 	r.domain("d")
 	r.run("d", spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber"}}, "id\n1\n2\n3\n")

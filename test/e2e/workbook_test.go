@@ -82,6 +82,7 @@ func bookOf(t *testing.T, table [][]string) string {
 
 // A workbook gives what its rows give as CSV, with the same rejects at the same lines, whatever is spilled and however often the server starts again.
 func TestWorkbookIsTheSameAsItsText(t *testing.T) {
+	t.Parallel()
 	var table [][]string
 	lines := strings.Split(strings.TrimSpace(sampleFile(t, 2000, 7)), "\n")
 	for i, line := range lines {
@@ -133,6 +134,7 @@ func TestWorkbookIsTheSameAsItsText(t *testing.T) {
 
 // Rows of a workbook whose key several profiles have are shown as they are in it, at their numbers; a dry run says what the import does.
 func TestWorkbookRejects(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, mem.New(), upload.Config{BucketBytes: 64, MemoryBytes: 1})
 	r.domain("d")
 	byID := spec{key: "id", fields: []string{"id:id:AccountNumber", "m:mail:EmailAddress:EMAIL_ADDRESS"}}
