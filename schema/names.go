@@ -21,7 +21,7 @@ func wordSet(words string) map[string]bool {
 }
 
 // SplitName splits the name of a person into given and family names. "Lee, Ann" has the family name first, as names in Chinese characters and in Hangul
-// have; else it is the last word, with the particles before it. A name of one word is a given name. Titles are left out.
+// have; else it is the last word, with the particles before it. A name of one word is a given name, but for Korean ones, which are written so. Titles are left out.
 func SplitName(full string) (given, family string) {
 	full = ColumnName(full)
 	if last, first, ok := strings.Cut(full, ","); ok && strings.TrimSpace(first) != "" {
@@ -29,7 +29,7 @@ func SplitName(full string) (given, family string) {
 	}
 	words := untitled(strings.TrimSuffix(full, ","))
 	if len(words) < 2 {
-		return strings.Join(words, " "), ""
+		return splitWord(strings.Join(words, ""), unicode.Hangul)
 	}
 	if r, _ := utf8.DecodeRuneInString(words[0]); unicode.In(r, unicode.Han, unicode.Hangul) {
 		return strings.Join(words[1:], " "), words[0]
@@ -39,6 +39,32 @@ func SplitName(full string) (given, family string) {
 		at--
 	}
 	return strings.Join(words[:at], " "), strings.Join(words[at:], " ")
+}
+
+// SplitChineseName is SplitName for names in Chinese characters that are written as one word, as Chinese ones are. Japanese ones are too, and only people
+// can tell where their parts end, so it is for who knows that a name is Chinese.
+func SplitChineseName(full string) (given, family string) {
+	if given, family = splitWord(ColumnName(full), unicode.Han); family != "" {
+		return given, family
+	}
+	return SplitName(full)
+}
+
+// longFamilies are family names of two characters, in Chinese and in Korean.
+var longFamilies = wordSet(`欧阳 歐陽 司马 司馬 诸葛 諸葛 上官 皇甫 东方 東方 尉迟 尉遲 公孙 公孫 慕容 司徒 令狐 长孙 長孫 宇文 夏侯 南宫 南宮 轩辕 軒轅 端木 百里 呼延 独孤 獨孤 闻人 聞人 申屠 太史 钟离 鍾離 西门 西門 东郭 東郭 濮阳 濮陽 淳于 单于 單于 公冶 宗政 赫连 赫連 澹台 澹臺 拓跋
+	남궁 황보 제갈 선우 독고 사공 서문 동방`)
+
+// splitWord splits a name of two to four characters of a script, of which the first one is the family name, or the first two.
+func splitWord(name string, script *unicode.RangeTable) (given, family string) {
+	r := []rune(name)
+	if len(r) < 2 || len(r) > 4 || strings.ContainsFunc(name, func(c rune) bool { return !unicode.Is(script, c) }) {
+		return name, ""
+	}
+	n := 1
+	if len(r) > 2 && longFamilies[string(r[:2])] {
+		n = 2
+	}
+	return string(r[n:]), string(r[:n])
 }
 
 // untitled returns the words of a name without the titles before them.

@@ -109,11 +109,14 @@ func empty(v any) bool {
 	return scalar(v) == ""
 }
 
-// helpers are the blocks that change the text of what is in them. The last two are ours: AWS has no way to split a name.
+// helpers are the blocks that change the text of what is in them. Those of names are ours: AWS has no way to split one.
 var helpers = map[string]func(string) string{
 	"removeExtraSpace": func(text string) string { return strings.Join(strings.Fields(text), " ") },
 	"givenName":        func(text string) string { given, _ := SplitName(text); return given },
 	"familyName":       func(text string) string { _, family := SplitName(text); return family },
+
+	"chineseGivenName":  func(text string) string { given, _ := SplitChineseName(text); return given },
+	"chineseFamilyName": func(text string) string { _, family := SplitChineseName(text); return family },
 }
 
 // node is a piece of a template: text, a variable, or a block.
@@ -206,7 +209,7 @@ func (p *parser) open(tag string, depth int) (node, error) {
 	default:
 		switch {
 		case helpers[kind] == nil:
-			return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each, removeExtraSpace, givenName and familyName", kind)
+			return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each, removeExtraSpace, givenName, familyName, chineseGivenName and chineseFamilyName", kind)
 		case strings.TrimSpace(subject) != "":
 			return n, fmt.Errorf("{{#%s}} takes no argument", kind)
 		}

@@ -65,7 +65,7 @@ func excludes(a, b string) bool {
 
 // nearest names the one of some names that is most like another, if one is.
 func nearest(all []string, name string) string {
-	best, least := "", 1+len(name)/3
+	best, least := "", 1+max(min(2, len(name)-2), len(name)/3)
 	for _, n := range all {
 		if len(n) > 3*len(name)+10 {
 			continue

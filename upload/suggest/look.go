@@ -35,6 +35,9 @@ type Seen struct {
 	codes   int   // values that may be ids
 	states  int   // words for what state something is in
 	spoilt  int   // what a spreadsheet made of long numbers
+	han     int   // a few Chinese characters, as names of people are
+	hangul  int   // a few Korean syllables, as names of people are
+	odd     oddities
 }
 
 // look counts what the rows have in a column.
@@ -160,6 +163,9 @@ func (s *Seen) count(v string) {
 	plus(&s.firms, firm || strings.Contains(v, "株式会社") || strings.Contains(v, "有限公司") || strings.Contains(v, "주식회사"))
 	plus(&s.codes, !at && (words < 2 || digits > 0) && (digits > 0 || len(v) >= 12 && words == 1 || isCode(v)))
 	plus(&s.states, letters > 0 && stateWords[fold(v)])
+	plus(&s.han, letters > 1 && letters < 5 && utf8.RuneCountInString(v) == letters && strings.IndexFunc(v, func(r rune) bool { return !unicode.Is(unicode.Han, r) }) < 0)
+	plus(&s.hangul, letters > 1 && letters < 5 && utf8.RuneCountInString(v) == letters && strings.IndexFunc(v, func(r rune) bool { return !unicode.Is(unicode.Hangul, r) }) < 0)
+	s.odd.count(v)
 }
 
 // isCode says whether a text of letters is written as codes are.
@@ -173,9 +179,9 @@ func (s *Seen) mostly(n int) bool { return n > 0 && 5*n >= 4*(s.Filled-s.Suspici
 // unique says whether the values of a column don't repeat, and every row has one.
 func (s *Seen) unique(rows int) bool { return rows > 0 && s.Filled == rows && s.Good == rows }
 
-// ofPeople says whether values may be whole names of people: letters, mostly of several words, and no firms.
+// ofPeople says whether values may be whole names of people: letters, mostly of several words, and no firms. Korean names are written as one word.
 func (c *Column) ofPeople() bool {
-	return 2*c.several >= c.Filled && c.several > 0 && 4*c.firms < c.Filled
+	return 2*c.several >= c.Filled && c.several > 0 && 4*c.firms < c.Filled || c.mostly(c.hangul)
 }
 
 // maxPostalDigits is how many digits a postal code has at most.

@@ -30,18 +30,18 @@ var names = map[string]string{
 	"MobilePhoneNumber": `telportable portabletel numerodeportable numerocelular telcelular telmovil numerocellulare telefonocellulare cellularenumero gsm gsmno gsmnumarasi gsmnummer ceptel cepno ceptelno mobiltel telmobil mobilnr mobilfunk mobilfunknummer mobiltelefonnummer mobieltelefoon mobieletelefoon telkom telefonkom nrkomorkowy telefonkomorkowynumer 行動電話 手機號碼 手机号码 携帯番号 휴대폰번호 휴대전화번호 핸드폰번호 mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
 		telephoneportable telephonemobile movil celular telefonocelular telefonomovil telemovel cellulare mobiel mobielnummer komorka telefonkomorkowy ceptelefonu
 		携帯 携帯電話 携帯電話番号 手机 手机号 手機 휴대폰 휴대전화 핸드폰`,
-	"HomePhoneNumber":     "telfixe telephonedomicilefixe telcasa fixo telefonefixo festnetznummer vastetelefoon evtelefonu homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
-	"BusinessPhoneNumber": "businessphone businessphonenumber workphone officephone companyphone telefongeschaeftlich telefonarbeit telefonotrabajo",
-	"BirthDate": `neele nele gebdatum gebdat gebtag geboren geborenam ddn datedenaiss fechanac fnacimiento fechadenac dtnascimento dtnasc natoil geboortedag dataur datadogum dogumgunu 出生年月日 出生年月 出生日 birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance fechadenacimiento fechanacimiento nacimiento cumpleanos
+	"HomePhoneNumber":     "telprivat teleprivat privattel privattelefon telefonnummerprivat telfixe telephonedomicilefixe telcasa fixo telefonefixo festnetznummer vastetelefoon evtelefonu homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
+	"BusinessPhoneNumber": "businessphone businessphonenumber workphone officephone companyphone telgeschaeftlich telgeschaftlich telefongeschaftlich teldienstlich telefondienstlich geschaftlichestelefon telefongeschaeftlich telefonarbeit telefonotrabajo",
+	"BirthDate": `born bornon dayofbirth bday bdate neele nele gebdatum gebdat gebtag geboren geborenam ddn datedenaiss fechanac fnacimiento fechadenac dtnascimento dtnasc natoil geboortedag dataur datadogum dogumgunu 出生年月日 出生年月 出生日 birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance fechadenacimiento fechanacimiento nacimiento cumpleanos
 		datadenascimento datanascimento nascimento datadinascita datanascita geboortedatum dataurodzenia dogumtarihi 生年月日 誕生日 出生日期 生日 생년월일 생일`,
 	"GenderString": "gender sex geschlecht genre sexe genero sexo genere sesso geslacht plec cinsiyet 性別 性别 성별",
 	"BusinessName": `company companyname business businessname organization organisation organizationname employer account accountname firm firma firmenname unternehmen societe entreprise
 		raisonsociale empresa razonsocial compania nomedaempresa azienda ragionesociale bedrijf bedrijfsnaam nazwafirmy sirket sirketadi 会社 会社名 公司 公司名称 회사 회사명 organization1name billingcompany`,
 	"AdditionalInformation": "note notes comment comments remark remarks description additionalinformation bemerkung bemerkungen notiz notizen commentaire commentaires remarque notas comentarios observaciones observacoes osservazioni opmerkingen uwagi notlar 備考 备注 비고",
-	"Address.Address1": `address address1 addressline addressline1 addressstreet street street1 streetaddress streetname streetandnumber line1 line strasse strassehausnummer strasseundhausnummer adresse adresse1 rue voie
+	"Address.Address1": `address address1 addressline addressline1 addressstreet street street1 streetaddress streetname streetandnumber line1 line addr addr1 addrline1 adr adr1 strasse strassenr strnr strhausnr strassehausnr strasseuhausnr strasseuhausnummer strasseundhausnr strasseundnr strassehausnummer strasseundhausnummer adresse adresse1 rue voie
 		direccion direccion1 calle domicilio endereco rua logradouro morada indirizzo via straat adres adresregel1 straatnaam ulica adres1 sokak acikadres 住所 住所1 番地 地址 街道 주소 도로명주소`,
-	"Address.Address2":   "address2 addressline2 street2 line2 apartment apt unit suite adresszusatz complementdadresse complement adresse2 direccion2 complemento indirizzo2 toevoeging adresregel2 住所2 建物名",
-	"Address.Address3":   "address3 addressline3 street3 line3",
+	"Address.Address2":   "addr2 addrline2 adr2 address2 addressline2 street2 line2 apartment apt unit suite adresszusatz complementdadresse complement adresse2 direccion2 complemento indirizzo2 toevoeging adresregel2 住所2 建物名",
+	"Address.Address3":   "addr3 address3 addressline3 street3 line3",
 	"Address.Address4":   "address4 addressline4 street4 line4",
 	"Address.City":       "city town suburb locality addresscity ort stadt wohnort ville commune ciudad poblacion localidad municipio cidade localidade citta comune localita stad plaats woonplaats miasto miejscowosc sehir il 市区町村 市町村 市 城市 도시 시",
 	"Address.County":     "county landkreis condado ilce powiat",
@@ -114,7 +114,7 @@ func invert(lists map[string]string) map[string]string {
 }
 
 // spelt replaces letters that have no accent to drop, and that people spell in ASCII.
-var spelt = strings.NewReplacer("ß", "ss", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
+var spelt = strings.NewReplacer("º", "o", "ª", "a", "№", "no", "ß", "ss", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
 
 // fold drops case, accents, and everything but letters and digits.
 func fold(name string) string {
@@ -170,7 +170,26 @@ func meaning(name string) string {
 	if plain := bracketed.ReplaceAllString(name, " "); plain != name {
 		return meaning(plain)
 	}
-	return ""
+	return ofEither(name)
+}
+
+// either stands between two names of one thing: "Town/City".
+var either = regexp.MustCompile(`\s*/\s*|\s+(?:or|oder|ou|of|lub|veya)\s+`)
+
+// ofEither returns what all the names mean that a name consists of, if that is the same.
+func ofEither(name string) (t string) {
+	all := either.Split(name, -1)
+	for i, part := range all {
+		if len(all) < 2 || part == "" || strings.Contains(part, "/") {
+			return ""
+		}
+		m := meaning(part)
+		if m == "" || i > 0 && m != t {
+			return ""
+		}
+		t = m
+	}
+	return t
 }
 
 var bracketed = regexp.MustCompile(`\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|【[^【】]*】|\{[^{}]*\}`)
@@ -209,6 +228,11 @@ func ofWords(words []string, weak bool) string {
 	for _, p := range people {
 		if after, ok := strings.CutPrefix(core, p); ok && t == "" {
 			t = targets[after]
+		}
+	}
+	if n := len(rest) - 1; t == "" && n > 0 && idWords[rest[n]] { // "Handy-Nr."
+		if t = targets[strings.Join(rest[:n], "")]; !strings.HasSuffix(t, "PhoneNumber") {
+			t = ""
 		}
 	}
 	part, inAddress := strings.CutPrefix(t, "Address.")
@@ -258,22 +282,21 @@ func isFullName(name string) bool {
 	return false
 }
 
+// isChineseName says whether a name is that of a column of whole names in Chinese.
+func isChineseName(name string) bool {
+	return strings.HasSuffix(name, "姓名") || strings.HasPrefix(name, "客户") || strings.HasPrefix(name, "客戶")
+}
+
 // anyName are names that columns have without anybody having given them one, and such as say only that there is a date; digits are no part of them.
 var anyName = words("col column field var value unnamed untitled attribute header spalte feld wert ohnetitel colonne champ valeur sanstitre columna campo valor sintitulo coluna semtitulo colonna senzatitolo kolom veld waarde kolumna pole wartosc sutun alan deger 列 項目 字段 列名 열 필드 date day datum tag jour fecha dia data giorno dag dzien tarih gun 日付 日期 날짜")
 
 // saysNothing says whether a column's name is one that nobody has given it, such as "x1", "Column C" or "Spalte 3".
 func saysNothing(name string) bool {
 	core := strings.TrimFunc(fold(name), unicode.IsDigit)
-	for range 2 {
-		if utf8.RuneCountInString(core) < 3 && !strings.ContainsFunc(core, func(r rune) bool { return r > unicode.MaxLatin1 }) || anyName[core] {
-			return true
-		}
-		core = strings.TrimRightFunc(core, unicode.IsDigit)
-		if len(core) > 1 { // the letter of "Column C"
-			core = core[:len(core)-1]
-		}
+	if utf8.RuneCountInString(core) < 3 && !strings.ContainsFunc(core, func(r rune) bool { return r > unicode.MaxLatin1 }) || anyName[core] {
+		return true
 	}
-	return false
+	return anyName[core[:len(core)-1]] || anyName[strings.TrimRightFunc(core[:len(core)-1], unicode.IsDigit)] // the letter of "Column C"
 }
 
 // isFax says whether a name is that of a fax number, at which nobody can be called.

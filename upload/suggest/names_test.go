@@ -8,12 +8,12 @@ func TestNamesOfColumns(t *testing.T) {
 		"FirstName":                 {"First Name", "FIRST_NAME", "firstName", "Customer's First Name", "Contact first name *", "Vorname des Kunden", "Prénom du client", "PRENOM", "Primer nombre", "Primeiro nome", "Voornaam", "Imię", "Adı", "名", "이름", "First name (required)"},
 		"LastName":                  {"Last-Name", "surname", "Nachname", "Nom de famille", "Apellidos", "Sobrenome", "Cognome", "Achternaam", "Nazwisko", "Soyadı", "姓", "성"},
 		"EmailAddress":              {"E-Mail", "e mail address", "Your email", "E-Mail-Adresse", "Adresse e-mail du client", "Correo electrónico", "Endereço de e-mail", "Indirizzo e-mail", "E-mailadres", "Adres e-mail", "E-posta adresi", "メールアドレス", "顧客メールアドレス", "电子邮件", "客户邮箱", "이메일", "고객 이메일", "Email【必須】"},
-		"PhoneNumber":               {"Phone", "Phone No.", "Telefon", "Numéro de téléphone", "Teléfono", "Telefone", "Numero di telefono", "Telefoonnummer", "Numer telefonu", "電話番号", "电话", "전화번호", "Telefonnummer (geschäftlich oder privat)"},
-		"MobilePhoneNumber":         {"Mobile", "Cell Phone", "Handynummer", "Tél. mobile", "Móvil", "Celular", "Cellulare", "Mobiel nummer", "Telefon komórkowy", "Cep telefonu", "携帯電話", "手机号", "휴대폰"},
-		"BirthDate":                 {"Date of Birth", "Geburtsdatum", "Date de naissance", "Fecha de nacimiento", "Data de nascimento", "Data di nascita", "Geboortedatum", "Data urodzenia", "Doğum tarihi", "生年月日", "出生日期", "생년월일"},
+		"PhoneNumber":               {"Tel.-Nr.", "Phone", "Phone No.", "Telefon", "Numéro de téléphone", "Teléfono", "Telefone", "Numero di telefono", "Telefoonnummer", "Numer telefonu", "電話番号", "电话", "전화번호", "Telefonnummer (geschäftlich oder privat)"},
+		"MobilePhoneNumber":         {"Handy-Nr.", "Mobile / Cell", "Mobil oder Handy", "Cell No", "Mobile", "Cell Phone", "Handynummer", "Tél. mobile", "Móvil", "Celular", "Cellulare", "Mobiel nummer", "Telefon komórkowy", "Cep telefonu", "携帯電話", "手机号", "휴대폰"},
+		"BirthDate":                 {"born", "Born on", "Date of Birth", "Geburtsdatum", "Date de naissance", "Fecha de nacimiento", "Data de nascimento", "Data di nascita", "Geboortedatum", "Data urodzenia", "Doğum tarihi", "生年月日", "出生日期", "생년월일"},
 		"BusinessName":              {"Company", "Firma", "Société", "Empresa", "Azienda", "Bedrijfsnaam", "Nazwa firmy", "Şirket", "会社名", "公司", "회사명"},
-		"Address.Address1":          {"Address", "Street", "Straße", "Straße und Hausnummer", "Adresse", "Rue", "Dirección", "Endereço", "Indirizzo", "Straat", "Ulica", "Adres", "住所", "地址", "주소"},
-		"Address.City":              {"City", "Ort", "Ville", "Ciudad", "Cidade", "Città", "Woonplaats", "Miasto", "Şehir", "市区町村", "城市", "도시", "Address: City"},
+		"Address.Address1":          {"ADDR1", "Straße u. Hausnr.", "Str./Nr.", "Address", "Street", "Straße", "Straße und Hausnummer", "Adresse", "Rue", "Dirección", "Endereço", "Indirizzo", "Straat", "Ulica", "Adres", "住所", "地址", "주소"},
+		"Address.City":              {"Town/City", "Ort / Stadt", "City", "Ort", "Ville", "Ciudad", "Cidade", "Città", "Woonplaats", "Miasto", "Şehir", "市区町村", "城市", "도시", "Address: City"},
 		"Address.PostalCode":        {"ZIP", "Postal code", "PLZ", "Code postal", "Código postal", "CAP", "Postcode", "Kod pocztowy", "Posta kodu", "郵便番号", "邮编", "우편번호", "Address 1: ZIP/Postal Code"},
 		"Address.Country":           {"Country", "Land", "Pays", "País", "Paese", "Kraj", "Ülke", "国", "国家", "국가"},
 		"ShippingAddress.City":      {"Shipping City", "shipping_city", "ShippingCity", "Lieferadresse Ort", "Lieferort", "Liefer-Ort", "Ville de livraison", "Ciudad de envío", "Cidade de entrega", "Città di spedizione", "Miasto dostawy", "Teslimat şehir", "收货城市"},
@@ -21,7 +21,7 @@ func TestNamesOfColumns(t *testing.T) {
 		"ShippingAddress.Address1":  {"Shipping address", "Lieferadresse", "Adresse de livraison", "Dirección de envío", "Endereço de entrega", "Indirizzo di spedizione", "Bezorgadres", "Adres dostawy", "Teslimat adresi", "配送先住所", "收货地址", "배송지 주소"},
 		"BillingAddress.Address1":   {"Billing Address", "Rechnungsadresse", "Adresse de facturation", "Dirección de facturación", "Endereço de cobrança", "Indirizzo di fatturazione", "Factuuradres", "Fatura adresi", "請求先住所", "账单地址", "청구지 주소"},
 		"MailingAddress.City":       {"Mailing City", "MailingCity", "Postal City"},
-		"":                          {"Shipping phone", "Colour", "Order number", "Tier", "Name of the dog", "Assistant's Phone", "Home City of the team", "Emergency contact phone number"},
+		"":                          {"Shipping phone", "Colour", "Order number", "Tier", "Name of the dog", "Assistant's Phone", "Home City of the team", "Emergency contact phone number", "Phone/Fax", "PLZ/Ort", "n/a", "and/or", "/", "Tax no."},
 	} {
 		for _, name := range all {
 			if got := meaning(name); got != target {
@@ -33,7 +33,7 @@ func TestNamesOfColumns(t *testing.T) {
 
 // Names of ids, of whole names, and of neither.
 func TestNamesOfIDsAndPersons(t *testing.T) {
-	for _, name := range []string{"id", "ID", "Customer ID", "customer_id", "CustomerNumber", "Kd.-Nr.", "Kundennummer", "Kunden-Nr.", "Numéro client", "N° client", "ID cliente", "Código cliente", "Codice cliente", "Klantnummer", "Numer klienta", "Müşteri No", "顧客番号", "客户编号", "고객번호", "Patient ID", "Member No.", "Subscriber number", "Mitglieds-Nr."} {
+	for _, name := range []string{"id", "ID", "Customer ID", "customer_id", "CustomerNumber", "Kd.-Nr.", "Kundennummer", "Kunden-Nr.", "Numéro client", "N° client", "Nº de cliente", "№ client", "ID cliente", "Código cliente", "Codice cliente", "Klantnummer", "Numer klienta", "Müşteri No", "顧客番号", "客户编号", "고객번호", "Patient ID", "Member No.", "Subscriber number", "Mitglieds-Nr."} {
 		if !isID(name) {
 			t.Errorf("%q is not taken for an id", name)
 		}

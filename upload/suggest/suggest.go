@@ -291,13 +291,18 @@ func (p *Proposal) splitNames() {
 	}
 	for i := whole; i < len(p.Columns); i++ {
 		c := &p.Columns[i]
-		if !c.usable() || i != whole && !isFullName(c.Name) || !c.ofPeople() {
+		chinese := c.mostly(c.han) && isChineseName(c.Name) && !p.japanese()
+		if !c.usable() || i != whole && !isFullName(c.Name) || !c.ofPeople() && !chinese {
 			continue
 		}
 		source := "{{_source." + c.Name + "}}"
+		given, family := "givenName", "familyName"
+		if chinese {
+			given, family = "chineseGivenName", "chineseFamilyName"
+		}
 		half := *c
-		c.Source, c.Target, c.Why = "{{#givenName}}"+source+"{{/givenName}}", "FirstName", "a whole name, split"
-		half.Source, half.Target, half.Why = "{{#familyName}}"+source+"{{/familyName}}", "LastName", c.Why
+		c.Source, c.Target, c.Why = "{{#"+given+"}}"+source+"{{/"+given+"}}", "FirstName", "a whole name, split"
+		half.Source, half.Target, half.Why = "{{#"+family+"}}"+source+"{{/"+family+"}}", "LastName", c.Why
 		half.Label = label(c.Name+"_family", i, p.labels)
 		p.Columns = slices.Insert(p.Columns, i+1, half)
 		for j, id := range p.ids {
@@ -307,6 +312,14 @@ func (p *Proposal) splitNames() {
 		}
 		return
 	}
+}
+
+// japanese says whether a name of the header has Japanese syllables: then names in Chinese characters without a blank are Japanese, and nobody can tell
+// where their parts end.
+func (p *Proposal) japanese() bool {
+	return slices.ContainsFunc(p.Columns, func(c Column) bool {
+		return strings.ContainsFunc(c.Name, func(r rune) bool { return unicode.In(r, unicode.Hiragana, unicode.Katakana) })
+	})
 }
 
 // couldBeWhole says whether a name that means the family name is also said for the whole name.

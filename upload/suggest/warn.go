@@ -22,6 +22,7 @@ func (p *Proposal) warn(t Table) {
 	if p.Rows+t.Rejected == 0 {
 		add(Doubt, "no-rows", "", "There is no row below the header.")
 	}
+	p.headerIsStrange(add)
 	p.warnOfColumns(add)
 	p.warnOfKey(add)
 	var beyond []string
@@ -57,6 +58,9 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 		}
 		if n := c.at - c.mails; n > 0 && c.Target != "" && strings.HasSuffix(c.Target, "EmailAddress") {
 			add(Doubt, "more-than-an-address", c.Name, "Of column %q, values of %s hold more than one e-mail address, as \"Ann <a@x.example>\" does: they are stored as they are, and by the address in them nobody is found.", short(c.Name), rows(n))
+		}
+		if !c.split() || c.Target == "FirstName" {
+			c.warnOfOddities(add)
 		}
 		if n := c.tooLong(); n > 0 {
 			add(Doubt, "values-too-long", c.Name, "Of column %q, values of %s have more than the %d characters that %s holds; such rows are rejected.", short(c.Name), rows(n), limit(c.Target), c.Target)
