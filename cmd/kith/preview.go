@@ -137,6 +137,22 @@ func excerpts(file *os.File, from, size int64) (all [][]byte) {
 	return all
 }
 
+// otherSheets names the first sheets of a workbook beside the one that is read.
+func otherSheets(plan *api.SuggestUploadMappingResponse) string {
+	const most = 5
+	var all []string
+	for _, name := range plan.Sheets {
+		switch {
+		case name == *plan.Sheet:
+		case len(all) == most:
+			return strings.Join(append(all, "…"), ", ")
+		default:
+			all = append(all, fmt.Sprintf("%q", name))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 // aboutFile says which file an error is about, if the server can't make anything of it.
 func aboutFile(path string, err error) error {
 	if r, ok := errors.AsType[*refusal](err); ok && r.status == http.StatusBadRequest {
@@ -243,7 +259,7 @@ func fileFormat(plan *api.SuggestUploadMappingResponse) (what []string) {
 	if plan.Sheet != nil {
 		what = append(what, fmt.Sprintf("a workbook; sheet %q is read", *plan.Sheet))
 		if n := len(plan.Sheets); n > 1 {
-			what[0] = fmt.Sprintf("a workbook of %d sheets; sheet %q is read (--sheet names another)", n, *plan.Sheet)
+			what[0] = fmt.Sprintf("a workbook of %d sheets; sheet %q is read (--sheet names another: %s)", n, *plan.Sheet, otherSheets(plan))
 		}
 	}
 	if plan.Compression != nil {
