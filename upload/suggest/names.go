@@ -27,27 +27,27 @@ var names = map[string]string{
 	"PhoneNumber": `nrtelefonu telefonnumara telefonno お電話番号 聯絡電話 联系电话 連絡電話 연락처 phone phonenumber phoneno phonenr numerotelefono numerotelephone numerotelefone telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
 		telephonefixe numerodetelephone telefono numerodetelefono telefone telefoonnummer telefoon numertelefonu telefonnumarasi
 		電話 電話番号 电话 電話號碼 电话号码 전화 전화번호 billingphone`,
-	"MobilePhoneNumber": `telportable portabletel numerodeportable numerocelular telcelular telmovil numerocellulare telefonocellulare cellularenumero gsm gsmno gsmnumarasi gsmnummer ceptel cepno ceptelno mobiltel telmobil mobilnr mobilfunk mobilfunknummer mobiltelefonnummer mobieltelefoon mobieletelefoon telkom telefonkom nrkomorkowy telefonkomorkowynumer 行動電話 手機號碼 手机号码 携帯番号 휴대폰번호 휴대전화번호 핸드폰번호 mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
+	"MobilePhoneNumber": `numerotelephonemobile numerodetelephonemobile numerotelephoneportable numerodetelephoneportable numerotelefonomovil numerodetelefonomovil numerotelefonocelular numerodetelefonocelular numerotelefonecelular numerotelefonemovel telportable portabletel numerodeportable numerocelular telcelular telmovil numerocellulare telefonocellulare cellularenumero gsm gsmno gsmnumarasi gsmnummer ceptel cepno ceptelno mobiltel telmobil mobilnr mobilfunk mobilfunknummer mobiltelefonnummer mobieltelefoon mobieletelefoon telkom telefonkom nrkomorkowy telefonkomorkowynumer 行動電話 手機號碼 手机号码 携帯番号 휴대폰번호 휴대전화번호 핸드폰번호 mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber handy mobil mobilnummer mobiltelefon handynummer portable telmobile
 		telephoneportable telephonemobile movil celular telefonocelular telefonomovil telemovel cellulare mobiel mobielnummer komorka telefonkomorkowy ceptelefonu
 		携帯 携帯電話 携帯電話番号 手机 手机号 手機 휴대폰 휴대전화 핸드폰`,
 	"HomePhoneNumber":     "telprivat teleprivat privattel privattelefon telefonnummerprivat telfixe telephonedomicilefixe telcasa fixo telefonefixo festnetznummer vastetelefoon evtelefonu homephone homephonenumber homenumber hometel landline festnetz telefonprivat telefonocasa telephonedomicile homephone1",
 	"BusinessPhoneNumber": "businessphone businessphonenumber workphone officephone companyphone telgeschaeftlich telgeschaftlich telefongeschaftlich teldienstlich telefondienstlich geschaftlichestelefon telefongeschaeftlich telefonarbeit telefonotrabajo",
-	"BirthDate": `born bornon dayofbirth bday bdate neele nele gebdatum gebdat gebtag geboren geborenam ddn datedenaiss fechanac fnacimiento fechadenac dtnascimento dtnasc natoil geboortedag dataur datadogum dogumgunu 出生年月日 出生年月 出生日 birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance fechadenacimiento fechanacimiento nacimiento cumpleanos
+	"BirthDate": `born bornon dayofbirth bday bdate neele nele gebdatum gebdat gebtag geboren geborenam ddn datedenaiss fechanac fnacimiento fechadenac dtnascimento dtnasc natoil geboortedag dataur datadogum dogumgunu 出生年月日 出生年月 出生日 birth birthdate dateofbirth dob birthday dateborn geburtsdatum geburtstag datedenaissance naissance anniversaire fechadenacimiento fechanacimiento nacimiento cumpleanos
 		datadenascimento datanascimento nascimento datadinascita datanascita geboortedatum dataurodzenia dogumtarihi 生年月日 誕生日 出生日期 生日 생년월일 생일`,
 	"GenderString": "gender sex geschlecht genre sexe genero sexo genere sesso geslacht plec cinsiyet 性別 性别 성별",
-	"BusinessName": `company companyname business businessname organization organisation organizationname employer account accountname firm firma firmenname unternehmen societe entreprise
+	"BusinessName": `nameunternehmens namedesunternehmens unternehmensname nomdelentreprise nomentreprise nomsociete nombreempresa nombredelaempresa nomeempresa nomeazienda nomedellazienda company companyname business businessname organization organisation organizationname employer account accountname firm firma firmenname unternehmen societe entreprise
 		raisonsociale empresa razonsocial compania nomedaempresa azienda ragionesociale bedrijf bedrijfsnaam nazwafirmy sirket sirketadi 会社 会社名 公司 公司名称 회사 회사명 organization1name billingcompany`,
 	"AdditionalInformation": "note notes comment comments remark remarks description additionalinformation bemerkung bemerkungen notiz notizen commentaire commentaires remarque notas comentarios observaciones observacoes osservazioni opmerkingen uwagi notlar 備考 备注 비고",
-	"Address.Address1": `address address1 addressline addressline1 addressstreet street street1 streetaddress streetname streetandnumber line1 line addr addr1 addrline1 adr adr1 strasse strassenr strnr strhausnr strassehausnr strasseuhausnr strasseuhausnummer strasseundhausnr strasseundnr strassehausnummer strasseundhausnummer adresse adresse1 rue voie
+	"Address.Address1": `adressepostale strasse1 rue1 calle1 via1 address address1 addressline addressline1 addressstreet street street1 streetaddress streetname streetandnumber line1 line addr addr1 addrline1 adr adr1 strasse strassenr strnr strhausnr strassehausnr strasseuhausnr strasseuhausnummer strasseundhausnr strasseundnr strassehausnummer strasseundhausnummer adresse adresse1 rue voie
 		direccion direccion1 calle domicilio endereco rua logradouro morada indirizzo via straat adres adresregel1 straatnaam ulica adres1 sokak acikadres 住所 住所1 番地 地址 街道 주소 도로명주소`,
-	"Address.Address2":   "addr2 addrline2 adr2 address2 addressline2 street2 line2 apartment apt unit suite adresszusatz complementdadresse complement adresse2 direccion2 complemento indirizzo2 toevoeging adresregel2 住所2 建物名",
+	"Address.Address2":   "strasse2 rue2 calle2 via2 addr2 addrline2 adr2 address2 addressline2 street2 line2 apartment apt unit suite adresszusatz complementdadresse complement adresse2 direccion2 complemento indirizzo2 toevoeging adresregel2 住所2 建物名",
 	"Address.Address3":   "addr3 address3 addressline3 street3 line3",
 	"Address.Address4":   "address4 addressline4 street4 line4",
 	"Address.City":       "city town suburb locality addresscity ort stadt wohnort ville commune ciudad poblacion localidad municipio cidade localidade citta comune localita stad plaats woonplaats miasto miejscowosc sehir il 市区町村 市町村 市 城市 도시 시",
 	"Address.County":     "county landkreis condado ilce powiat",
-	"Address.State":      "state statecode stateprovince stateregion region bundesland estado uf departamento wojewodztwo 都道府県 州",
+	"Address.State":      "etatregion estadoregion departementregion depregion bundeslandkanton state statecode stateprovince stateregion region bundesland estado uf departamento wojewodztwo 都道府県 州",
 	"Address.Province":   "province provincecode prov provincia provincie 省 省份 도",
-	"Address.Country":    "country countrycode countryregion countryname land pays pais paese nazione kraj ulke 国 国名 国家 國家 국가 나라",
+	"Address.Country":    "landregion paysregion paysouregion paisregion paisoregion paeseregione landregio krajregion country countrycode countryregion countryname land pays pais paese nazione kraj ulke 国 国名 国家 國家 국가 나라",
 	"Address.PostalCode": "zip zipcode zippostal zippostalcode postal postalcode postalzipcode postcode plz postleitzahl codepostal cp codigopostal cep cap codiceavviamentopostale postnummer kodpocztowy postakodu 郵便番号 邮编 邮政编码 郵遞區號 우편번호",
 }
 
@@ -58,7 +58,7 @@ var targets = invert(names)
 var others = map[string]string{"cep": "MobilePhoneNumber"}
 
 // fullNames are the names of columns that hold the whole name of a person.
-var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim cognomeenome nomprenom prenometnom prenomnom nomprenoms vorundnachname vorundzuname namevorname nachnamevorname vornamename apellidosynombre apellidosynombres imienazwisko nazwiskoiimie 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas")
+var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname vollstandigername vollername nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim cognomeenome nomprenom prenometnom prenomnom nomprenoms vorundnachname vorundzuname namevorname nachnamevorname vornamename apellidosynombre apellidosynombres imienazwisko nazwiskoiimie 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas")
 
 // ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
 var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
@@ -87,7 +87,7 @@ var blockWords = func() (all []string) {
 }()
 
 // filling are words that say nothing.
-var filling = words(`s default primary main the your my of and contact customer client person user account member subscriber value field required optional enter please
+var filling = words(`s d l default primary main the your my of and contact customer client person user account member subscriber value field required optional enter please
 	kunde kunden kundin haupt ihr ihre ihren der die das des dem bitte pflichtfeld kontakt du de la le les des votre vos cliente clientes principal contacto su del el los
 	contato da do dos sua seu obrigatorio contatto della di il vostro suo klant uw van contactpersoon klienta twoj twoja klient musteri musterinin kisi`)
 
@@ -248,7 +248,7 @@ func ofWords(words []string, weak bool) string {
 }
 
 // addressWords are those before a part of an address: "Address City", "Address 1: ZIP".
-var addressWords = []string{"address1", "address", "adresse", "addr", "anschrift", "direccion", "endereco", "indirizzo", "adres", "住所", "地址", "주소"}
+var addressWords = []string{"address1", "address", "adresse1", "adresse", "direccion1", "endereco1", "indirizzo1", "adres1", "addr", "anschrift", "direccion", "endereco", "indirizzo", "adres", "住所", "地址", "주소"}
 
 // isAddress are the words that are an address as a whole.
 var isAddress = words("address adresse addr anschrift adr direccion endereco indirizzo adres adresi adresie 住所 地址 주소")
@@ -311,6 +311,7 @@ var secrets = words("password passwordhash passwd pwd userpass passwort kennwort
 // idWords are words for a number that tells apart, and ofCustomers those for whom.
 var (
 	idWords     = words("id nr no num number nummer numero numeris code codigo codice guid uuid key ref reference 番号 编号 번호")
+	records     = words("record external unique datensatz registro fiche informations enregistrement rekordu rekord kayit レコード 记录 記錄 레코드")
 	ofCustomers = words(`customer client member user contact person subscriber patient guest donor student buyer kunde kunden mitglied mitglieds patienten teilnehmer
 		cliente socio paciente usuario utente membre adherent patient abonne klant lid klienta czlonka musteri uye hasta`)
 )
@@ -328,7 +329,7 @@ func isID(name string) bool {
 			whose = true
 		case idWords[w]:
 			what = true
-		case filling[w], w == "record", w == "external", w == "unique":
+		case filling[w], records[w]:
 			continue
 		}
 		rest = append(rest, w)

@@ -42,7 +42,7 @@ var (
 	aGuard   = regexp.MustCompile(`^('[+0-9][0-9 ()/.-]*|=".*")$`)
 	anEscape = regexp.MustCompile(`&([a-zA-Z]{2,8}|#[0-9]{2,6}|#[xX][0-9a-fA-F]{2,5});`)
 	aSerial  = regexp.MustCompile(`^[1-6]\d{4}(\.0+)?$`)
-	another  = regexp.MustCompile(`\s*[;,|\n]\s*|\s+/\s+|\s+(?:or|oder|ou|und|and|et|y|e|o)\s+`)
+	another  = regexp.MustCompile(`\s*:::\s*|\s*[;,|\n]\s*|\s+/\s+|\s+(?:or|oder|ou|und|and|et|y|e|o)\s+`)
 )
 
 // count counts what is odd about a value.

@@ -29,6 +29,7 @@ func TestSpoiltValuesAreTold(t *testing.T) {
 		{"Date of birth", "31120|29000|41000.0", "dates-are-numbers", "31120 would be 1985-03-14"},
 		{"Date of birth", "1985|1990", "", ""},
 		{"Phone", "+1 206 555 0100 / +1 206 555 0101|+1 206 555 0102", "more-than-a-number", "more than one phone number"},
+		{"Phone", "+49 171 1234567 ::: +49 171 7654321|030 1", "more-than-a-number", ""},
 		{"Phone", "030 1234567; 0171 1234567|030 1", "more-than-a-number", ""},
 		{"Phone", "030/90182012|0171 / 1234567|(030) 1234567|+1 206 555 0100 ext. 12|03-1234-5678", "", ""},
 		{"Card", "12345678901234500000|1", "values-spoilt", "fifteen digits"},

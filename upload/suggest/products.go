@@ -14,7 +14,7 @@ type product struct {
 	// to says in each line where a column goes: its name, a colon and blanks, and the attribute; "-" is a custom attribute of its name, "#" the
 	// id of the customer.
 	to string
-	// blocks are prefixes of blocks of address columns, of which the fullest is the address of the customer.
+	// blocks are how the columns of a block of address columns are named, with a star for the part: the fullest block is the address of the customer.
 	blocks []string
 }
 
@@ -23,6 +23,14 @@ var products = []product{
 	{name: "HubSpot contacts", has: "Record ID|Lifecycle Stage", to: hubSpot},
 	{name: "HubSpot contacts", has: "Record ID - Contact|First Name", to: hubSpot},
 	{name: "HubSpot contacts", has: "Record ID|Contact owner", to: hubSpot},
+	{name: "HubSpot contacts", has: "Datensatz-ID|Lifecycle-Phase", to: `
+		Datensatz-ID: #
+		Zugehöriges Unternehmen: -
+		Zuständiger Mitarbeiter: -`},
+	{name: "HubSpot contacts", has: "ID de fiche d'informations|Phase du cycle de vie", to: `
+		ID de fiche d'informations: #`},
+	{name: "HubSpot contacts", has: "ID de registro|Etapa del ciclo de vida", to: `
+		ID de registro: #`},
 	{name: "Salesforce person accounts", has: "Id|PersonContactId", to: salesforcePerson},
 	{name: "Salesforce person accounts", has: "Id|IsPersonAccount|PersonEmail", to: salesforcePerson},
 	{name: "Salesforce leads", has: "Id|LastName|LeadSource|Company|Status", to: `
@@ -96,7 +104,7 @@ var products = []product{
 		Street Address: Address.Address1
 		Billing Firstname: -
 		Billing Lastname: -`},
-	{name: "Mailchimp audience", has: "Email Address|MEMBER_RATING|LEID", to: `
+	{name: "Mailchimp audience", has: "MEMBER_RATING|LEID|EUID", to: `
 		Email Address: EmailAddress
 		LEID: -
 		EUID: -
@@ -122,7 +130,35 @@ var products = []product{
 		Account: -
 		Title: -
 		Location: -
-		Notes: AdditionalInformation`, blocks: []string{"Home", "Business", "Other"}},
+		Notes: AdditionalInformation`, blocks: []string{"Home *", "Business *", "Other *"}},
+	{name: "Outlook contacts", has: "Vorname|Nachname|E-Mail-Adresse|Straße geschäftlich|Straße privat", to: `
+		E-Mail-Adresse: EmailAddress
+		E-Mail 2: Adresse: PersonalEmailAddress
+		E-Mail 3: Adresse: BusinessEmailAddress
+		Weitere Vornamen: MiddleName
+		Haupttelefon: PhoneNumber
+		Telefon geschäftlich: BusinessPhoneNumber
+		Telefon privat: HomePhoneNumber
+		Mobiltelefon: MobilePhoneNumber
+		Firma: BusinessName
+		Geburtstag: BirthDate
+		Konto: -
+		Ort: -
+		Privat: -
+		Notizen: AdditionalInformation`, blocks: []string{"* privat", "* geschäftlich", "Weitere *"}},
+	{name: "Outlook contacts", has: "Prénom|Nom|Adresse de messagerie|Rue (bureau)|Rue (domicile)", to: `
+		Adresse de messagerie: EmailAddress
+		Adresse de messagerie 2: PersonalEmailAddress
+		Adresse de messagerie 3: BusinessEmailAddress
+		Deuxième prénom: MiddleName
+		Téléphone principal: PhoneNumber
+		Téléphone (bureau): BusinessPhoneNumber
+		Téléphone (domicile): HomePhoneNumber
+		Tél. mobile: MobilePhoneNumber
+		Société: BusinessName
+		Anniversaire: BirthDate
+		Titre: -
+		Notes: AdditionalInformation`, blocks: []string{"* (domicile)", "* (bureau)", "* (autre)"}},
 	{name: "Stripe customers", has: "id|Email|Created (UTC)", to: stripe},
 	{name: "Stripe customers", has: "id|Email|Card ID", to: stripe},
 	{name: "Zendesk users", has: "id|name|email|role|organization", to: zendesk},
@@ -133,6 +169,13 @@ var products = []product{
 		Full Name: FullName
 		Business Phone: BusinessPhoneNumber
 		Company Name: BusinessName` + dynamics},
+	{name: "Microsoft Dynamics contacts", has: "(Nicht ändern) Kontakt|(Nicht ändern) Zeilenprüfsumme", to: `
+		(Nicht ändern) Kontakt: #
+		Vollständiger Name: FullName
+		Telefon (geschäftlich): BusinessPhoneNumber
+		Telefon (privat): HomePhoneNumber
+		Firmenname: BusinessName
+		Status: -`},
 	{name: "Microsoft Dynamics accounts", has: "(Do Not Modify) Account|(Do Not Modify) Row Checksum", to: `
 		(Do Not Modify) Account: #
 		Account Name: BusinessName
@@ -413,31 +456,42 @@ func (p *Proposal) labelled(columns map[string]int, name, target string) string 
 	return target
 }
 
+// blockParts are the parts of an address as exports call them, and the attributes that they are.
+var blockParts = []struct{ names, behind, target string }{
+	{"street|straße|rue", "", "Address1"}, {"street|straße|rue", " 2", "Address2"}, {"street|straße|rue", " 3", "Address3"}, {"city|ort|ville", "", "City"},
+	{"state|region|bundesland/kanton|dép/région", "", "State"}, {"postal code|postleitzahl|code postal", "", "PostalCode"},
+	{"country/region|country|land/region|pays/région", "", "Country"},
+}
+
+// ofBlock calls yield with the columns of a block.
+func ofBlock(block string, columns map[string]int, yield func(i int, target string)) {
+	for _, part := range blockParts {
+		for name := range strings.SplitSeq(part.names, "|") {
+			if i, ok := columns[strings.Replace(strings.ToLower(block), "*", name, 1)+part.behind]; ok {
+				yield(i, part.target)
+			}
+		}
+	}
+}
+
 // fullestBlock makes the block of address columns that has most values the address of the customer; the others stay what they are called.
 func (p *Proposal) fullestBlock(blocks []string, columns map[string]int, give func(i int, target string)) {
-	parts := [][2]string{{"street", "Address1"}, {"street 2", "Address2"}, {"street 3", "Address3"}, {"city", "City"}, {"state", "State"}, {"postal code", "PostalCode"}, {"country/region", "Country"}, {"country", "Country"}}
 	best, most := "", -1
 	for _, b := range blocks {
 		n := 0
-		for _, part := range parts {
-			if i, ok := columns[strings.ToLower(b)+" "+part[0]]; ok {
-				n += p.Columns[i].Filled
-			}
-		}
+		ofBlock(b, columns, func(i int, _ string) { n += p.Columns[i].Filled })
 		if n > most {
 			best, most = b, n
 		}
 	}
 	for _, b := range blocks {
-		for _, part := range parts {
-			i, ok := columns[strings.ToLower(b)+" "+part[0]]
-			switch {
-			case !ok:
-			case b == best:
-				give(i, "Address."+part[1])
-			default:
-				give(i, "-")
+		ofBlock(b, columns, func(i int, target string) {
+			if b != best {
+				target = "-"
+			} else {
+				target = "Address." + target
 			}
-		}
+			give(i, target)
+		})
 	}
 }
