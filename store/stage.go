@@ -20,7 +20,6 @@ type StageOptions struct {
 	Incarnation Incarnation
 	Time        int64 // microseconds, above 0
 	Delete      bool  // the rows are deletions
-	Plain       bool  // not compressed: for rows that hardly get smaller
 }
 
 // Staged is a table on its way into the store. It is for one goroutine at a time.

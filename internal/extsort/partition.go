@@ -2,8 +2,9 @@ package extsort
 
 import (
 	"bytes"
-	"cmp"
+	"math/bits"
 	"slices"
+	"sort"
 
 	"github.com/zeebo/xxh3"
 )
@@ -41,16 +42,17 @@ func (p *Partition) Bucket(key []byte) int {
 		return int(xxh3.HashSeed(key, p.seed) % uint64(p.n))
 	}
 	head := Prefix(key)
-	lo, hi := 0, len(p.heads)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if c := cmp.Compare(head, p.heads[mid]); c < 0 || c == 0 && bytes.Compare(key, p.bounds[mid]) < 0 {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
+	n := 0 // prefixes of bounds that are not behind that of the key
+	for left := len(p.heads); left > 0; {
+		half := (left + 1) / 2
+		_, behind := bits.Sub64(head, p.heads[n+half-1], 0)
+		n += half & (int(behind) - 1) // a jump would be foretold wrong every other time
+		left -= half
 	}
-	return lo
+	if n == 0 || p.heads[n-1] < head {
+		return n
+	}
+	return sort.Search(n, func(i int) bool { return bytes.Compare(key, p.bounds[i]) < 0 })
 }
 
 // maxBound is how many bytes of a key are kept as a bound.

@@ -1,7 +1,6 @@
 package extsort
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -23,7 +22,7 @@ func Prefix(key []byte) uint64 {
 }
 
 // Sorter sorts references by their keys. It is a radix sort on eight bytes of the keys at a time, which passes over bytes that all
-// have in common; few references are compared. Comparing
+// have in common; keys are compared where they agree to their end, or for long. Comparing
 // keys was the largest single cost of resolving a bucket of an import.
 type Sorter struct {
 	// Key returns the key of a reference.
@@ -35,7 +34,7 @@ type Sorter struct {
 }
 
 const (
-	fewRefs    = 48  // are compared
+	fewRefs    = 48  // are inserted one by one
 	radixDepth = 128 // bytes of a key beyond which refs are compared
 )
 
@@ -43,37 +42,56 @@ const (
 // key, when it returns.
 func (s *Sorter) Sort(refs []Ref) { s.sortFrom(refs, 0) }
 
+// sortFrom sorts refs whose prefixes are what their keys have from a depth on. Before it they agree.
 func (s *Sorter) sortFrom(refs []Ref, depth int) {
-	if len(refs) <= fewRefs || depth >= radixDepth {
-		slices.SortFunc(refs, func(a, b Ref) int {
-			if a.Prefix != b.Prefix {
-				return cmp.Compare(a.Prefix, b.Prefix)
-			}
-			return s.Compare(a.At, b.At)
-		})
-		return
+	if len(refs) > fewRefs {
+		s.radix(refs)
+	} else {
+		insert(refs)
 	}
-	s.radix(refs)
 	for i := 0; i < len(refs); {
 		j := i + 1
 		for j < len(refs) && refs[j].Prefix == refs[i].Prefix {
 			j++
 		}
-		if same := refs[i:j]; len(same) > 1 {
-			next, more := depth+8, false
-			if len(same) > fewRefs {
-				for k := range same {
-					key := s.Key(same[k].At)
-					same[k].Prefix = Prefix(key[min(next, len(key)):])
-					more = more || len(key) > next
-				}
-				if !more { // the keys are over, so nothing is left to tell them apart by their bytes
-					next = radixDepth
-				}
-			}
-			s.sortFrom(same, next)
+		if j-i > 1 {
+			s.sortAlike(refs[i:j], depth+8)
 		}
 		i = j
+	}
+}
+
+// sortAlike sorts refs whose keys agree up to a depth.
+func (s *Sorter) sortAlike(refs []Ref, depth int) {
+	if len(refs) == 2 {
+		if s.Compare(refs[0].At, refs[1].At) > 0 {
+			refs[0], refs[1] = refs[1], refs[0]
+		}
+		return
+	}
+	more := false
+	for i := range refs {
+		key := s.Key(refs[i].At)
+		refs[i].Prefix = Prefix(key[min(depth, len(key)):])
+		more = more || len(key) > depth
+	}
+	if more && depth < radixDepth {
+		s.sortFrom(refs, depth)
+		return
+	}
+	// The keys are over, so that nothing is left to tell them apart by their bytes.
+	slices.SortFunc(refs, func(a, b Ref) int { return s.Compare(a.At, b.At) })
+}
+
+// insert sorts few refs by prefix.
+func insert(refs []Ref) {
+	for i := 1; i < len(refs); i++ {
+		r := refs[i]
+		j := i
+		for ; j > 0 && refs[j-1].Prefix > r.Prefix; j-- {
+			refs[j] = refs[j-1]
+		}
+		refs[j] = r
 	}
 }
 

@@ -33,9 +33,7 @@ func (s *Store) Stage(o store.StageOptions) (store.Staged, error) {
 		return nil, fmt.Errorf("stage a table: time %d, it must be above 0", o.Time)
 	}
 	options := s.tables
-	if o.Plain {
-		options.Compression = sstable.NoCompression
-	}
+	options.Compression = sstable.NoCompression // compactions compress them: it was a tenth of an import
 	w, path, err := s.createTable(options)
 	if err != nil {
 		return nil, convert(err)

@@ -82,7 +82,7 @@ func (m *mix) land() {
 	var tables []store.Staged
 	for from := 0; from < len(keys); {
 		to := min(len(keys), from+1+m.r.IntN(len(keys)))
-		w, err := m.s.Stage(store.StageOptions{Table: store.Profile, Incarnation: 7, Time: m.time, Delete: deletes, Plain: m.r.IntN(2) == 0})
+		w, err := m.s.Stage(store.StageOptions{Table: store.Profile, Incarnation: 7, Time: m.time, Delete: deletes})
 		if err != nil {
 			m.t.Fatal(err)
 		}
@@ -449,45 +449,41 @@ func TestDisorderBetweenTablesOfARun(t *testing.T) {
 
 // BenchmarkStage writes tables of rows like those of the index, as an import does, with the files and their syncs.
 func BenchmarkStage(b *testing.B) {
-	for _, plain := range []bool{false, true} {
-		b.Run(fmt.Sprintf("plain=%t", plain), func(b *testing.B) {
-			s, err := pebble.Open(filepath.Join(b.TempDir(), "db"), pebble.Options{})
-			if err != nil {
+	s, err := pebble.Open(filepath.Join(b.TempDir(), "db"), pebble.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	const rows = 200_000
+	parts, keys := make([][]byte, rows), make([][]byte, rows)
+	var all []byte
+	for i := range rows {
+		all = fmt.Appendf(all, "e%06dname.surname@example.org"[:8+r.IntN(20)], i)
+		parts[i], all = all[:len(all):len(all)], all[len(all):]
+		for range 17 {
+			all = append(all, byte(r.Uint32()))
+		}
+		keys[i], all = all[:len(all):len(all)], all[len(all):]
+	}
+	began := processor()
+	for b.Loop() {
+		w, err := s.Stage(store.StageOptions{Table: store.Index, Incarnation: 7, Time: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range parts {
+			if err := w.Add(parts[i], keys[i], nil, nil); err != nil {
 				b.Fatal(err)
 			}
-			r := rand.New(rand.NewPCG(1, 2))
-			const rows = 200_000
-			parts, keys := make([][]byte, rows), make([][]byte, rows)
-			var all []byte
-			for i := range rows {
-				all = fmt.Appendf(all, "e%06dname.surname@example.org"[:8+r.IntN(20)], i)
-				parts[i], all = all[:len(all):len(all)], all[len(all):]
-				for range 17 {
-					all = append(all, byte(r.Uint32()))
-				}
-				keys[i], all = all[:len(all):len(all)], all[len(all):]
-			}
-			began := processor()
-			for b.Loop() {
-				w, err := s.Stage(store.StageOptions{Table: store.Index, Incarnation: 7, Time: 1, Plain: plain})
-				if err != nil {
-					b.Fatal(err)
-				}
-				for i := range parts {
-					if err := w.Add(parts[i], keys[i], nil, nil); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if err := w.Close(); err != nil {
-					b.Fatal(err)
-				}
-				w.Discard()
-			}
-			b.ReportMetric(float64(processor()-began)/float64(b.N*rows), "cpu-ns/row")
-			if err := s.Close(); err != nil {
-				b.Fatal(err)
-			}
-		})
+		}
+		if err := w.Close(); err != nil {
+			b.Fatal(err)
+		}
+		w.Discard()
+	}
+	b.ReportMetric(float64(processor()-began)/float64(b.N*rows), "cpu-ns/row")
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
 	}
 }
 

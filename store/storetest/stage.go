@@ -160,7 +160,7 @@ func landIsDurable(t *testing.T, e Engine) {
 	s, st := stager(t, e)
 	write(t, s, part, put("a", "old", 1), put("b", "old", 1), put("c", "old", 1))
 	del := stage(t, st, store.StageOptions{Delete: true}, [3]string{"p", "b", ""})
-	land(t, st, stage(t, st, store.StageOptions{}, [3]string{"p", "a", "new"}), del, stage(t, st, store.StageOptions{Plain: true}, [3]string{"p", "c", "new"}, [3]string{"q", "", "new"}))
+	land(t, st, stage(t, st, store.StageOptions{}, [3]string{"p", "a", "new"}), del, stage(t, st, store.StageOptions{}, [3]string{"p", "c", "new"}, [3]string{"q", "", "new"}))
 	lost := stage(t, st, store.StageOptions{}, [3]string{"x", "lost", "never seen"})
 	before := dump(t, s, store.Profile)
 	dir := filepath.Join(t.TempDir(), "copy")
@@ -252,34 +252,32 @@ func stageTakesAnyRow(t *testing.T, e Engine) {
 		{nil, nil, nil}, {nil, []byte{0}, bytes.Repeat([]byte("big"), store.MaxValue/3)}, {[]byte{0}, nil, []byte{0}}, {[]byte{0, 0}, []byte{0, 0xff}, nil},
 		{[]byte{0, 1}, []byte("k"), bytes.Repeat([]byte{1}, store.MaxValue)}, {[]byte{1}, long[1:], []byte("v")}, {[]byte{0xff}, nil, nil}, {long, nil, []byte("v")},
 	}
-	for _, plain := range []bool{false, true} {
-		w, err := st.Stage(store.StageOptions{Table: store.Profile, Incarnation: 7, Time: 1, Plain: plain})
-		if err != nil {
-			t.Fatal(err)
+	w, err := st.Stage(store.StageOptions{Table: store.Profile, Incarnation: 7, Time: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range rows {
+		cut := len(r.value) / 3
+		if err := w.Add(r.partition, r.key, r.value[:cut], r.value[cut:]); err != nil {
+			t.Fatalf("row %d: %v", i, err)
 		}
-		for i, r := range rows {
-			cut := len(r.value) / 3
-			if err := w.Add(r.partition, r.key, r.value[:cut], r.value[cut:]); err != nil {
-				t.Fatalf("row %d: %v", i, err)
-			}
-			for what, err := range map[string]error{
-				"a key": w.Add(long, []byte("k"), nil, nil), "a partition": w.Add(append(long, 1), nil, nil, nil),
-				"a value in two parts": w.Add(long, nil, make([]byte, store.MaxValue), []byte{1}),
-			} {
-				if !errors.Is(err, store.ErrTooLarge) {
-					t.Errorf("%s too large: %v", what, err)
-				}
+		for what, err := range map[string]error{
+			"a key": w.Add(long, []byte("k"), nil, nil), "a partition": w.Add(append(long, 1), nil, nil, nil),
+			"a value in two parts": w.Add(long, nil, make([]byte, store.MaxValue), []byte{1}),
+		} {
+			if !errors.Is(err, store.ErrTooLarge) {
+				t.Errorf("%s too large: %v", what, err)
 			}
 		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		land(t, st, w)
-		for i, r := range rows {
-			got, err := s.Get(ctx, store.Partition{Table: store.Profile, Incarnation: 7, Key: string(r.partition)}, r.key)
-			if err != nil || !bytes.Equal(got.Value, r.value) {
-				t.Errorf("plain %t: row %d has %d bytes, %v; want %d", plain, i, len(got.Value), err, len(r.value))
-			}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	land(t, st, w)
+	for i, r := range rows {
+		got, err := s.Get(ctx, store.Partition{Table: store.Profile, Incarnation: 7, Key: string(r.partition)}, r.key)
+		if err != nil || !bytes.Equal(got.Value, r.value) {
+			t.Errorf("row %d has %d bytes, %v; want %d", i, len(got.Value), err, len(r.value))
 		}
 	}
 }

@@ -16,7 +16,7 @@ const (
 )
 
 // delete writes runs of deletions of some profiles and what belongs to them; those of one run have the same time. An engine that builds tables aside gets tables
-// from all cores. Those of the index are not compressed: little of them is there twice, and they are read once, when the engine merges them.
+// from all cores.
 func (p *Plan) delete(ctx context.Context, profiles int, runs []store.Run) error {
 	engine := store.StagerOf(p.store)
 	if engine == nil || profiles < manyDeletions {
@@ -74,7 +74,7 @@ func (s *deletions) write(ctx context.Context, r store.Run) (err error) {
 				err = t.Close()
 			}
 			if err == nil {
-				t, err = s.begin(store.StageOptions{Table: r.Table, Incarnation: s.inc, Time: row.Mutation.Time, Delete: true, Plain: r.Table == store.Index})
+				t, err = s.begin(store.StageOptions{Table: r.Table, Incarnation: s.inc, Time: row.Mutation.Time, Delete: true})
 			}
 		}
 		if err == nil {

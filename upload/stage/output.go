@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -91,6 +92,15 @@ func (p *Plan) entryID(b []byte) fold.ID {
 		return p.mint(entryBucket(b), n)
 	}
 	return fold.ID(b[entryHead+int(binary.LittleEndian.Uint16(b)):])
+}
+
+// compareIDs compares the profiles of two entries of index rows. Ids of created ones ascend with bucket and counter.
+func (p *Plan) compareIDs(x, y []byte) int {
+	if nx, ny := binary.LittleEndian.Uint32(x[4:]), binary.LittleEndian.Uint32(y[4:]); nx > 0 && ny > 0 {
+		return cmp.Compare(uint64(entryBucket(x))<<32|uint64(nx), uint64(entryBucket(y))<<32|uint64(ny))
+	}
+	ix, iy := p.entryID(x), p.entryID(y)
+	return bytes.Compare(ix[:], iy[:])
 }
 
 // entrySaid returns the row and the contribution of the entry of one at the start of b.

@@ -20,8 +20,7 @@ const tableBytes = 8 << 20
 
 // stage begins a table of a bucket, or of no bucket (-1).
 func (o *Output) stage(t store.Table, bucket int) (store.Staged, error) {
-	// Index rows have written only what tells them from their neighbours: compressing them takes more time than it saves room.
-	tab, err := o.engine.Stage(store.StageOptions{Table: t, Incarnation: o.inc, Time: o.time, Plain: t == store.Index})
+	tab, err := o.engine.Stage(store.StageOptions{Table: t, Incarnation: o.inc, Time: o.time})
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +122,8 @@ type applier struct {
 	buf    []byte
 	refs   []extsort.Ref
 	sorter extsort.Sorter
+
+	touched byte // see rowSet.touch
 }
 
 // table writes a table of some parts of a shelf.
@@ -176,10 +177,7 @@ func (a *applier) indexRows(s *shelf, part int, do func(value []byte, id fold.ID
 	var value []byte // of the last row
 	var last fold.ID
 	begun := false
-	return a.each(s, part, func(x, y []byte) int {
-		ix, iy := a.entryID(x), a.entryID(y)
-		return bytes.Compare(ix[:], iy[:])
-	}, func(e []byte) error {
+	return a.each(s, part, a.compareIDs, func(e []byte) error {
 		v, id := entryValue(e), a.entryID(e)
 		if begun && id == last && bytes.Equal(v, value) { // several rows of the file bring one profile the same key
 			return nil
@@ -211,7 +209,10 @@ func (a *applier) each(s *shelf, part int, compare func(x, y []byte) int, do fun
 		return err
 	}
 	a.sort(compare)
-	for _, r := range a.refs {
+	for i, r := range a.refs {
+		if i+touchAhead < len(a.refs) {
+			a.touched += a.buf[a.refs[i+touchAhead].At]
+		}
 		if err := do(a.buf[r.At:]); err != nil {
 			return err
 		}
