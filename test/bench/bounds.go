@@ -194,7 +194,7 @@ func (b *bench) tableBound(string) (time.Duration, error) {
 func stageRows(st store.Stager, number, profiles int) (store.Staged, error) {
 	o, rows, value := store.StageOptions{Table: store.Profile, Incarnation: 1, Time: 1}, profiles, []byte(strings.Repeat("a customer's name, street 17 ", 9)[:250])
 	if number%2 == 1 {
-		o.Table, o.Plain, rows, value = store.Index, true, profiles*445/100, nil
+		o.Table, rows, value = store.Index, profiles*445/100, nil
 	}
 	t, err := st.Stage(o)
 	if err != nil {
