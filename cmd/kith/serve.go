@@ -89,6 +89,7 @@ func startProgram(ctx context.Context, c *Config, out io.Writer) (*program, erro
 		return nil, err
 	}
 	leaveRoom()
+	useHugePages()
 	level := slog.LevelInfo
 	if c.quiet {
 		level = slog.LevelWarn
