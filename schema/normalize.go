@@ -25,7 +25,7 @@ const (
 //	STRING        without outer blanks
 //	EMAIL_ADDRESS without outer blanks, lower case; what has no @ is none
 //	NAME          lower case, runs of blanks as one
-//	PHONE_NUMBER  digits only, without a leading 00, and without the leading 1 of eleven digits
+//	PHONE_NUMBER  digits only, without a leading 00, and without the leading 1 of eleven digits; what a spreadsheet has cut (4.47911E+11) is none
 //	NUMBER        canonical decimal; what is no number is compared as STRING
 func Normalize(ct ContentType, value string) string {
 	var buf [128]byte
@@ -88,7 +88,19 @@ func ReadsAs(c Country, value []byte) Country {
 	return c
 }
 
+// scientific says whether a number is what spreadsheets make of long ones, 4.47911E+11: the same for many, so it identifies nobody.
+func scientific(value []byte) bool {
+	i := bytes.LastIndexByte(value, '+')
+	if i < 2 || value[i-1]|0x20 != 'e' || i+1 == len(value) {
+		return false
+	}
+	return len(bytes.Trim(value[i+1:], "0123456789 ")) == 0 && len(bytes.Trim(value[:i-1], "0123456789., +-")) == 0
+}
+
 func appendPhone(dst, value []byte) []byte {
+	if scientific(value) {
+		return dst
+	}
 	from := len(dst)
 	for _, c := range value {
 		if c-'0' <= 9 {

@@ -150,7 +150,7 @@ type phoneNumber struct {
 func appendPhoneIn(dst, value []byte, c Country) []byte {
 	plan := phonePlans().of(c)
 	var p phoneNumber
-	if plan == nil || !p.scan(value) {
+	if plan == nil || scientific(value) || !p.scan(value) {
 		return appendPhone(dst, value)
 	}
 	from := len(dst)
