@@ -22,8 +22,8 @@ var names = map[string]string{
 	"EmailAddress": `電子信箱 電郵 电子邮箱 邮箱地址 이메일주소 eメール eメールアドレス email emailaddress mail mailaddress emailid eaddress primaryemail contactemail email1value email1address emailmaddress emailadresse mailadresse
 		courriel adressemail adresseemail adresseelectronique correo correoelectronico emailcorreo enderecoemail posta postaelettronica indirizzoemail
 		mailadres emailadres adresemail eposta epostaadresi メール メールアドレス 电子邮件 邮箱 邮件 電子郵件 이메일 전자우편`,
-	"PersonalEmailAddress": "personalemail personalemailaddress privateemail homeemail emailprivat email2address email2value",
-	"BusinessEmailAddress": "businessemail businessemailaddress workemail companyemail emailgeschaeftlich email3address",
+	"PersonalEmailAddress": "emailpersonnel emailpersonal emailpessoal emailpersonale privateemailadresse emailadresseprivat personalemail personalemailaddress privateemail homeemail emailprivat email2address email2value",
+	"BusinessEmailAddress": "emailgeschaftlich geschaftlicheemail emaildienstlich emailfirma emailarbeit emailadressegeschaftlich emailprofessionnel emailprofesional emailprofissional emailtrabajo emailtrabalho emaillavoro emailaziendale emailwerk emailsluzbowy businessemail businessemailaddress workemail companyemail emailgeschaeftlich email3address",
 	"PhoneNumber": `nrtelefonu telefonnumara telefonno お電話番号 聯絡電話 联系电话 連絡電話 연락처 phone phonenumber phoneno phonenr numerotelefono numerotelephone numerotelefone telephone telephonenumber tel telno primaryphone contactphone phone1value phone1 telefon telefonnummer telefonnr rufnummer
 		telephonefixe numerodetelephone telefono numerodetelefono telefone telefoonnummer telefoon numertelefonu telefonnumarasi
 		電話 電話番号 电话 電話號碼 电话号码 전화 전화번호 billingphone`,
@@ -58,7 +58,7 @@ var targets = invert(names)
 var others = map[string]string{"cep": "MobilePhoneNumber"}
 
 // fullNames are the names of columns that hold the whole name of a person.
-var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname vollstandigername vollername nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim cognomeenome nomprenom prenometnom prenomnom nomprenoms vorundnachname vorundzuname namevorname nachnamevorname vornamename apellidosynombre apellidosynombres imienazwisko nazwiskoiimie 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas")
+var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname vollstandigername vollername nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim cognomeenome nomprenom prenometnom prenomnom nomprenoms vorundnachname vorundzuname namevorname nachnamevorname vornamename apellidosynombre apellidosynombres imienazwisko nazwiskoiimie 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas ansprechpartner ansprechperson kontaktperson contactperson interlocuteur personadecontacto personacontacto referente contactpersoonnaam osobakontaktowa yetkilikisi 担当者 担当者名 联系人 聯絡人 담당자")
 
 // ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
 var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
@@ -312,7 +312,7 @@ var secrets = words("password passwordhash passwd pwd userpass passwort kennwort
 var (
 	idWords     = words("id nr no num number nummer numero numeris code codigo codice guid uuid key ref reference 番号 编号 번호")
 	records     = words("record external unique datensatz registro fiche informations enregistrement rekordu rekord kayit レコード 记录 記錄 레코드")
-	ofCustomers = words(`customer client member user contact person subscriber patient guest donor student buyer kunde kunden mitglied mitglieds patienten teilnehmer
+	ofCustomers = words(`cust mitgl kd kdn customer client member user contact person subscriber patient guest donor student buyer kunde kunden mitglied mitglieds patienten teilnehmer
 		cliente socio paciente usuario utente membre adherent patient abonne klant lid klienta czlonka musteri uye hasta`)
 )
 

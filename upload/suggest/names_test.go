@@ -33,7 +33,7 @@ func TestNamesOfColumns(t *testing.T) {
 
 // Names of ids, of whole names, and of neither.
 func TestNamesOfIDsAndPersons(t *testing.T) {
-	for _, name := range []string{"id", "ID", "Customer ID", "customer_id", "CustomerNumber", "Kd.-Nr.", "Kundennummer", "Kunden-Nr.", "Numéro client", "N° client", "Nº de cliente", "№ client", "ID cliente", "Código cliente", "Codice cliente", "Klantnummer", "Numer klienta", "Müşteri No", "顧客番号", "客户编号", "고객번호", "Patient ID", "Member No.", "Subscriber number", "Mitglieds-Nr."} {
+	for _, name := range []string{"id", "ID", "Customer ID", "customer_id", "CustomerNumber", "Kd.-Nr.", "Kundennummer", "Kunden-Nr.", "Numéro client", "N° client", "Nº de cliente", "№ client", "ID cliente", "Código cliente", "Codice cliente", "Klantnummer", "Numer klienta", "Müşteri No", "顧客番号", "客户编号", "고객번호", "Patient ID", "Member No.", "Mitgl.-Nr.", "Cust. No.", "Datensatz-ID", "ID de registro", "Subscriber number", "Mitglieds-Nr."} {
 		if !isID(name) {
 			t.Errorf("%q is not taken for an id", name)
 		}
@@ -43,7 +43,7 @@ func TestNamesOfIDsAndPersons(t *testing.T) {
 			t.Errorf("%q is taken for an id", name)
 		}
 	}
-	for _, name := range []string{"Name", "Full Name", "Customer name", "Name des Kunden", "Nom complet", "Nombre completo", "Nome completo", "Nome e cognome", "Volledige naam", "Imię i nazwisko", "Ad Soyad", "氏名", "お客様名", "客户姓名", "고객명", "Customer Name (full name)"} {
+	for _, name := range []string{"Name", "Full Name", "Customer name", "Name des Kunden", "Nom complet", "Nombre completo", "Nome completo", "Nome e cognome", "Volledige naam", "Imię i nazwisko", "Ad Soyad", "氏名", "お客様名", "客户姓名", "고객명", "Customer Name (full name)", "Ansprechpartner", "联系人"} {
 		if !isFullName(name) {
 			t.Errorf("%q is not taken for a whole name", name)
 		}

@@ -34,6 +34,7 @@ type oddities struct {
 	guarded odd // an apostrophe keeps a spreadsheet from taking the value for a number; in a column where all values have it it is gone already
 	several odd // phone numbers
 	serial  odd // days as spreadsheets count them
+	whole   odd // whole numbers with a fraction, 1001.0
 	cut     odd // whole numbers whose digits end behind the fifteenth
 	long    int // whole numbers of more than fifteen digits
 }
@@ -41,6 +42,7 @@ type oddities struct {
 var (
 	aGuard   = regexp.MustCompile(`^('[+0-9][0-9 ()/.-]*|=".*")$`)
 	anEscape = regexp.MustCompile(`&([a-zA-Z]{2,8}|#[0-9]{2,6}|#[xX][0-9a-fA-F]{2,5});`)
+	aWhole   = regexp.MustCompile(`^\d{4,}[.,]0$`)
 	aSerial  = regexp.MustCompile(`^[1-6]\d{4}(\.0+)?$`)
 	another  = regexp.MustCompile(`\s*:::\s*|\s*[;,|\n]\s*|\s+/\s+|\s+(?:or|oder|ou|und|and|et|y|e|o)\s+`)
 )
@@ -53,6 +55,7 @@ func (o *oddities) count(v string) {
 	o.lost.count(v, strings.ContainsRune(v, utf8.RuneError))
 	o.escaped.count(v, strings.IndexByte(v, '&') >= 0 && anEscape.MatchString(v))
 	o.guarded.count(v, (v[0] == '\'' || v[0] == '=') && aGuard.MatchString(v))
+	o.whole.count(v, v[len(v)-1] == '0' && aWhole.MatchString(v))
 	o.serial.count(v, aSerial.MatchString(v))
 	if i := strings.IndexByte(v, '?'); i >= 0 {
 		r, _ := utf8.DecodeLastRuneInString(v[:i])
@@ -149,6 +152,9 @@ func (c *Column) warnOfOddities(add func(level Level, code, column, format strin
 	}
 	if o := c.odd.guarded; o.rows > 0 && o.rows < c.Filled {
 		add(Doubt, "values-guarded", c.Name, "Of column %q, values of %s have the apostrophe or the =\"…\" before them that keeps spreadsheets from reading numbers, as %q has, and others have not: they are stored with it. Export the column as text.", name, rows(o.rows), short(o.sample))
+	}
+	if o := c.odd.whole; o.rows > 0 && o.rows < c.Filled && (c.Target == "AccountNumber" || strings.HasSuffix(c.Target, "PhoneNumber") || strings.HasSuffix(c.Target, "PostalCode")) {
+		add(Doubt, "values-guarded", c.Name, "Of column %q, numbers of %s have a fraction, as %s has, and others have not: they are stored with it. Export the column as text.", name, rows(o.rows), short(o.sample))
 	}
 	if o := c.odd.serial; c.Target == "BirthDate" && c.mostly(o.rows) {
 		add(Doubt, "dates-are-numbers", c.Name, "Column %q has numbers, as spreadsheets count days (%s would be %s): they are stored as they are. Format the column as dates, and export it again.", name, o.sample, serialDay(o.sample))

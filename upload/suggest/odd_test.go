@@ -25,6 +25,8 @@ func TestSpoiltValuesAreTold(t *testing.T) {
 		{"Company", "M&M; Söhne|A&B", "", ""},
 		{"ZIP", "'01067|12000", "values-guarded", "'01067"},
 		{"ZIP", `="01067"|12000`, "values-guarded", ""},
+		{"ZIP", "53111.0|12000", "values-guarded", "53111.0"},
+		{"Amount", "53111.0|12000", "", ""},
 		{"Last Name", "'t Hart|O'Hara|'90s", "", ""},
 		{"Date of birth", "31120|29000|41000.0", "dates-are-numbers", "31120 would be 1985-03-14"},
 		{"Date of birth", "1985|1990", "", ""},

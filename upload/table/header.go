@@ -117,7 +117,9 @@ func (s *Scanner) openTop(l Layout) (t *top, err error) {
 	} else if delim, n := sepLine(t.window); n > 0 && !l.Strict {
 		s.consume(n, 1)
 		t.window = t.window[n:]
-		t.known.Delimiter = cmp.Or(t.known.Delimiter, delim)
+		if t.known.Delimiter == 0 && !t.lies(delim) {
+			t.known.Delimiter = delim
+		}
 	}
 	if t.known.Delimiter != 0 || l.Strict {
 		t.votes = []vote{t.vote(cmp.Or(t.known.Delimiter, ','))}
@@ -128,6 +130,11 @@ func (s *Scanner) openTop(l Layout) (t *top, err error) {
 	}
 	slices.SortStableFunc(t.votes, func(a, b vote) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.width, a.width)) })
 	return t, nil
+}
+
+// lies says whether a line "sep=" names what separates nothing, while something else separates nearly all records.
+func (t *top) lies(delim byte) bool {
+	return t.vote(delim).width < 2 && strings.ContainsFunc(Delimiters, func(r rune) bool { v := t.vote(byte(r)); return v.width > 1 && v.score > 0.8 })
 }
 
 // layoutWindow returns what the text begins with. last says that it is all of it. It ends with a whole line, unless the text does not, or its first
@@ -378,10 +385,10 @@ func Unguard(v []byte) []byte {
 	return v
 }
 
-// isWhole says whether a text is a whole number with the fraction that programs give it which have read it as one with fractions.
+// isWhole says whether a text is a whole number with the fraction that programs give it which have read it as one with fractions, in English or not.
 func isWhole(v []byte) bool {
-	digits, ok := bytes.CutSuffix(v, []byte(".0"))
-	return ok && len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0
+	n := len(v) - 2
+	return n > 0 && v[n+1] == '0' && (v[n] == '.' || v[n] == ',') && len(bytes.Trim(v[:n], "0123456789")) == 0
 }
 
 // longWhole is how long one of the numbers of a column must be for their fractions to be without a meaning: marks from 1.0 to 5.0 stay.

@@ -183,7 +183,7 @@ func nextLetter(text []byte) (r rune, n int) {
 		}
 		n += size
 		switch {
-		case c == '"', c == ' ', c == '\r', c == '\n', c >= utf8.RuneSelf && (unicode.IsSpace(c) || schema.Invisible(c)):
+		case c == '"', c <= ' ' && c != '\t', c >= utf8.RuneSelf && (unicode.IsSpace(c) || schema.Invisible(c)):
 			continue
 		case c-'A' < 26 && c >= 'A':
 			return c + 'a' - 'A', n
