@@ -3,7 +3,6 @@ package query
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -24,13 +23,9 @@ type pass struct {
 	force bool
 	// known are names whose letters are in the index for sure, by their generation.
 	known map[knownName]bool
-	// seen is up to where the feed has been looked at before it was settled.
-	seen int64
 
-	fence    uint64
 	place    change.Place
-	consumer *change.Consumer
-	saved    []byte // the state as it was published last
+	follower change.Follower
 }
 
 type knownName struct {
@@ -262,23 +257,7 @@ func anyRow(rows iter.Seq2[store.Row, error]) (bool, error) {
 // dropGeneration removes all rows of a generation.
 func (x *pass) dropGeneration(ctx context.Context, gen uint32) error {
 	from, to := generation(gen)
-	var failed error
-	keys := func(yield func(string) bool) { // only engines that can't remove a range ask
-		last := ""
-		for row, err := range x.Store.Sweep(ctx, store.SweepRange{Table: store.Query, Incarnation: x.inc}) {
-			if err != nil {
-				failed = err
-				return
-			}
-			key := row.Partition.Key
-			if key != last && from <= key && key < to && !yield(key) {
-				return
-			}
-			last = key
-		}
-	}
-	err := x.Store.DropPartitions(ctx, store.Query, x.inc, from, to, keys)
-	if err = errors.Join(err, failed); err != nil {
+	if err := store.DropListed(ctx, x.Store, store.Query, x.inc, from, to); err != nil {
 		return fmt.Errorf("remove an old query index: %w", err)
 	}
 	return nil

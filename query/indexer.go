@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"kith/profile"
 	"kith/profile/change"
@@ -53,7 +50,12 @@ func (s *Service) Index(ctx context.Context, inc store.Incarnation, place change
 	}
 	s.note(inc, sw.On)
 	x := s.resume(inc, place, fence, st)
-	defer func() { s.suspend(x, err == nil && again > 0) }()
+	defer func() {
+		if err == nil && again > 0 {
+			x.force = false
+			s.passes.Keep(inc, fence, x)
+		}
+	}()
 	if !sw.On {
 		st.abandon(st.Serving, st.Building)
 		st.Serving, st.Building = 0, 0
@@ -64,14 +66,13 @@ func (s *Service) Index(ctx context.Context, inc store.Incarnation, place change
 			return 0, err
 		}
 	}
-	if err := x.consumer.Run(ctx, inc, place); errors.Is(err, change.ErrBehind) {
-		if err := x.begin(ctx, true); err != nil {
-			return 0, err
+	again, err = x.follower.Follow(ctx)
+	if errors.Is(err, change.ErrBehind) {
+		if err = x.begin(ctx, true); err == nil {
+			again, err = x.follower.Follow(ctx)
 		}
-	} else if err != nil {
-		return 0, err
 	}
-	if again, err = x.early(ctx); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	if now := s.Now().UnixMicro(); st.Building == 0 && st.BuiltAt < now-maxAge.Microseconds() && st.FirstExpiry != 0 && st.FirstExpiry < now {
@@ -95,46 +96,22 @@ func (s *Service) Index(ctx context.Context, inc store.Incarnation, place change
 
 // resume returns the pass of a domain, which goes on as long as the lease is held and nothing fails, or a new one that trusts nothing.
 func (s *Service) resume(inc store.Incarnation, place change.Place, fence uint64, st *state) *pass {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.passes[inc]
-	if x == nil || x.fence != fence {
-		x = &pass{Service: s, inc: inc, fence: fence, force: true, known: map[knownName]bool{}}
+	x, ok := s.passes.Take(inc, fence)
+	if !ok {
+		x = &pass{Service: s, inc: inc, force: true, known: map[knownName]bool{}}
+		x.follower = change.Follower{Feed: s.Feed, Incarnation: inc, Runs: s.Profiles.Runs, MergedBy: s.Profiles.MergedBy,
+			Young: young, Grown: young, Settling: settling, Most: batch, MostImported: batch, Look: x.look, Save: x.save}
 	}
-	delete(s.passes, inc)
-	x.place, x.st, x.saved = place, st, nil
-	x.consumer = &change.Consumer{Feed: s.Feed, Final: func(ctx context.Context, _ store.Incarnation, rows []change.Row) error { return x.final(ctx, rows) }}
+	x.place, x.st = place, st
+	x.follower.Place, x.follower.Marks = place, &st.Marks
 	return x
 }
 
-// suspend keeps a pass that goes on.
-func (s *Service) suspend(x *pass, goesOn bool) {
-	if !goesOn {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.passes == nil || len(s.passes) >= maxPasses {
-		s.passes = map[store.Incarnation]*pass{}
-	}
-	x.force = false
-	s.passes[x.inc] = x
-}
-
-// maxPasses bounds what is remembered of domains. Who is forgotten writes a few rows twice.
-const maxPasses = 16
-
 // save publishes the state, if it has changed.
 func (x *pass) save(ctx context.Context) error {
-	value, err := json.Marshal(x.st, json.Deterministic(true))
-	if err != nil || bytes.Equal(value, x.saved) {
-		return err
-	}
-	v, err := x.place.Swap(ctx, store.Swap{Key: stateKey, Value: value, Expect: x.st.version})
-	if err != nil {
+	if err := x.st.published.Save(ctx, x.place, stateKey, x.st); err != nil {
 		return fmt.Errorf("write the state of the query index: %w", err)
 	}
-	x.st.version, x.saved = v, value
 	return nil
 }
 
@@ -149,8 +126,7 @@ func (x *pass) begin(ctx context.Context, fresh bool) error {
 	if err := x.save(ctx); err != nil || !fresh {
 		return err
 	}
-	x.seen = 0
-	return x.consumer.Start(ctx, x.inc, x.place)
+	return x.follower.Start(ctx)
 }
 
 // drop removes the generations that are searched no more.
@@ -226,122 +202,8 @@ func (x *pass) piece(ctx context.Context, of *profile.Cursor) error {
 	return flush()
 }
 
-// early indexes what the feed tells that is not settled, and says how soon there is more to do.
-func (x *pass) early(ctx context.Context) (again time.Duration, err error) {
-	cursor, _, err := x.consumer.Cursor(ctx, x.place)
-	if err != nil {
-		return 0, err
-	}
-	if x.seen > cursor { // what has been seen has to be seen again when it is settled
-		for _, err := range x.Feed.Rows(ctx, x.inc, cursor, x.seen) {
-			if err != nil {
-				return 0, err
-			}
-			again = settling
-			break
-		}
-	}
-	var ids []fold.ID
-	until := x.Now().Add(-young).UnixMicro()
-	from := max(cursor, x.seen)
-	for r, err := range x.Feed.Unsettled(ctx, x.inc, from) {
-		if err != nil {
-			return 0, err
-		}
-		if r.At > until {
-			again = young
-			continue
-		}
-		if again == 0 {
-			again = settling
-		}
-		x.seen = max(x.seen, r.At)
-		named, err := x.named(ctx, &r)
-		if err != nil {
-			return 0, err
-		}
-		if ids = append(ids, named...); len(ids) >= batch {
-			if err := x.index(ctx, ids); err != nil {
-				return 0, err
-			}
-			ids = ids[:0]
-		}
-	}
-	return again, x.index(ctx, ids)
-}
-
-// final indexes what rows of the feed name that are settled.
-func (x *pass) final(ctx context.Context, rows []change.Row) error {
-	var ids []fold.ID
-	for i := range rows {
-		r := &rows[i]
-		if r.Kind == change.Imported || r.Kind == change.Undone {
-			if err := x.imported(ctx, r); err != nil {
-				return err
-			}
-			continue
-		}
-		named, err := x.named(ctx, r)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, named...)
-	}
-	return x.index(ctx, ids)
-}
-
-// named lists the profiles that a row of the feed is about, but for imports.
-func (x *pass) named(ctx context.Context, r *change.Row) ([]fold.ID, error) {
-	switch r.Kind {
-	case change.Write:
-		return []fold.ID{r.ID}, nil
-	case change.Merged:
-		var id fold.MergeID
-		copy(id[:], r.Call[:])
-		ids, err := x.Profiles.MergedBy(ctx, x.inc, id)
-		return append(ids, r.ID), err
-	}
-	return nil, nil
-}
-
-// imported indexes what an import touched, from the bookmark on.
-func (x *pass) imported(ctx context.Context, r *change.Row) error {
-	if m := x.st.Mark; m == nil || m.At != r.At || m.Job != r.Job {
-		x.st.Mark = &mark{At: r.At, Job: r.Job}
-	}
-	var ids []fold.ID
-	flush := func() error {
-		if len(ids) == 0 {
-			return nil
-		}
-		if err := x.index(ctx, ids); err != nil {
-			return err
-		}
-		x.st.Mark.Last = ids[len(ids)-1].String()
-		ids = ids[:0]
-		return x.save(ctx)
-	}
-	for id, err := range x.Profiles.Runs.Touched(ctx, x.inc, r.Job) {
-		if err != nil {
-			return fmt.Errorf("read what an import touched: %w", err)
-		}
-		if strings.Compare(id.String(), x.st.Mark.Last) <= 0 {
-			continue
-		}
-		if ids = append(ids, id); len(ids) == batch {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
-}
-
-// index makes the index say what profiles are now: a person is found under its main profile, its members are not found.
-func (x *pass) index(ctx context.Context, ids []fold.ID) error {
-	if len(ids) == 0 {
-		return nil
-	}
+// look makes the index say what profiles are now: a person is found under its main profile, its members are not found.
+func (x *pass) look(ctx context.Context, ids []fold.ID, _ bool) error {
 	slices.SortFunc(ids, func(a, b fold.ID) int { return bytes.Compare(a[:], b[:]) })
 	ids = slices.Compact(ids)
 	now := make(map[fold.ID]*doc, len(ids))

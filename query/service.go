@@ -31,8 +31,7 @@ type Service struct {
 
 	on sync.Map // incarnations of whose switch this node has read last that it is on
 
-	mu     sync.Mutex
-	passes map[store.Incarnation]*pass // those that go on under the lease they have
+	passes change.Passes[*pass]
 }
 
 // note remembers how a switch is.
@@ -61,7 +60,7 @@ func (s *Service) PutQuerySettings(ctx context.Context, in *api.PutQuerySettings
 		if err != nil {
 			return nil, err
 		}
-		if sw.version != 0 && sw.On == *in.Enabled || sw.version == 0 && !*in.Enabled {
+		if sw.published.Version() != 0 && sw.On == *in.Enabled || sw.published.Version() == 0 && !*in.Enabled {
 			break
 		}
 		sw.On = *in.Enabled
@@ -69,7 +68,7 @@ func (s *Service) PutQuerySettings(ctx context.Context, in *api.PutQuerySettings
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.Store.Swap(ctx, job.StandingPartition(rec.Incarnation, Name), []store.Swap{{Key: switchKey, Value: value, Expect: sw.version}})
+		_, err = s.Store.Swap(ctx, job.StandingPartition(rec.Incarnation, Name), []store.Swap{{Key: switchKey, Value: value, Expect: sw.published.Version()}})
 		if err == nil {
 			break
 		}

@@ -2,12 +2,10 @@ package query
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
-
 	"kith/job"
+	"kith/profile/change"
 	"kith/store"
 )
 
@@ -34,19 +32,12 @@ type state struct {
 	NewProfiles, NewTerms int64 `json:",omitzero"`
 	// FirstExpiry is when the first of the indexed profiles expires, NewExpiry of those of the generation that is being built.
 	FirstExpiry, NewExpiry int64 `json:",omitzero"`
-	// Mark is how much of an import has been indexed.
-	Mark *mark `json:",omitzero"`
+	// Marks is how far imports have been indexed.
+	change.Marks
 	// Time is the newest of a row that was written.
 	Time int64 `json:",omitzero"`
 
-	version uint64
-}
-
-// mark is a bookmark in what an import touched.
-type mark struct {
-	At   int64  // of its row in the feed
-	Job  string // its upload job
-	Last string // the last profile that was indexed
+	published change.Published
 }
 
 // searched returns the generation that is searched, or 0.
@@ -80,32 +71,19 @@ func (s *state) abandon(gens ...uint32) {
 type toggle struct {
 	On bool
 
-	version uint64
+	published change.Published
 }
 
 // read returns the switch and the state of a domain.
 func (s *Service) read(ctx context.Context, inc store.Incarnation) (*toggle, *state, error) {
 	sw, st := &toggle{}, &state{}
 	p := job.StandingPartition(inc, Name)
-	get := func(key []byte, into any) (uint64, error) {
-		row, err := s.Store.Get(ctx, p, key)
-		if errors.Is(err, store.ErrNotFound) {
-			return 0, nil
-		}
-		if err == nil {
-			err = json.Unmarshal(row.Value, into)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("state of the query index: %w", err)
-		}
-		return row.Version, nil
+	err := sw.published.Read(ctx, s.Store, p, switchKey, sw)
+	if err == nil {
+		err = st.published.Read(ctx, s.Store, p, stateKey, st)
 	}
-	var err error
-	if sw.version, err = get(switchKey, sw); err != nil {
-		return nil, nil, err
-	}
-	if st.version, err = get(stateKey, st); err != nil {
-		return nil, nil, err
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the state of the query index: %w", err)
 	}
 	return sw, st, nil
 }

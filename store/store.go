@@ -385,6 +385,26 @@ func SortRows(rows []RunRow) iter.Seq2[RunRow, error] {
 	}
 }
 
+// DropListed is DropPartitions for who does not know which partitions there are: engines that have to know are told by a sweep.
+func DropListed(ctx context.Context, s Store, t Table, inc Incarnation, from, to string) error {
+	var failed error
+	keys := func(yield func(string) bool) {
+		last := ""
+		for row, err := range s.Sweep(ctx, SweepRange{Table: t, Incarnation: inc}) {
+			if err != nil {
+				failed = err
+				return
+			}
+			key := row.Partition.Key
+			if key != last && from <= key && key < to && !yield(key) {
+				return
+			}
+			last = key
+		}
+	}
+	return errors.Join(s.DropPartitions(ctx, t, inc, from, to, keys), failed)
+}
+
 // Collect gathers a Scan into clones. Only for ranges known to be small.
 func Collect(rows iter.Seq2[Row, error]) ([]Row, error) {
 	var all []Row

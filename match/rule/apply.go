@@ -165,39 +165,12 @@ func (x *pass) drop(ctx context.Context) error {
 		return err
 	}
 	for _, gen := range x.st.Old {
-		if err := x.dropPartitions(ctx, string(generation(gen)), string(generation(gen+1))); err != nil {
-			return err
+		if err := store.DropListed(ctx, x.Store, store.Match, x.inc, string(generation(gen)), string(generation(gen+1))); err != nil {
+			return fmt.Errorf("remove what profiles were matched by: %w", err)
 		}
 	}
 	x.st.Old = nil
 	return x.save(ctx)
-}
-
-// dropPartitions removes all rows of some partitions.
-func (x *pass) dropPartitions(ctx context.Context, from, to string) error {
-	var failed error
-	keys := func(yield func(string) bool) { // only engines that can't remove a range ask
-		last := ""
-		for row, err := range x.Store.Sweep(ctx, store.SweepRange{Table: store.Match, Incarnation: x.inc}) {
-			if err != nil {
-				failed = err
-				return
-			}
-			key := row.Partition.Key
-			if key != last && from <= key && key < to && !yield(key) {
-				return
-			}
-			last = key
-		}
-	}
-	err := x.Store.DropPartitions(ctx, store.Match, x.inc, from, to, keys)
-	if err == nil {
-		err = failed
-	}
-	if err != nil {
-		return fmt.Errorf("remove what profiles were matched by: %w", err)
-	}
-	return nil
 }
 
 // end removes everything of a domain that has no rules any more: what was merged stays.
@@ -209,6 +182,6 @@ func (x *pass) end(ctx context.Context) error {
 	if st.Gen != 0 {
 		st.Old = append(st.Old, st.Gen, st.Series)
 	}
-	x.st = &state{Newest: st.Newest, Old: st.Old, Time: st.Time, version: st.version}
+	x.st = &state{Newest: st.Newest, Old: st.Old, Time: st.Time, published: st.published}
 	return x.drop(ctx)
 }

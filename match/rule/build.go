@@ -41,11 +41,10 @@ func (x *pass) begin(ctx context.Context, again bool) error {
 	st.Newest++
 	st.Gen, st.Rules, st.Building, st.Rest, st.Again = st.Newest, x.rules.print, reading, "", again
 	st.BuildAt, st.Changes, st.Profiles, st.Mark = x.now(), 0, 0, nil // what is Done is read, too
-	x.seen = 0
 	if err := x.save(ctx); err != nil {
 		return err
 	}
-	return x.consumer.Start(ctx, x.inc, x.place)
+	return x.follower.Start(ctx)
 }
 
 // errSlice says that others are to have a turn.

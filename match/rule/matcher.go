@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -47,8 +46,6 @@ type pass struct {
 	force bool
 	// born says that it has done nothing yet.
 	born bool
-	// seen is up to where the feed has been looked at for good before it was settled.
-	seen int64
 
 	// common are the tuples that have had too many holders, of a generation; nil: they have not been read.
 	common   map[Tuple]bool
@@ -58,10 +55,8 @@ type pass struct {
 	// sweepAfter is before when it is not looked again for profiles that have changed by themselves.
 	sweepAfter time.Time
 
-	fence    uint64
 	place    change.Place
-	consumer *change.Consumer
-	saved    []byte // the state as it was published last
+	follower change.Follower
 }
 
 // Match is the matcher: it takes the matches of a domain as far as the feed goes, and evaluates all there is for a while where that has to
@@ -81,7 +76,11 @@ func (s *Service) Match(ctx context.Context, inc store.Incarnation, place change
 	}
 	s.note(inc, enabled(rec))
 	x := s.resume(rec, place, fence, st)
-	defer func() { s.suspend(x, err == nil) }()
+	defer func() {
+		if err == nil {
+			s.passes.Keep(inc, fence, x)
+		}
+	}()
 	if !enabled(rec) {
 		return 0, x.end(ctx)
 	}
@@ -118,19 +117,12 @@ func (x *pass) follow(ctx context.Context) (again time.Duration, err error) {
 			return 0, err
 		}
 	}
-	err = x.consumer.Run(ctx, x.inc, x.place)
-	if errors.Is(err, change.ErrBehind) || errors.Is(err, errMuch) {
+	x.follower.Most, x.follower.MostImported = x.chunk(), importChunks*x.chunk()
+	again, err = x.follower.Follow(ctx)
+	if errors.Is(err, change.ErrBehind) || errors.Is(err, change.ErrWhole) {
 		return time.Millisecond, x.begin(ctx, true)
 	}
 	if err != nil {
-		return 0, err
-	}
-	if err := x.forgetDone(ctx); err != nil {
-		return 0, err
-	}
-	if again, err = x.early(ctx); errors.Is(err, errMuch) {
-		return time.Millisecond, x.begin(ctx, true)
-	} else if err != nil {
 		return 0, err
 	}
 	for _, step := range []func(context.Context) (time.Duration, error){x.changed, x.export} {
@@ -148,32 +140,18 @@ func (x *pass) follow(ctx context.Context) (again time.Duration, err error) {
 
 // resume returns the pass of a domain, which goes on as long as the lease is held and nothing fails, or a new one that trusts nothing.
 func (s *Service) resume(rec *domain.Record, place change.Place, fence uint64, st *state) *pass {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.passes[rec.Incarnation]
-	if x == nil || x.fence != fence {
-		x = &pass{Service: s, inc: rec.Incarnation, fence: fence, force: true, born: true}
+	x, ok := s.passes.Take(rec.Incarnation, fence)
+	if !ok {
+		x = &pass{Service: s, inc: rec.Incarnation, force: true, born: true}
+		x.follower = change.Follower{Feed: s.Feed, Incarnation: rec.Incarnation, Runs: s.Profiles.Runs, MergedBy: s.Profiles.MergedBy,
+			Young: young, Grown: grown, Settling: settling, Look: x.look, Save: x.save, Whole: x.much}
+		if s.Shared {
+			x.follower.Settling = grown
+		}
 	}
-	delete(s.passes, rec.Incarnation)
-	x.rec, x.place, x.st, x.saved = rec, place, st, nil
-	x.consumer = &change.Consumer{Feed: s.Feed, Final: func(ctx context.Context, _ store.Incarnation, rows []change.Row) error { return x.final(ctx, rows) }}
+	x.rec, x.place, x.st = rec, place, st
+	x.follower.Place, x.follower.Marks = place, &st.Marks
 	return x
-}
-
-// maxPasses bounds what is remembered of domains. Who is forgotten writes a few rows twice.
-const maxPasses = 16
-
-// suspend keeps a pass that goes on.
-func (s *Service) suspend(x *pass, goesOn bool) {
-	if !goesOn {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.passes == nil || len(s.passes) >= maxPasses {
-		s.passes = map[store.Incarnation]*pass{}
-	}
-	s.passes[x.inc] = x
 }
 
 // now returns the time of the next writes: the rows have one writer, whose times rise.
@@ -190,145 +168,14 @@ func (x *pass) chunk() int {
 	return max(100, min(maxChunk, chunkTuples/x.rules.most()))
 }
 
-// early evaluates what the feed tells that is not settled, and says how soon there is more to do. Imports wait until they are settled
-// only if they are not the newest: what they touched stands in their runs.
-func (x *pass) early(ctx context.Context) (again time.Duration, err error) {
-	cursor, _, err := x.consumer.Cursor(ctx, x.place)
-	if err != nil {
-		return 0, err
-	}
-	pause := settling
-	if x.Shared {
-		pause = grown
-	}
-	if x.seen > cursor { // what has been seen has to be seen again when it is settled
-		for _, err := range x.Feed.Rows(ctx, x.inc, cursor, x.seen) {
-			if err != nil {
-				return 0, err
-			}
-			again = pause
-			break
-		}
-	}
-	var ids []fold.ID
-	now := x.Now()
-	for r, err := range x.Feed.Unsettled(ctx, x.inc, max(cursor, x.seen)) {
-		if err != nil {
-			return 0, err
-		}
-		age := now.Sub(time.UnixMicro(r.At))
-		if age < young {
-			again = young
-			continue
-		}
-		if age < grown {
-			if again != young {
-				again = grown
-			}
-		} else if x.seen = max(x.seen, r.At); again == 0 {
-			again = pause
-		}
-		if err := x.react(ctx, &r, &ids); err != nil {
-			return 0, err
-		}
-	}
-	return again, x.index(ctx, ids, true)
-}
-
-// final evaluates what rows of the feed name that are settled.
-func (x *pass) final(ctx context.Context, rows []change.Row) error {
-	var ids []fold.ID
-	for i := range rows {
-		if err := x.react(ctx, &rows[i], &ids); err != nil {
-			return err
-		}
-	}
-	if err := x.index(ctx, ids, true); err != nil {
-		return err
-	}
-	return x.save(ctx) // before the cursor moves: when profiles change by themselves is told once
-}
-
-// react gathers the profiles that a row of the feed names, and evaluates them when there are many.
-func (x *pass) react(ctx context.Context, r *change.Row, ids *[]fold.ID) error {
-	switch r.Kind {
-	case change.Imported, change.Undone:
-		return x.imported(ctx, r)
-	case change.Write:
-		*ids = append(*ids, r.ID)
-	case change.Merged:
-		var id fold.MergeID
-		copy(id[:], r.Call[:])
-		named, err := x.Profiles.MergedBy(ctx, x.inc, id)
-		if err != nil {
-			return err
-		}
-		*ids = append(append(*ids, named...), r.ID)
-	}
-	if len(*ids) < x.chunk() {
-		return nil
-	}
-	err := x.index(ctx, *ids, true)
-	*ids = (*ids)[:0]
-	return err
-}
-
-// imported evaluates what an import touched, from the bookmark on.
-func (x *pass) imported(ctx context.Context, r *change.Row) error {
-	if slices.ContainsFunc(x.st.Done, func(m mark) bool { return m.is(r) }) {
-		return nil // before it was settled; what has changed since has rows of its own
-	}
-	if m := x.st.Mark; m == nil || !m.is(r) {
-		x.st.Mark = &mark{At: r.At, Job: r.Job}
-		if much, err := x.much(ctx, r); err != nil {
-			return err
-		} else if much { // which evaluates this import, too
-			x.st.Done = append(x.st.Done, *x.st.Mark)
-			return errMuch
-		}
-	}
-	var ids []fold.ID
-	most := importChunks * x.chunk()
-	flush := func() error {
-		if len(ids) == 0 {
-			return nil
-		}
-		last := ids[len(ids)-1].String()
-		if err := x.indexBy(ctx, ids, most, false); err != nil {
-			return err
-		}
-		x.st.Mark.Last = last
-		ids = ids[:0]
-		return x.save(ctx)
-	}
-	for id, err := range x.Profiles.Runs.Touched(ctx, x.inc, r.Job) {
-		if err != nil {
-			return fmt.Errorf("read what an import touched: %w", err)
-		}
-		if strings.Compare(id.String(), x.st.Mark.Last) <= 0 {
-			continue
-		}
-		if ids = append(ids, id); len(ids) >= most {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	x.st.Done, x.st.Mark = append(x.st.Done, mark{At: r.At, Job: r.Job}), nil
-	return x.save(ctx)
-}
-
 // muchOf is what part of all profiles an import touches that costs less to evaluate with all there is.
 const muchOf = 8
 
 // much says whether an import touched that much. Of small ones it does not: all there is would be evaluated for a few.
-func (x *pass) much(ctx context.Context, r *change.Row) (bool, error) {
+func (x *pass) much(ctx context.Context, job string) (bool, error) {
 	least := max(x.st.Profiles/muchOf, int64(2*x.chunk()))
 	n := int64(0)
-	for _, err := range x.Profiles.Runs.Touched(ctx, x.inc, r.Job) {
+	for _, err := range x.Profiles.Runs.Touched(ctx, x.inc, job) {
 		if err != nil {
 			return false, fmt.Errorf("read what an import touched: %w", err)
 		}
@@ -339,18 +186,13 @@ func (x *pass) much(ctx context.Context, r *change.Row) (bool, error) {
 	return false, nil
 }
 
-// forgetDone drops the bookmarks of imports that the feed will not tell of again.
-func (x *pass) forgetDone(ctx context.Context) error {
-	if len(x.st.Done) == 0 {
-		return nil
+// look evaluates profiles: those of an import as many at a time as are given, and only those whose tuples are not what they were.
+func (x *pass) look(ctx context.Context, ids []fold.ID, imported bool) error {
+	if imported {
+		return x.indexBy(ctx, ids, x.follower.MostImported, false)
 	}
-	cursor, _, err := x.consumer.Cursor(ctx, x.place)
-	x.st.Done = slices.DeleteFunc(x.st.Done, func(m mark) bool { return m.At <= cursor })
-	return err
+	return x.index(ctx, ids, true)
 }
-
-// errMuch says that so much has changed that all there is is evaluated again.
-var errMuch = errors.New("much has changed")
 
 // index reads what profiles are now, a person under its main profile, and makes documents, holders and matches say so. all: they are
 // evaluated even if their tuples are what they were.

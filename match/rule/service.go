@@ -67,9 +67,10 @@ type Service struct {
 
 	on sync.Map // incarnations of which this node has read last that they have rules
 
+	passes change.Passes[*pass]
+
 	mu     sync.Mutex
-	passes map[store.Incarnation]*pass // those that go on under the lease they have
-	live   map[store.Incarnation]bool  // domains with rules, as of liveAt
+	live   map[store.Incarnation]bool // domains with rules, as of liveAt
 	liveAt time.Time
 }
 

@@ -1,12 +1,8 @@
 package rule
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/go-json-experiment/json"
 
 	"kith/api"
 	"kith/domain"
@@ -40,16 +36,15 @@ type state struct {
 	Profiles int64 `json:",omitzero"`
 	// Changes is when the first profile changes by itself; 0: none does.
 	Changes int64 `json:",omitzero"`
-	Mark    *mark `json:",omitzero"`
 	// ChangedAt is when a match changed last, ExportedAt when they were exported, ExportFiles into how many files.
 	ChangedAt, ExportedAt int64 `json:",omitzero"`
 	ExportFiles           int   `json:",omitzero"`
-	// Done are the imports that have been evaluated before they were settled.
-	Done []mark `json:",omitempty"`
+	// Marks is how far imports have been evaluated.
+	change.Marks
 	// Time is the newest of a row that was written.
 	Time int64 `json:",omitzero"`
 
-	version uint64
+	published change.Published
 }
 
 // phase is a step of evaluating all there is.
@@ -62,43 +57,20 @@ const (
 	ready    phase = ""
 )
 
-// mark is a bookmark in what an import touched.
-type mark struct {
-	At   int64  // of its row in the feed
-	Job  string // its upload job
-	Last string `json:",omitzero"` // the last profile that was read
-}
-
-func (m *mark) is(r *change.Row) bool { return m.At == r.At && m.Job == r.Job }
-
 // read returns the state of a domain.
 func (s *Service) read(ctx context.Context, inc store.Incarnation) (*state, error) {
 	st := &state{}
-	row, err := s.Store.Get(ctx, job.StandingPartition(inc, Name), stateKey)
-	if errors.Is(err, store.ErrNotFound) {
-		return st, nil
+	if err := st.published.Read(ctx, s.Store, job.StandingPartition(inc, Name), stateKey, st); err != nil {
+		return nil, fmt.Errorf("read the state of rule-based matching: %w", err)
 	}
-	if err == nil {
-		err = json.Unmarshal(row.Value, st)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state of rule-based matching: %w", err)
-	}
-	st.version = row.Version
 	return st, nil
 }
 
 // save publishes the state, if it has changed.
 func (x *pass) save(ctx context.Context) error {
-	value, err := json.Marshal(x.st, json.Deterministic(true))
-	if err != nil || bytes.Equal(value, x.saved) {
-		return err
-	}
-	v, err := x.place.Swap(ctx, store.Swap{Key: stateKey, Value: value, Expect: x.st.version})
-	if err != nil {
+	if err := x.st.published.Save(ctx, x.place, stateKey, x.st); err != nil {
 		return fmt.Errorf("write the state of rule-based matching: %w", err)
 	}
-	x.st.version, x.saved = v, value
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 
 	"kith/profile/fold"
 	"kith/store"
@@ -13,18 +12,12 @@ import (
 
 var cursorKey = []byte("cursor")
 
-// Consumer is standing work that reacts to changes.
+// Consumer is standing work that reads all changes once they are settled. Follower is what reacts to them.
 type Consumer struct {
 	Feed *Feed
 	// Final gets every row behind the settled time at least once, those of a profile in their order: what they announce is visible, or
 	// will never be.
 	Final func(ctx context.Context, inc store.Incarnation, rows []Row) error
-	// Early gets rows as soon as they are seen, perhaps before what they announce is visible; Final gets them all the same. Nil: no
-	// need to be early.
-	Early func(ctx context.Context, inc store.Incarnation, rows []Row) error
-
-	mu    sync.Mutex
-	early map[store.Incarnation]int64 // how far Early has come; only so that it does not get everything again each time
 }
 
 // Start puts the cursor of a consumer where the feed is settled now. Call it before the scan with which the consumer starts: what changes
@@ -104,31 +97,5 @@ func (c *Consumer) Run(ctx context.Context, inc store.Incarnation, place Place) 
 	if at < s.Floor-1 {
 		return ErrBehind
 	}
-	return c.runEarly(ctx, inc, s)
-}
-
-func (c *Consumer) runEarly(ctx context.Context, inc store.Incarnation, s *Seal) error {
-	if c.Early == nil {
-		return nil
-	}
-	c.mu.Lock()
-	from := max(c.early[inc], s.Settled)
-	c.mu.Unlock()
-	last := from
-	err := inBatches(c.Feed.Rows(ctx, inc, from, c.Feed.beyond(s)), func(rows []Row) error {
-		for _, r := range rows {
-			last = max(last, r.At)
-		}
-		return c.Early(ctx, inc, rows)
-	})
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.early == nil || len(c.early) >= maxReadings {
-		c.early = map[store.Incarnation]int64{}
-	}
-	c.early[inc] = last
 	return nil
 }

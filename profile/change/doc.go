@@ -41,7 +41,7 @@
 // write). A row whose write is not known to have happened is settled once more an hour later, for processes that stand still, write and
 // die.
 //
-// Behind the settled time nothing is added and nothing is in flight. That is what consumers stand on:
+// Behind the settled time nothing is added and nothing is in flight. That is what consumers stand on, and what reacts to profiles is one (Follower):
 //
 //	a consumer's durable cursor never passes the settled time: up to there it reads every row once, in order of time;
 //	what lies beyond it may read as often as it likes, to be early. It sees those rows again.
