@@ -24,6 +24,8 @@ type Config struct {
 	Workers int    // [number of cores]
 	Memory  int64  // of a job, bytes [1 GiB]
 	Dir     string // where a job puts what does not fit [the system's folder for temporary files]
+	// Find is the matcher [link.Find]; tests may have another.
+	Find func(context.Context, link.Source, link.Options, func(*link.Group) error) (*link.Model, *link.Report, error)
 }
 
 // Service owns identity resolution.
@@ -39,8 +41,6 @@ type Service struct {
 	Exports Exports
 	// Rules tells of matching by rules; nil: there is none.
 	Rules Rules
-	// Find is link.Find; tests may have another.
-	Find func(context.Context, link.Source, link.Options, func(*link.Group) error) (*link.Model, *link.Report, error)
 	Config
 }
 

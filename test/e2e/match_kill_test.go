@@ -22,7 +22,7 @@ var twoCriteria = [][]string{{"FirstName", "LastName", "EmailAddress"}, {"PhoneN
 func TestIdentityResolutionIsCutOffAnywhere(t *testing.T) {
 	t.Parallel()
 	calm := newRig(t, mem.New(), upload.Config{})
-	calm.Matches.Find = sameLast
+	calm.finds(sameLast)
 	calm.domain("d")
 	calm.run("d", mergeSpec, eight)
 	calm.matching("d", twoCriteria...)
@@ -53,7 +53,7 @@ func cutMatching(t *testing.T, when string, n int64, want []string) (api.Identit
 	t.Helper()
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
-	r.Matches.Find = sameLast
+	r.finds(sameLast)
 	r.domain("d")
 	r.run("d", mergeSpec, eight)
 	r.matching("d", twoCriteria...)
@@ -106,7 +106,6 @@ func cutMatching(t *testing.T, when string, n int64, want []string) (api.Identit
 	}
 	jobs = list()
 	r.start()
-	r.Matches.Find = sameLast
 	if len(jobs) == 0 { // it died before there was anything: the caller was told
 		if err == nil {
 			t.Fatalf("write %d: a job that was started is gone", n)

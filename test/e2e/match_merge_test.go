@@ -93,7 +93,7 @@ func TestAutomaticMerge(t *testing.T) {
 // Values of a source win where a domain says so.
 func TestAutomaticMergeBySource(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, st store.Store) {
+	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{})
 		r.domain("d")
 		crm := *r.run("d", mergeSpec, "id,first,last,mail,phone,city,street,tier,party\n1,Ann,Lee,,,Oslo,,,\n").JobId

@@ -29,7 +29,7 @@ func TestMergesObeyAnswersAboutMembers(t *testing.T) {
 	for _, main := range []bool{true, false} {
 		st := &faulty.Store{Store: mem.New()}
 		r := newRig(t, st, upload.Config{})
-		r.Matches.Find = sameLast
+		r.finds(sameLast)
 		r.domain("d")
 		r.run("d", mergeSpec, mergeHead+"1,Ann,Lee,a@x.com,,,,,\n2,Ann,Lee,a@x.com,,,,,\n3,Zoe,Ray,,,,,,\n")
 		one, two, three := r.id("d", "1"), r.id("d", "2"), r.id("d", "3")
@@ -80,7 +80,7 @@ func answerAt(t *testing.T, n int, refused *int) bool {
 	st := &faulty.Store{Store: mem.New()}
 	r := newRig(t, st, upload.Config{})
 	defer r.Stop()
-	r.Matches.Find = sameLast
+	r.finds(sameLast)
 	r.domain("d")
 	r.run("d", mergeSpec, mergeHead+"1,Ann,Lee,a@x.com,,,,,\n2,Ann,Lee,a@x.com,,,,,\n")
 	one, two := r.id("d", "1"), r.id("d", "2")

@@ -23,6 +23,7 @@ import (
 	"kith/internal/dump"
 	"kith/internal/extsort"
 	"kith/job"
+	"kith/match"
 	"kith/node"
 	"kith/profile"
 	"kith/profile/change"
@@ -46,6 +47,7 @@ type rig struct {
 	config upload.Config
 	room   upload.Room
 	server server.Config
+	finder finder // of identity resolution jobs; nil: link.Find
 	log    *strings.Builder
 	logMu  sync.Mutex
 	shared bool // other nodes work on the same engines
@@ -168,7 +170,7 @@ func (r *rig) startNode(owner string, st store.Store) *node.Node {
 		runner.LeaseFor = r.leaseFor
 	}
 	n, err := node.Start(node.Config{
-		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Room: r.room, Server: r.server,
+		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Match: match.Config{Find: r.finder}, Room: r.room, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)).With("node", owner), Job: runner, Shared: r.shared,
 		SweepEvery: never, CleanUpEvery: never, CountAfter: cmp.Or(r.countAfter, never), IndexEvery: -1, ScheduleEvery: -1, // whatever a test adds to the clock: it sweeps itself
 	})
@@ -176,6 +178,11 @@ func (r *rig) startNode(owner string, st store.Store) *node.Node {
 		r.t.Fatal(err)
 	}
 	return n
+}
+
+// finds has jobs find profiles by a matcher of the test, after restarts too: a job that was cut off goes on as soon as a node starts.
+func (r *rig) finds(find finder) {
+	r.finder, r.Matches.Find = find, find
 }
 
 func (r *rig) restart() {
