@@ -57,7 +57,9 @@ func (c *comparer) emailLevel(x, y []byte) int {
 		return emailLocal
 	case sameLocal || digitsDiffer(localX, localY): // john12@ and john13@ are neighbours
 		return emailNamed
-	case edits <= 1 || edits == 2 && !(sameDomain && providers[string(domainX)]):
+	case edits <= 2 && sameDomain && localX[0] != localY[0] && c.initials(localX, localY): // jsmith@ and msmith@ are colleagues
+		return emailNamed
+	case edits <= 1 || edits == 2 && !(sameDomain && (providers[string(domainX)] || min(len(localX), len(localY)) < 8)):
 		return emailTypo
 	}
 	return emailNamed
@@ -80,6 +82,16 @@ func digitsDiffer(a, b []byte) bool {
 		}
 	}
 	return true
+}
+
+// initials says whether local parts begin with the first letters of two given names and go on with a family name.
+func (c *comparer) initials(x, y []byte) bool {
+	return c.level[fGiven] != exact && (initialed(&c.a, x) || initialed(&c.b, y))
+}
+
+func initialed(v *view, local []byte) bool {
+	given, family := v.slot(sGiven), v.slot(sFamily)
+	return len(family) >= 3 && bytes.HasPrefix(local[1:], family[:3]) && (len(given) == 0 || given[0] == local[0])
 }
 
 // named says whether a local part is made of the names.

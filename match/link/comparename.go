@@ -98,6 +98,15 @@ func givenLevel(a, b []byte) int {
 			return givenShort
 		}
 	}
+	if bytes.Equal(firstA, firstB) { // both have more names: José Luis is not José María
+		switch givenLevel(a[len(firstA)+1:], b[len(firstB)+1:]) {
+		case exact, givenNick, givenShort:
+			return givenShort
+		case givenClose, givenNear:
+			return givenClose
+		}
+		return givenOther
+	}
 	if nickname(firstA, firstB) {
 		return givenNick
 	}

@@ -32,6 +32,7 @@ const (
 	beliefM     = 20
 	beliefBirth = 150 // the same for birth dates, for few pairs are left that they are learned from where there are households
 	beliefHome  = 30
+
 	maxTwins    = 0.25 // of those who live together, how many are born on one day, at most
 	maxShared   = 0.97
 	startCopies = 0.1
@@ -103,8 +104,10 @@ type learner struct {
 	pool, random, judged sample
 	total                float64 // pairs there are
 	profiles             float64
+	iteration            int  // of EM
 	again                bool // the model has been learned before, a little less well
 	usual                int  // what told returns, once it has counted
+	onlyAddresses        bool // of these nothing is of anything else
 	named                float64
 	// twos are counts of random pairs that were set aside, by field and level.
 	twos [][]float64
@@ -123,7 +126,7 @@ func (l *learner) learn() {
 	l.told() // of all random pairs
 	l.countNamed()
 	for i := range iterations {
-		if i == warm {
+		if l.iteration = i; i == warm {
 			l.setAside()
 		}
 		before := l.Model.levels(nil)
@@ -143,8 +146,10 @@ func (l *learner) learn() {
 }
 
 const (
-	// warm are the iterations over all pairs.
-	warm = 8
+	// warm are the iterations over all pairs. In these, hardly anybody's given name is believed to differ, so that those who live together are
+	// found before their names pass for one person's.
+	warm      = 8
+	warmGiven = 0.03
 	// iterations are all, at most; settled is the change of a probability's logarithm below which there are no more.
 	iterations = 150
 	settled    = 2e-3
@@ -368,6 +373,9 @@ func (l *learner) maximiseField(f int) {
 		if l.told() <= fewFields {
 			most = differ.few
 		}
+		if l.iteration < warm && f == fGiven {
+			most = min(most, warmGiven)
+		}
 		lasting(l.logM[f], differ.level, most)
 	}
 }
@@ -421,9 +429,11 @@ func (l *learner) told() int {
 			}
 		}
 	}
-	for _, n := range counts {
+	l.onlyAddresses = true
+	for f, n := range counts {
 		if n*10 > l.random.n {
 			l.usual++
+			l.onlyAddresses = l.onlyAddresses && f >= l.fields()
 		}
 	}
 	l.usual = max(1, l.usual)
@@ -479,6 +489,62 @@ func (l *learner) maximiseAddress() {
 		l.logM[fAddress][n] = float32(math.Log(posterior(one[n], masked[0][mask], math.Exp(float64(a)))))
 		l.logU[fAddress][n] = float32(math.Log(posterior(two[n], masked[1][mask], math.Exp(float64(b)))))
 	}
+	l.lastingHouse()
+}
+
+// lastingHouse holds how often the house number or flat of one person differs, in the same street, under what it may be at most: who moves
+// seldom stays in the street, and neighbours are many. Where nothing but addresses is known, nobody moves.
+func (l *learner) lastingHouse() {
+	const street, number, unit = 0, 1, 2
+	l.lastingPatterns(mostNextDoor, func(parts *[addressParts]uint8) (may, does bool) {
+		may = (parts[street] == exact || parts[street] == partClose) && (parts[number] > 0 || parts[unit] > 0)
+		return may, parts[number] == partOther || parts[unit] == partOther
+	})
+	if l.told(); l.onlyAddresses {
+		l.lastingPatterns(mostMoved, func(parts *[addressParts]uint8) (may, does bool) {
+			return parts[street] > 0, parts[street] == partOther
+		})
+	}
+}
+
+const (
+	// mostNextDoor is how many records of one person in the same street may be of another house or flat, at most.
+	mostNextDoor = 0.15
+	mostMoved    = 0.02
+)
+
+// lastingPatterns holds the share of those addresses of one person that do differ in some way, of those that may, under most, whatever parts of
+// them are known.
+func (l *learner) lastingPatterns(most float64, differ func(*[addressParts]uint8) (may, does bool)) {
+	var sums, others [1 << addressParts]float64
+	var masks [addressPatterns]uint8
+	const does = 1 << 7
+	for n := 1; n < addressPatterns; n++ {
+		parts := partsOfPattern(n)
+		may, differs := differ(&parts)
+		if !may {
+			continue
+		}
+		for p, level := range parts {
+			if level > 0 {
+				masks[n] |= 1 << p
+			}
+		}
+		p := math.Exp(float64(l.logM[fAddress][n]))
+		sums[masks[n]] += p
+		if differs {
+			others[masks[n]] += p
+			masks[n] |= does
+		}
+	}
+	for n, mask := range masks {
+		if mask&does == 0 {
+			continue
+		}
+		if mask &^= does; others[mask] > most*sums[mask] {
+			l.logM[fAddress][n] += float32(math.Log(most * sums[mask] / others[mask]))
+		}
+	}
 }
 
 // maximiseShared learns how often those who live together share something.
@@ -507,7 +573,7 @@ func (l *learner) maximiseShared(f int) {
 	}
 	s = float32(min(maxShared, (sharing+beliefHome*believed)/(homes+beliefHome)))
 	if f == fBirth {
-		s = min(s, maxTwins)
+		s = max(float32(believed), min(s, maxTwins)) // the less twins are believed in, the more of them pass for one person
 	}
 	l.shared[f] = s
 }

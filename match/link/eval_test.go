@@ -186,29 +186,43 @@ func (l *labelled) byID() map[fold.ID]string {
 	return truth
 }
 
-// reliability is, by tenths of the score, how many pairs there are and how many are right.
-func (l *labelled) reliability(groups []*Group) string {
+// bins are, by tenths of the score, how many pairs there are, their scores, and how many are right.
+type bins struct{ n, right, sum [10]float64 }
+
+func (b *bins) add(o *bins) {
+	for k := range b.n {
+		b.n[k] += o.n[k]
+		b.right[k] += o.right[k]
+		b.sum[k] += o.sum[k]
+	}
+}
+
+func (b *bins) String() string {
+	var text strings.Builder
+	for k := range b.n {
+		if b.n[k] > 0 {
+			fmt.Fprintf(&text, "    %.1f–%.1f: %6.0f pairs, mean score %.3f, right %.3f\n", float64(k)/10, float64(k+1)/10, b.n[k], b.sum[k]/b.n[k], b.right[k]/b.n[k])
+		}
+	}
+	return text.String()
+}
+
+// reliability says how much scores are to be believed.
+func (l *labelled) reliability(groups []*Group) (b bins) {
 	truth := l.byID()
-	var n, right, sum [10]float64
 	for _, g := range groups {
 		k := min(9, int(g.Score*10))
-		for i, a := range g.Members {
-			for _, b := range g.Members[i+1:] {
-				n[k]++
-				sum[k] += g.Score
-				if truth[a] == truth[b] {
-					right[k]++
+		for i, x := range g.Members {
+			for _, y := range g.Members[i+1:] {
+				b.n[k]++
+				b.sum[k] += g.Score
+				if truth[x] == truth[y] {
+					b.right[k]++
 				}
 			}
 		}
 	}
-	var text strings.Builder
-	for k := range n {
-		if n[k] > 0 {
-			fmt.Fprintf(&text, "    %.1f–%.1f: %6.0f pairs, mean score %.3f, right %.3f\n", float64(k)/10, float64(k+1)/10, n[k], sum[k]/n[k], right[k]/n[k])
-		}
-	}
-	return text.String()
+	return b
 }
 
 // fewPairs are enough pairs by chance for a test: what is found of dirty files is as good within 0.005, in half of the time.
@@ -282,5 +296,6 @@ func (l *labelled) report(t *testing.T, name string) {
 		o := l.evaluate(groups, threshold)
 		t.Logf("  at %.2f: P %.4f R %.4f F1 %.4f (%.0f wrong, %.0f missed)", threshold, o.precision(), o.recall(), o.f1(), o.wrong, o.missed)
 	}
-	t.Logf("\n%s", l.reliability(groups))
+	b := l.reliability(groups)
+	t.Logf("\n%s", &b)
 }

@@ -76,7 +76,7 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	}
 	m.terms = newTerms(total)
 	for _, slot := range slots {
-		m.keepTerms(slot, counted[slot])
+		m.keepTerms(slot, counted[slot], person != nil)
 	}
 	return nil
 }
@@ -105,8 +105,9 @@ func count(list []sighting) (terms []counted) {
 	return terms
 }
 
-// keepTerms remembers the most frequent terms of a slot, and the mean of the others.
-func (m *Model) keepTerms(slot int, all []counted) {
+// keepTerms remembers the most frequent terms of a slot, and the mean of the others. As long as it is not known which records are of one person,
+// those that have one e-mail address or phone number are believed to be so, mostly: where there is nothing else, nothing else would tell.
+func (m *Model) keepTerms(slot int, all []counted, personsKnown bool) {
 	counts := make([]int, maxTurned+2) // how many terms were seen so often
 	rows := 0
 	for _, t := range all {
@@ -120,6 +121,9 @@ func (m *Model) keepTerms(slot int, all []counted) {
 		o := float64(n - 1)
 		if n < len(others) {
 			o = others[n]
+		}
+		if !personsKnown && (slot == sEmail || slot == sPhone) {
+			o *= othersShare
 		}
 		return (o + beliefTerm*m.usual(slot)) / (float64(rows) + beliefTerm)
 	}
@@ -138,6 +142,9 @@ func (m *Model) keepTerms(slot int, all []counted) {
 		m.tail[slot] = float32(math.Log(sum / weight))
 	}
 }
+
+// othersShare is how many of those who have somebody's e-mail address or phone number are believed to be others.
+const othersShare = 0.03
 
 // beliefTerm is how many records the belief counts for of how frequent a usual term of a slot is.
 const beliefTerm = 100
