@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"kith/api"
@@ -219,7 +220,7 @@ func look(ctx context.Context, file table.File, cut bool, more []byte, o Options
 
 // read reads the rows behind the header. Those that are not sound are counted.
 func (l *looked) read(sc *table.Scanner, cut *bool) error {
-	cells := 0
+	cells, safe := 0, slices.Contains(l.Header, table.SafeColumn)
 	for size := 0; len(l.Rows) < maxLookedAt && size < maxLookedAtBytes && cells < maxLookedAtCells; {
 		rec, err := sc.Next()
 		if errors.Is(err, io.EOF) {
@@ -236,7 +237,7 @@ func (l *looked) read(sc *table.Scanner, cut *bool) error {
 			l.Rejected++
 			continue
 		}
-		row := splitRow(rec.Text, sc, len(l.Header))
+		row := splitRow(rec.Text, sc, len(l.Header), safe)
 		if len(row) > len(l.Header) {
 			l.Rejected++
 			l.wide++
@@ -248,15 +249,18 @@ func (l *looked) read(sc *table.Scanner, cut *bool) error {
 	return nil
 }
 
-// splitRow returns the cells of a record, without the guards of spreadsheets, and without surplus blank ones.
-func splitRow(text []byte, sc *table.Scanner, columns int) []string {
+// splitRow returns the cells of a record, without the guards of spreadsheets, and without surplus blank ones. safe says that the table was made safe
+// for spreadsheets.
+func splitRow(text []byte, sc *table.Scanner, columns int, safe bool) []string {
 	cells, _ := sc.Split().Cells(text, nil, nil)
 	for len(cells) > columns && schema.Blank(cells[len(cells)-1]) {
 		cells = cells[:len(cells)-1]
 	}
 	row := make([]string, len(cells))
 	for i, c := range cells {
-		if i < len(sc.Guarded) && sc.Guarded[i] {
+		if safe {
+			c = table.Restore(c)
+		} else if i < len(sc.Guarded) && sc.Guarded[i] {
 			c = table.Unguard(schema.Trim(c))
 		}
 		row[i] = string(c)

@@ -109,12 +109,17 @@ func listJobWords(ctx context.Context, cmd *cobra.Command, args []string) []cobr
 	}
 	if c == nil {
 		onFolder(cmd, func(s *domain.Service) {
-			list, err := (&upload.Service{Store: s.Store, Domains: s}).ListUploadJobs(ctx, &api.ListUploadJobsRequest{DomainName: &name})
+			jobs := &upload.Service{Store: s.Store, Domains: s}
+			list, err := jobs.ListUploadJobs(ctx, &api.ListUploadJobsRequest{DomainName: &name})
 			if err != nil {
 				return
 			}
 			for _, j := range list.Items {
-				add(*j.JobId, string(*j.Status), *j.DisplayName)
+				state := string(*j.Status)
+				if d, err := jobs.GetUploadJobDetails(ctx, &api.GetUploadJobDetailsRequest{DomainName: &name, JobId: j.JobId}); err == nil {
+					state = stateOf(state, d)
+				}
+				add(*j.JobId, state, *j.DisplayName)
 			}
 		})
 		return words
@@ -123,7 +128,11 @@ func listJobWords(ctx context.Context, cmd *cobra.Command, args []string) []cobr
 		if err != nil || len(words) > mostCompleted {
 			break
 		}
-		add(*j.JobId, string(j.Status), *j.DisplayName)
+		state := string(j.Status)
+		if d, err := detailsOf(ctx, c, name, *j.JobId); err == nil {
+			state = stateOf(state, d)
+		}
+		add(*j.JobId, state, *j.DisplayName)
 	}
 	return words
 }

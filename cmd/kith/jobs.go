@@ -204,6 +204,11 @@ func detailsOf(ctx context.Context, c *client, domain, id string) (*api.GetUploa
 
 // jobState says in one or two words what a job is.
 func jobState(j *types.UploadJobItem, d *api.GetUploadJobDetailsResponse) string {
+	return stateOf(string(j.Status), d)
+}
+
+// stateOf is jobState of a job with a status.
+func stateOf(status string, d *api.GetUploadJobDetailsResponse) string {
 	switch {
 	case api.Val(d.DryRun):
 		return "DRY RUN"
@@ -214,7 +219,7 @@ func jobState(j *types.UploadJobItem, d *api.GetUploadJobDetailsResponse) string
 	case api.Val(d.UndoStatus) == api.UndoStatusFailed:
 		return "UNDO FAILED"
 	}
-	return string(j.Status)
+	return status
 }
 
 // jobID finds the job that a word means: an id, the unique beginning of one, or "last", which is the newest import. A dry run is none.

@@ -149,3 +149,28 @@ func TestJobsOfFilesThatAreNotImportedAreGivenUp(t *testing.T) {
 		t.Errorf("%s%s", out, errs)
 	}
 }
+
+// What jobs are is told where they are completed, too, and what an undo took back.
+func TestCompletedJobsSayWhatTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "people.csv"), filepath.Join(dir, "data")
+	if err := os.WriteFile(file, []byte("id,first name\n1,Ann\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"import", file}, "SUCCEEDED: 1 created"},
+		{[]string{"undo", "last"}, "1 customer that it had created, unless something else speaks of them, and the values of 0 rows"},
+		{[]string{"import", file, "--dry-run"}, "Dry run"},
+	} {
+		if code, out, errs := kith(t, append(c.args[:len(c.args):len(c.args)], "--data", data)...); code != exitOK || !strings.Contains(out+errs, c.says) {
+			t.Errorf("%v: %d %s%s", c.args, code, out, errs)
+		}
+	}
+	_, out, errs := kith(t, "__complete", "jobs", "--data", data, "")
+	if !strings.Contains(out, "DRY RUN people.csv") || !strings.Contains(out, "UNDONE people.csv") {
+		t.Errorf("completed are %s%s", out, errs)
+	}
+}

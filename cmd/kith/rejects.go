@@ -168,6 +168,14 @@ func undo(ctx context.Context, c *client, domain, id string, out, info io.Writer
 	}))
 }
 
+// counted is a number of things, by the word for one of them.
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // undoneText says what an undo has taken back.
 func undoneText(ctx context.Context, c *client, domain, id string) (string, error) {
 	job, err := c.GetUploadJob(ctx, &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &id})
@@ -178,6 +186,6 @@ func undoneText(ctx context.Context, c *client, domain, id string) (string, erro
 	if r := job.ResultsSummary; r != nil {
 		created, updated = aws.ToInt64(r.CreatedRecords), aws.ToInt64(r.UpdatedRecords)
 	}
-	return fmt.Sprintf("what upload job %s had brought is gone: %d customers that it had created, unless something else speaks of them, and its values of %d that it had updated; what was there before is back.",
-		id, created, updated), nil
+	return fmt.Sprintf("what upload job %s had brought is gone: %s that it had created, unless something else speaks of them, and the values of %s that had updated; what was there before is back.",
+		id, counted(created, "customer"), counted(updated, "row")), nil
 }

@@ -71,6 +71,10 @@ func sentenceFor(err error) string {
 // ofCall is why a call through the SDK did not succeed.
 func ofCall(e *smithy.OperationError) string {
 	if api, ok := errors.AsType[smithy.APIError](e); ok && api.ErrorMessage() != "" {
+		switch api.ErrorCode() {
+		case "UnrecognizedClientException", "InvalidSignatureException":
+			return strings.TrimSuffix(api.ErrorMessage(), ".") + "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to a key of this server"
+		}
 		return api.ErrorMessage()
 	}
 	if u, ok := errors.AsType[*url.Error](e); ok {

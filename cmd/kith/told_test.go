@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -250,6 +251,16 @@ func TestTold(t *testing.T) {
 	} {
 		if got := told(c.err); got != c.want {
 			t.Errorf("%v is told as %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+// Credentials that a server does not know are told with what to do.
+func TestUnknownCredentialsAreTold(t *testing.T) {
+	for _, code := range []string{"UnrecognizedClientException", "InvalidSignatureException"} {
+		got := told(&smithy.OperationError{OperationName: "ListUploadJobs", Err: &smithy.GenericAPIError{Code: code, Message: "The token is invalid."}})
+		if want := "The token is invalid; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to a key of this server"; got != want {
+			t.Errorf("%s: %s", code, got)
 		}
 	}
 }

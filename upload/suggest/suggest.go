@@ -202,8 +202,11 @@ const maxName = 600
 // usable says whether a field can have the column for its source.
 func (c *Column) usable() bool {
 	return c.Name != "" && len(c.Name) <= maxName && !c.Twice && !strings.Contains(c.Name, "{{") && !strings.Contains(c.Name, "}}") &&
-		!strings.HasPrefix(c.Name, "kith_") // put there by "kith rejects"
+		!strings.HasPrefix(c.Name, ownPrefix)
 }
+
+// ownPrefix begins the names of columns that "kith rejects" has put into a table.
+const ownPrefix = "kith_"
 
 // target gives columns the attributes that their names mean, each to the first that has values; the others become custom attributes.
 func (p *Proposal) target() {

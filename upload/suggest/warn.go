@@ -50,7 +50,7 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 			add(Note, "full-names", c.Name, "Column %q holds whole names; they are split into given and family names.", short(c.Name))
 		case c.misfit != "" && !c.asked:
 			add(Doubt, "values-do-not-fit", c.Name, "Column %q is named like %s, and its values are something else; it is kept as %s.", short(c.Name), c.misfit, orNothing(c.Target))
-		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice && !p.told(i):
+		case c.Target == "" && !c.asked && !c.beyond && c.Filled > 0 && !c.Twice && !p.told(i) && !strings.HasPrefix(c.Name, ownPrefix):
 			add(Note, "left-out", c.Name, "Column %q is left out: %s.", short(c.Name), c.Why)
 		}
 		if i != p.Key && c.spoilt > 0 && c.Target != "" {
