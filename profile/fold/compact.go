@@ -60,6 +60,9 @@ func (m *Member) Barriers(now, turnTime int64) Barriers {
 	return b
 }
 
+// Merged says whether a merge lies between two times, so that what was said at them can't stand for each other.
+func (b *Barriers) Merged(from, to int64) bool { return between(b.Merges, from, to) }
+
 // between says whether one of the times lies between two others.
 func between(times []int64, from, to int64) bool {
 	return slices.ContainsFunc(times, func(t int64) bool { return from <= t && t <= to })

@@ -59,6 +59,9 @@ type ObjectRef struct {
 	Attempt     uint32   // tells its body from those of other attempts that took the same time
 	Expires     int64    // microseconds
 	Size        uint32   // of its JSON, in bytes
+	// Says is HashSaid of the values of its body, if this version said all of them, and nothing about standard objects; else 0. A version that says
+	// as much replaces them all, so that nobody need read what they were.
+	Says uint64
 	// Keys are the KeyHashes of the keys that it carries, so that they can be confirmed without reading its body, each as long as one
 	// of its objects is visible. A count per key with the latest expiry would be smaller by little, and could not tell when the
 	// object that lasts longest goes.
@@ -82,6 +85,20 @@ func KeyHash(k Key) uint64 {
 	var buf [192]byte
 	sum := sha256.Sum256(append(append(append(buf[:0], k.Name...), 1), schema.IndexValue(k.Value)...))
 	return binary.BigEndian.Uint64(sum[:])
+}
+
+// HashSaid returns what an ObjectRef has of values that an object says, in their order: what they are of, and what decides which of two values of
+// one attribute stays, but for their time and expiry, which the ObjectRef has.
+func HashSaid(values []Value) uint64 {
+	var buf [256]byte
+	text := buf[:0]
+	for i := range values {
+		v := &values[i]
+		text = appendText(binary.AppendUvarint(text, uint64(v.Attr.ID)), v.Attr.Custom)
+		text = binary.AppendVarint(binary.AppendVarint(text, v.Stamp.Priority), v.Stamp.SourceTime)
+	}
+	sum := sha256.Sum256(text)
+	return binary.BigEndian.Uint64(sum[:]) | 1 // 0 stands for nothing
 }
 
 // find returns where an object of that type, incarnation and hash is, or would be.

@@ -9,7 +9,7 @@ import (
 	"kith/schema"
 )
 
-// Encoding, version 2. Integers are uvarints unless a size is given; a section begins with its length in bytes.
+// Encoding, version 3. Integers are uvarints unless a size is given; a section begins with its length in bytes.
 //
 //	version | time (8) | expires (8)
 //	| values:   { number<<2 | flags, [length, name of a custom attribute], time (8) | expires (8) | priority | source time
@@ -18,18 +18,20 @@ import (
 //	| types:    { length, name, incarnation (8), number of objects }
 //	| lives:    of each object { expiry (8) | size of its JSON (4) }
 //	| carried:  by hash { hash of a key (8) | number of an object (4) }
-//	| objects:  { hash (16) | time (8) | attempt (4) }
+//	| objects:  { hash (16) | time (8) | attempt (4) | says (8) }
 //	| change:   nothing, or ID (16) | time (8) | action (1) | { length, text } × 4
 //
 // What a reader wants comes first, and what grows with the objects has a fixed size, so that it need not decode it. Flags of a
-// value: 1 of an object, 2 blank, 1<<18 country.
+// value: 1 of an object, 2 blank, 1<<18 country. Version 2 had no says, and is still read.
 const (
 	headV2      = 2
+	headV3      = 3
 	headFixed   = 17
 	flagObject  = 1
 	lifeSize    = 12
 	carriedSize = 12
-	objectSize  = 28
+	objectSize  = 36
+	objectV2    = 28 // its size in version 2
 )
 
 // Append appends the encoded head. Values and Objects must be in their order; a view can't be encoded, since it lacks most.
@@ -37,7 +39,7 @@ func (h *Head) Append(dst []byte) []byte {
 	if h.view {
 		panic("fold: a view of a head was encoded")
 	}
-	dst = append(slices.Grow(dst, h.sizeGuess()), headV2)
+	dst = append(slices.Grow(dst, h.sizeGuess()), headV3)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Expires))
 	dst = appendSection(dst, h.appendValues)
@@ -59,6 +61,7 @@ func (h *Head) Append(dst []byte) []byte {
 		dst = append(dst, h.Objects[i].Hash[:]...)
 		dst = binary.BigEndian.AppendUint64(dst, uint64(h.Objects[i].Time))
 		dst = binary.BigEndian.AppendUint32(dst, h.Objects[i].Attempt)
+		dst = binary.BigEndian.AppendUint64(dst, h.Objects[i].Says)
 	}
 	return appendSection(dst, h.appendChange)
 }
@@ -218,7 +221,7 @@ func (h *Head) appendChange(dst []byte) []byte {
 
 // HeadExpiry returns the expiry of an encoded head without decoding the rest.
 func HeadExpiry(b []byte) (int64, error) {
-	if len(b) < headFixed || b[0] != headV2 {
+	if len(b) < headFixed || b[0] != headV3 && b[0] != headV2 {
 		return 0, fmt.Errorf("%w: not a head", ErrCorrupt)
 	}
 	return int64(binary.BigEndian.Uint64(b[9:])), nil
@@ -233,7 +236,11 @@ func DecodeHead(b []byte) (*Head, error) {
 	h := &Head{Time: d.time(), Expires: d.time()}
 	d.within(func(d *decoder) { h.Values = appendHeadValues(nil, d, 0) })
 	d.within(func(d *decoder) { h.Keys = appendKeys(nil, d) })
-	h.decodeObjects(&d)
+	size := objectSize
+	if b[0] == headV2 {
+		size = objectV2
+	}
+	h.decodeObjects(&d, size)
 	d.within(func(d *decoder) { h.Change = decodeChange(d) })
 	if d.s != "" {
 		d.fail()
@@ -283,7 +290,7 @@ func (h *Head) decodeView(s string, now int64) error {
 
 // openHead returns a decoder that stands at the time of an encoded head.
 func openHead(s string) (d decoder, err error) {
-	if len(s) < headFixed || s[0] != headV2 {
+	if len(s) < headFixed || s[0] != headV3 && s[0] != headV2 {
 		return d, fmt.Errorf("%w: not a head", ErrCorrupt)
 	}
 	return decoder{s: s[1:]}, nil
@@ -345,13 +352,13 @@ func appendKeys(dst []Key, d *decoder) []Key {
 	return dst
 }
 
-// decodeObjects reads the four sections about objects.
-func (h *Head) decodeObjects(d *decoder) {
+// decodeObjects reads the four sections about objects, of which the last has size bytes for each.
+func (h *Head) decodeObjects(d *decoder, size int) {
 	types := decoder{s: d.text()}
 	lives, carried := d.text(), d.text()
 	objects := decoder{s: d.text()}
 	n := len(lives) / lifeSize
-	if len(lives)%lifeSize != 0 || len(carried)%carriedSize != 0 || len(objects.s) != objectSize*n {
+	if len(lives)%lifeSize != 0 || len(carried)%carriedSize != 0 || len(objects.s) != size*n {
 		d.fail()
 		return
 	}
@@ -375,8 +382,10 @@ func (h *Head) decodeObjects(d *decoder) {
 			copy(o.Hash[:], objects.s)
 			objects.s, lives = objects.s[len(o.Hash):], lives[lifeSize:]
 			o.Time = objects.time()
-			o.Attempt = be32(objects.s)
-			objects.s = objects.s[4:]
+			o.Attempt, objects.s = be32(objects.s), objects.s[4:]
+			if size == objectSize {
+				o.Says, objects.s = be64(objects.s), objects.s[8:]
+			}
 		}
 		rest = rest[of:]
 	}

@@ -195,7 +195,7 @@ func (d *Draft) adopt(ctx context.Context, o fold.ObjectRef, b *Body) error {
 		}
 		body.Values = d.said(was.Values, b.Values)
 	}
-	o.Time, o.Attempt = d.Time, d.attempt
+	o.Time, o.Attempt, o.Says = d.Time, d.attempt, d.says(&body)
 	d.touch(b.Keys)
 	d.head.PutObject(o)
 	d.head.Write(slices.Clone(b.Values), d.barriers)

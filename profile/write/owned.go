@@ -87,18 +87,24 @@ func (d *Draft) PutObject(ctx context.Context, o *Object, creates bool) error {
 	if err := d.checkRoom(o, &ref, &old, replaces); err != nil {
 		return err
 	}
-	was := &Body{}
-	if replaces {
-		var err error
-		if was, err = d.remove(ctx, &old); err != nil {
-			return err
-		}
-	}
 	values, keys := slices.Clone(o.Values), append(slices.Clone(o.Keys), objectKey(o.Incarnation, ref.Hash))
 	if creates {
 		values, keys = append(values, o.Inferred...), append(keys, o.NewKeys...)
 	}
-	body := Body{JSON: o.JSON, UniqueKey: o.UniqueKey}
+	values = d.stamped(values, until)
+	body := Body{JSON: o.JSON, UniqueKey: o.UniqueKey, Values: d.said(nil, values)}
+	was := &Body{}
+	switch {
+	case !replaces:
+	case len(o.Standard) == 0 && d.replacesAll(&old, hashesOf(keys), body.Values, until):
+		d.forget(&old, o.UniqueKey) // without reading it: its keys are those that come
+	default:
+		var err error
+		if was, err = d.remove(ctx, &old); err != nil {
+			return err
+		}
+		body.Values = d.said(was.Values, values)
+	}
 	for i := range o.Standard {
 		s, err := d.standard(ctx, &o.Standard[i], &ref, was)
 		if err != nil {
@@ -108,21 +114,40 @@ func (d *Draft) PutObject(ctx context.Context, o *Object, creates bool) error {
 		body.Standard = append(body.Standard, s)
 		keys = append(keys, index.Key{Name: o.Standard[i].IDKey, Value: s.ID})
 	}
-	values = d.stamped(values, until)
-	body.Values, body.Keys = d.said(was.Values, values), keys
+	body.Keys = keys
 	d.touch(keys)
-	for _, k := range keys {
-		if hash := fold.KeyHash(k); !slices.Contains(ref.Keys, hash) {
-			ref.Keys = append(ref.Keys, hash)
-		}
-	}
-	slices.Sort(ref.Keys)
+	ref.Keys, ref.Says = hashesOf(keys), d.says(&body)
 	d.head.PutObject(ref)
 	d.head.Write(values, d.barriers)
 	d.Life(o.Life)
 	d.put = append(d.put, store.Mutation{Key: BodyKey(ref), Value: body.append(nil), Time: d.Time})
 	d.Note(Ingested, o.Type, o.UniqueKey, string(BodyKey(ref)))
 	return nil
+}
+
+// hashesOf returns what an ObjectRef has of keys: each once, in order.
+func hashesOf(keys []index.Key) []uint64 {
+	hashes := make([]uint64, len(keys))
+	for i, k := range keys {
+		hashes[i] = fold.KeyHash(k)
+	}
+	slices.Sort(hashes)
+	return slices.Compact(hashes)
+}
+
+// says returns what an ObjectRef has of what an object says that this write puts.
+func (d *Draft) says(b *Body) uint64 {
+	older := func(v fold.Value) bool { return v.Stamp.Time != d.Time }
+	if len(b.Standard) > 0 || slices.ContainsFunc(b.Values, older) {
+		return 0
+	}
+	return fold.HashSaid(b.Values)
+}
+
+// replacesAll says whether a new version of an object, with the same keys, leaves nothing of the one before: rule 1 of package fold drops
+// each of its values, for the new ones are of the same attributes, count as much, and expire no earlier.
+func (d *Draft) replacesAll(old *fold.ObjectRef, keys []uint64, values []fold.Value, until int64) bool {
+	return old.Says == fold.HashSaid(values) && slices.Equal(old.Keys, keys) && until >= old.Expires && !d.barriers.Merged(old.Time, d.Time)
 }
 
 // stamped returns values as an object says them in this write.
@@ -330,19 +355,23 @@ func (d *Draft) body(ctx context.Context, of *rows, o fold.ObjectRef) (*Body, er
 	return b, err
 }
 
-// remove has the body and index rows of an object removed that the head lists no more, in this version, and returns what it was. That it
-// had expired is written down: until now the history derived it.
+// remove has the body and index rows of an object removed that the head lists no more, in this version, and returns what it was.
 func (d *Draft) remove(ctx context.Context, o *fold.ObjectRef) (*Body, error) {
 	b, err := d.body(ctx, d.target, *o)
 	if err != nil {
 		return nil, err
 	}
 	d.touch(b.Keys)
+	d.forget(o, b.UniqueKey)
+	return b, nil
+}
+
+// forget has the body of an object removed that the head lists no more. That it had expired is written down: until now the history derived it.
+func (d *Draft) forget(o *fold.ObjectRef, uniqueKey string) {
 	d.drop = append(d.drop, string(BodyKey(*o)))
 	if o.Expires <= d.barriers.Now {
-		d.happened = append(d.happened, expiryOf(o, b.UniqueKey))
+		d.happened = append(d.happened, expiryOf(o, uniqueKey))
 	}
-	return b, nil
 }
 
 // DeleteObject deletes an object and takes back what it said: the head is made again from what the other objects say. It is

@@ -232,6 +232,10 @@ func (w *world) required(s *state) (rows, bodies map[string]bool) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
+			older := func(v fold.Value) bool { return v.Stamp.Time != o.Time || v.Expires != o.Expires }
+			if o.Says != 0 && (o.Says != fold.HashSaid(b.Values) || len(b.Standard) > 0 || slices.ContainsFunc(b.Values, older)) {
+				w.t.Errorf("the head does not tell right what object %x says", o.Hash)
+			}
 			for _, k := range b.Keys {
 				row(index.PartitionKey(k))
 			}

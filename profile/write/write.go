@@ -348,7 +348,7 @@ func (c *call) write(ctx context.Context, pl *plan) (Result, error) {
 	return r, nil
 }
 
-// maxHead bounds a head, which every write to its profile rewrites. 1,000 objects with three keys and their own each take 88 KB.
+// maxHead bounds a head, which every write to its profile rewrites. 1,000 objects with three keys and their own each take 96 KB.
 const maxHead = 1 << 20
 
 // group gathers what the attempt writes.
