@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"kith/api"
 	"kith/fault"
@@ -180,7 +181,8 @@ type looked struct {
 	delimiter byte
 	line      int64    // of the header
 	above     []string // lines above it that are passed over
-	wide      int      // of those Rejected: they have more cells than the header; the others are no CSV
+	wide      int      // of those Rejected: they have more cells than the header
+	illegible int      // of those Rejected: they have bytes that mean nothing; the others are no CSV
 }
 
 // look reads the first rows of a file. more is text from behind its head, cut says that there is one.
@@ -212,14 +214,14 @@ func look(ctx context.Context, file table.File, cut bool, more []byte, o Options
 	l.Bad = stage.NoKey
 	l.Headless = o.HeaderLine == 0 && !table.LooksLikeHeader(l.Header)
 	l.delimiter, l.line, l.above = sc.Delimiter(), sc.HeaderLine, sc.Above
-	err = l.read(sc, &ended)
+	err = l.read(text, sc, &ended)
 	l.format, l.readings, l.sheets = text.Found(), text.Readings, text.Sheets
 	l.Whole = l.Whole && !cut
 	return l, err
 }
 
 // read reads the rows behind the header. Those that are not sound are counted.
-func (l *looked) read(sc *table.Scanner, cut *bool) error {
+func (l *looked) read(text *table.Text, sc *table.Scanner, cut *bool) error {
 	cells, safe := 0, slices.Contains(l.Header, table.SafeColumn)
 	for size := 0; len(l.Rows) < maxLookedAt && size < maxLookedAtBytes && cells < maxLookedAtCells; {
 		rec, err := sc.Next()
@@ -235,6 +237,11 @@ func (l *looked) read(sc *table.Scanner, cut *bool) error {
 		size += len(rec.Text)
 		if rec.Fault != "" {
 			l.Rejected++
+			continue
+		}
+		if !utf8.Valid(rec.Text) || bytes.IndexByte(rec.Text, 0) >= 0 || text.ReadAs() != "UTF-8" && bytes.ContainsRune(rec.Text, utf8.RuneError) {
+			l.Rejected++
+			l.illegible++
 			continue
 		}
 		row := splitRow(rec.Text, sc, len(l.Header), safe)
@@ -410,7 +417,10 @@ func (l *looked) warnings() []api.MappingWarning {
 	if len(l.above) > 0 {
 		add(suggest.Note, "lines-passed-over", "The header is line %d; what is above it is passed over.", l.line)
 	}
-	all, unsound := len(l.Rows)+l.Rejected, l.Rejected-l.wide
+	all, unsound := len(l.Rows)+l.Rejected, l.Rejected-l.wide-l.illegible
+	if l.illegible > 0 {
+		add(suggest.Doubt, "rows-illegible", "Of the first %d rows, %d hold bytes that mean nothing in %s; they are rejected.", all, l.illegible, l.format.Encoding)
+	}
 	if unsound > 0 {
 		add(suggest.Doubt, "rows-unsound", "Of the first %d rows, %d can't be read, for their quotes or their length; they are rejected.", all, unsound)
 	}

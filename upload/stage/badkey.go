@@ -26,7 +26,7 @@ var placeholders = func() map[string]bool {
 }()
 
 const placeholderList = `n/a|n\a|\n|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|
-no value|xxx|xxxx|xxxxx|loading|object object|undefined undefined|null null|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
+no value|kein|nomail|keine mail|keinemail|sinemail|xxx|xxxx|xxxxx|loading|object object|undefined undefined|null null|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
 unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|keine telefonnummer|kein telefon|entfällt|entfaellt|unbek|
 sans|inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|
 desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|sin teléfono|no tiene|
@@ -42,6 +42,9 @@ yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|bilgi yok|yoktur|girilmemiş|e-
 
 // noReply are the names of mailboxes at which nobody is, without signs: who gives one as his address shares it with others.
 var noReply = map[string]bool{"noreply": true, "donotreply": true, "nepasrepondre": true, "noresponder": true, "nichtantworten": true, "keineantwort": true, "nonrispondere": true, "naoresponder": true}
+
+// madeUp are what people type for both parts of an address to get past a form: test@test.com.
+var madeUp = map[string]bool{"test": true, "email": true, "mail": true, "abc": true, "asdf": true, "aaa": true, "noemail": true, "example": true, "user": true, "demo": true, "name": true}
 
 var withoutSigns = strings.NewReplacer("-", "", "_", "", ".", "")
 
@@ -231,5 +234,8 @@ func placeholder(v []byte) bool {
 		return true
 	}
 	host, _, _ = strings.Cut(host, ".")
+	if host == local && (len(local) < 3 || madeUp[local]) || local == "no" && madeUp[host] {
+		return true
+	}
 	return placeholders[local] && (placeholders[host] || host == "" || host == "example" || host == "test" || host == "email" || host == "mail")
 }

@@ -12,9 +12,9 @@ func TestBadKey(t *testing.T) {
 		reasonPlaceholder: {"n/a", "N/A", "NULL", "(null)", "<none>", "-", "--", "—", "???", "unknown", "Unbekannt", "keine Angabe", "k.A.", "inconnu", "Non renseigné",
 			"desconocido", "não informado", "brak", "yok", "нет", "なし", "不明", "없음", "暂无", "none@none.com", "n/a@n/a", "noemail@example.com", "unknown@", "#N/A", "#NV", ".", "n\u200b/a",
 			"neant", "Não Informado", "vacio", "boş", "bos", "belirtilmemis", "nie podał", "BRAK DANYCH", "niet van toepassing", `\N`, "----+------+---", strings.Repeat("-", 50) + "+---", "=====", "|", "…", "no-reply@shop.example", "DoNotReply@shop.example",
-			"[object Object]", "Loading...", "null null", "Total", "TOTAL:", "Total: 3", "Summe 2", "Grand Total", "Łącznie", "合計", "Итого", "(3 rows)", "(3 rows affected)", "3 rows affected", "2 row(s) returned", "Total (3)", "未記入", "未填写", "정보 없음", "#N/D", "(number)", "[leer]", "<email>", "xxx", "sans", "Ergebnis", "汇总"},
+			"[object Object]", "Loading...", "null null", "Total", "TOTAL:", "Total: 3", "Summe 2", "Grand Total", "Łącznie", "合計", "Итого", "(3 rows)", "(3 rows affected)", "3 rows affected", "2 row(s) returned", "Total (3)", "未記入", "未填写", "정보 없음", "#N/D", "(number)", "[leer]", "<email>", "xxx", "sans", "Ergebnis", "汇总", "test@test.com", "x@x.x", "a@a.a", "no@email.com", "kein@kein.de", "nomail@example.com", "Email@email.com"},
 		reasonDamaged: {"4.47911E+11", "4,47911E+11", "1E+15", "-2.5e+10", "#REF!", "#WERT!", "#NAME?", "#DIV/0!", "#####", "########", "1-Mar", "Mar-01", "01. Mrz", "3. Mär", "Okt 24"},
-		"": {"1", "0", "A-1", "1E5", "E+11", "4.47911E11", "x1E+11", "#1", "ann@x.de", "none@firm.com", "Nadia", "NA-77", "na7", "Brakman", "0049 30 1", "no", "none of the above is true of this one",
+		"": {"1", "0", "A-1", "1E5", "E+11", "4.47911E11", "x1E+11", "#1", "ann@x.de", "none@firm.com", "mueller@mueller.de", "no@firm.com", "test@firm.com", "Nadia", "NA-77", "na7", "Brakman", "0049 30 1", "no", "none of the above is true of this one",
 			"İyok1", "无锡", "Noel", "#ann", "C#", "x?", "MAR-01", "1-MAR", "May", "Mara-01", "1-Mars", "Total1", "Totalenergies", "3 Rowan Street", "Sum", "total@firm.com", "★★★", "3", "12 rows of trees", "Razem Sp"},
 	} {
 		for _, v := range values {

@@ -25,6 +25,7 @@ type Seen struct {
 	mails   int   // values that are e-mail addresses
 	at      int   // values with an @
 	phones  int   // phone numbers that can be nothing else
+	abroad  int   // of them, those as one writes them for other countries
 	bare    int   // what may be a phone number of digits alone
 	dates   int   // days, with their year
 	early   int   // days before 1990, when few customers were such already but most were born
@@ -152,6 +153,7 @@ func (s *Seen) count(v string) {
 	plus(&s.at, at)
 	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;<>\n") && !strings.Contains(host, "@") && !strings.HasPrefix(v, "mailto:"))
 	plus(&s.phones, isPhone(v))
+	plus(&s.abroad, international.MatchString(v))
 	plus(&s.bare, bare.MatchString(v))
 	year := yearOf(v)
 	plus(&s.dates, year > 0)

@@ -48,7 +48,7 @@ var names = map[string]string{
 	"Address.State":      "etatregion estadoregion departementregion depregion bundeslandkanton state statecode stateprovince stateregion region bundesland estado uf departamento wojewodztwo 都道府県 州",
 	"Address.Province":   "province provincecode prov provincia provincie 省 省份 도",
 	"Address.Country":    "landregion paysregion paysouregion paisregion paisoregion paeseregione landregio krajregion country countrycode countryregion countryname land pays pais paese nazione kraj ulke 国 国名 国家 國家 국가 나라",
-	"Address.PostalCode": "zip zipcode zippostal zippostalcode postal postalcode postalzipcode postcode plz postleitzahl codepostal cp codigopostal cep cap codiceavviamentopostale postnummer kodpocztowy postakodu 郵便番号 邮编 邮政编码 郵遞區號 우편번호",
+	"Address.PostalCode": "pincode zip zipcode zippostal zippostalcode postal postalcode postalzipcode postcode plz postleitzahl codepostal cp codigopostal cep cap codiceavviamentopostale postnummer kodpocztowy postakodu 郵便番号 邮编 邮政编码 郵遞區號 우편번호",
 }
 
 // targets are the attributes by the names that mean them.
@@ -306,7 +306,7 @@ func isFax(name string) bool {
 }
 
 // secrets are the names of columns that no customer profile is to have.
-var secrets = words("password passwordhash passwd pwd userpass passwort kennwort motdepasse contrasena senha wachtwoord haslo sifre parola rptoken useractivationkey パスワード 密码 密碼 비밀번호")
+var secrets = words("cvv cvc cvv2 cvc2 cardcvv cardcvc securitycode password passwordhash passwd pwd userpass passwort kennwort motdepasse contrasena senha wachtwoord haslo sifre parola rptoken useractivationkey パスワード 密码 密碼 비밀번호")
 
 // idWords are words for a number that tells apart, and ofCustomers those for whom.
 var (

@@ -222,7 +222,7 @@ func (p *Proposal) target() {
 			continue
 		}
 		if secrets[fold(c.Name)] {
-			c.Why = "passwords are not for customer profiles"
+			c.Why = "passwords and codes of cards are not for customer profiles"
 			continue
 		}
 		if !c.usable() {
@@ -337,7 +337,7 @@ func (p *Proposal) byContent() {
 	}{
 		{"EmailAddress", "it holds e-mail addresses", func(c *Column) bool { return c.mostly(c.mails) }},
 		{"PhoneNumber", "it holds phone numbers", func(c *Column) bool {
-			return !isFax(c.Name) && (c.mostly(c.phones) || c.mostly(c.phones+c.bare) && saysNothing(c.Name))
+			return !isFax(c.Name) && (c.mostly(c.abroad) || c.mostly(c.phones+c.bare) && saysNothing(c.Name))
 		}},
 		{"BirthDate", "it holds days most of which are before 1990", func(c *Column) bool { return saysNothing(c.Name) && c.mostly(c.dates) && 2*c.early >= c.dates }},
 		{"BusinessName", "it holds names of firms", func(c *Column) bool { return isFullName(c.Name) && 4*c.firms >= c.Filled }},

@@ -69,6 +69,8 @@ func TestProposals(t *testing.T) {
 		"Chinese names":       {"客户编号|姓名\n1|王小明\n2|欧阳娜娜", "客户编号=AccountNumber* 姓名=FirstName 姓名=LastName"},
 		"Korean names":        {"고객번호|성명\n1|김민수\n2|남궁민", "고객번호=AccountNumber* 성명=FirstName 성명=LastName"},
 		"Japanese names":      {"顧客番号|姓名|フリガナ\n1|田中実|タナカミノル\n2|林花|ハヤシハナ", "顧客番号=AccountNumber* 姓名=Attributes.姓名 フリガナ=Attributes.フリガナ"},
+		"numbers of states":   {"id|SSN\n1|078-05-1120\n2|078-05-1121", "id=AccountNumber* SSN=Attributes.SSN"},
+		"phones of abroad":    {"id|Rückruf\n1|+49 171 1234567\n2|+1 206 555 0100", "id=AccountNumber* Rückruf=PhoneNumber"},
 		"no phones":           {"id|VAT\n1|01234567890\n2|02345678901", "id=AccountNumber* VAT=Attributes.VAT"},
 		"nothing":             {"colour|size\nred|1", "colour=Attributes.colour size=Attributes.size"},
 		"content":             {"id|contact\n1|a@x.de\n2|b@x.de", "id=AccountNumber* contact=EmailAddress"},
