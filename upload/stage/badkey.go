@@ -234,7 +234,7 @@ func placeholder(v []byte) bool {
 		return true
 	}
 	host, _, _ = strings.Cut(host, ".")
-	if host == local && (len(local) < 3 || madeUp[local]) || local == "no" && madeUp[host] {
+	if madeUp[local] && host == local || local == "no" && madeUp[host] {
 		return true
 	}
 	return placeholders[local] && (placeholders[host] || host == "" || host == "example" || host == "test" || host == "email" || host == "mail")
