@@ -191,7 +191,7 @@ func (c *comparer) text(field, slot int) {
 				}
 				best = exact
 			} else if best > textClose {
-				switch alike(x, y) {
+				switch alikeText(x, y) {
 				case typo:
 					best = textClose
 				case near:

@@ -26,8 +26,12 @@
 //
 // Pairs are of one person, of two people who live together, or of any other two. Who live together share family name, address, phone or e-mail,
 // by learned shares, but given names and birth dates no more than strangers do, or a little: twins, fathers and sons. So what a
-// household shares is no evidence within it. A pair is in this class only if an address, phone or e-mail agrees; where none of them
-// is known, if the family name does, and the city.
+// household shares is no evidence within it. A pair is in this class only if an address, a phone, an e-mail, an account number or a custom attribute agrees,
+// or the family name and the birth date, as twins have; where no address is known, if the family name does, and the city. Neighbours are in
+// it, too, but it is not learned of them what a household shares: there are the more of them the more customers there are (household.go).
+//
+// What people keep is not left to EM alone, which would otherwise take other people in: given names, birth dates, the house as long as the street
+// is the same (em.go: lasting). In its first iterations hardly any given name may differ, so that households are found first.
 //
 // m, the shares and the sizes of the classes are learned by EM (Winkler: Using the EM algorithm for weight computation, 1988; Enamorado, Fifield,
 // Imai: Using a probabilistic model to assist merging of large-scale administrative records, 2019), u from pairs by chance. All
@@ -40,7 +44,7 @@
 // Records are compared that share one of some 25 keys: e-mail, phone, sounds of both names in either order, birth date, street and house number, a name
 // with a postal code, … (block.go). How many records may share a key depends on how many pairs its pass may have. Who share it and are
 // more are refined by further attributes, by each of the three that divide them best, so that an error in one hides nothing. Where nothing
-// divides them, each is compared with some neighbours. Profiles that say the same are one for all of this (same.go). Few profiles are all compared.
+// divides them, each is compared with some neighbours. Profiles that say the same are one for all of this (same.go). Few profiles are all compared, but learned from are those pairs that share a key.
 //
 // # Groups
 //

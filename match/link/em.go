@@ -333,24 +333,6 @@ func agreesInNames(level []uint16) bool {
 	return (g == exact || g == givenNick || g == givenClose) && (f == exact || f == familyClose)
 }
 
-// mayLiveTogether says whether, but for a field, a pair could well be two people who live together. How often birth dates of one person
-// differ is learned from other pairs alone: else fathers and sons would pass for one person who is often taken down with a
-// wrong date, and the more of them did the more would. As the field itself is left out, those others are no worse a sample.
-func (l *learner) mayLiveTogether(s *sample, i, f int) bool {
-	gap, level := s.gap[i], s.level[i*s.fields+f]
-	if level != missing {
-		lm, lu := l.logM[f][level], l.logU[f][level]
-		if x := s.log[i*s.fields+f]; x != 0 {
-			lu = x
-		}
-		gap += lm - logMix(max(1e-6, l.shared[f]), lm, lu)
-	}
-	return gap > farFromHome
-}
-
-// farFromHome is how much less likely a household must be than one person, as a logarithm.
-const farFromHome = -4
-
 func (l *learner) maximiseField(f int) {
 	var one, two [16]float64
 	l.counts(f, one[:], two[:])
@@ -545,35 +527,4 @@ func (l *learner) lastingPatterns(most float64, differ func(*[addressParts]uint8
 			l.logM[fAddress][n] += float32(math.Log(most * sums[mask] / others[mask]))
 		}
 	}
-}
-
-// maximiseShared learns how often those who live together share something.
-func (l *learner) maximiseShared(f int) {
-	s := l.shared[f]
-	if s == 0 || f == fGiven { // fathers and sons are too like one person whose birth date is wrong to be learned
-		return
-	}
-	believed := believedShared[f]
-	if f >= fCustom {
-		believed = 0.05
-	}
-	var homes, sharing float64
-	for i := range l.pool.n {
-		home := float64(l.pool.home[i])
-		level := l.pool.level[i*l.pool.fields+f]
-		if home < 1e-6 || level == missing {
-			continue
-		}
-		lu := l.logU[f][level]
-		if x := l.pool.log[i*l.pool.fields+f]; x != 0 {
-			lu = x
-		}
-		homes += home
-		sharing += home * float64(s) * math.Exp(float64(l.logM[f][level]-logMix(s, l.logM[f][level], lu)))
-	}
-	s = float32(min(maxShared, (sharing+beliefHome*believed)/(homes+beliefHome)))
-	if f == fBirth {
-		s = max(float32(believed), min(s, maxTwins)) // the less twins are believed in, the more of them pass for one person
-	}
-	l.shared[f] = s
 }

@@ -116,7 +116,14 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 		return nil, err
 	}
 	defer parts.close()
-	l, err := s.sampling(ctx, parts)
+	keyed := parts
+	if pairsOf(s.r.n) <= allPairsBelow {
+		if parts, err = s.allPairs(); err != nil {
+			return nil, err
+		}
+		defer parts.close()
+	}
+	l, err := s.sampling(ctx, keyed)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +144,7 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 	if err := s.m.countTerms(s.r, s.o.Workers, person); err != nil {
 		return nil, err
 	}
-	if l, err = s.sampling(ctx, parts); err != nil {
+	if l, err = s.sampling(ctx, keyed); err != nil {
 		return nil, err
 	}
 	l.again = true
@@ -167,18 +174,24 @@ func (s *run) pairsOf(edges []edge) (*pairParts, error) {
 // ranges are into how many ranges a chunk's pairs are cut.
 func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/len(s.r.chunks)/200_000) }
 
-// candidates finds the pairs to compare.
+// candidates finds the pairs that share a key: those that are learned from, and those to compare, unless there are so few profiles that all are.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
 	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
 	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(500_000, int64(s.r.n)*3/2)}
-	if pairsOf(s.r.n) <= allPairsBelow {
-		return parts.or(b.allPairs())
-	}
 	if err := b.run(ctx); err != nil {
 		return parts.or(err)
 	}
+	if pairsOf(s.r.n) <= allPairsBelow { // nothing is missed where blocks are bounded
+		return parts, nil
+	}
 	s.report.Refined = append(s.report.Refined, b.words()...)
 	return parts, nil
+}
+
+// allPairs are all pairs there are.
+func (s *run) allPairs() (*pairParts, error) {
+	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
+	return parts.or((&blocker{records: s.r, parts: parts}).allPairs())
 }
 
 // clusters compares all pairs, and clusters the components that edges make, once all pairs within them are compared.

@@ -147,28 +147,6 @@ func (m *Model) sameScript(f int) float32 {
 // impossible is the logarithm of the probability of what is ruled out.
 const impossible = -200
 
-// livesTogether says whether anything speaks for a household: an address, a phone, an e-mail address or another attribute in common, or the
-// family name and the birth date, as twins have. Without it the class would take in whoever has a frequent family name.
-func (m *Model) livesTogether(e *evidence) bool {
-	switch {
-	case e.level[fPhone] == exact, e.level[fPhone] == phoneTypo, e.level[fEmail] == exact, e.level[fEmail] == emailTypo, e.level[fAccount] == exact:
-		return true
-	case e.level[fBirth] == exact && (e.level[fFamily] == exact || e.level[fFamily] == familyClose): // twins
-		return true
-	}
-	for f := fCustom; f < m.fields(); f++ { // a family's card
-		if e.level[f] == exact {
-			return true
-		}
-	}
-	const street, city, postcode = 0, 3, 4
-	parts := partsOfPattern(int(e.level[fAddress]))
-	if parts[street] == missing && parts[postcode] == missing { // no more is known of where they live
-		return (parts[city] == exact || parts[city] == missing) && e.level[fFamily] == exact
-	}
-	return parts[street] == exact || parts[street] == partClose || parts[postcode] == exact
-}
-
 // logs are the logarithms of the probabilities of the pair as of one person, of two who live together, and of any other two.
 func (m *Model) logs(e *evidence) (one, home, two float32) {
 	one, home, two = m.priorM, m.priorH, m.priorU

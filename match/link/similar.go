@@ -72,6 +72,44 @@ func alike(a, b []byte) likeness {
 	return unlike
 }
 
+// manyWords is from how many words on texts are compared by words: letters say little of them, for all titles of a brand begin alike, and
+// words change places.
+const manyWords = 3
+
+// alikeText compares two texts of any number of words that are not empty and not the same.
+func alikeText(a, b []byte) likeness {
+	na, nb := bytes.Count(a, []byte{' '})+1, bytes.Count(b, []byte{' '})+1
+	if na < manyWords || nb < manyWords {
+		return alike(a, b)
+	}
+	if oneEdit(a, b) {
+		return typo
+	}
+	common := 0
+	var met uint64 // words of b that are taken; those behind the 64th are none
+	eachPart(a, ' ', func(x []byte) bool {
+		k := -1
+		eachPart(b, ' ', func(y []byte) bool {
+			if k++; k == 64 || met>>k&1 == 0 && same(x, y) {
+				if k < 64 {
+					common++
+					met |= 1 << k
+				}
+				return false
+			}
+			return true
+		})
+		return true
+	})
+	switch share := float32(common) / float32(na+nb-common); {
+	case share >= 0.75:
+		return typo
+	case share >= 0.5:
+		return near
+	}
+	return unlike
+}
+
 // From these similarities on texts are close or near.
 const (
 	closeLikeness = 0.92
