@@ -65,15 +65,20 @@ type callingCode struct {
 }
 
 type planTable struct {
-	byCountry map[Country]*phonePlan
+	byCountry [26 * 26]*phonePlan // by the two letters
 	byCode    [1000]*callingCode
 }
 
-func (t *planTable) of(c Country) *phonePlan { return t.byCountry[c] }
+func (t *planTable) of(c Country) *phonePlan {
+	if a, b := c>>8-'A', c&0xff-'A'; a < 26 && b < 26 {
+		return t.byCountry[26*a+b]
+	}
+	return nil
+}
 
 // phonePlans reads the table, once.
 var phonePlans = sync.OnceValue(func() *planTable {
-	t := &planTable{byCountry: map[Country]*phonePlan{}}
+	t := &planTable{}
 	for line := range strings.Lines(phoneTable) {
 		if line[0] == '#' {
 			continue
@@ -95,7 +100,7 @@ var phonePlans = sync.OnceValue(func() *planTable {
 		}
 		if len(cells[0]) == 2 {
 			p.country = Country(cells[0][0])<<8 | Country(cells[0][1])
-			t.byCountry[p.country] = p
+			t.byCountry[26*(p.country>>8-'A')+p.country&0xff-'A'] = p
 		}
 	}
 	return t

@@ -36,6 +36,7 @@ type mapper struct {
 	cells   [][]byte
 	scratch []byte
 	vals    [][]byte // of the attributes' fields, nil where empty
+	before  [][]byte // what stands before the length of each when it is encoded
 	key     []byte
 	ends    []int // of the values in the body
 
@@ -88,7 +89,7 @@ func (m *mapper) record(rec batchRecord, text []byte, row int64) *Reject {
 	if rej := m.split(rec, text); rej != nil {
 		return rej
 	}
-	m.vals = m.vals[:0]
+	m.vals, m.before = m.vals[:0], m.before[:0]
 	for i := range m.fields {
 		f := &m.fields[i]
 		v := m.value(f)
@@ -104,7 +105,7 @@ func (m *mapper) record(rec batchRecord, text []byte, row int64) *Reject {
 				return rej
 			}
 		}
-		m.vals = append(m.vals, v)
+		m.vals, m.before = append(m.vals, v), append(m.before, f.prefixOf(v))
 	}
 	m.key = m.key[:0]
 	for i := range m.unique {
@@ -134,7 +135,7 @@ func (m *mapper) record(rec batchRecord, text []byte, row int64) *Reject {
 
 // prefixOf returns what stands before the length of an encoded value.
 func (f *boundField) prefixOf(v []byte) []byte {
-	if f.in != 0 && schema.ReadsAs(f.in, v) != 0 {
+	if f.in != 0 && v != nil && schema.ReadsAs(f.in, v) != 0 {
 		return f.inPrefix
 	}
 	return f.prefix

@@ -282,7 +282,7 @@ func (w *frameWriter) put(m *mapper) error {
 	body := 0
 	for i, v := range m.vals {
 		if v != nil {
-			body += len(m.fields[i].prefixOf(v)) + uvarintLen(uint64(len(v))) + len(v)
+			body += len(m.before[i]) + uvarintLen(uint64(len(v))) + len(v)
 		}
 	}
 	bucket := w.to.part.Bucket(key)
@@ -310,7 +310,7 @@ func (m *mapper) encode(b []byte) []byte {
 	m.ends = m.ends[:0]
 	for i, v := range m.vals {
 		if v != nil {
-			b = append(b, m.fields[i].prefixOf(v)...)
+			b = append(b, m.before[i]...)
 			b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
 		}
 		m.ends = append(m.ends, len(b))
