@@ -185,15 +185,13 @@ func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	if err != nil {
 		return err
 	}
-	var look func(fold.ID) bool // nil: at all
 	if met != nil {
-		look = func(id fold.ID) bool { return met[id] }
 		if err := w.plan.DropCreated(ctx, runs, w.job.UndoTime, met, func(rows int64) { w.progress.rows.Add(rows) }); err != nil {
 			return err
 		}
 	}
 	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time, func(n int64) { w.progress.rows.Add(n) })
-	err = w.plan.EachTouched(ctx, runs, look, func(ids []fold.ID) error { return u.Take(ctx, ids) })
+	err = w.plan.EachTouched(ctx, runs, met, func(ids []fold.ID) error { return u.Take(ctx, ids) })
 	if err != nil {
 		return errors.Join(err, u.Wait())
 	}

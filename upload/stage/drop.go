@@ -50,7 +50,7 @@ func (p *Plan) DropCreated(ctx context.Context, runs map[int]RunResult, at int64
 	}
 	d := p.newDropper(at, gone)
 	var chunk []createdRow
-	for c, err := range p.written(all, runs) {
+	for c, err := range p.written(all, runs, false) {
 		if err != nil {
 			return err
 		}

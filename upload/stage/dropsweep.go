@@ -72,7 +72,7 @@ func (p *Plan) createdGone(r runBlob, run RunResult, but map[fold.ID]bool, gone 
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time, Delete: true}}
 		var key []byte
 		n := int64(0)
-		for c, err := range p.written(runBlobs{r}, map[int]RunResult{r.bucket: run}) {
+		for c, err := range p.written(runBlobs{r}, map[int]RunResult{r.bucket: run}, false) {
 			if err != nil {
 				yield(row, err)
 				return

@@ -65,7 +65,8 @@ type rowCursor struct {
 	p      *Plan
 	bucket int
 	extsort.Window
-	lo *fold.ID // profiles from it on; nil is open
+	lo      *fold.ID // profiles from it on; nil is open
+	updated bool     // created profiles, which stand behind the others, are left out
 
 	counter uint32 // of a created profile, or 0
 	id      fold.ID
@@ -85,7 +86,7 @@ func (c *rowCursor) Next() (bool, error) {
 		if ok, err := c.More(); !ok {
 			return false, err
 		}
-		if err := c.read(); err != nil {
+		if err := c.read(); err != nil || c.updated && c.isCreated() {
 			return false, err
 		}
 		if c.lo == nil || bytes.Compare(c.id[:], c.lo[:]) >= 0 {

@@ -8,11 +8,13 @@ import (
 	"kith/profile/fold"
 )
 
-// written streams the profiles and rows that runs have written, in order.
-func (p *Plan) written(all runBlobs, runs map[int]RunResult) iter.Seq2[*rowCursor, error] {
+// written streams the profiles and rows that runs have written, in order. updated leaves the created profiles out.
+func (p *Plan) written(all runBlobs, runs map[int]RunResult, updated bool) iter.Seq2[*rowCursor, error] {
 	var cursors []*rowCursor
 	for _, r := range all {
-		cursors = append(cursors, p.newRowCursor(r, runs[r.bucket].Who))
+		c := p.newRowCursor(r, runs[r.bucket].Who)
+		c.updated = updated
+		cursors = append(cursors, c)
 	}
 	return extsort.Merge(cursors)
 }
@@ -20,20 +22,20 @@ func (p *Plan) written(all runBlobs, runs map[int]RunResult) iter.Seq2[*rowCurso
 // touchedChunk is how many profiles are looked at together.
 const touchedChunk = 10_000
 
-// EachTouched calls do for the profiles that runs have updated, and for those of the created ones that are wanted, some at a time, ascending. A nil
-// function wants all.
-func (p *Plan) EachTouched(ctx context.Context, runs map[int]RunResult, created func(fold.ID) bool, do func([]fold.ID) error) error {
+// EachTouched calls do for the profiles that runs have updated, and for those of the created ones that are named, some at a time, ascending. nil
+// stands for all.
+func (p *Plan) EachTouched(ctx context.Context, runs map[int]RunResult, created map[fold.ID]bool, do func([]fold.ID) error) error {
 	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
 		return err
 	}
 	var ids []fold.ID
-	for c, err := range p.written(all, runs) {
+	for c, err := range p.written(all, runs, created != nil && len(created) == 0) {
 		if err != nil {
 			return err
 		}
-		if c.isCreated() && created != nil && !created(c.id) {
+		if c.isCreated() && created != nil && !created[c.id] {
 			continue
 		}
 		if n := len(ids); n == 0 || ids[n-1] != c.id {
