@@ -5,5 +5,6 @@
 //	Pool        chunks that wait, in the memory of an Arena or in a file without a name
 //	Sorter      a radix sort of references to keys
 //	Merge       several sorted streams as one
+//	Prefetch    memory that is read soon, in an order that the processor does not foresee
 //	Window      a stream whose entries are parsed in place
 package extsort

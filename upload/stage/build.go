@@ -372,8 +372,8 @@ func (b *Resolver) emit() (tables []store.Staged, err error) {
 		}
 	}
 	for i := range b.groups {
-		if i+touchAhead < len(b.groups) {
-			b.loaded.touch(b.groups[i+touchAhead].at, touchFrame)
+		if i+ahead < len(b.groups) {
+			extsort.Prefetch(b.loaded.at(b.groups[i+ahead].at))
 		}
 		if g := &b.groups[i]; g.matches < 2 {
 			if err := e.group(uint32(i), g); err != nil {

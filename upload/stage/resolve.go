@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"kith/blob"
+	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -157,8 +158,8 @@ func (b *Resolver) load(ctx context.Context) error {
 	}
 	b.groups = b.groups[:0]
 	for i, r := range b.loaded.refs {
-		if i+touchAhead < len(b.loaded.refs) {
-			b.loaded.touch(b.loaded.refs[i+touchAhead].At, touchHead)
+		if i+ahead < len(b.loaded.refs) {
+			extsort.Prefetch(b.loaded.at(b.loaded.refs[i+ahead].At))
 		}
 		frame := b.loaded.at(r.At)
 		g := group{at: r.At, rows: 1, first: frameRow(frame)}

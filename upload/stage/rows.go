@@ -25,8 +25,6 @@ type rowSet struct {
 
 	sorter extsort.Sorter
 	keys   keyList
-
-	touched byte // kept, so that no compiler leaves touching out
 }
 
 // loaded is memory that frames lie in: a piece of the pool's or, if own, on the heap.
@@ -65,23 +63,9 @@ func (s *rowSet) at(place uint32) []byte {
 	return s.loads[place>>placeBits].b[place&(1<<placeBits-1):]
 }
 
-// Frames are read in the order of their keys, which is none in memory: who looks at one touches the frame so many further on, so that it is in
-// the cache when its turn comes. Waiting for memory was a tenth of resolving.
-const touchAhead = 8
-
-// touch reads a byte of each cache line of so many bytes of a frame.
-func (s *rowSet) touch(place uint32, n int) {
-	b := s.at(place)
-	for at := 0; at < min(len(b), n); at += 64 {
-		s.touched += b[at]
-	}
-}
-
-// Most frames are no longer than touchFrame.
-const (
-	touchHead  = 1
-	touchFrame = 256
-)
+// ahead is how far: frames, and entries of shelves, are read in the order of their keys, which is none in memory. Who looks at one asks for the one so many
+// further on, so that it is in the cache when its turn comes. Waiting for memory was a tenth of resolving.
+const ahead = 8
 
 func (s *rowSet) key(place uint32) []byte { return frameKey(s.at(place)) }
 

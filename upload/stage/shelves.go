@@ -122,8 +122,6 @@ type applier struct {
 	buf    []byte
 	refs   []extsort.Ref
 	sorter extsort.Sorter
-
-	touched byte // see rowSet.touch
 }
 
 // table writes a table of some parts of a shelf.
@@ -210,8 +208,8 @@ func (a *applier) each(s *shelf, part int, compare func(x, y []byte) int, do fun
 	}
 	a.sort(compare)
 	for i, r := range a.refs {
-		if i+touchAhead < len(a.refs) {
-			a.touched += a.buf[a.refs[i+touchAhead].At]
+		if i+ahead < len(a.refs) {
+			extsort.Prefetch(a.buf[a.refs[i+ahead].At:])
 		}
 		if err := do(a.buf[r.At:]); err != nil {
 			return err

@@ -1,0 +1,6 @@
+//go:build !amd64 && !arm64
+
+package extsort
+
+// Prefetch does nothing where nobody has written down how to.
+func Prefetch([]byte) {}
