@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/big"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -168,8 +169,20 @@ func AppendName(dst []byte, parts ...[]byte) []byte {
 }
 
 func appendNameSlow(dst []byte, parts [][]byte) []byte {
-	whole := string(composed(bytes.Join(parts, []byte(" "))))
-	return append(dst, strings.ToLower(strings.Join(strings.Fields(whole), " "))...)
+	from, blank := len(dst), false
+	for text := composed(bytes.Join(parts, []byte(" "))); len(text) > 0; {
+		r, n := utf8.DecodeRune(text)
+		if text = text[n:]; unicode.IsSpace(r) {
+			blank = true
+			continue
+		}
+		if blank && len(dst) > from {
+			dst = append(dst, ' ')
+		}
+		blank = false
+		dst = utf8.AppendRune(dst, unicode.ToLower(r))
+	}
+	return dst
 }
 
 // normalizeNumber works on digits, so that no precision is lost; exponents go through big.Rat within bounds.
