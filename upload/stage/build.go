@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"kith/blob"
 	"kith/internal/extsort"
@@ -54,19 +55,18 @@ type Outcome struct {
 	tables  []store.Staged
 }
 
-// Commit makes the blobs durable, and the tables.
+// Commit makes the blobs durable, and the tables. All wait for the disk at once.
 func (o *Outcome) Commit() error {
-	for _, t := range o.tables {
-		if err := t.Close(); err != nil {
-			return err
-		}
+	errs := make([]error, len(o.tables)+len(o.writers))
+	var all sync.WaitGroup
+	for i, t := range o.tables {
+		all.Go(func() { errs[i] = t.Close() })
 	}
-	for _, b := range o.writers {
-		if _, err := b.Commit(); err != nil {
-			return err
-		}
+	for i, b := range o.writers {
+		all.Go(func() { _, errs[len(o.tables)+i] = b.Commit() })
 	}
-	return nil
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // Abort gives up what was not committed.

@@ -25,6 +25,7 @@ type rowSet struct {
 
 	sorter extsort.Sorter
 	keys   keyList
+	values []fold.Value
 }
 
 // loaded is memory that frames lie in: a piece of the pool's or, if own, on the heap.
@@ -241,11 +242,11 @@ func (s *rowSet) mergeRows(refs []extsort.Ref) (uint32, error) {
 		if i+1 < len(all) && f.rows == 1 && all[i+1].rows == 1 && bytes.Equal(f.body, all[i+1].body) {
 			continue
 		}
-		next, err := fold.DecodeValues(f.body, s.stamp(f.first))
-		if err != nil {
+		var err error
+		if s.values, err = fold.AppendValues(s.values[:0], f.body, s.stamp(f.first)); err != nil {
 			return 0, fmt.Errorf("%w: %w", extsort.ErrFrame, err)
 		}
-		values = fold.MergeRows(values, next)
+		values = fold.MergeRows(values, s.values)
 	}
 	out.more = rowNumbersOf(all)
 	base := s.stamp(out.first)
