@@ -9,6 +9,8 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -128,12 +130,37 @@ func (s *Store) Commit(ctx context.Context, g store.Group) (uint64, error) {
 	if g.Lazy || b.Empty() {
 		return version, nil
 	}
-	if err := b.SyncWait(); err != nil {
+	if err := s.waits.sync(b); err != nil {
 		// Readers may have seen what is not in the log, and never will be.
 		s.logger.Fatalf("the log can't be written: %v", err)
 		return 0, convert(err)
 	}
 	return version, nil
+}
+
+// waits spaces out the syncs of the log while many commits wait for one: each takes more of them then. A few wait for nothing but the disk.
+type waits struct{ commits atomic.Int64 }
+
+const (
+	// fewCommits wait for nothing but the disk.
+	fewCommits = 8
+	// syncEvery is how long after a sync the next one begins when more of them wait: they wait for a processor longer than that.
+	syncEvery = 500 * time.Microsecond
+)
+
+// sync waits until a batch is durable.
+func (w *waits) sync(b *pebble.Batch) error {
+	w.commits.Add(1)
+	defer w.commits.Add(-1)
+	return b.SyncWait()
+}
+
+// interval is asked for by the engine after each sync.
+func (w *waits) interval() time.Duration {
+	if w.commits.Load() > fewCommits {
+		return syncEvery
+	}
+	return 0
 }
 
 // apply fills the batch and puts it into the memtable.

@@ -80,6 +80,7 @@ type Store struct {
 	fs       vfs.FS
 	dir      string
 	locks    *stripes
+	waits    *waits
 	versions store.Versions
 	runs     atomic.Uint64
 	// tables are the options of tables that are going to be ingested. stock says that the engine's own writer makes them.
@@ -119,7 +120,9 @@ func Open(dir string, o Options) (*Store, error) {
 	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage, keeps: !o.ReadOnly}
 	g.opening.Store(true)
 	found := &damages{log: o.Log}
+	waits := &waits{}
 	opts := o.engine(g, cache, found)
+	opts.WALMinSyncInterval = waits.interval
 	db, err := pebble.Open(dir, opts)
 	g.opening.Store(false)
 	if err != nil {
@@ -131,7 +134,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
 	}
-	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined, tables: tableOptions(db.TableFormat()), stock: o.stock}
+	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), waits: waits, readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined, tables: tableOptions(db.TableFormat()), stock: o.stock}
 	if o.ReadOnly {
 		return s, nil
 	}

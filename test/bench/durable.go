@@ -87,7 +87,7 @@ func (d *durable) at(t store.Table, key string) store.Partition {
 	return store.Partition{Table: t, Incarnation: durableInc, Key: key}
 }
 
-// one reads the two index partitions, the profile and the older body, and commits.
+// one reads the two index partitions and the profile, and commits.
 func (d *durable) one(ctx context.Context, n uint64, object []byte, lazy bool) error {
 	id := profileOf(n)
 	named := []string{mailOf(n), fmt.Sprintf("object:\x01%032x", n)}
@@ -122,9 +122,6 @@ func (d *durable) one(ctx context.Context, n uint64, object []byte, lazy bool) e
 	g.Swap = []store.Swap{{Key: []byte("head"), Value: head, Expect: version}, {Key: []byte("state"), Op: store.Check}}
 	bodies := []store.Mutation{{Key: key, Value: sized(sizeOfBody), Time: now}}
 	if old != nil {
-		if _, err := d.store.Get(ctx, d.at(store.Body, id), old); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
 		bodies = append(bodies, store.Mutation{Key: old, Delete: true, Time: now})
 	} else {
 		g.Before = append(g.Before, store.PartitionWrite{Partition: d.at(store.Index, named[1]), Mutations: []store.Mutation{{Key: []byte(id + "a"), Time: now}}})
