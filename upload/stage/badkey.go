@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -138,8 +139,8 @@ func damaged(v []byte) bool {
 		return true
 	}
 	// 4.47911E+11
-	e := bytes.LastIndexAny(v, "eE")
-	if e < 1 || e+3 > len(v) || v[e+1] != '+' || !allDigits(v[e+2:]) {
+	e := bytes.LastIndexByte(v, '+') - 1
+	if e < 1 || v[e]|0x20 != 'e' || !allDigits(v[e+2:]) {
 		return false
 	}
 	mantissa := bytes.TrimLeft(v[:e], "+-")
@@ -216,7 +217,7 @@ func placeholder(v []byte) bool {
 	if v[0] == '-' && len(bytes.Trim(v, "-+=_| ")) == 0 { // a line below the header
 		return true
 	}
-	if len(v) > maxPlaceholder || bytes.ContainsAny(v, "0123456789") { // most keys
+	if len(v) > maxPlaceholder || slices.ContainsFunc(v, func(c byte) bool { return c-'0' <= 9 }) { // most keys
 		return false
 	}
 	low := schema.Unaccented(strings.ToLower(schema.ColumnName(string(v))))
