@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 )
@@ -195,6 +196,10 @@ type blocker struct {
 	budget int64 // pairs of one pass
 	most   int   // records of a block
 	bound  []bounded
+
+	lock sync.Mutex
+	// entries are those of the pass, and spare is room to sort them: the same memory for all passes.
+	entries, spare []entry
 }
 
 // bounded is what was bounded of a pass.
@@ -203,6 +208,8 @@ type bounded struct{ blocks, windows, largest int }
 const (
 	// passEntries are kept at a time.
 	passEntries = 8 << 20
+	// entriesAtOnce are how many a worker hands on together.
+	entriesAtOnce = 8192
 	// window is with how many of the next ones each record of a block is compared that nothing refines.
 	window = 6
 )
@@ -243,10 +250,14 @@ func (b *blocker) run(ctx context.Context) error {
 
 // pass finds the pairs of one key, of those blocks whose turn it is.
 func (b *blocker) pass(p []component, round, rounds int) error {
+	b.entries = slices.Grow(b.entries[:0], b.n/rounds+b.n/8)
 	lists := make([][]entry, b.o.Workers)
 	err := b.each(b.o.Workers, func(w, i int, raw []byte) error {
 		if b.copy(i) {
 			return nil
+		}
+		if len(lists[w]) > entriesAtOnce {
+			lists[w] = b.hand(lists[w])
 		}
 		var v view
 		v.read(raw, b.slots)
@@ -279,12 +290,24 @@ func (b *blocker) pass(p []component, round, rounds int) error {
 	if err != nil {
 		return err
 	}
-	return b.blocks(p, slices.Concat(lists...))
+	for _, list := range lists {
+		b.hand(list)
+	}
+	return b.blocks(p, b.entries)
+}
+
+// hand puts a worker's entries with those of the others, and returns room for more. They are in no order.
+func (b *blocker) hand(list []entry) []entry {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.entries = append(b.entries, list...)
+	return list[:0]
 }
 
 // blocks sorts entries and takes the pairs of each block.
 func (b *blocker) blocks(p []component, all []entry) error {
-	sortEntries(all)
+	b.spare = slices.Grow(b.spare[:0], len(all))[:len(all)]
+	sortEntries(all, b.spare)
 	most := b.fit(all)
 	const step = 16384
 	tasks := (len(all) + step - 1) / step
@@ -475,13 +498,13 @@ func (b *blocker) words() (all []string) {
 	return all
 }
 
-// sortEntries sorts by key, then by record. It is a radix sort, on the records' numbers first.
-func sortEntries(all []entry) {
+// sortEntries sorts by key, then by record. It is a radix sort, on the records' numbers first, that needs as much room again.
+func sortEntries(all, spare []entry) {
 	if len(all) < 512 {
 		slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.i, b.i)) })
 		return
 	}
-	from, to := all, make([]entry, len(all))
+	from, to := all, spare
 	for pass := range 6 { // eleven bits at a time: three of the number, three of the key's upper half
 		digit := func(e *entry) uint32 {
 			if pass < 3 {

@@ -162,7 +162,7 @@ func (l vectorList) of(members []uint32) (all []vector) {
 
 // vectors compares all pairs within bunches of three and more.
 func (s *run) vectors(ctx context.Context, all []bunch) (vectorList, error) {
-	parts := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/6, s.o.Dir)
+	parts := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/8, s.o.Dir)
 	defer parts.close()
 	out := parts.writer()
 	for _, b := range all {

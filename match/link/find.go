@@ -163,7 +163,7 @@ func (s *run) search(ctx context.Context) ([]cluster, error) {
 
 // pairsOf are the pairs of edges.
 func (s *run) pairsOf(edges []edge) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
+	parts := newPairParts(s.r, s.ranges(), s.o.Memory/8, s.o.Dir)
 	out := parts.writer()
 	for _, e := range edges {
 		out.put(e.i, e.j)
@@ -176,7 +176,7 @@ func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/len(s.r.chunks)/200
 
 // candidates finds the pairs that share a key: those that are learned from, and those to compare, unless there are so few profiles that all are.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
+	parts := newPairParts(s.r, s.ranges(), s.o.Memory/8, s.o.Dir)
 	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(500_000, int64(s.r.n)*3/2)}
 	if err := b.run(ctx); err != nil {
 		return parts.or(err)
@@ -190,7 +190,7 @@ func (s *run) candidates(ctx context.Context) (*pairParts, error) {
 
 // allPairs are all pairs there are.
 func (s *run) allPairs() (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/6, s.o.Dir)
+	parts := newPairParts(s.r, s.ranges(), s.o.Memory/8, s.o.Dir)
 	return parts.or((&blocker{records: s.r, parts: parts}).allPairs())
 }
 

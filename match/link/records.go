@@ -35,7 +35,7 @@ const idSize = len(fold.ID{})
 
 // gather reads all profiles.
 func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
-	chunks := int(st.bytes/(o.Memory/8)) + 1
+	chunks := int(st.bytes/(o.Memory/12)) + 1
 	p := newParted(chunks, o.Memory/3, o.Dir)
 	type worker struct {
 		reader
@@ -74,6 +74,12 @@ func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, e
 	if err != nil {
 		p.close()
 		return nil, err
+	}
+	if p.spilled() { // then nothing of it need stay in memory
+		if err := p.flush(); err != nil {
+			p.close()
+			return nil, err
+		}
 	}
 	r := &records{slots: all[0].slots(), spill: p, first: []int{0}}
 	if err := r.arrange(); err != nil {

@@ -29,7 +29,7 @@ func (r *records) findCopies(workers int, asked map[pair]bool) error {
 		return err
 	}
 	all := slices.Concat(lists...)
-	sortEntries(all)
+	sortEntries(all, make([]entry, len(all)))
 	own := map[uint32]bool{}
 	for p := range asked {
 		i, j := p.ends()
