@@ -71,7 +71,8 @@ func (m *mapper) badRow(f *boundField, v []byte) (sentence string) {
 	if name := m.header[f.column]; len(v) == len(name) && strings.EqualFold(string(v), name) {
 		return "The unique key is the name of its column: the row explains the table, or is its header again. Leave it out."
 	}
-	if len(m.header) < 3 || f.ct == schema.Phone || f.ct == schema.Email || !remark(v) {
+	isName := f.place >= 0 && m.fields[f.place].attr.ID != schema.AccountNumber // who says that a name is the key means words
+	if len(m.header) < 3 || isName || f.ct == schema.Phone || f.ct == schema.Email || !remark(v) {
 		return ""
 	}
 	for i, c := range m.cells {
