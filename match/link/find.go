@@ -42,6 +42,7 @@ func (o *Options) defaults() {
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
 	}
+	o.Memory = o.Memory * 3 / 5 // the rest is for garbage
 	if o.Threshold == 0 {
 		o.Threshold = defaultThreshold
 	}

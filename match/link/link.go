@@ -29,7 +29,8 @@ const (
 type Options struct {
 	// Workers is from how many goroutines Source calls, and how many compare; 0: one for each core.
 	Workers int
-	// Memory is how many bytes a run keeps, about; 0: 1 GiB. What is beyond goes to sealed temporary files.
+	// Memory is how many bytes a run takes, about, garbage included; 0: 1 GiB. Records and pairs beyond go to sealed temporary files; of each profile
+	// some 160 bytes do not.
 	Memory int64
 	// Dir is where these go; empty: the system's folder for temporary files.
 	Dir string
