@@ -36,7 +36,7 @@ const idSize = len(fold.ID{})
 // gather reads all profiles.
 func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
 	chunks := int(st.bytes/(o.Memory/12)) + 1
-	p := newParted(chunks, o.Memory/3, o.Dir)
+	p := newParted(chunks, o.Memory/2, o.Dir)
 	type worker struct {
 		reader
 		bufs [][]byte
