@@ -17,8 +17,12 @@ import (
 // hugePage is the size of a huge page: one entry of the processor's translation buffers stands for 512 usual pages.
 const hugePage = 2 << 20
 
-// collapseEvery is how long what is in memory may change until it is looked at again, which takes about a millisecond.
-const collapseEvery = 10 * time.Second
+// Memory is looked at every collapseEvery, for collapseFor at most: joining a page takes about two milliseconds, and an import has new memory all the
+// time, which is not worth it. What is in use for longer is joined within a minute.
+const (
+	collapseEvery = 2 * time.Second
+	collapseFor   = 10 * time.Millisecond
+)
 
 // hugePagesEnabled tells what the system does with huge pages.
 const hugePagesEnabled = "/sys/kernel/mm/transparent_hugepage/enabled"
@@ -31,24 +35,36 @@ var useHugePages = sync.OnceFunc(func() {
 		return // the operator's wish
 	}
 	go func() {
+		var c collapser
 		for range time.Tick(collapseEvery) {
-			if collapse() != nil {
+			if c.run(time.Now().Add(collapseFor)) != nil {
 				return // the kernel can't: before Linux 6.1
 			}
 		}
 	}()
 })
 
-// collapse joins all memory of the process that is in use.
-func collapse() error {
+// collapser goes through the memory of the process again and again.
+type collapser struct{ next uintptr }
+
+// run joins memory that is in use, from where the last run ended, until a time, or the end of memory.
+func (c *collapser) run(until time.Time) error {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	for from, to := range anonymous(f) {
-		if err := collapseIn(from, to); err != nil {
-			return err
+	from := c.next
+	c.next = 0
+	for start, end := range anonymous(f) {
+		for at := hugeFrom(max(start, from)); at+hugePage <= end; at += hugePage {
+			if err := collapsePage(at); err != nil {
+				return err
+			}
+			if time.Now().After(until) {
+				c.next = at + hugePage
+				return nil
+			}
 		}
 	}
 	return nil
@@ -70,17 +86,19 @@ func anonymous(maps io.Reader) func(yield func(from, to uintptr) bool) {
 	}
 }
 
-// collapseIn joins the huge pages between two addresses of which every usual page is in memory.
-func collapseIn(from, to uintptr) error {
-	inMemory := make([]byte, hugePage/os.Getpagesize())
-	for at := (from + hugePage - 1) &^ (hugePage - 1); at+hugePage <= to; at += hugePage {
-		_, _, failed := unix.Syscall(unix.SYS_MINCORE, at, hugePage, uintptr(unsafe.Pointer(&inMemory[0])))
-		if failed != 0 || slices.ContainsFunc(inMemory, func(page byte) bool { return page&1 == 0 }) {
-			continue // unmapped meanwhile, or not all in use
-		}
-		if _, _, failed = unix.Syscall(unix.SYS_MADVISE, at, hugePage, unix.MADV_COLLAPSE); failed == unix.EINVAL {
-			return failed
-		} // else there may be no free memory in one piece, or it was unmapped
+// hugeFrom is the first huge page at or behind an address.
+func hugeFrom(at uintptr) uintptr { return (at + hugePage - 1) &^ (hugePage - 1) }
+
+// collapsePage joins a huge page if all usual pages of it are in memory.
+func collapsePage(at uintptr) error {
+	var inMemory [hugePage >> 12]byte // pages have 4 KiB at least
+	_, _, failed := unix.Syscall(unix.SYS_MINCORE, at, hugePage, uintptr(unsafe.Pointer(&inMemory[0])))
+	pages := inMemory[:hugePage/os.Getpagesize()]
+	if failed != 0 || slices.ContainsFunc(pages, func(page byte) bool { return page&1 == 0 }) {
+		return nil // unmapped meanwhile, or not all in use
 	}
+	if _, _, failed = unix.Syscall(unix.SYS_MADVISE, at, hugePage, unix.MADV_COLLAPSE); failed == unix.EINVAL {
+		return failed
+	} // else there may be no free memory in one piece, or it was unmapped
 	return nil
 }

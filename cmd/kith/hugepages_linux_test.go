@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,8 +51,10 @@ func TestOnlyMemoryInUseIsJoined(t *testing.T) {
 		}
 	}
 	from = uintptr(unsafe.Pointer(&memory[0]))
-	if err := collapseIn(from, from+uintptr(len(memory))); errors.Is(err, unix.EINVAL) {
-		t.Skip("the kernel can't join pages: before Linux 6.1")
+	for _, at := range []uintptr{from, from + hugePage} {
+		if err := collapsePage(at); errors.Is(err, unix.EINVAL) {
+			t.Skip("the kernel can't join pages: before Linux 6.1")
+		}
 	}
 	if kb := hugeAt(t, from); kb != hugePage>>10 {
 		t.Errorf("%d kB are in huge pages, want %d", kb, hugePage>>10)
@@ -67,6 +70,43 @@ func TestOnlyMemoryInUseIsJoined(t *testing.T) {
 		if at != hugePage+unused*page && memory[at] != byte(at/page) {
 			t.Fatalf("page %d has another content", at/page)
 		}
+	}
+}
+
+// A run that has no more time goes on where it ended, and all memory is come to.
+func TestJoiningGoesOn(t *testing.T) {
+	if enabled, err := os.ReadFile(hugePagesEnabled); err != nil || !strings.Contains(string(enabled), "[madvise]") {
+		t.Skip("the kernel has no huge pages, or joins memory by itself")
+	}
+	const pages = 3
+	all, err := unix.Mmap(-1, 0, (pages+1)*hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(all) }()
+	for at := 0; at < len(all); at += os.Getpagesize() {
+		all[at] = 1
+	}
+	var c collapser
+	for runs := 1; ; runs++ {
+		before := c.next
+		if err := c.run(time.Time{}); errors.Is(err, unix.EINVAL) {
+			t.Skip("the kernel can't join pages: before Linux 6.1")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if c.next == 0 {
+			if runs <= pages {
+				t.Errorf("%d runs without time have come to all memory", runs)
+			}
+			break
+		}
+		if c.next <= before {
+			t.Fatalf("a run ended at %x, the one before at %x", c.next, before)
+		}
+	}
+	if kb := hugeAt(t, hugeFrom(uintptr(unsafe.Pointer(&all[0])))); kb < pages*hugePage>>10 {
+		t.Errorf("%d kB are in huge pages, want %d", kb, pages*hugePage>>10)
 	}
 }
 
