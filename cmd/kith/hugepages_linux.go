@@ -18,10 +18,10 @@ import (
 const hugePage = 2 << 20
 
 // Memory is looked at every collapseEvery, for collapseFor at most: joining a page takes about two milliseconds, and an import has new memory all the
-// time, which is not worth it. What is in use for longer is joined within a minute.
+// time, which is not worth it. What is in use for longer is joined within half a minute.
 const (
 	collapseEvery = 2 * time.Second
-	collapseFor   = 10 * time.Millisecond
+	collapseFor   = 25 * time.Millisecond
 )
 
 // hugePagesEnabled tells what the system does with huge pages.
