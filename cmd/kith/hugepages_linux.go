@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,9 +36,9 @@ var useHugePages = sync.OnceFunc(func() {
 		return // the operator's wish
 	}
 	go func() {
-		var c collapser
+		c := collapser{resident: resident, join: join}
 		for range time.Tick(collapseEvery) {
-			if c.run(time.Now().Add(collapseFor)) != nil {
+			if c.runOn("/proc/self/maps", time.Now().Add(collapseFor)) != nil {
 				return // the kernel can't: before Linux 6.1
 			}
 		}
@@ -45,21 +46,33 @@ var useHugePages = sync.OnceFunc(func() {
 })
 
 // collapser goes through the memory of the process again and again.
-type collapser struct{ next uintptr }
+type collapser struct {
+	next uintptr // where the next run begins
+	// resident says whether all of a huge page is in memory, and join joins it.
+	resident func(at uintptr) bool
+	join     func(at uintptr) error
+}
 
-// run joins memory that is in use, from where the last run ended, until a time, or the end of memory.
-func (c *collapser) run(until time.Time) error {
-	f, err := os.Open("/proc/self/maps")
+// runOn is run on the memory that a /proc/PID/maps tells of.
+func (c *collapser) runOn(maps string, until time.Time) error {
+	f, err := os.Open(maps)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	return c.run(f, until)
+}
+
+// run joins memory that is in use, from where the last run ended, until a time, or the end of memory. It fails if the kernel joins nothing.
+func (c *collapser) run(maps io.Reader, until time.Time) error {
 	from := c.next
 	c.next = 0
-	for start, end := range anonymous(f) {
+	for start, end := range anonymous(maps) {
 		for at := hugeFrom(max(start, from)); at+hugePage <= end; at += hugePage {
-			if err := collapsePage(at); err != nil {
-				return err
+			if c.resident(at) {
+				if err := c.join(at); errors.Is(err, unix.EINVAL) {
+					return err
+				} // else there may be no free memory in one piece, or it was unmapped
 			}
 			if time.Now().After(until) {
 				c.next = at + hugePage
@@ -89,16 +102,17 @@ func anonymous(maps io.Reader) func(yield func(from, to uintptr) bool) {
 // hugeFrom is the first huge page at or behind an address.
 func hugeFrom(at uintptr) uintptr { return (at + hugePage - 1) &^ (hugePage - 1) }
 
-// collapsePage joins a huge page if all usual pages of it are in memory.
-func collapsePage(at uintptr) error {
-	var inMemory [hugePage >> 12]byte // pages have 4 KiB at least
-	_, _, failed := unix.Syscall(unix.SYS_MINCORE, at, hugePage, uintptr(unsafe.Pointer(&inMemory[0])))
-	pages := inMemory[:hugePage/os.Getpagesize()]
-	if failed != 0 || slices.ContainsFunc(pages, func(page byte) bool { return page&1 == 0 }) {
-		return nil // unmapped meanwhile, or not all in use
-	}
-	if _, _, failed = unix.Syscall(unix.SYS_MADVISE, at, hugePage, unix.MADV_COLLAPSE); failed == unix.EINVAL {
+// resident says whether every usual page of a huge page is in memory; not if it was unmapped.
+func resident(at uintptr) bool {
+	var pages [hugePage >> 12]byte // of 4 KiB at least
+	_, _, failed := unix.Syscall(unix.SYS_MINCORE, at, hugePage, uintptr(unsafe.Pointer(&pages[0])))
+	return failed == 0 && !slices.ContainsFunc(pages[:hugePage/os.Getpagesize()], func(page byte) bool { return page&1 == 0 })
+}
+
+// join makes one huge page of usual ones. What they hold stays.
+func join(at uintptr) error {
+	if _, _, failed := unix.Syscall(unix.SYS_MADVISE, at, hugePage, unix.MADV_COLLAPSE); failed != 0 {
 		return failed
-	} // else there may be no free memory in one piece, or it was unmapped
+	}
 	return nil
 }

@@ -31,82 +31,77 @@ func TestAnonymousMemoryIsTold(t *testing.T) {
 	}
 }
 
-// Two huge pages' worth of memory, in the second of which one page was never used: the first is joined, and the second takes no more memory than before.
+// fakeMemory is memory of some huge pages, from an address on that is not one of theirs.
+const fakeMemory = "10001000-10a01000 rw-p 00000000 00:00 0\n20000000-20200000 rw-p 00000000 00:00 0\n30000000-30100000 rw-p 00000000 00:00 0\n"
+
+// fakePages are the huge pages in it.
+var fakePages = []uintptr{0x10200000, 0x10400000, 0x10600000, 0x10800000, 0x20000000}
+
+// Only what is in memory as a whole is joined, and what can't be for the moment is passed over.
 func TestOnlyMemoryInUseIsJoined(t *testing.T) {
-	if enabled, err := os.ReadFile(hugePagesEnabled); err != nil || !strings.Contains(string(enabled), "[madvise]") {
-		t.Skip("the kernel has no huge pages, or joins memory by itself")
+	var joined []uintptr
+	c := collapser{resident: func(at uintptr) bool { return at != fakePages[1] }, join: func(at uintptr) error {
+		if at == fakePages[2] {
+			return unix.EAGAIN
+		}
+		joined = append(joined, at)
+		return nil
+	}}
+	if err := c.run(strings.NewReader(fakeMemory), time.Now().Add(time.Hour)); err != nil || c.next != 0 {
+		t.Errorf("%v, the next run begins at %x", err, c.next)
 	}
+	if want := []uintptr{fakePages[0], fakePages[3], fakePages[4]}; !slices.Equal(joined, want) {
+		t.Errorf("%x, want %x", joined, want)
+	}
+	c.join = func(uintptr) error { return unix.EINVAL }
+	if err := c.run(strings.NewReader(fakeMemory), time.Now().Add(time.Hour)); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("of a kernel that joins nothing: %v", err)
+	}
+}
+
+// A run that has no more time goes on where it ended, and all memory is come to, again and again.
+func TestJoiningGoesOn(t *testing.T) {
+	var joined []uintptr
+	c := collapser{resident: func(uintptr) bool { return true }, join: func(at uintptr) error { joined = append(joined, at); return nil }}
+	for range 2 * (len(fakePages) + 1) { // one that finds nothing more
+		if err := c.run(strings.NewReader(fakeMemory), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := slices.Concat(fakePages, fakePages); !slices.Equal(joined, want) {
+		t.Errorf("%x, want %x", joined, want)
+	}
+}
+
+// Joining leaves what is in memory as it is, and takes no memory that was not used, whatever the kernel can.
+func TestJoinedMemoryHoldsWhatItHeld(t *testing.T) {
 	all, err := unix.Mmap(-1, 0, 3*hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Munmap(all) }()
-	page := os.Getpagesize()
-	from := uintptr(unsafe.Pointer(&all[0]))
-	memory := all[(hugePage-from%hugePage)%hugePage:][:2*hugePage]
-	const unused = 3 // page of the second
-	for at := 0; at < len(memory); at += page {
-		if at != hugePage+unused*page {
-			memory[at] = byte(at / page)
+	from := hugeFrom(uintptr(unsafe.Pointer(&all[0])))
+	memory := all[from-uintptr(unsafe.Pointer(&all[0])):][:2*hugePage]
+	for at := 0; at < hugePage; at += os.Getpagesize() {
+		memory[at] = byte(at / os.Getpagesize())
+	}
+	if !resident(from) || resident(from+hugePage) {
+		t.Errorf("a page in use: %t, one that was never used: %t", resident(from), resident(from+hugePage))
+	}
+	if err := join(from); err == nil {
+		if kb := hugeAt(t, from); kb < hugePage>>10 {
+			t.Errorf("%d kB are in huge pages, want %d", kb, hugePage>>10)
+		}
+	} else {
+		t.Logf("the kernel does not join: %v", err)
+	}
+	for at := 0; at < hugePage; at += os.Getpagesize() {
+		if memory[at] != byte(at/os.Getpagesize()) {
+			t.Fatalf("byte %d has another content", at)
 		}
 	}
-	from = uintptr(unsafe.Pointer(&memory[0]))
-	for _, at := range []uintptr{from, from + hugePage} {
-		if err := collapsePage(at); errors.Is(err, unix.EINVAL) {
-			t.Skip("the kernel can't join pages: before Linux 6.1")
-		}
-	}
-	if kb := hugeAt(t, from); kb != hugePage>>10 {
-		t.Errorf("%d kB are in huge pages, want %d", kb, hugePage>>10)
-	}
-	in := make([]byte, 2*hugePage/page)
-	if _, _, failed := unix.Syscall(unix.SYS_MINCORE, from, 2*hugePage, uintptr(unsafe.Pointer(&in[0]))); failed != 0 {
-		t.Fatal(failed)
-	}
-	if in[hugePage/page+unused]&1 != 0 {
-		t.Error("a page that was never used takes memory")
-	}
-	for at := 0; at < len(memory); at += page {
-		if at != hugePage+unused*page && memory[at] != byte(at/page) {
-			t.Fatalf("page %d has another content", at/page)
-		}
-	}
-}
-
-// A run that has no more time goes on where it ended, and all memory is come to.
-func TestJoiningGoesOn(t *testing.T) {
-	if enabled, err := os.ReadFile(hugePagesEnabled); err != nil || !strings.Contains(string(enabled), "[madvise]") {
-		t.Skip("the kernel has no huge pages, or joins memory by itself")
-	}
-	const pages = 3
-	all, err := unix.Mmap(-1, 0, (pages+1)*hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = unix.Munmap(all) }()
-	for at := 0; at < len(all); at += os.Getpagesize() {
-		all[at] = 1
-	}
-	var c collapser
-	for runs := 1; ; runs++ {
-		before := c.next
-		if err := c.run(time.Time{}); errors.Is(err, unix.EINVAL) {
-			t.Skip("the kernel can't join pages: before Linux 6.1")
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if c.next == 0 {
-			if runs <= pages {
-				t.Errorf("%d runs without time have come to all memory", runs)
-			}
-			break
-		}
-		if c.next <= before {
-			t.Fatalf("a run ended at %x, the one before at %x", c.next, before)
-		}
-	}
-	if kb := hugeAt(t, hugeFrom(uintptr(unsafe.Pointer(&all[0])))); kb < pages*hugePage>>10 {
-		t.Errorf("%d kB are in huge pages, want %d", kb, pages*hugePage>>10)
+	if unmapped := uintptr(1) << 46; resident(unmapped) {
+		t.Error("what is not mapped is in memory")
 	}
 }
 
