@@ -99,23 +99,24 @@ func (c *compaction) compact(ctx context.Context, w *rewrite, p *stored) error {
 			parts = append(parts, part)
 		}
 	}
-	changed := false
+	var goes []string
 	for n, group := range fold.BetweenMerges(parts, merges) {
 		if len(group) < 2 {
 			after.Parts = append(after.Parts, group...)
 			continue
 		}
-		changed = true
 		made := fold.Part{Source: compactedSource(c.at, n), Contribution: fold.CompactImports(group, c.now)}
 		after.Parts = append(after.Parts, made)
 		for _, part := range group {
+			goes = append(goes, part.Source)
 			rows = append(rows, contributionRow(c.rec.Incarnation, p.ID, part.Source, store.Mutation{Delete: true, Time: max(times[part.Source], c.at)}))
 		}
 		rows = append(rows, contributionRow(c.rec.Incarnation, p.ID, made.Source, store.Mutation{Value: made.Append(nil), Time: c.at}))
 	}
-	if !changed {
+	if goes == nil {
 		return nil
 	}
+	w.complete(p.ID, after.Parts, func(source string) bool { return slices.Contains(goes, source) })
 	// The reader's memory is used again before the rows are written: index keys are taken now, and the new contribution is encoded.
 	return w.replace(ctx, p.Member.Alone(), after, rows)
 }

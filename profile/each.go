@@ -1,9 +1,11 @@
 package profile
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -242,7 +244,7 @@ func (e *each) rest(visited int) error {
 func (e *each) visitRange(ctx context.Context, worker, i int) error {
 	at := &e.at.Ranges[i]
 	r := store.SweepRange{Table: store.Profile, Incarnation: e.Incarnation, From: string(at.From), To: string(at.To)}
-	v := &visit{e: e, ctx: ctx, worker: worker, spill: e.spills[worker], scan: fold.NewScanner(e.Now, e.Attrs)}
+	v := &visit{e: e, ctx: ctx, worker: worker, spill: e.spills[worker], scan: fold.NewScanner(e.Now, e.Attrs), repeats: fold.Repeats{Reuse: true}}
 	if at.At != "" || at.Done { // only what takes part in merges
 		again := r
 		if !at.Done {
@@ -272,9 +274,10 @@ type visit struct {
 	since     int // how many were visited since the last rest
 
 	// The rows of the present profile: they are kept until it ends.
-	id   ID
-	rows []span
-	buf  []byte
+	id      ID
+	rows    []span
+	buf     []byte
+	repeats fold.Repeats
 }
 
 // span is where a row is in buf: the key is one byte, but for contributions.
@@ -338,11 +341,15 @@ func (v *visit) settle() error {
 		return nil
 	}
 	v.scan.Reset(v.id)
+	v.repeats.Reset()
 	for _, r := range v.rows {
 		var err error
 		switch r.kind {
 		case contributionPrefix[0]:
-			err = v.scan.AddContribution(v.buf[r.value:r.end])
+			var whole []byte
+			if whole, err = v.complete(&r); err == nil {
+				err = v.scan.AddContribution(whole)
+			}
 		case headKey[0]:
 			err = v.scan.AddHead(v.buf[r.value:r.end])
 		}
@@ -356,6 +363,11 @@ func (v *visit) settle() error {
 	}
 	v.since++
 	return v.e.do(v.worker, p)
+}
+
+// complete returns a contribution with its values.
+func (v *visit) complete(r *span) ([]byte, error) {
+	return v.repeats.Complete(v.buf[r.key+len(contributionPrefix):r.value], v.buf[r.value:r.end])
 }
 
 func (v *visit) named(err error) error {
@@ -391,13 +403,26 @@ func (v *visit) settleState(b []byte) (alone bool, err error) {
 	if main == (ID{}) {
 		main = v.id
 	}
-	return false, v.spill.add(main, v.id, func(dst []byte) []byte {
+	v.repeats.Reset()
+	bad := v.spill.add(main, v.id, func(dst []byte) []byte {
 		dst = appendRow(dst, stateKey, b)
-		for _, r := range v.rows[1:] {
-			dst = appendRow(dst, v.buf[r.key:r.key+1], v.buf[r.value:r.end])
+		for i := range v.rows[1:] {
+			r := &v.rows[1+i]
+			row := v.buf[r.value:r.end]
+			if r.kind == contributionPrefix[0] {
+				var failed error
+				if row, failed = v.complete(r); failed != nil {
+					if !errors.Is(failed, fold.ErrNothingToRepeat) || !links.Deleted {
+						err = failed
+					}
+					continue
+				}
+			}
+			dst = appendRow(dst, v.buf[r.key:r.key+1], row)
 		}
 		return dst
 	})
+	return false, cmp.Or(err, bad)
 }
 
 // holds is Service.holds, with one answer for the whole pass.

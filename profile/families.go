@@ -7,7 +7,7 @@ var Families = []store.Family{
 	{Name: "state of a profile", Table: store.Profile, Partition: "{profile id:16}", Key: "a", Kind: store.SwapRows,
 		Value: "version, tombstone, merge links (fold.State)", Writers: "DeleteProfile, merges and unmerges, and whoever settles these; an import, to keep a profile from being made twice"},
 	{Name: "contribution", Table: store.Profile, Partition: "{profile id:16}", Key: contributionPrefix + "{source}", Kind: store.WriteRows,
-		Value: "version, expiry, stamp, values (fold.Contribution)", Writers: "whoever has the domain's turn"},
+		Value: "version, expiry, stamp, values or the source of the contribution that has them (fold.Contribution)", Writers: "whoever has the domain's turn"},
 	{Name: "head", Table: store.Profile, Partition: "{profile id:16}", Key: "h", Kind: store.SwapRows,
 		Value: "version, time, expiry, values, objects (fold.Head)", Writers: "API writes; the completer, to fence them; the sweep; DeleteProfile and the sweep remove it"},
 	{Name: "index row", Table: store.Index, Partition: "{key name}\x01{value}", Key: "{profile id:16}{class:1}", Kind: store.WriteRows,

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"kith/profile/fold"
@@ -47,6 +48,15 @@ func ImportTime(source string) (jobTime int64, ok bool) {
 		return 0, false
 	}
 	return int64(binary.BigEndian.Uint64([]byte(source[1:9]))), true
+}
+
+// ParseContributionKey returns the time of the upload job and the first row that the row key of an import's contribution is made of; false for others.
+func ParseContributionKey(key []byte) (jobTime, row int64, ok bool) {
+	if !IsContribution(key) || len(key) != len(contributionPrefix)+sourceSize || key[1] != byte(fold.Import) {
+		return 0, 0, false
+	}
+	b := key[2:]
+	return int64(binary.BigEndian.Uint64(b)), int64(b[8])<<32 | int64(binary.BigEndian.Uint32(b[9:])), true
 }
 
 // compactedSource returns the source of the n-th contribution that a compaction leaves in a profile.
@@ -103,7 +113,9 @@ type Reader struct {
 	now    int64
 	sweeps bool // it looks whether heads hold what has expired
 	p      *room
-	pool   []*fold.Contribution // Parts use them from the front, behind the first
+	// repeats completes contributions.
+	repeats fold.Repeats
+	pool    []*fold.Contribution // Parts use them from the front, behind the first
 }
 
 // NewReader returns a Reader of what is visible at a time, in microseconds.
@@ -116,6 +128,7 @@ func (r *Reader) Reset(id ID) {
 		r.p.Parts, r.p.times = r.p.parts[:0], r.p.at[:0]
 	}
 	r.p.stored = stored{Member: fold.Member{ID: id, Parts: r.p.Parts[:0]}, times: r.p.times[:0]}
+	r.repeats.Reset()
 }
 
 // contribution returns the memory for the next contribution.
@@ -142,20 +155,7 @@ func (r *Reader) Add(row store.Row) error {
 func (r *Reader) add(row store.Row) error {
 	switch {
 	case IsContribution(row.Key):
-		expires, err := fold.Expiry(row.Value)
-		if err != nil {
-			return err
-		}
-		if expires <= r.now {
-			r.p.expired++
-			return nil
-		}
-		c := r.contribution()
-		if err := c.Decode(row.Value, r.now); err != nil {
-			return err
-		}
-		r.p.Parts = append(r.p.Parts, fold.Part{Source: sourceOf(row.Key), Contribution: c})
-		r.p.times = append(r.p.times, row.Time)
+		return r.addContribution(row)
 	case string(row.Key) == string(stateKey):
 		s, err := fold.DecodeState(row.Value)
 		if err != nil {
@@ -183,6 +183,36 @@ func (r *Reader) add(row store.Row) error {
 			}
 		}
 	}
+	return nil
+}
+
+func (r *Reader) addContribution(row store.Row) error {
+	expires, err := fold.Expiry(row.Value)
+	if err != nil {
+		return err
+	}
+	source := row.Key[len(contributionPrefix):]
+	kept := append(append(make([]byte, 0, len(source)+len(row.Value)), source...), row.Value...)
+	whole, err := r.repeats.Complete(kept[:len(source)], kept[len(source):])
+	dangling := errors.Is(err, fold.ErrNothingToRepeat) && r.p.links != nil && r.p.links.Deleted != nil
+	if err != nil && !dangling {
+		return err
+	}
+	if expires <= r.now {
+		r.p.expired++
+		return nil
+	}
+	part := fold.Part{Source: string(source), Contribution: r.contribution()}
+	if dangling { // it is there to be removed
+		*part.Contribution = fold.Contribution{Expires: expires}
+	} else if err := part.DecodeView(whole, r.now); err != nil {
+		return err
+	}
+	if of, ok := fold.RepeatOf(row.Value); ok {
+		part.Repeats = string(of)
+	}
+	r.p.Parts = append(r.p.Parts, part)
+	r.p.times = append(r.p.times, row.Time)
 	return nil
 }
 

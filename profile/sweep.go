@@ -237,13 +237,14 @@ func (s *Service) sweepMerge(ctx context.Context, rec *domain.Record, m *mergeRe
 // rewrite gathers changes of the contributions of many profiles, and the index rows that follow from them. It is used under the
 // domain's turn.
 //
-// What is missing is put first, then contributions change, then what is in excess goes: every prefix leaves all visible profiles found.
+// What is missing is put first, then contributions change, then what is in excess goes: every prefix leaves all visible profiles found, and no
+// contribution goes that another one repeats.
 type rewrite struct {
 	s   *Service
 	rec *domain.Record
 	at  int64 // when it writes, by the domain's clock of jobs: index rows of its class are written in the order of their times
 
-	history, missing, contributions, excess []store.RunRow
+	history, missing, completed, contributions, excess []store.RunRow
 }
 
 func (s *Service) newRewrite(rec *domain.Record, at int64) *rewrite {
@@ -258,7 +259,7 @@ func (w *rewrite) replace(ctx context.Context, before, after *fold.Member, rows 
 
 // flushMuch writes what is noted when it is much.
 func (w *rewrite) flushMuch(ctx context.Context) error {
-	if len(w.history)+len(w.missing)+len(w.contributions)+len(w.excess) < runChunk {
+	if len(w.history)+len(w.missing)+len(w.completed)+len(w.contributions)+len(w.excess) < runChunk {
 		return nil
 	}
 	return w.flush(ctx)
@@ -267,6 +268,7 @@ func (w *rewrite) flushMuch(ctx context.Context) error {
 // take takes over what another has noted.
 func (w *rewrite) take(o *rewrite) {
 	w.missing = append(w.missing, o.missing...)
+	w.completed = append(w.completed, o.completed...)
 	w.contributions = append(w.contributions, o.contributions...)
 	w.excess = append(w.excess, o.excess...)
 }
@@ -291,12 +293,21 @@ func (w *rewrite) note(before, after *fold.Member, rows []store.RunRow) {
 	w.contributions = append(w.contributions, rows...)
 }
 
+// complete notes that those contributions of a profile get their own values that repeat one that goes.
+func (w *rewrite) complete(id ID, staying []fold.Part, goes func(source string) bool) {
+	for _, part := range staying {
+		if part.Repeats != "" && goes(part.Repeats) {
+			w.completed = append(w.completed, contributionRow(w.rec.Incarnation, id, part.Source, store.Mutation{Value: part.Append(nil), Time: w.at}))
+		}
+	}
+}
+
 // flush writes what is noted.
 func (w *rewrite) flush(ctx context.Context) error {
 	for _, part := range []struct {
 		table store.Table
 		rows  []store.RunRow
-	}{{store.History, w.history}, {store.Index, w.missing}, {store.Profile, w.contributions}, {store.Index, w.excess}} {
+	}{{store.History, w.history}, {store.Index, w.missing}, {store.Profile, w.completed}, {store.Profile, w.contributions}, {store.Index, w.excess}} {
 		if len(part.rows) == 0 {
 			continue
 		}
@@ -304,7 +315,7 @@ func (w *rewrite) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	w.history, w.missing, w.contributions, w.excess = nil, nil, nil, nil
+	w.history, w.missing, w.completed, w.contributions, w.excess = nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -327,6 +338,10 @@ func (w *rewrite) expire(ctx context.Context, id ID, now int64) (gone []fold.Par
 		}
 	}
 	if rows != nil {
+		expired := func(source string) bool {
+			return slices.ContainsFunc(gone, func(part fold.Part) bool { return part.Source == source })
+		}
+		w.complete(id, after.Parts, expired)
 		w.note(before, after, rows)
 	}
 	return gone, nil

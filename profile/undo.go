@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ const (
 	maxGone = 500_000
 	// maxIndexRows bounds the index rows that wait to be written.
 	maxIndexRows = 100_000
+	// maxCompleted bounds the contributions that wait to get their own values: some 50 MB of them.
+	maxCompleted = 100_000
 )
 
 func (t *takings) take(o *takings) {
@@ -87,7 +90,7 @@ func (u *Undo) Take(ctx context.Context, ids []ID) error {
 		u.found.take(of)
 	}
 	u.looked(int64(len(ids)))
-	if len(u.found.gone) < maxGone*goneSize && len(u.found.missing)+len(u.found.excess) < maxIndexRows {
+	if len(u.found.gone) < maxGone*goneSize && len(u.found.missing)+len(u.found.excess) < maxIndexRows && len(u.found.completed) < maxCompleted {
 		return nil
 	}
 	if err := u.Wait(); err != nil {
@@ -99,7 +102,8 @@ func (u *Undo) Take(ctx context.Context, ids []ID) error {
 	return nil
 }
 
-// write writes what was found: an index row goes only when all contributions that call for it have gone.
+// write writes what was found: an index row goes only when all contributions that call for it have gone, and a contribution only when those that repeat
+// it have values of their own.
 func (u *Undo) write(ctx context.Context, found *takings) error {
 	excess := found.excess
 	found.excess = nil
@@ -120,7 +124,7 @@ func (u *Undo) deletions(gone []byte) (runs []store.Run) {
 	for i := range parts {
 		mine := gone[i*n/parts*goneSize : (i+1)*n/parts*goneSize]
 		runs = append(runs, store.Run{Table: store.Profile, Rows: func(yield func(store.RunRow, error) bool) {
-			row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Delete: true, Time: u.jobTime}}
+			row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Delete: true, Time: u.at}} // not before one was completed
 			key := AppendContributionKey(nil, u.jobTime, 0)
 			for ; len(mine) > 0; mine = mine[goneSize:] {
 				copy(key[len(key)-5:], mine[len(ID{}):goneSize])
@@ -183,6 +187,7 @@ func (u *Undo) AnyWritten(ctx context.Context) (bool, error) {
 
 // look notes what changes of some profiles.
 func (u *Undo) look(ctx context.Context, w *takings, ids []ID) error {
+	repeats := fold.Repeats{Reuse: true}
 	var rows []store.Row
 	n := 0
 	add := func(_ ID, row store.Row) error {
@@ -197,21 +202,23 @@ func (u *Undo) look(ctx context.Context, w *takings, ids []ID) error {
 	}
 	settle := func(id ID) error {
 		defer func() { n = 0 }()
-		return u.profile(w, id, rows[:n])
+		return u.profile(w, id, rows[:n], &repeats)
 	}
 	return EachOf(ctx, u.s.Store, u.rec.Incarnation, ids, store.Range{}, add, settle)
 }
 
 func (u *Undo) isGone(row *store.Row) bool {
-	if !IsContribution(row.Key) {
-		return false
-	}
-	at, ok := ImportTime(sourceOf(row.Key))
+	return IsContribution(row.Key) && u.isOf(sourceOf(row.Key))
+}
+
+// isOf says whether a contribution is one of the import's, by its source.
+func (u *Undo) isOf(source string) bool {
+	at, ok := ImportTime(source)
 	return ok && at == u.jobTime
 }
 
 // profile notes what changes of one profile.
-func (u *Undo) profile(w *takings, id ID, rows []store.Row) error {
+func (u *Undo) profile(w *takings, id ID, rows []store.Row, repeats *fold.Repeats) error {
 	any := false
 	for i := range rows {
 		if u.isGone(&rows[i]) {
@@ -222,7 +229,7 @@ func (u *Undo) profile(w *takings, id ID, rows []store.Row) error {
 	if !any {
 		return nil
 	}
-	if lost, ok := u.lost(rows); ok {
+	if lost, ok := u.lost(w, id, rows, repeats); ok {
 		for _, k := range lost {
 			w.excess = append(w.excess, index.Row(u.rec.Incarnation, k, id, index.ByImport, u.at, true))
 		}
@@ -236,25 +243,38 @@ func (u *Undo) profile(w *takings, id ID, rows []store.Row) error {
 		}
 	}
 	before, after := r.Member().Alone(), r.Member().Alone()
-	after.Parts = slices.DeleteFunc(slices.Clone(before.Parts), func(part fold.Part) bool {
-		at, ok := ImportTime(part.Source)
-		return ok && at == u.jobTime
-	})
+	after.Parts = slices.DeleteFunc(slices.Clone(before.Parts), func(part fold.Part) bool { return u.isOf(part.Source) })
+	w.complete(id, after.Parts, u.isOf)
 	w.note(before, after, nil)
 	return nil
 }
 
 // lost returns the keys of a profile that go, if it has two contributions and nothing else, and that can be told from these as they are
-// encoded: most profiles of a file that was imported twice are like that.
-func (u *Undo) lost(rows []store.Row) (keys []index.Key, ok bool) {
+// encoded: most profiles of a file that was imported twice are like that. It notes that the one that stays gets its own values if it repeats the other.
+func (u *Undo) lost(w *takings, id ID, rows []store.Row, repeats *fold.Repeats) (keys []index.Key, ok bool) {
 	if len(rows) != 2 || !IsContribution(rows[0].Key) || !IsContribution(rows[1].Key) {
 		return nil, false
 	}
-	goes, stays := rows[0].Value, rows[1].Value
-	if !u.isGone(&rows[0]) {
-		goes, stays = stays, goes
-	} else if u.isGone(&rows[1]) {
+	first, second := &rows[0], &rows[1]
+	if u.isGone(first) == u.isGone(second) {
 		return nil, false
 	}
-	return u.keyed.Lost(goes, stays)
+	repeats.Reset()
+	whole, err := repeats.Complete(first.Key[len(contributionPrefix):], first.Value)
+	if err == nil {
+		whole, err = repeats.Complete(second.Key[len(contributionPrefix):], second.Value)
+	}
+	_, repeated := fold.RepeatOf(second.Value)
+	switch {
+	case err != nil:
+		return nil, false // who decodes them finds out
+	case repeated && u.isGone(first):
+		w.completed = append(w.completed, contributionRow(u.rec.Incarnation, id, sourceOf(second.Key), store.Mutation{Value: bytes.Clone(whole), Time: u.at}))
+		return nil, true
+	case repeated:
+		return nil, true
+	case u.isGone(first):
+		return u.keyed.Lost(first.Value, second.Value)
+	}
+	return u.keyed.Lost(second.Value, first.Value)
 }

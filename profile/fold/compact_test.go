@@ -232,7 +232,7 @@ func (h *history) imports() {
 	if h.rng.IntN(3) == 0 {
 		c.Private = []Key{{"upload:x", fmt.Sprint(h.rng.IntN(3))}}
 	}
-	part := Part{fmt.Sprint("i", h.lastJob, "/", row), c}
+	part := Part{Source: fmt.Sprint("i", h.lastJob, "/", row), Contribution: c}
 	if slices.ContainsFunc(p.parts, func(o Part) bool { return o.Source == part.Source }) {
 		return
 	}
@@ -292,7 +292,7 @@ func (h *history) compactImports() {
 				delete(h.undoable, at)
 			}
 		}
-		made := Part{fmt.Sprint("f", h.lastJob, "/", i), CompactImports(group, h.now)}
+		made := Part{Source: fmt.Sprint("f", h.lastJob, "/", i), Contribution: CompactImports(group, h.now)}
 		h.note("%v compacts %d imports into %+v", p.id[0], len(group), *made.Contribution)
 		p.compacted = append(p.compacted, made)
 	}
@@ -359,7 +359,7 @@ func (h *history) member(p *twin, now int64, compacted bool) *Member {
 			panic(err)
 		}
 		if c.Expires > now {
-			m.Parts = append(m.Parts, Part{part.Source, c})
+			m.Parts = append(m.Parts, Part{Source: part.Source, Contribution: c})
 		}
 	}
 	for _, g := range p.state.Merges {

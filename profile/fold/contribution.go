@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -143,7 +144,7 @@ func DecodePrivate(b []byte) (private []Key, err error) {
 // PrivateKeys reads the private keys of an encoded contribution.
 func PrivateKeys(b []byte) (private []Key, err error) {
 	c := &Contribution{}
-	if _, err := c.decodeHeader(b); err != nil {
+	if _, err := c.decodeHeader(bytes.Clone(b)); err != nil {
 		return nil, err
 	}
 	return c.Private, nil
@@ -201,9 +202,9 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// Expiry returns the expiry of an encoded contribution without decoding the rest.
+// Expiry returns the expiry of an encoded contribution, which may be a repeat, without decoding the rest.
 func Expiry(b []byte) (int64, error) {
-	if len(b) < fixedHeader || b[0] != contributionV3 && b[0] != contributionV4 {
+	if len(b) < fixedHeader || b[0] < contributionV3 || b[0] > contributionV5 {
 		return 0, ErrCorrupt
 	}
 	return int64(binary.BigEndian.Uint64(b[1:])), nil
@@ -217,7 +218,10 @@ func DecodeContribution(b []byte) (*Contribution, error) {
 
 // Decode is DecodeContribution into a contribution whose slices are used again. What has expired alone at a time is
 // left out.
-func (c *Contribution) Decode(b []byte, now int64) error {
+func (c *Contribution) Decode(b []byte, now int64) error { return c.DecodeView(bytes.Clone(b), now) }
+
+// DecodeView is Decode without a copy: strings are parts of b, which must not change any more.
+func (c *Contribution) DecodeView(b []byte, now int64) error {
 	values, err := c.decodeHeader(b)
 	if err != nil {
 		return err
@@ -229,15 +233,18 @@ func (c *Contribution) Decode(b []byte, now int64) error {
 	return err
 }
 
-// decodeHeader reads all of an encoded contribution but its values, which the cursor reads.
+// decodeHeader reads all of an encoded contribution but its values, which the cursor reads. It copies nothing.
 func (c *Contribution) decodeHeader(b []byte) (values Cursor, err error) {
 	expires, err := Expiry(b)
+	if err == nil && b[0] == contributionV5 { // it has to be completed first
+		err = ErrNothingToRepeat
+	}
 	if err != nil {
 		return Cursor{}, err
 	}
 	compacted := b[0] == contributionV4
 	c.Expires, c.Private, c.PrivateExpires = expires, c.Private[:0], c.PrivateExpires[:0]
-	d := decoder{s: string(b[9:])}
+	d := decoder{s: unsafeText(b[9:])}
 	c.Stamp = d.stamp()
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		c.Private = append(c.Private, Key{d.text(), d.text()})

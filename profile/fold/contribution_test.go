@@ -1,6 +1,8 @@
 package fold
 
 import (
+	"bytes"
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -75,6 +77,106 @@ func TestDecodeLeavesOutWhatHasExpired(t *testing.T) {
 }
 
 // A Cursor and a Scanner see what DecodeContribution sees.
+// Repeats are completed by what they name, through other repeats too; what is not there, or was compacted, can't be named.
+func TestRepeats(t *testing.T) {
+	said := someContribution()
+	of := func(at int64) *Contribution { return &Contribution{Expires: 9000 + at, Stamp: Stamp{Time: at, Row: 7}} }
+	rows := []struct {
+		source string
+		row    []byte
+	}{
+		{"f1", compactedContribution().Append(nil)},
+		{"i1", said.Append(nil)},
+		{"i2", of(2).AppendRepeat(nil, []byte("i1"))},
+		{"i3", (&Contribution{Expires: 5, Stamp: Stamp{Time: 3}}).Append(nil)},
+		{"i4", of(4).AppendRepeat(nil, []byte("i2"))},
+	}
+	for _, reuse := range []bool{false, true} {
+		r := Repeats{Reuse: reuse}
+		for range 2 { // its memory is used again
+			r.Reset()
+			var whole [][]byte
+			for _, row := range rows {
+				b, err := r.Complete([]byte(row.source), row.row)
+				if err != nil {
+					t.Fatalf("%s: %v", row.source, err)
+				}
+				whole = append(whole, b)
+			}
+			for i, at := range map[int]int64{2: 2, 4: 4} {
+				want := *said
+				want.Expires, want.Stamp, want.Values = of(at).Expires, of(at).Stamp, slices.Clone(said.Values)
+				for n := range want.Values {
+					if want.Values[n].Stamp == said.Stamp {
+						want.Values[n].Stamp = want.Stamp
+					}
+				}
+				if got, err := DecodeContribution(whole[i]); err != nil || !reflect.DeepEqual(got, &want) {
+					t.Errorf("%s is %+v, %v; want %+v", rows[i].source, got, err, &want)
+				}
+			}
+			if !bytes.Equal(whole[3], rows[3].row) {
+				t.Error("one that repeats nothing came back as another")
+			}
+			for _, source := range []string{"f1", "i5", ""} {
+				if _, err := r.Complete([]byte("i9"), of(9).AppendRepeat(nil, []byte(source))); !errors.Is(err, ErrNothingToRepeat) {
+					t.Errorf("a repeat of %q: %v", source, err)
+				}
+			}
+		}
+	}
+	repeat := rows[2].row
+	if _, err := DecodeContribution(repeat); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a repeat that was not completed: %v", err)
+	}
+	if _, err := Open(repeat); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a repeat that was not completed: %v", err)
+	}
+	if at, err := Expiry(repeat); at != 9002 || err != nil {
+		t.Errorf("it expires at %d, %v", at, err)
+	}
+	private, values := AppendPrivate(nil, said.Private), said.Append(nil)[len(said.AppendHeader(nil)):]
+	for name, c := range map[string]struct {
+		row, private, values []byte
+		want                 bool
+	}{
+		"the same": {rows[1].row, private, values, true}, "other keys": {rows[1].row, AppendPrivate(nil, nil), values, false}, "other values": {rows[1].row, private, values[1:], false},
+		"a repeat": {repeat, private, values, false}, "compacted": {rows[0].row, private, values, false}, "nothing": {nil, nil, nil, false},
+	} {
+		if got := Says(c.row, c.private, c.values); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func FuzzRepeats(f *testing.F) {
+	f.Add([]byte("i1"), someContribution().Append(nil), []byte("i2"), (&Contribution{Expires: 9}).AppendRepeat(nil, []byte("i1")))
+	f.Fuzz(func(t *testing.T, s1, b1, s2, b2 []byte) {
+		r := Repeats{Reuse: true}
+		r.Reset()
+		first, err := r.Complete(s1, b1)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(first, b1) {
+			t.Fatal("the first one repeats something")
+		}
+		second, err := r.Complete(s2, b2)
+		if err != nil {
+			return
+		}
+		of, repeats := RepeatOf(b2)
+		if repeats != !bytes.Equal(second, b2) || repeats && !bytes.Equal(of, s1) {
+			t.Fatalf("%x came back as %x", b2, second)
+		}
+		if _, err := DecodeContribution(first); err == nil && repeats {
+			if _, err := DecodeContribution(second); err != nil {
+				t.Fatalf("%x is completed to %x: %v", b2, second, err)
+			}
+		}
+	})
+}
+
 func FuzzDecodeContribution(f *testing.F) {
 	f.Add(someContribution().Append(nil), int64(0))
 	f.Add(compactedContribution().Append(nil), int64(45))

@@ -33,7 +33,10 @@ type Cursor struct {
 
 // Open returns a Cursor over an encoded contribution.
 func Open(b []byte) (c Cursor, err error) {
-	if c.Expires, err = Expiry(b); err != nil {
+	if c.Expires, err = Expiry(b); err == nil && b[0] == contributionV5 { // it has to be completed first
+		err = ErrNothingToRepeat
+	}
+	if err != nil {
 		return c, err
 	}
 	c.compacted = b[0] == contributionV4

@@ -3,7 +3,7 @@
 // A profile's partition has three kinds of row, read in this order:
 //
 //	"a"          → State         Swap row: tombstone and merge links
-//	"c" + source → Contribution  Write rows: what one import says
+//	"c" + source → Contribution  Write rows: what one import says, itself or by naming another one (repeat.go)
 //	"h"          → Head          Swap row: everything that API writes say, compacted
 //
 // A Member is these rows of one profile, decoded. A person is a Member and the Members that were merged into it, and its fold is

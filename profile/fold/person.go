@@ -10,6 +10,8 @@ import (
 // Part is a contribution with where it comes from.
 type Part struct {
 	Source string
+	// Repeats is the source of the contribution whose values these are; empty: its own. Who removes that one, stores this one with its values.
+	Repeats string
 	*Contribution
 }
 

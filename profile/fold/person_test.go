@@ -29,7 +29,7 @@ func member(id ID, values ...Value) *Member {
 	m := &Member{ID: id, State: &State{}, Of: map[ID]*Member{}}
 	for i, v := range values {
 		if v.Kind == Import {
-			m.Parts = append(m.Parts, Part{fmt.Sprint(i), &Contribution{Expires: 100, Stamp: v.Stamp, Values: []Value{v}}})
+			m.Parts = append(m.Parts, Part{Source: fmt.Sprint(i), Contribution: &Contribution{Expires: 100, Stamp: v.Stamp, Values: []Value{v}}})
 			continue
 		}
 		if m.Head == nil {
@@ -207,7 +207,7 @@ func TestVisible(t *testing.T) {
 	}
 	m := member(ID{1}, say(Manual, 7, "m")).mergeAt(30, nil, member(ID{2}, part, say(Import, 20, "b")))
 	m.Head.Time = 9
-	m.Parts = append(m.Parts, Part{"p", &Contribution{Expires: 200, Private: []Key{{"upload:x", "1"}}}})
+	m.Parts = append(m.Parts, Part{Source: "p", Contribution: &Contribution{Expires: 200, Private: []Key{{"upload:x", "1"}}}})
 	if m.Newest() != 30 || m.Profile().Expires != 200 || len(m.Profile().Private) != 1 {
 		t.Errorf("%d, %+v", m.Newest(), m.Profile())
 	}

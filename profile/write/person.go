@@ -54,7 +54,8 @@ func (r *rows) Head() (*fold.Head, error) {
 
 func (r *rows) deleted() bool { return r.member.State != nil && r.member.State.Deleted != nil }
 
-func (r *rows) add(row store.Row, now int64) (err error) {
+// add takes in a row; repeats is what completes the contributions of the profile.
+func (r *rows) add(row store.Row, now int64, repeats *fold.Repeats) (err error) {
 	switch {
 	case string(row.Key) == string(stateKey):
 		r.stateVersion = row.Version
@@ -63,13 +64,18 @@ func (r *rows) add(row store.Row, now int64) (err error) {
 		r.head, r.headVersion = bytes.Clone(row.Value), row.Version
 		r.member.Head, err = fold.DecodeHeadView(r.head, now)
 	case len(row.Key) > 0 && row.Key[0] == fold.ContributionPrefix[0]:
-		var expires int64
-		if expires, err = fold.Expiry(row.Value); err != nil || expires <= now {
-			return err
+		source := bytes.Clone(row.Key[len(fold.ContributionPrefix):])
+		var whole []byte
+		if whole, err = repeats.Complete(source, bytes.Clone(row.Value)); errors.Is(err, fold.ErrNothingToRepeat) && r.deleted() {
+			return nil
 		}
-		c := &fold.Contribution{}
-		err = c.Decode(row.Value, now)
-		r.member.Parts = append(r.member.Parts, fold.Part{Source: string(row.Key[len(fold.ContributionPrefix):]), Contribution: c})
+		part := fold.Part{Source: string(source), Contribution: &fold.Contribution{}}
+		if err == nil {
+			err = part.DecodeView(whole, now)
+		}
+		if err == nil && part.Expires > now {
+			r.member.Parts = append(r.member.Parts, part)
+		}
 	}
 	return err
 }
@@ -220,11 +226,17 @@ func (w *Writer) readRows(ctx context.Context, inc store.Incarnation, ids []fold
 			}
 		}
 	}
+	var repeats fold.Repeats
+	open := -1
 	for hit, err := range w.Store.Probe(ctx, store.Profile, inc, probes) {
 		if err != nil {
 			return fmt.Errorf("read a profile: %w", err)
 		}
-		if err := all[ids[hit.Index]].add(hit.Row, now); err != nil {
+		if hit.Index != open {
+			open = hit.Index
+			repeats.Reset()
+		}
+		if err := all[ids[open]].add(hit.Row, now, &repeats); err != nil {
 			return fmt.Errorf("profile %s: %w", ids[hit.Index], err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"kith/store"
@@ -55,7 +56,8 @@ func commitBelievesNoOldMark(t *testing.T, e Engine) {
 	}
 }
 
-// commitByMarkLosesNothing has callers count in a few rows side by side, each by what it has read since its mark: no count is lost.
+// commitByMarkLosesNothing has callers count in a few rows side by side, each by what it has read since its mark: no count is lost. One whose outcome is
+// unknown, as a cluster says that can't agree in time, may count or not.
 func commitByMarkLosesNothing(t *testing.T, e Engine) {
 	s := e.New(t)
 	const rows, callers = 4, 8
@@ -79,10 +81,13 @@ func commitByMarkLosesNothing(t *testing.T, e Engine) {
 		}
 	}
 	var wg sync.WaitGroup
+	var unknown atomic.Uint64
 	for c := range callers {
 		wg.Go(func() {
 			for i := range rounds {
-				if err := count(partition(c + i)); err != nil {
+				if err := count(partition(c + i)); errors.Is(err, store.ErrUnknown) {
+					unknown.Add(1)
+				} else if err != nil {
 					t.Error(err)
 					return
 				}
@@ -98,7 +103,7 @@ func commitByMarkLosesNothing(t *testing.T, e Engine) {
 		}
 		sum += binary.BigEndian.Uint64(row.Value)
 	}
-	if sum != uint64(callers*rounds) {
-		t.Fatalf("%d counts are left of %d", sum, callers*rounds)
+	if most := uint64(callers * rounds); sum > most || sum < most-unknown.Load() {
+		t.Fatalf("%d counts are left of %d, of which %d are unknown", sum, most, unknown.Load())
 	}
 }

@@ -33,6 +33,7 @@ type coreWorld struct {
 	story    []string
 	jobs     map[string]string // ids of imports by their names
 	undone   map[string]bool
+	rows     map[int]map[string]string // that were imported last, by account
 	universe []string
 	ids      map[int]string // of profiles that took part in merges, by their numbers in the model
 	merges   []knownMerge
@@ -43,7 +44,7 @@ type coreWorld struct {
 const coreDomain = "core"
 
 func newCoreWorld(t *testing.T, st store.Store, seed uint64) *coreWorld {
-	w := &coreWorld{rig: newRig(t, st, upload.Config{}), rnd: rand.New(rand.NewPCG(seed, 4)), jobs: map[string]string{}, undone: map[string]bool{}, ids: map[int]string{}, merging: seed%2 == 1}
+	w := &coreWorld{rig: newRig(t, st, upload.Config{}), rnd: rand.New(rand.NewPCG(seed, 4)), jobs: map[string]string{}, undone: map[string]bool{}, rows: map[int]map[string]string{}, ids: map[int]string{}, merging: seed%2 == 1}
 	w.domain(coreDomain)
 	for i := range crowd {
 		w.universe = append(w.universe, fmt.Sprintf("_account=%d", i), fmt.Sprintf("_email=e%d@x.com", i), fmt.Sprintf("_phone=555000100%d", i))
@@ -396,8 +397,12 @@ func (w *coreWorld) importSome() {
 	file := "AccountNumber,EmailAddress,PhoneNumber,FirstName\n"
 	for account := range crowd {
 		if w.rnd.IntN(3) == 0 {
-			row := w.someValues("EmailAddress", "PhoneNumber", "FirstName")
-			row["AccountNumber"] = fmt.Sprint(account)
+			row := w.rows[account]
+			if row == nil || w.rnd.IntN(2) == 0 { // else it is imported again as it was
+				row = w.someValues("EmailAddress", "PhoneNumber", "FirstName")
+				row["AccountNumber"] = fmt.Sprint(account)
+				w.rows[account] = row
+			}
 			rows = append(rows, row)
 			file += strings.Join([]string{row["AccountNumber"], row["EmailAddress"], row["PhoneNumber"], row["FirstName"]}, ",") + "\n"
 		}

@@ -67,11 +67,15 @@ func (p *Plan) contributionRows(a *applier, part int) iter.Seq2[store.RunRow, er
 		a := &applier{Output: a.Output, live: a.live}
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
 		head := fold.Contribution{Expires: p.expires}
-		err := a.saidRows(part, func(id, said []byte, at int64) error {
+		err := a.saidRows(part, func(id []byte, at int64, repeats bool, said []byte) error {
 			head.Stamp = p.stamp(at)
 			row.Partition = id
 			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, at)
-			row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), said...)
+			if repeats {
+				row.Mutation.Value = head.AppendRepeat(row.Mutation.Value[:0], said)
+			} else {
+				row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), said...)
+			}
 			if !yield(row, nil) {
 				return errEnough
 			}

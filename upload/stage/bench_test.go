@@ -345,10 +345,20 @@ func (b *bench) indexed() {
 	b.t.Helper()
 	p := b.plan("any")
 	want, got := map[string]bool{}, map[string]bool{}
+	var repeats fold.Repeats
+	last := ""
 	for row, err := range b.store.Sweep(b.t.Context(), store.SweepRange{Table: store.Profile}) {
+		if row.Partition.Key != last {
+			repeats.Reset()
+		}
+		last = row.Partition.Key
 		var c fold.Contribution
+		var whole []byte
 		if err == nil {
-			err = c.Decode(bytes.Clone(row.Row.Value), 1)
+			whole, err = repeats.Complete(bytes.Clone(row.Row.Key[len(fold.ContributionPrefix):]), bytes.Clone(row.Row.Value))
+		}
+		if err == nil {
+			err = c.Decode(whole, 1)
 		}
 		if err != nil {
 			b.t.Fatal(err)

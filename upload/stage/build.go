@@ -29,6 +29,7 @@ import (
 // Section "more" is about those that were there:
 //
 //	their number | a bit for each, in the order of "who": index rows of the profile stand for those of the row |
+//	number of imports { time } | for each of those that were there 0, or the import from 1 whose contribution its own repeats and the row that names it |
 //	number of rows that need full names besides their own { first row, number of names { length, index value } }
 
 // section is a part of a blob.
@@ -194,6 +195,9 @@ func (b *Resolver) recallMore(in *extsort.Window, matched []*group, find func(ro
 	for n, g := range matched {
 		g.covered = covered[n/8]&(1<<(n%8)) != 0
 	}
+	if err := recallRepeats(in, matched); err != nil {
+		return err
+	}
 	rows, err := in.Uvarint()
 	for range rows {
 		row, err := in.Uvarint()
@@ -221,6 +225,37 @@ func (b *Resolver) recallMore(in *extsort.Window, matched []*group, find func(ro
 		}
 	}
 	return err
+}
+
+// recallRepeats reads which contributions the groups repeat.
+func recallRepeats(in *extsort.Window, matched []*group) error {
+	n, err := in.Uvarint()
+	if err != nil || n > uint64(len(matched)) {
+		return errors.Join(err, in.Damaged())
+	}
+	times := make([]int64, n)
+	for i := range times {
+		t, err := in.Uvarint()
+		if err != nil {
+			return err
+		}
+		times[i] = int64(t)
+	}
+	for _, g := range matched {
+		i, err := in.Uvarint()
+		if err != nil || i > n {
+			return errors.Join(err, in.Damaged())
+		}
+		if i == 0 {
+			continue
+		}
+		row, err := in.Uvarint()
+		if err != nil {
+			return err
+		}
+		g.repeats = source{times[i-1], int64(row)}
+	}
+	return nil
 }
 
 // noteName notes a full name that a group's match needs an index row for, besides the group's own.
@@ -336,6 +371,7 @@ func (b *Resolver) appendMore(out *blobOut, matched []uint32) {
 		}
 	}
 	out.buf = append(out.buf, covered...)
+	b.appendRepeats(out, matched)
 	out.buf = binary.AppendUvarint(out.buf, uint64(len(b.names)))
 	for i, names := range b.names {
 		out.buf = binary.AppendUvarint(out.buf, uint64(b.groups[i].first))
@@ -343,6 +379,29 @@ func (b *Resolver) appendMore(out *blobOut, matched []uint32) {
 		for _, name := range names {
 			out.buf = append(binary.AppendUvarint(out.buf, uint64(len(name))), name...)
 		}
+	}
+}
+
+// appendRepeats appends which contributions the groups repeat.
+func (b *Resolver) appendRepeats(out *blobOut, matched []uint32) {
+	var times []int64 // few: those of earlier imports
+	for _, i := range matched {
+		if t := b.groups[i].repeats.time; t != 0 && !slices.Contains(times, t) {
+			times = append(times, t)
+		}
+	}
+	out.buf = binary.AppendUvarint(out.buf, uint64(len(times)))
+	for _, t := range times {
+		out.buf = binary.AppendUvarint(out.buf, uint64(t))
+	}
+	for _, i := range matched {
+		of := b.groups[i].repeats
+		if of.time == 0 {
+			out.buf = append(out.buf, 0)
+			continue
+		}
+		out.buf = binary.AppendUvarint(out.buf, uint64(slices.Index(times, of.time))+1)
+		out.buf = binary.AppendUvarint(out.buf, uint64(of.row))
 	}
 }
 
@@ -399,23 +458,8 @@ func (e *emitter) group(i uint32, g *group) error {
 	b := e.Resolver
 	f := b.loaded.frame(g.at)
 	id := b.idOf(g)
-	var private []fold.Key
-	if b.m.private {
-		private = []fold.Key{{Name: b.m.index, Value: string(f.key)}}
-	}
-	e.value = e.value[:0]
-	if g.matches > 0 || e.profiles == nil {
-		e.value = fold.AppendPrivate(e.value, private)
-		if err := b.writer.addSaid(id, b.bucket, g.first, e.value, f.body); err != nil {
-			return err
-		}
-	} else {
-		e.head.Stamp = b.stamp(g.first)
-		e.key = profile.AppendContributionKey(e.key[:0], b.time, g.first)
-		e.value = fold.AppendPrivate(e.head.AppendStamped(e.value), private)
-		if err := e.profiles.Add(id[:], e.key, e.value, f.body); err != nil {
-			return err
-		}
+	if err := e.contribution(id, g, &f); err != nil {
+		return err
 	}
 	if g.covered {
 		return nil
@@ -444,6 +488,31 @@ func (e *emitter) group(i uint32, g *group) error {
 		}
 	}
 	return nil
+}
+
+// contribution hands over the contribution of a group.
+func (e *emitter) contribution(id fold.ID, g *group, f *frame) error {
+	b := e.Resolver
+	if of := g.repeats; of.time != 0 {
+		e.value = profile.AppendImportSource(e.value[:0], of.time, of.row)
+		return b.writer.addSaid(id, b.bucket, g.first, true, e.value, nil)
+	}
+	if g.matches > 0 || e.profiles == nil {
+		e.value = fold.AppendPrivate(e.value[:0], b.private(f.key))
+		return b.writer.addSaid(id, b.bucket, g.first, false, e.value, f.body)
+	}
+	e.head.Stamp = b.stamp(g.first)
+	e.key = profile.AppendContributionKey(e.key[:0], b.time, g.first)
+	e.value = fold.AppendPrivate(e.head.AppendStamped(e.value[:0]), b.private(f.key))
+	return e.profiles.Add(id[:], e.key, e.value, f.body)
+}
+
+// private returns the key that no attribute holds of a row with a unique key.
+func (p *Plan) private(key []byte) []fold.Key {
+	if !p.m.private {
+		return nil
+	}
+	return []fold.Key{{Name: p.m.index, Value: string(key)}}
 }
 
 // collectKeys leaves the keys of a frame in b.keys.

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -105,7 +106,61 @@ func (j *judge) settle(c candidate) error {
 		j.b.merged = append(j.b.merged, c)
 		return nil
 	}
-	return j.b.verify(j.r.Member(), c.id(), c.group, j.r.Depth())
+	if err := j.b.verify(j.r.Member(), c.id(), c.group, j.r.Depth()); err != nil || j.b.dry != nil {
+		return err
+	}
+	if g := &j.b.groups[c.group]; g.matches == 1 && g.match == c.id() {
+		if err := j.b.complete(j.held[:j.n]); err != nil {
+			return err
+		}
+		j.b.findRepeated(g, j.held[:j.n])
+	}
+	return nil
+}
+
+// complete leaves in b.whole the contributions that rows are, with their values, and in b.rows those whose values no later one repeats: an import that is later
+// replaces what an earlier one says. Rows are all that there are of the profile, or the first.
+func (b *Resolver) complete(rows []store.Row) error {
+	b.repeats.Reset()
+	b.whole, b.rows = b.whole[:0], b.rows[:0]
+	for i := range rows {
+		whole, err := b.repeats.Complete(sourceOf(&rows[i]), rows[i].Value)
+		if err != nil {
+			return err
+		}
+		b.whole, b.rows = append(b.whole, whole), append(b.rows, whole)
+		if of, ok := fold.RepeatOf(rows[i].Value); ok {
+			if expires, err := fold.Expiry(whole); err != nil || expires <= b.time {
+				continue
+			}
+			for n := range i {
+				if bytes.Equal(sourceOf(&rows[n]), of) {
+					b.rows[n] = nil
+				}
+			}
+		}
+	}
+	b.rows = slices.DeleteFunc(b.rows, func(row []byte) bool { return row == nil })
+	return nil
+}
+
+// sourceOf returns the source of the contribution that a row is.
+func sourceOf(row *store.Row) []byte { return row.Key[len(fold.ContributionPrefix):] }
+
+// findRepeated notes the last contribution of an earlier import among the rows of a group's match, which b.whole has completed, that says what the group says.
+func (b *Resolver) findRepeated(g *group, rows []store.Row) {
+	f := b.frame(g)
+	b.norm = fold.AppendPrivate(b.norm[:0], b.private(f.key))
+	for i := len(rows) - 1; i >= 0; i-- {
+		at, row, ok := profile.ParseContributionKey(rows[i].Key)
+		if !ok || at >= b.time || !fold.Says(b.whole[i], b.norm, f.body) {
+			continue
+		}
+		if expires, err := fold.Expiry(b.whole[i]); err == nil && expires > b.time {
+			g.repeats = source{at, row}
+			return
+		}
+	}
 }
 
 // glance settles a candidate by its rows as they are, if that is enough.
@@ -117,9 +172,8 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 	if g.matches > 1 {
 		return true, nil
 	}
-	b.rows = b.rows[:0]
-	for _, row := range rows {
-		b.rows = append(b.rows, row.Value)
+	if err := b.complete(rows); err != nil {
+		return false, err
 	}
 	f := b.frame(g)
 	has, combine, known := index.Glance(b.rows, b.time, b.m.index, f.key, f.body)
@@ -136,6 +190,7 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 			g.match = c.id()
 			g.covered = slices.ContainsFunc(b.rows, func(row []byte) bool { return b.keyed.Covers(row, f.body) })
 			g.same = index.Shows(b.rows, b.time, f.body)
+			b.findRepeated(g, rows)
 		}
 	}
 	return true, nil

@@ -45,9 +45,10 @@ type Output struct {
 //
 //	length of the value (2) | bucket (2) | counter of a created profile, or 0 (4) | value | [profile, where the counter is 0 (16)]
 //
-// An index row's value is that of the index. A contribution's is the profile's id, which does not follow again, but
+// An index row's value is that of the index. A contribution's is the profile's id, which does not follow again; its counter is entrySays or entryRepeats, and
+// then follow
 //
-//	size of the rest (4) | row (5) | encoded contribution behind its stamp
+//	size of the rest (4) | row (5) | encoded contribution behind its stamp, or the source of the one that it repeats
 type shelf struct {
 	part   *extsort.Partition
 	said   bool // of contributions
@@ -64,6 +65,8 @@ func newShelf(bounds [][]byte, said bool) *shelf {
 const (
 	entryHead = 2 + 2 + 4
 	saidHead  = 4 + 5
+
+	entrySays, entryRepeats = 1, 2
 )
 
 // entrySize returns the size of the entry at the start of b.
@@ -103,10 +106,11 @@ func (p *Plan) compareIDs(x, y []byte) int {
 	return bytes.Compare(ix[:], iy[:])
 }
 
-// entrySaid returns the row and the contribution of the entry of one at the start of b.
-func entrySaid(b []byte) (row int64, said []byte) {
+// entrySaid returns the row of the entry of a contribution at the start of b, and what it says or, if it repeats one, that one's source.
+func entrySaid(b []byte) (row int64, repeats bool, said []byte) {
+	repeats = binary.LittleEndian.Uint32(b[4:]) == entryRepeats
 	b = b[entryHead+int(binary.LittleEndian.Uint16(b)):]
-	return int64(binary.LittleEndian.Uint32(b[4:])) | int64(b[8])<<32, b[saidHead : 4+binary.LittleEndian.Uint32(b)]
+	return int64(binary.LittleEndian.Uint32(b[4:])) | int64(b[8])<<32, repeats, b[saidHead : 4+binary.LittleEndian.Uint32(b)]
 }
 
 // Bounds of what is sampled and of what a part of a shelf has.
@@ -322,15 +326,19 @@ func putEntry(b, value []byte, bucket int, counter uint32) {
 	copy(b[entryHead:], value)
 }
 
-// addSaid takes in the contribution of a row to a profile, encoded behind its stamp in two pieces.
-func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, private, body []byte) error {
+// addSaid takes in the contribution of a row to a profile: as it is encoded behind its stamp, in two pieces, or the source of the one that it repeats.
+func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, repeats bool, private, body []byte) error {
 	s := w.contributions
 	n := entryHead + len(id) + saidHead + len(private) + len(body)
 	b, err := w.space(len(w.shelves), s, s.part.Bucket(id[:]), n)
 	if err != nil {
 		return err
 	}
-	putEntry(b, id[:], bucket, 1)
+	kind := uint32(entrySays)
+	if repeats {
+		kind = entryRepeats
+	}
+	putEntry(b, id[:], bucket, kind)
 	b = b[entryHead+len(id):]
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
 	binary.LittleEndian.PutUint32(b[4:], uint32(row))

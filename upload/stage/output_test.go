@@ -197,9 +197,10 @@ func TestAgainAfterTheStoreHasChanged(t *testing.T) {
 	for n := range 3000 {
 		file += fmt.Sprintf("c%05d,%s,%s,Ek\n", rand.IntN(1500), []string{"Jo", ""}[n%2], []string{"", "Q"}[n%2])
 	}
-	met := map[int]fold.ID{}
+	met, repeated := map[int]fold.ID{}, map[int]fold.ID{}
 	for n := range 300 {
-		met[n*5] = idNear()
+		met[n*5], repeated[n*7] = idNear(), idNear()
+		file += fmt.Sprintf("r%05d,Jo,,Ek\n", n*7)
 	}
 	ours := func(b *bench) (all []string) {
 		for _, row := range b.rows() {
@@ -215,6 +216,10 @@ func TestAgainAfterTheStoreHasChanged(t *testing.T) {
 		b := newBench(t, "id", nil, "id=AccountNumber", "first=FirstName", "middle=MiddleName", "last=LastName")
 		for _, at := range slices.Sorted(maps.Keys(met)) {
 			b.there(met[at], int64(at), fold.Value{Attr: account, Text: fmt.Sprintf("c%05d", at)}, fold.Value{Attr: schema.Attr{ID: schema.FirstName}, Text: "Was"})
+		}
+		for _, at := range slices.Sorted(maps.Keys(repeated)) { // which say what the file says
+			b.there(repeated[at], int64(at), fold.Value{Attr: account, Text: fmt.Sprintf("r%05d", at)},
+				fold.Value{Attr: schema.Attr{ID: schema.FirstName}, Text: "Jo"}, fold.Value{Attr: schema.Attr{ID: schema.LastName}, Text: "Ek"})
 		}
 		w := way{staged: true, workers: 2, buckets: 16 << 10, ranges: &ranges}
 		p := b.plan("first")
@@ -258,6 +263,9 @@ func TestAgainAfterTheStoreHasChanged(t *testing.T) {
 		}
 		if want == nil {
 			want = ours(b)
+			if n := len(slices.DeleteFunc(slices.Clone(want), func(row string) bool { return !strings.Contains(row, fmt.Sprint(" ", benchTime, " 05")) })); n != len(repeated) {
+				t.Fatalf("%d contributions repeat others, want %d", n, len(repeated))
+			}
 		} else if got := ours(b); !slices.Equal(got, want) {
 			t.Fatalf("%d rows, want %d: %s", len(got), len(want), firstDifference(got, want))
 		}

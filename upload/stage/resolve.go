@@ -76,7 +76,11 @@ type group struct {
 	hits    uint8   // index rows seen, up to maxHits
 	covered bool    // index rows of the match stand for those of the group
 	same    bool    // the match shows all of the group already
+	repeats source  // of the contribution to the match that says all of the group; none: no other says it
 }
+
+// source is where a contribution comes from: the time of an import, 0 for none, and the first row of the unique key.
+type source struct{ time, row int64 }
 
 // Resolver resolves one bucket after the other, using its memory again.
 type Resolver struct {
@@ -105,7 +109,10 @@ type Resolver struct {
 	parts  [][]byte // of a frame, that its keys are made of
 	norm   []byte
 	values []fold.Value
-	rows   [][]byte // of a profile that is glanced at
+	// of a profile that is judged:
+	repeats fold.Repeats
+	whole   [][]byte // its contributions, with their values
+	rows    [][]byte // of these those whose values no later one repeats
 }
 
 func (b *Resolver) frame(g *group) *frame {
@@ -179,9 +186,7 @@ func (b *Resolver) contribution(f *frame) (*fold.Contribution, error) {
 		return nil, err
 	}
 	c.Values = b.values
-	if b.m.private {
-		c.Private = append(c.Private, fold.Key{Name: b.m.index, Value: string(f.key)})
-	}
+	c.Private = b.private(f.key)
 	return c, nil
 }
 

@@ -50,7 +50,8 @@ func (o *Output) Land(ctx context.Context, runs map[int]RunResult) error {
 		}
 		part := tablePart{family: i}
 		for n, size := range s.sizes {
-			if part.to, part.size = n+1, part.size+size; part.size >= tableBytes || n == len(s.sizes)-1 && part.size > 0 || s.said {
+			alone := s.said && (n == o.among || n+1 == o.among) // the bound of created profiles
+			if part.to, part.size = n+1, part.size+size; part.size >= tableBytes || n == len(s.sizes)-1 || alone {
 				if part.size > 0 && !(s.said && n == o.among) {
 					todo = append(todo, part)
 				}
@@ -157,9 +158,13 @@ func (a *applier) contributionTable(p tablePart) (store.Staged, error) {
 	head := fold.Contribution{Expires: a.expires}
 	var key, value []byte
 	for n := p.from; n < p.to; n++ {
-		err := a.saidRows(n, func(id, said []byte, row int64) error {
+		err := a.saidRows(n, func(id []byte, row int64, repeats bool, said []byte) error {
 			head.Stamp = a.Plan.stamp(row)
 			key = profile.AppendContributionKey(key[:0], a.time, row)
+			if repeats {
+				value = head.AppendRepeat(value[:0], said)
+				return tab.Add(id, key, value, nil)
+			}
 			value = head.AppendStamped(value[:0])
 			return tab.Add(id, key, value, said)
 		})
@@ -186,14 +191,14 @@ func (a *applier) indexRows(s *shelf, part int, do func(value []byte, id fold.ID
 }
 
 // saidRows calls do for the contributions of a part of their shelf, in order.
-func (a *applier) saidRows(part int, do func(id, said []byte, row int64) error) error {
+func (a *applier) saidRows(part int, do func(id []byte, row int64, repeats bool, said []byte) error) error {
 	return a.each(a.contributions, part, func(x, y []byte) int {
-		rx, _ := entrySaid(x)
-		ry, _ := entrySaid(y)
+		rx, _, _ := entrySaid(x)
+		ry, _, _ := entrySaid(y)
 		return cmp.Compare(rx, ry)
 	}, func(e []byte) error {
-		row, said := entrySaid(e)
-		return do(entryValue(e), said, row)
+		row, repeats, said := entrySaid(e)
+		return do(entryValue(e), row, repeats, said)
 	})
 }
 

@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kith/api"
+	"kith/profile/fold"
+	"kith/schema"
+	"kith/store"
+	"kith/upload"
+)
+
+// twins are two domains to which the same happens. Each import of the second one brings a value that no other import brings, so that none of its
+// contributions repeats another one.
+type twins struct {
+	*rig
+	rng  *rand.Rand
+	jobs [2][]string
+	gone map[int]bool
+	told []string
+}
+
+var twinDomains = [2]string{"repeating", "telling"}
+
+// each does something in both domains, and fails unless the outcome is the same.
+func (w *twins) each(what string, do func(i int, domain string) string) {
+	w.t.Helper()
+	var out [2]string
+	for i, domain := range twinDomains {
+		out[i] = do(i, domain)
+	}
+	w.told = append(w.told, what+" "+out[0])
+	if out[0] != out[1] {
+		w.t.Fatalf("%s\nends otherwise where nothing repeats: %s", strings.Join(w.told, "\n"), out[1])
+	}
+}
+
+var importNumber = regexp.MustCompile(`,"Attributes":{"n":"\d+"}`)
+
+// equal fails unless both domains show the same.
+func (w *twins) equal() {
+	w.t.Helper()
+	w.each("shows", func(_ int, domain string) string {
+		all := w.dump(domain)
+		for i, text := range all {
+			all[i] = importNumber.ReplaceAllString(text, "")
+		}
+		slices.Sort(all)
+		w.everyKeyFinds(domain)
+		return strings.Join(all, "\n")
+	})
+}
+
+func (w *twins) importSome() {
+	var rows []string
+	for c := range 8 {
+		if w.rng.IntN(3) > 0 {
+			v := max(0, w.rng.IntN(9)-7) // most say what they have said before
+			rows = append(rows, fmt.Sprintf("%d,F%d,L%d,m%d@%d.com", c, c, v, c, v))
+		}
+	}
+	n, expiry := len(w.jobs[0]), []int32{10, 10, 40, 400}[w.rng.IntN(4)]
+	fields := []string{"id:id:AccountNumber", "f:first:FirstName", "l:last:LastName", "m:mail:EmailAddress:EMAIL_ADDRESS"}
+	w.each(fmt.Sprintf("import %d for %d days of %s:", n, expiry, rows), func(i int, domain string) string {
+		s, file := spec{key: "id", expiry: expiry, fields: fields}, "id,first,last,mail\n"+strings.Join(rows, "\n")+"\n"
+		if i == 1 {
+			s.fields = append(slices.Clone(fields), "n:n:Attributes.n")
+			file = "id,first,last,mail,n\n"
+			for _, row := range rows {
+				file += fmt.Sprintf("%s,%d\n", row, n)
+			}
+		}
+		id := w.uploaded(domain, s, strings.NewReader(file))
+		if err := w.startJob(domain, id); err != nil {
+			w.t.Fatal(err)
+		}
+		if n%4 == 3 {
+			w.restart()
+		}
+		j := w.wait(domain, id)
+		w.jobs[i] = append(w.jobs[i], id)
+		return outcome(j)
+	})
+}
+
+func (w *twins) undoOne() {
+	n := len(w.jobs[0]) - 1 - w.rng.IntN(6) // later ones are not compacted yet
+	if n < 0 || w.gone[n] {
+		return
+	}
+	w.each(fmt.Sprint("undo of import ", n), func(i int, domain string) string {
+		if _, err := w.rig.undo(domain, w.jobs[i][n]); err != nil {
+			return "is refused"
+		}
+		w.undone(domain, w.jobs[i][n])
+		w.gone[n] = true
+		return ""
+	})
+}
+
+// only returns the id of the profile that has an account, empty when there is none.
+func (w *twins) only(domain, account string) string {
+	w.t.Helper()
+	out, err := w.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: &domain, KeyName: api.Ptr(schema.KeyAccount), Values: []string{account}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(out.Items) == 0 {
+		return ""
+	}
+	return *out.Items[0].ProfileId
+}
+
+// some does something with a customer that both domains have.
+func (w *twins) some(what string, do func(domain, id string) error) {
+	account := fmt.Sprint(w.rng.IntN(8))
+	w.each(what+" of "+account, func(_ int, domain string) string {
+		id := w.only(domain, account)
+		if id == "" {
+			return "finds nobody"
+		}
+		if err := do(domain, id); err != nil {
+			w.t.Fatal(err)
+		}
+		return ""
+	})
+}
+
+func (w *twins) step() {
+	switch w.rng.IntN(12) {
+	default:
+		w.importSome()
+	case 0, 1, 2:
+		w.undoOne()
+	case 3, 4:
+		w.later(time.Duration(5+w.rng.IntN(15)) * 24 * time.Hour)
+		w.told = append(w.told, "later")
+		w.sweep()
+	case 5:
+		w.some("edit", func(domain, id string) error {
+			return w.edit(domain, id, fold.Value{Attr: schema.Attr{ID: schema.LastName}, Text: "Edited", Kind: fold.Manual})
+		})
+	case 6:
+		if w.rng.IntN(2) == 0 {
+			w.some("deletion", w.remove)
+			return
+		}
+		other := fmt.Sprint(w.rng.IntN(8))
+		w.some("merge with "+other, func(domain, id string) error {
+			if of := w.only(domain, other); of != "" && of != id {
+				_, err := w.Profiles.MergeProfiles(ctx, &api.MergeProfilesRequest{DomainName: &domain, MainProfileId: &id, ProfileIdsToBeMerged: []string{of}})
+				return err
+			}
+			return nil
+		})
+	}
+}
+
+// A contribution that repeats another one counts like one that says the same itself, whatever becomes of the one that it names.
+func TestRepeatsCountLikeOthers(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, st store.Store) {
+		repeats := 0
+		for seed := range seeds(t, 8) {
+			t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+				config := upload.Config{}
+				if seed%2 == 1 {
+					config = upload.Config{BucketBytes: 1 << 10, MemoryBytes: 1}
+				}
+				w := &twins{rig: newRig(t, &shared{Store: st}, config), rng: rand.New(rand.NewPCG(seed, 15)), gone: map[int]bool{}}
+				for _, domain := range twinDomains {
+					w.domain(domain)
+				}
+				defer func() {
+					for _, domain := range twinDomains {
+						_, _ = w.Domains.DeleteDomain(ctx, &api.DeleteDomainRequest{DomainName: &domain})
+					}
+				}()
+				for range 30 {
+					w.step()
+					w.equal()
+				}
+				for row, err := range st.Sweep(ctx, store.SweepRange{Table: store.Profile}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, ok := fold.RepeatOf(row.Row.Value); ok {
+						repeats++
+					}
+				}
+			})
+		}
+		if repeats < 10 {
+			t.Errorf("%d contributions repeat another one: too few to tell", repeats)
+		}
+	})
+}
+
+// The same file is imported some times, and each import is taken back, in any order: customers stay as they are until the last one goes, and then
+// nothing is left.
+func TestUndosOfTheSameFile(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
+		for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {0, 2, 1, 3}} {
+			domain := fmt.Sprint("d", order)
+			domain = strings.NewReplacer("[", "", "]", "", " ", "").Replace(domain)
+			r.domain(domain)
+			file := "id,first,last,mail,tier\n1,Ann,Lee,ann@x.com,gold\n2,Bob,,bob@x.com,\n3,Cy,Doe,,\n"
+			var ids []string
+			for range order {
+				ids = append(ids, *r.run(domain, undoSpec, file).JobId)
+			}
+			want := r.dump(domain)
+			for i, n := range order {
+				r.undone(domain, ids[n])
+				got := r.dump(domain)
+				if i == len(order)-1 {
+					want = nil
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("undos in the order %v: after the undo of %d\n%s\nwant\n%s", order, n, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			}
+			if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
+				t.Fatalf("undos in the order %v leave %d rows of profiles and %d of the index", order, p, i)
+			}
+		}
+	})
+}
