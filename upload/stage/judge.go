@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -37,6 +38,7 @@ func (b *Resolver) verifyAll(ctx context.Context, all []candidate) error {
 			}
 			open = hit.Index
 			j.begin(all[open].id())
+			b.prefetch(all[open:])
 		}
 		if err := j.add(hit.Row); err != nil {
 			return err
@@ -46,6 +48,16 @@ func (b *Resolver) verifyAll(ctx context.Context, all []candidate) error {
 		return nil
 	}
 	return j.settle(all[open])
+}
+
+// prefetch asks for what the candidates behind the first will need: groups and frames come in another order.
+func (b *Resolver) prefetch(all []candidate) {
+	if len(all) > 2*ahead {
+		extsort.PrefetchAt(&b.groups[all[2*ahead].group])
+	}
+	if len(all) > ahead {
+		extsort.Prefetch(b.loaded.at(b.groups[all[ahead].group].at))
+	}
 }
 
 // judge gathers the rows of a candidate: as they are, as long as they are few contributions, else decoded.
@@ -172,10 +184,17 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 	if g.matches > 1 {
 		return true, nil
 	}
+	f := b.frame(g)
+	if b.shownLast(rows, f) {
+		if g.matches++; g.matches == 1 {
+			g.match, g.covered, g.same = c.id(), true, true
+			g.repeats.time, g.repeats.row, _ = profile.ParseContributionKey(rows[len(rows)-1].Key)
+		}
+		return true, nil
+	}
 	if err := b.complete(rows); err != nil {
 		return false, err
 	}
-	f := b.frame(g)
 	has, combine, known := index.Glance(b.rows, b.time, b.m.index, f.key, f.body)
 	for _, form := range b.otherForms(f.key) {
 		if known && !has {
@@ -195,6 +214,35 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 	}
 	return true, nil
 }
+
+// shownLast says whether the last of a profile's contributions, which are all that it has, says what a frame says. Then the profile shows all of it, and
+// the key that the frame's own values yield: nothing more has to be asked. Most customers of a file that is imported again are like that.
+func (b *Resolver) shownLast(rows []store.Row, f *frame) bool {
+	last := &rows[len(rows)-1]
+	if at, _, ok := profile.ParseContributionKey(last.Key); !ok || at >= b.time || b.m.private {
+		return false
+	}
+	if expires, err := fold.Expiry(last.Value); err != nil || expires <= b.time {
+		return false
+	}
+	of := last.Value
+	for i := len(rows) - 2; ; i-- {
+		source, repeats := fold.RepeatOf(of)
+		if !repeats {
+			return fold.Says(of, noPrivate, f.body)
+		}
+		for i >= 0 && !bytes.Equal(sourceOf(&rows[i]), source) {
+			i--
+		}
+		if i < 0 {
+			return false // who completes it finds out
+		}
+		of = rows[i].Value
+	}
+}
+
+// noPrivate are the encoded private keys of a contribution that has none.
+var noPrivate = fold.AppendPrivate(nil, nil)
 
 // verify notes a profile that takes part in no merge as a match of the group if it confirms the group's key.
 func (b *Resolver) verify(m *fold.Member, id fold.ID, i uint32, depth int) error {

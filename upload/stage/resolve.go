@@ -130,7 +130,7 @@ func (b *Resolver) To(out *Output) *Resolver {
 
 // NewResolver returns what resolves buckets one after the other. indexed says that the domain has index rows; dry is nil in the real run.
 func (p *Plan) NewResolver(from *Buckets, indexed bool, dry Trial) *Resolver {
-	return &Resolver{Plan: p, buckets: from, indexed: indexed, dry: dry, loaded: p.newRowSet(nil)}
+	return &Resolver{Plan: p, buckets: from, indexed: indexed, dry: dry, loaded: p.newRowSet(nil), repeats: fold.Repeats{Reuse: true}}
 }
 
 // Resolve resolves a bucket.
@@ -242,6 +242,9 @@ func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 	name := len(part)
 	probes := func(yield func(store.Probe) bool) {
 		for i := range b.groups {
+			if i+ahead < len(b.groups) {
+				extsort.Prefetch(b.loaded.at(b.groups[i+ahead].at))
+			}
 			part = append(part[:name], b.keyOf(&b.groups[i])...)
 			if !yield(store.Probe{Partition: string(part), Range: store.Range{Limit: maxHits}}) {
 				return
@@ -273,14 +276,19 @@ func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 
 // otherForms returns the other index values by which profiles with the key of a group are found: phone numbers that came without a country.
 func (b *Resolver) otherForms(key []byte) []string {
-	if b.country == 0 || b.m.index != schema.KeyPhone {
+	if !b.hasOtherForms() {
 		return nil
 	}
 	return schema.NationalForms(string(key), b.country)
 }
 
+func (b *Resolver) hasOtherForms() bool { return b.country != 0 && b.m.index == schema.KeyPhone }
+
 // otherHits adds the profiles that the index names for other forms of the groups' keys.
 func (b *Resolver) otherHits(ctx context.Context, all []candidate) ([]candidate, error) {
+	if !b.hasOtherForms() {
+		return all, nil
+	}
 	type form struct {
 		part  string
 		group uint32
