@@ -7,6 +7,8 @@ import "sync"
 type Arena struct {
 	// Budget is how many bytes may wait in chunks; what is worked on is beyond it.
 	Budget int64
+	// Return gives slabs that nobody has back to the system at once, not only when nobody has any; other pools get them zeroed.
+	Return bool
 	// Poison has everything that is given back overwritten, so that tests find who reads on.
 	Poison bool
 
@@ -48,6 +50,11 @@ func (a *Arena) release(slabs ...[]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.used -= slabSize * int64(len(slabs))
+	if a.Return && a.used > 0 {
+		for _, s := range slabs {
+			forgetMemory(s)
+		}
+	}
 	if a.free = append(a.free, slabs...); a.used > 0 {
 		return
 	}

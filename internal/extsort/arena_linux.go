@@ -21,3 +21,10 @@ func mapMemory(n int) (usable, all []byte, err error) {
 }
 
 func unmapMemory(all []byte) { _ = unix.Munmap(all) }
+
+// forgetMemory lets the system have pages; they read as zeros then. What is no whole pages of a mapping, as memory of the heap may be, is left alone.
+func forgetMemory(b []byte) {
+	if uintptr(unsafe.Pointer(&b[:1][0]))%slabSize == 0 {
+		_ = unix.Madvise(b[:cap(b)], unix.MADV_DONTNEED)
+	}
+}

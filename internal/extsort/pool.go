@@ -203,14 +203,36 @@ func (p *Pool) Load(pc Piece) ([]byte, error) {
 	} else {
 		c = p.Chunk()[:pc.n]
 	}
+	return c, p.read(pc, c)
+}
+
+// Append appends what was put aside to dst, and keeps it.
+func (p *Pool) Append(dst []byte, pc Piece) ([]byte, error) {
+	if pc.mem != nil || pc.n == 0 {
+		return append(dst, pc.mem...), nil
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, pc.n)[:at+pc.n]
+	return dst, p.read(pc, dst[at:])
+}
+
+// read reads a piece from the file.
+func (p *Pool) read(pc Piece, c []byte) error {
 	if _, err := p.file.ReadAt(c, pc.at); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrScratch, err)
+		return fmt.Errorf("%w: %w", ErrScratch, err)
 	}
 	p.encipher(pc, c)
 	if xxh3.Hash(c) != pc.sum {
-		return nil, ErrScratch
+		return ErrScratch
 	}
-	return c, nil
+	return nil
+}
+
+// Spilled says how many chunks went into the file.
+func (p *Pool) Spilled() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.turn
 }
 
 // Unload takes back what Load returned for a piece that will be loaded again.

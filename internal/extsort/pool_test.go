@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -105,5 +106,43 @@ func TestPoolFile(t *testing.T) {
 	}
 	if _, err := p.Load(piece); !errors.Is(err, ErrScratch) {
 		t.Fatalf("damage: %v", err)
+	}
+}
+
+// A piece is appended as it was put aside, from memory and from the file, and can be again; a damaged one is not.
+func TestAppend(t *testing.T) {
+	a := &Arena{Budget: 64 << 10, Return: true}
+	p := NewPool(a, 64<<10, 0, t.TempDir())
+	var pieces []Piece
+	for i := range 3 {
+		pc, err := p.Keep(append(p.Chunk(), bytes.Repeat([]byte{byte('a' + i)}, 1000*(i+1))...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pieces = append(pieces, pc)
+	}
+	if p.Spilled() != 2 {
+		t.Errorf("%d chunks are in the file", p.Spilled())
+	}
+	for range 2 {
+		all := []byte("x")
+		for _, pc := range pieces {
+			var err error
+			if all, err = p.Append(all, pc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := "x" + strings.Repeat("a", 1000) + strings.Repeat("b", 2000) + strings.Repeat("c", 3000); string(all) != want {
+			t.Errorf("%d bytes, want %d", len(all), len(want))
+		}
+	}
+	if _, err := p.file.WriteAt([]byte("damage"), pieces[2].at); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Append(nil, pieces[2]); !errors.Is(err, ErrScratch) {
+		t.Error(err)
+	}
+	if p.Close(); !a.Empty() {
+		t.Error("the arena is not empty")
 	}
 }

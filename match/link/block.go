@@ -5,9 +5,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/zeebo/xxh3"
+
+	"kith/internal/extsort"
 )
 
 // component is a part of a blocking key.
@@ -179,68 +180,138 @@ func sound(dst, word []byte) []byte {
 	return dst
 }
 
-// entry is a record with a key.
-type entry struct {
-	key uint64
-	i   uint32
-}
-
 // blocker finds pairs that share a key.
+//
+// Records are read once for as many passes as there is room for, and all their keys made then; where records are aside, for all passes, since to put keys aside
+// is much cheaper than to read records 26 times. Of a pass the keys are sorted part by part (entries.go), and what stays of it are its
+// blocks of two and more: four bytes for each record in one. All blocks of a pass are there before the first pair is taken, for how large they may be depends
+// on all of them.
 type blocker struct {
 	*records
 	m     *Model
 	o     *Options
 	parts *pairParts
 	// refine are the hashes of each record's refiners; 0: it has none.
-	refine [][len(refiners)]uint16
+	refine *extsort.Table[refined]
 	budget int64 // pairs of one pass
-	most   int   // records of a block
 	bound  []bounded
-
-	lock sync.Mutex
-	// entries are those of the pass, and spare is room to sort them: the same memory for all passes.
-	entries, spare []entry
+	outs   []*pairWriter // of each worker
 }
+
+// refined are hashes of a record's refiners.
+type refined [len(refiners)]uint16
 
 // bounded is what was bounded of a pass.
 type bounded struct{ blocks, windows, largest int }
 
-const (
-	// passEntries are kept at a time.
-	passEntries = 8 << 20
-	// entriesAtOnce are how many a worker hands on together.
-	entriesAtOnce = 8192
-	// window is with how many of the next ones each record of a block is compared that nothing refines.
-	window = 6
-)
+// window is with how many of the next ones each record of a block is compared that nothing refines.
+const window = 6
 
-func (b *blocker) prepare() error {
-	b.refine = make([][len(refiners)]uint16, b.n)
-	return b.each(b.o.Workers, func(_, i int, raw []byte) error {
-		var v view
-		v.read(raw, b.slots)
-		var buf [maxKeys]uint64
-		for k, c := range refiners {
-			if h := c.hashes(buf[:0], &v); len(h) > 0 {
-				b.refine[i][k] = max(1, uint16(h[0]>>7))
+// run finds the pairs of all passes.
+func (b *blocker) run(ctx context.Context) error {
+	b.refine = extsort.NewTable[refined](b.n)
+	defer b.refine.Close()
+	for range b.o.Workers {
+		b.outs = append(b.outs, b.parts.writer())
+	}
+	all := passes(b.m)
+	atOnce := len(all)
+	if b.aside == nil { // so many that nothing is spilled, if possible
+		atOnce = int(max(1, min(int64(atOnce), b.o.Memory/entriesShare/(entrySize*int64(b.n)*5/4))))
+	}
+	for i := 0; i < len(all); i += atOnce {
+		if err := b.some(ctx, all[i:min(len(all), i+atOnce)], i == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// some finds the pairs of some passes.
+func (b *blocker) some(ctx context.Context, all [][]component, first bool) error {
+	e := newEntries(b.o, len(all), b.n)
+	defer e.close()
+	out := e.writers(b.o.Workers)
+	keyers := make([]keyer, b.o.Workers)
+	for w := range keyers {
+		keyers[w].need(all, first)
+	}
+	err := b.each(b.o.Workers, func(w, i int, raw []byte) error {
+		k := &keyers[w]
+		k.read(raw, b.slots)
+		if first {
+			k.refined(&b.refine.All[i])
+		}
+		if b.copy(i) {
+			return nil
+		}
+		for n, p := range all {
+			if err := k.keys(p, func(key uint64) error { return out[w].put(n, key, uint32(i)) }); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		err = flush(out)
+	}
+	for n := 0; n < len(all) && err == nil; n++ {
+		if err = context.Cause(ctx); err == nil {
+			err = b.pass(e, n, all[n])
+		}
+	}
+	return err
 }
 
-// run finds the pairs of all passes.
-func (b *blocker) run(ctx context.Context) error {
-	if err := b.prepare(); err != nil {
-		return err
+// keyer makes the keys of a record. It is for one goroutine.
+type keyer struct {
+	wanted []component
+	hashes [components][]uint64
+	v      view
+}
+
+// need says for which passes keys are made.
+func (k *keyer) need(all [][]component, refining bool) {
+	k.wanted = slices.Concat(all...)
+	if refining {
+		k.wanted = append(k.wanted, refiners[:]...)
 	}
-	for _, p := range passes(b.m) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	slices.Sort(k.wanted)
+	k.wanted = slices.Compact(k.wanted)
+}
+
+func (k *keyer) read(raw []byte, slots int) {
+	k.v.read(raw, slots)
+	for _, c := range k.wanted {
+		k.hashes[c] = c.hashes(k.hashes[c][:0], &k.v)
+	}
+}
+
+func (k *keyer) refined(to *refined) {
+	for n, c := range refiners {
+		if h := k.hashes[c]; len(h) > 0 {
+			to[n] = max(1, uint16(h[0]>>7))
 		}
-		rounds := b.n/passEntries + 1
-		for round := range rounds {
-			if err := b.pass(p, round, rounds); err != nil {
+	}
+}
+
+// keys calls do for each key that the record has of a pass.
+func (k *keyer) keys(p []component, do func(key uint64) error) error {
+	first := k.hashes[p[0]]
+	if len(p) == 1 {
+		for _, h := range first {
+			if err := do(h); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for n, h2 := range k.hashes[p[1]] {
+		for m, h1 := range first {
+			if p[0] == kStreet && p[1] == kNumber && n != m {
+				continue
+			}
+			if err := do(h1*0x9e3779b97f4a7c15 ^ h2); err != nil {
 				return err
 			}
 		}
@@ -248,90 +319,36 @@ func (b *blocker) run(ctx context.Context) error {
 	return nil
 }
 
-// pass finds the pairs of one key, of those blocks whose turn it is.
-func (b *blocker) pass(p []component, round, rounds int) error {
-	b.entries = slices.Grow(b.entries[:0], b.n/rounds+b.n/8)
-	lists := make([][]entry, b.o.Workers)
-	err := b.each(b.o.Workers, func(w, i int, raw []byte) error {
-		if b.copy(i) {
-			return nil
-		}
-		if len(lists[w]) > entriesAtOnce {
-			lists[w] = b.hand(lists[w])
-		}
-		var v view
-		v.read(raw, b.slots)
-		var one, two [maxKeys]uint64
-		first := p[0].hashes(one[:0], &v)
-		if len(p) == 1 {
-			for _, h := range first {
-				if h%uint64(rounds) == uint64(round) {
-					lists[w] = append(lists[w], entry{h, uint32(i)})
-				}
-			}
-			return nil
-		}
-		if len(first) == 0 {
-			return nil
-		}
-		for n, h2 := range p[1].hashes(two[:0], &v) {
-			for m, h1 := range first {
-				if p[0] == kStreet && p[1] == kNumber && n != m {
-					continue
-				}
-				h := h1*0x9e3779b97f4a7c15 ^ h2
-				if h%uint64(rounds) == uint64(round) {
-					lists[w] = append(lists[w], entry{h, uint32(i)})
-				}
-			}
-		}
-		return nil
-	})
+// begins marks the first record of a block, in a list of blocks.
+const begins = 1 << 31
+
+// pass takes the pairs of all blocks of a pass.
+func (b *blocker) pass(e *entries, kind int, p []component) error {
+	blocks, sizes, err := b.blocks(e, kind)
 	if err != nil {
 		return err
 	}
-	for _, list := range lists {
-		b.hand(list)
-	}
-	return b.blocks(p, b.entries)
-}
-
-// hand puts a worker's entries with those of the others, and returns room for more. They are in no order.
-func (b *blocker) hand(list []entry) []entry {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	b.entries = append(b.entries, list...)
-	return list[:0]
-}
-
-// blocks sorts entries and takes the pairs of each block.
-func (b *blocker) blocks(p []component, all []entry) error {
-	b.spare = slices.Grow(b.spare[:0], len(all))[:len(all)]
-	sortEntries(all, b.spare)
-	most := b.fit(all)
+	defer blocks.Close()
+	most := b.fit(sizes)
+	all := blocks.All
 	const step = 16384
 	tasks := (len(all) + step - 1) / step
-	outs := make([]*pairWriter, b.o.Workers)
-	for i := range outs {
-		outs[i] = b.parts.writer()
-	}
+	outs := b.outs
 	bounds := make([]bounded, tasks)
 	counts := make([][1 << 16]uint32, b.o.Workers)
-	err := parallel(b.o.Workers, tasks, func(w, t int) error {
+	err = parallel(b.o.Workers, tasks, func(w, t int) error {
 		from, to := t*step, min(len(all), (t+1)*step)
-		for from < to && from > 0 && all[from].key == all[from-1].key { // the task before has it
+		for from < to && all[from]&begins == 0 { // the task before has it
 			from++
 		}
+		r := refinement{b: b, out: outs[w], most: most, counts: &counts[w], bounded: &bounds[t]}
+		var block []uint32
 		for from < to {
-			end := from + 1
-			for end < len(all) && all[end].key == all[from].key {
-				end++
+			block = append(block[:0], all[from]&^begins)
+			for from++; from < len(all) && all[from]&begins == 0; from++ {
+				block = append(block, all[from])
 			}
-			if end-from > 1 {
-				r := refinement{b: b, out: outs[w], most: most, counts: &counts[w], bounded: &bounds[t]}
-				r.block(all[from:end], r.used(p), true)
-			}
-			from = end
+			r.block(block, r.used(p), true)
 		}
 		return outs[w].err
 	})
@@ -350,25 +367,93 @@ func (b *blocker) blocks(p []component, all []entry) error {
 	return err
 }
 
-// fit returns how large blocks may be so that a pass does not have more pairs than its budget.
-func (b *blocker) fit(all []entry) int {
-	var sizes []int
-	for i := 0; i < len(all); {
-		j := i + 1
-		for j < len(all) && all[j].key == all[i].key {
-			j++
-		}
-		if j-i > 1 {
-			sizes = append(sizes, j-i)
-		}
-		i = j
+// blocks sorts the entries of a pass and returns its blocks of at least two, one after the other in the order of their keys, each with its first record marked. Parts are
+// sorted by several goroutines; each has a place of its own in the list, which is closed up behind them.
+func (b *blocker) blocks(e *entries, kind int) (*extsort.Table[uint32], *blockSizes, error) {
+	from := make([]int, e.ranges+1)
+	for n := range e.ranges {
+		from[n+1] = from[n] + int(e.sizes[kind*e.ranges+n]/entrySize)
 	}
-	for most := b.most; ; most = most * 2 / 3 {
-		var pairs int64
-		for _, n := range sizes {
-			pairs += int64(n) * int64(min(n, most)) / 2
+	list := extsort.NewTable[uint32](from[e.ranges])
+	lens, sizes := make([]int, e.ranges), make([]blockSizes, b.o.Workers)
+	ms := make([]sortMemory, b.o.Workers)
+	defer closeAll(ms)
+	err := parallel(b.o.Workers, e.ranges, func(w, n int) error {
+		all, err := e.sorted(kind, n, &ms[w])
+		if err != nil {
+			return err
 		}
-		if pairs <= b.budget || most < 12 {
+		out := list.All[from[n]:from[n]]
+		for len(all) > 0 {
+			size := blockLen(all)
+			if size > 1 {
+				sizes[w].add(size)
+				for k, x := range all[:size] {
+					if k == 0 {
+						x.i |= begins
+					}
+					out = append(out, x.i)
+				}
+			}
+			all = all[size:]
+		}
+		lens[n] = len(out)
+		return nil
+	})
+	if err != nil {
+		list.Close()
+		return nil, nil, err
+	}
+	end := 0
+	for n, size := range lens {
+		end += copy(list.All[end:], list.All[from[n]:from[n]+size])
+	}
+	list.All = list.All[:end]
+	for w := range sizes[1:] {
+		sizes[0].merge(&sizes[w+1])
+	}
+	return list, &sizes[0], nil
+}
+
+// blockSizes are how many blocks there are by size: all that fit asks.
+type blockSizes struct {
+	small [mostOfBlock + 1]int64
+	// large are the records of the larger ones, and odd how many of these blocks have an odd number.
+	large, odd int64
+}
+
+// mostOfBlock is how many records a block has at most whose pairs are all taken.
+const mostOfBlock = 100
+
+func (s *blockSizes) add(n int) {
+	if n <= mostOfBlock {
+		s.small[n]++
+		return
+	}
+	s.large += int64(n)
+	s.odd += int64(n & 1)
+}
+
+func (s *blockSizes) merge(o *blockSizes) {
+	for n, k := range o.small {
+		s.small[n] += k
+	}
+	s.large += o.large
+	s.odd += o.odd
+}
+
+// pairs are about how many pairs are taken if blocks have so many records at most: half of the records times that, of each rounded down.
+func (s *blockSizes) pairs(most int) (sum int64) {
+	for n, k := range s.small {
+		sum += k * (int64(n) * int64(min(n, most)) / 2)
+	}
+	return sum + (s.large*int64(most)-s.odd*int64(most&1))/2
+}
+
+// fit returns how large blocks may be so that a pass does not have more pairs than its budget.
+func (b *blocker) fit(sizes *blockSizes) int {
+	for most := mostOfBlock; ; most = most * 2 / 3 {
+		if sizes.pairs(most) <= b.budget || most < 12 {
 			return most
 		}
 	}
@@ -398,11 +483,11 @@ func (r *refinement) used(p []component) (mask uint32) {
 const branches = 3
 
 // block takes all pairs of a block if it is small, or refines it: first by several components apart from each other, then by one.
-func (r *refinement) block(all []entry, used uint32, top bool) {
+func (r *refinement) block(all []uint32, used uint32, top bool) {
 	if len(all) <= r.most {
 		for i := range all {
 			for j := i + 1; j < len(all); j++ {
-				r.out.put(all[i].i, all[j].i)
+				r.out.put(all[i], all[j])
 			}
 		}
 		return
@@ -420,19 +505,18 @@ func (r *refinement) block(all []entry, used uint32, top bool) {
 		r.windows++
 		for i := range all {
 			for j := i + 1; j < min(len(all), i+1+window); j++ {
-				r.out.put(all[i].i, all[j].i)
+				r.out.put(all[i], all[j])
 			}
 		}
 		return
 	}
+	refine := r.b.refine.All
 	for _, k := range best {
 		part := slices.Clone(all)
-		slices.SortFunc(part, func(x, y entry) int {
-			return cmp.Or(cmp.Compare(r.b.refine[x.i][k], r.b.refine[y.i][k]), cmp.Compare(x.i, y.i))
-		})
+		slices.SortFunc(part, func(x, y uint32) int { return cmp.Or(cmp.Compare(refine[x][k], refine[y][k]), cmp.Compare(x, y)) })
 		for i := 0; i < len(part); {
 			j := i + 1
-			for j < len(part) && r.b.refine[part[j].i][k] == r.b.refine[part[i].i][k] {
+			for j < len(part) && refine[part[j]][k] == refine[part[i]][k] {
 				j++
 			}
 			if j-i > 1 {
@@ -444,25 +528,25 @@ func (r *refinement) block(all []entry, used uint32, top bool) {
 }
 
 // best returns the refiners that leave the fewest pairs, of those that leave fewer than there are.
-func (r *refinement) best(all []entry, used uint32, n int) []int {
+func (r *refinement) best(all []uint32, used uint32, n int) []int {
 	type candidate struct {
 		k     int
 		pairs float64
 	}
 	var good []candidate
-	counts := r.counts
+	counts, refine := r.counts, r.b.refine.All
 	for k := range refiners {
 		if used>>k&1 != 0 {
 			continue
 		}
 		var pairs float64
-		for _, e := range all {
-			h := r.b.refine[e.i][k]
+		for _, i := range all {
+			h := refine[i][k]
 			pairs += float64(counts[h])
 			counts[h]++
 		}
-		for _, e := range all {
-			counts[r.b.refine[e.i][k]] = 0
+		for _, i := range all {
+			counts[refine[i][k]] = 0
 		}
 		if pairs < 0.9*float64(len(all))*float64(len(all)-1)/2 {
 			good = append(good, candidate{k, pairs})
@@ -496,53 +580,6 @@ func (b *blocker) words() (all []string) {
 		all = append(all, b.bound[i].sentence(key))
 	}
 	return all
-}
-
-// sortEntries sorts by key, then by record. It is a radix sort, on the records' numbers first, that needs as much room again.
-func sortEntries(all, spare []entry) {
-	if len(all) < 512 {
-		slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.i, b.i)) })
-		return
-	}
-	from, to := all, spare
-	for pass := range 6 { // eleven bits at a time: three of the number, three of the key's upper half
-		digit := func(e *entry) uint32 {
-			if pass < 3 {
-				return e.i >> (11 * pass) & 2047
-			}
-			return uint32(e.key>>(31+11*(pass-3))) & 2047
-		}
-		var counts [2048]uint32
-		for k := range from {
-			counts[digit(&from[k])]++
-		}
-		if counts[digit(&from[0])] == uint32(len(from)) {
-			continue
-		}
-		sum := uint32(0)
-		for k, n := range counts {
-			counts[k] = sum
-			sum += n
-		}
-		for k := range from {
-			d := digit(&from[k])
-			to[counts[d]] = from[k]
-			counts[d]++
-		}
-		from, to = to, from
-	}
-	for k := 1; k < len(from); k++ { // keys that agree in their upper halves are few
-		if from[k].key>>31 == from[k-1].key>>31 && from[k].key < from[k-1].key {
-			n := k - 1
-			for n > 0 && from[n-1].key>>31 == from[k].key>>31 {
-				n--
-			}
-			slices.SortFunc(from[n:k+1], func(a, b entry) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.i, b.i)) })
-		}
-	}
-	if &from[0] != &all[0] {
-		copy(all, from)
-	}
 }
 
 // allPairs takes all pairs there are.

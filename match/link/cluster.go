@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"kith/internal/extsort"
 )
 
 const (
@@ -59,6 +61,53 @@ type cluster struct {
 	score   float64
 	weakest [2]uint32
 	glued   uint32 // and 1; 0: none
+}
+
+// clusters are many, outside of the heap: 24 bytes each and four for each member.
+type clusters struct {
+	heads   extsort.Table[clusterHead]
+	members extsort.Table[uint32] // of one after the other
+}
+
+type clusterHead struct {
+	score   float64
+	weakest [2]uint32
+	glued   uint32
+	end     uint32 // of its members
+}
+
+func (l *clusters) add(c *cluster) {
+	l.members.Append(c.members...)
+	l.heads.Append(clusterHead{c.score, c.weakest, c.glued, uint32(len(l.members.All))})
+}
+
+// at returns the n-th cluster.
+func (l *clusters) at(n int) cluster {
+	from, h := uint32(0), &l.heads.All[n]
+	if n > 0 {
+		from = l.heads.All[n-1].end
+	}
+	return cluster{members: l.members.All[from:h.end], score: h.score, weakest: h.weakest, glued: h.glued}
+}
+
+func (l *clusters) close() {
+	l.heads.Close()
+	l.members.Close()
+}
+
+// persons are which of n records are of one person: the first of their cluster, or each its own.
+func (l *clusters) persons(n int) *extsort.Table[uint32] {
+	person := extsort.NewTable[uint32](n)
+	for i := range person.All {
+		person.All[i] = uint32(i)
+	}
+	for k := range l.heads.All {
+		c := l.at(k)
+		for _, i := range c.members {
+			person.All[i] = c.members[0]
+		}
+	}
+	return person
 }
 
 // logit is the logarithm of the odds of a probability.

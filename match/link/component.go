@@ -3,7 +3,11 @@ package link
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
+	"sync"
+
+	"kith/internal/extsort"
 )
 
 // edge is a pair with the logarithm of its odds.
@@ -15,13 +19,27 @@ type edge struct {
 // edgeFloor are the least odds of an edge that is kept.
 const edgeFloor = -4
 
-// edges compares all pairs and returns those that count.
-func (s *run) edges(ctx context.Context, parts *pairParts) ([]edge, error) {
-	return collect(ctx, s, parts, false, func(p pair, c *comparer) (edge, bool) {
+// edges compares all pairs and returns those that count, in their order.
+func (s *run) edges(ctx context.Context, parts *pairParts) (*extsort.Table[edge], error) {
+	all := &extsort.Table[edge]{}
+	var lock sync.Mutex
+	err := s.compareAll(ctx, parts, false, nil, func(_, _ int, p pair, c *comparer) {
 		odds := s.m.odds(&c.evidence)
+		if odds < edgeFloor {
+			return
+		}
 		i, j := p.ends()
-		return edge{uint32(i), uint32(j), odds}, odds >= edgeFloor
+		lock.Lock()
+		defer lock.Unlock()
+		all.Append(edge{uint32(i), uint32(j), odds})
 	})
+	if err != nil {
+		all.Close()
+		return nil, err
+	}
+	sortEdges(all.All)
+	s.obey(all)
+	return all, nil
 }
 
 func sortEdges(all []edge) {
@@ -29,12 +47,11 @@ func sortEdges(all []edge) {
 }
 
 // obey puts the answers in the place of what was learned.
-func (s *run) obey(edges []edge) []edge {
-	sortEdges(edges)
+func (s *run) obey(edges *extsort.Table[edge]) {
 	if len(s.asked) == 0 {
-		return edges
+		return
 	}
-	edges = slices.DeleteFunc(edges, func(e edge) bool {
+	edges.All = slices.DeleteFunc(edges.All, func(e edge) bool {
 		_, ok := s.asked[pairOf(int(e.i), int(e.j))]
 		return ok
 	})
@@ -44,10 +61,9 @@ func (s *run) obey(edges []edge) []edge {
 		if same {
 			e.odds = answeredSame
 		}
-		edges = append(edges, e)
+		edges.Append(e)
 	}
-	sortEdges(edges)
-	return edges
+	sortEdges(edges.All)
 }
 
 // bunch is records and the edges between them.
@@ -56,37 +72,98 @@ type bunch struct {
 	edges   []edge
 }
 
-// components returns what edges of some odds hold together.
-func (s *run) components(edges []edge, least float32) []bunch {
-	f := newForest(s.r.n)
-	for _, e := range edges {
-		if e.odds >= least {
-			f.join(e.i, e.j)
+// web is what edges hold together: components of profiles that are likely enough of one person.
+type web struct {
+	least  float32                // odds that hold together
+	root   forest                 // of each record, the lowest of its component
+	memory *extsort.Table[uint32] // of root
+	// edges are those within components, by the roots of these, then by their ends.
+	edges *extsort.Table[edge]
+	from  []int // where each batch of whole components begins, and the end
+}
+
+func (w *web) close() {
+	w.memory.Close()
+	w.edges.Close()
+}
+
+// batchEdges are about how many edges a batch has.
+const batchEdges = 1 << 17
+
+// web compares pairs and finds the components. Whoever is in one is the end of an edge that holds it together, so the edges say who is.
+func (s *run) web(ctx context.Context, parts, again *pairParts) (*web, error) {
+	edges, err := s.edges(ctx, parts)
+	if err != nil {
+		return nil, err
+	}
+	w := &web{least: logit(s.o.Threshold), edges: edges, memory: extsort.NewTable[uint32](s.r.n)}
+	w.root = w.memory.All
+	for i := range w.root {
+		w.root[i] = uint32(i)
+	}
+	var out *pairWriter
+	if again != nil {
+		out = again.writer()
+	}
+	for _, e := range edges.All {
+		if e.odds >= w.least {
+			w.root.join(e.i, e.j)
+		}
+		if out != nil {
+			out.put(e.i, e.j)
 		}
 	}
-	size := make([]uint32, s.r.n)
-	for i := range f {
-		size[f.find(uint32(i))]++
+	if out != nil {
+		if err := out.flush(); err != nil {
+			w.close()
+			return nil, err
+		}
 	}
-	place := make([]uint32, s.r.n) // of a root, and 1
-	var all []bunch
-	for i := range f {
-		root := f.find(uint32(i))
-		if size[root] < 2 {
-			continue
+	edges.All = slices.DeleteFunc(edges.All, func(e edge) bool { return w.root.find(e.i) != w.root.find(e.j) })
+	slices.SortFunc(edges.All, func(a, b edge) int {
+		return cmp.Or(cmp.Compare(w.root.find(a.i), w.root.find(b.i)), cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
+	})
+	for i := range edges.All {
+		if n := len(w.from); n == 0 || i-w.from[n-1] >= batchEdges && w.rootOf(i) != w.rootOf(i-1) {
+			w.from = append(w.from, i)
 		}
-		if place[root] == 0 {
-			all = append(all, bunch{})
-			place[root] = uint32(len(all))
-		}
-		c := &all[place[root]-1]
-		c.members = append(c.members, uint32(i))
 	}
-	for _, e := range edges {
-		if root := f.find(e.i); root == f.find(e.j) && size[root] > 1 {
-			c := &all[place[root]-1]
-			c.edges = append(c.edges, e)
+	w.from = append(w.from, len(edges.All))
+	return w, nil
+}
+
+// rootOf is the component of the i-th edge.
+func (w *web) rootOf(i int) uint32 { return w.root.find(w.edges.All[i].i) }
+
+func (w *web) batches() int { return len(w.from) - 1 }
+
+// batchOf is the batch of a record that is in a component.
+func (w *web) batchOf(i uint32) int {
+	root := w.root.find(i)
+	n, found := slices.BinarySearchFunc(w.from[:w.batches()], root, func(at int, root uint32) int { return cmp.Compare(w.rootOf(at), root) })
+	if !found {
+		n--
+	}
+	return n
+}
+
+// batch returns the bunches of a batch, in the order of their components.
+func (w *web) batch(n int) (all []bunch) {
+	edges := w.edges.All[w.from[n]:w.from[n+1]]
+	for len(edges) > 0 {
+		root := w.root.find(edges[0].i)
+		k := 1
+		for k < len(edges) && w.root.find(edges[k].i) == root {
+			k++
 		}
+		b := bunch{edges: slices.Clip(edges[:k]), members: make([]uint32, 0, k+1)}
+		for _, e := range b.edges {
+			b.members = append(b.members, e.i, e.j)
+		}
+		slices.Sort(b.members)
+		b.members = slices.Compact(b.members)
+		all = append(all, split(b, w.least)...)
+		edges = edges[k:]
 	}
 	return all
 }
@@ -160,16 +237,18 @@ func (l vectorList) of(members []uint32) (all []vector) {
 	return all
 }
 
-// vectors compares all pairs within bunches of three and more.
-func (s *run) vectors(ctx context.Context, all []bunch) (vectorList, error) {
-	parts := newPairParts(s.r, max(1, s.o.Workers), s.o.Memory/8, s.o.Dir)
+// vectors compares all pairs within bunches of three and more, and returns what they say by batch.
+func (s *run) vectors(ctx context.Context, w *web) (*parted, error) {
+	parts := newPairParts(s.r, max(1, s.o.Workers), s.o)
 	defer parts.close()
 	out := parts.writer()
-	for _, b := range all {
-		if n := len(b.members); n > 2 && n <= maxDense {
-			for i := range b.members {
-				for j := i + 1; j < n; j++ {
-					out.put(b.members[i], b.members[j])
+	for n := range w.batches() {
+		for _, b := range w.batch(n) {
+			if n := len(b.members); n > 2 && n <= maxDense {
+				for i := range b.members {
+					for j := i + 1; j < n; j++ {
+						out.put(b.members[i], b.members[j])
+					}
 				}
 			}
 		}
@@ -177,12 +256,51 @@ func (s *run) vectors(ctx context.Context, all []bunch) (vectorList, error) {
 	if err := out.flush(); err != nil {
 		return nil, err
 	}
-	list, err := collect(ctx, s, parts, true, func(p pair, c *comparer) (vector, bool) {
+	vectors := newParted(s.o, max(1, w.batches()), s.o.Memory/pairsShare)
+	var lock sync.Mutex
+	var failed error
+	err := s.compareAll(ctx, parts, true, nil, func(_, _ int, p pair, c *comparer) {
 		i, j := p.ends()
-		return s.m.vector(uint32(i), uint32(j), &c.evidence), true
+		v := s.m.vector(uint32(i), uint32(j), &c.evidence)
+		var b [vectorSize]byte
+		if err := vectors.add(w.batchOf(v.i), v.append(b[:0])); err != nil {
+			lock.Lock()
+			defer lock.Unlock()
+			failed = err
+		}
 	})
-	slices.SortFunc(list, func(a, b vector) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
-	return list, err
+	if err = cmp.Or(err, failed); err != nil {
+		vectors.close()
+		return nil, err
+	}
+	return vectors, nil
+}
+
+// vectorSize is how long a vector is in a part: both records, little-endian | what fields say | the rest
+const vectorSize = 4 + 4 + maxFields + 1
+
+func (v *vector) append(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(dst, v.i), v.j)
+	for _, x := range v.fields {
+		dst = append(dst, byte(x))
+	}
+	return append(dst, byte(v.rest))
+}
+
+// readVectors returns the vectors of a batch, in the order of their pairs.
+func readVectors(parts *parted, batch int) (vectorList, error) {
+	all := make(vectorList, 0, parts.sizes[batch]/vectorSize)
+	err := parts.take(batch, func(b []byte) {
+		for ; len(b) >= vectorSize; b = b[vectorSize:] {
+			v := vector{i: binary.LittleEndian.Uint32(b), j: binary.LittleEndian.Uint32(b[4:]), rest: int8(b[vectorSize-1])}
+			for f := range v.fields {
+				v.fields[f] = int8(b[8+f])
+			}
+			all = append(all, v)
+		}
+	})
+	slices.SortFunc(all, func(a, b vector) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
+	return all, err
 }
 
 // forest is a union-find structure.

@@ -60,7 +60,17 @@
 //
 // # Bounds
 //
-// Records are 100 to 200 bytes; they and the pairs go to sealed temporary files beyond Options.Memory (parted.go), and are worked on part by part.
+// Records are 100 to 200 bytes, in chunks by the hash of their ids, and what is sorted or joined is in parts (parted.go): outside of the heap, and beyond
+// shares of Options.Memory in sealed temporary files. What does not fit is read in order, never at random:
+//
+//	records     once to sort them; once for all keys of all passes (block.go); for pairs, two chunks at a time (pairs.go); else copied out in one pass (records.pick)
+//	keys        part by part; of a pass its blocks stay, four bytes for each record in one (entries.go)
+//	pairs       by the chunks of their records, then by ranges of the first one, so that each part is sorted alone and each pair met once
+//	components  batch by batch, with what their pairs say (component.go)
+//
+// What stays of each profile in any case is a table of what divides blocks, 22 bytes while pairs are looked for, and then four bytes for its component or its person; and four for
+// each profile in a group.
+//
 // Everything is numbered by hashes of ids and summed in that order, so the outcome depends neither on the order of profiles nor on the
-// number of workers.
+// number of workers nor on what was spilled, to the last bit.
 package link

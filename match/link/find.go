@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"kith/internal/extsort"
 	"kith/profile/fold"
 )
 
@@ -43,6 +44,7 @@ func (o *Options) defaults() {
 		o.Memory = defaultMemory
 	}
 	o.Memory = o.Memory * 3 / 5 // the rest is for garbage
+	o.arena = &extsort.Arena{Budget: o.Memory, Return: true}
 	if o.Threshold == 0 {
 		o.Threshold = defaultThreshold
 	}
@@ -67,7 +69,7 @@ func Find(ctx context.Context, src Source, o Options, emit func(*Group) error) (
 		return nil, nil, err
 	}
 	defer r.close()
-	if r.n > math.MaxUint32-1 {
+	if r.n > math.MaxInt32 { // begins is a bit of a number
 		return nil, nil, fmt.Errorf("%d profiles are too many to match", r.n)
 	}
 	s := &run{o: &o, r: r, report: &Report{Reviewed: int64(r.n)}, m: &Model{custom: st.custom, account: st.account, habits: st.habits}}
@@ -78,21 +80,22 @@ func Find(ctx context.Context, src Source, o Options, emit func(*Group) error) (
 		s.report.Refined = append(s.report.Refined, countAsEmpty(n))
 	}
 	s.ask()
-	if err := r.findCopies(o.Workers, s.asked); err != nil {
+	if err := r.findCopies(&o, s.asked); err != nil {
 		return nil, nil, err
 	}
 	s.m.believe()
 	if r.n < 2 {
 		return s.m, s.report, nil
 	}
-	clusters, err := s.search(ctx)
-	if err != nil {
+	found := &clusters{}
+	defer found.close()
+	if err := s.search(ctx, found); err != nil {
 		return nil, nil, err
 	}
 	if s.silent != "" {
 		s.report.Refined = append(s.report.Refined, s.silent)
 	}
-	return s.m, s.report, s.emit(ctx, clusters, emit)
+	return s.m, s.report, s.emit(ctx, found, emit)
 }
 
 // ask finds the answers' records.
@@ -108,77 +111,59 @@ func (s *run) ask() {
 }
 
 // search finds the clusters.
-func (s *run) search(ctx context.Context) ([]cluster, error) {
+func (s *run) search(ctx context.Context, found *clusters) error {
 	if err := s.m.countTerms(s.r, s.o.Workers, nil); err != nil {
-		return nil, err
+		return err
 	}
 	parts, err := s.candidates(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer parts.close()
 	keyed := parts
 	if pairsOf(s.r.n) <= allPairsBelow {
 		if parts, err = s.allPairs(); err != nil {
-			return nil, err
+			return err
 		}
 		defer parts.close()
 	}
 	l, err := s.sampling(ctx, keyed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.learn()
-	clusters, edges, err := s.clusters(ctx, parts)
+	var again *pairParts // of whom it is not unlikely, for the second look
+	if s.r.n > secondLook {
+		again = newPairParts(s.r, s.ranges(), s.o)
+		defer again.close()
+	}
+	if err := s.clusters(ctx, parts, again, found); err != nil {
+		return err
+	}
+	person := found.persons(s.r.n)
+	err = s.m.countTerms(s.r, s.o.Workers, person.All)
+	person.Close()
 	if err != nil {
-		return nil, err
-	}
-	person := make([]uint32, s.r.n)
-	for i := range person {
-		person[i] = uint32(i)
-	}
-	for _, c := range clusters {
-		for _, i := range c.members {
-			person[i] = c.members[0]
-		}
-	}
-	if err := s.m.countTerms(s.r, s.o.Workers, person); err != nil {
-		return nil, err
+		return err
 	}
 	if l, err = s.sampling(ctx, keyed); err != nil {
-		return nil, err
+		return err
 	}
 	l.again = true
 	l.learn()
-	if s.r.n > secondLook {
-		again, err := s.pairsOf(edges)
-		if err != nil {
-			return nil, err
-		}
-		defer again.close()
+	if again != nil {
 		parts = again
 	}
-	clusters, _, err = s.clusters(ctx, parts)
-	return clusters, err
-}
-
-// pairsOf are the pairs of edges.
-func (s *run) pairsOf(edges []edge) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/8, s.o.Dir)
-	out := parts.writer()
-	for _, e := range edges {
-		out.put(e.i, e.j)
-	}
-	return parts.or(out.flush())
+	return s.clusters(ctx, parts, nil, found)
 }
 
 // ranges are into how many ranges a chunk's pairs are cut.
-func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/len(s.r.chunks)/200_000) }
+func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/s.r.chunks()/200_000) }
 
 // candidates finds the pairs that share a key: those that are learned from, and those to compare, unless there are so few profiles that all are.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/8, s.o.Dir)
-	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, most: 100, budget: max(500_000, int64(s.r.n)*3/2)}
+	parts := newPairParts(s.r, s.ranges(), s.o)
+	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, budget: max(500_000, int64(s.r.n)*3/2)}
 	if err := b.run(ctx); err != nil {
 		return parts.or(err)
 	}
@@ -191,67 +176,125 @@ func (s *run) candidates(ctx context.Context) (*pairParts, error) {
 
 // allPairs are all pairs there are.
 func (s *run) allPairs() (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o.Memory/8, s.o.Dir)
+	parts := newPairParts(s.r, s.ranges(), s.o)
 	return parts.or((&blocker{records: s.r, parts: parts}).allPairs())
 }
 
-// clusters compares all pairs, and clusters the components that edges make, once all pairs within them are compared.
-func (s *run) clusters(ctx context.Context, parts *pairParts) ([]cluster, []edge, error) {
-	edges, err := s.edges(ctx, parts)
+// clusters compares all pairs, and clusters the components that edges make, once all pairs within them are compared: batch by batch, so that of
+// bunches and of what their pairs say no more is in memory than a batch has. Edges become the pairs of again, if that is not nil.
+func (s *run) clusters(ctx context.Context, parts, again *pairParts, found *clusters) error {
+	w, err := s.web(ctx, parts, again)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	edges = s.obey(edges)
-	least := logit(s.o.Threshold)
-	var all []bunch
-	for _, b := range s.components(edges, least) {
-		all = append(all, split(b, least)...)
-	}
-	vectors, err := s.vectors(ctx, all)
+	defer w.close()
+	vectors, err := s.vectors(ctx, w)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	results := make([][]cluster, len(all))
+	defer vectors.close()
+	k, err := s.keeper(found)
+	if err != nil {
+		return err
+	}
 	ks := make([]clusterer, s.o.Workers)
 	const step = 64
-	err = parallel(s.o.Workers, (len(all)+step-1)/step, func(w, t int) error {
-		ks[w].m, ks[w].least = s.m, least
-		for i := t * step; i < min(len(all), (t+1)*step); i++ {
-			results[i] = ks[w].clusters(all[i], vectors.of(all[i].members))
+	for n := range w.batches() {
+		all := w.batch(n)
+		vectors, err := readVectors(vectors, n)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, nil, err
+		results := make([][]cluster, len(all))
+		err = parallel(s.o.Workers, (len(all)+step-1)/step, func(worker, t int) error {
+			ks[worker].m, ks[worker].least = s.m, w.least
+			for i := t * step; i < min(len(all), (t+1)*step); i++ {
+				results[i] = ks[worker].clusters(all[i], vectors.of(all[i].members))
+			}
+			return context.Cause(ctx)
+		})
+		if err != nil {
+			return err
+		}
+		for _, some := range results {
+			k.keep(some)
+		}
 	}
-	s.silent = ""
-	clusters, err := s.withCopies(slices.Concat(results...))
-	return clusters, edges, err
+	s.silent = k.rest()
+	return nil
 }
 
+// emitBatch is about of how many profiles groups are told at a time: ids that are aside are read once for each such batch.
+const emitBatch = 1 << 20
+
 // emit tells the groups.
-func (s *run) emit(ctx context.Context, clusters []cluster, emit func(*Group) error) error {
-	for _, c := range clusters {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+func (s *run) emit(ctx context.Context, found *clusters, emit func(*Group) error) error {
+	for from := 0; from < len(found.heads.All); {
+		to := from
+		var wanted []uint32
+		for to < len(found.heads.All) && len(wanted) < emitBatch {
+			c := found.at(to)
+			wanted = append(wanted, c.members...)
+			to++
 		}
-		g := &Group{Score: c.score}
-		for _, i := range c.members {
-			g.Members = append(g.Members, s.r.ids[i])
-		}
-		slices.SortFunc(g.Members, fold.ID.Compare)
-		g.Weakest = [2]fold.ID{s.r.ids[c.weakest[0]], s.r.ids[c.weakest[1]]}
-		slices.SortFunc(g.Weakest[:], fold.ID.Compare)
-		if c.glued != 0 {
-			g.Glued = s.r.ids[c.glued-1]
-			s.report.Glued = append(s.report.Glued, g.Glued)
-		}
-		s.report.Groups++
-		s.report.Pairs += int64(len(g.Members)) * int64(len(g.Members)-1) / 2
-		if err := emit(g); err != nil {
+		ids, err := s.ids(wanted)
+		if err != nil {
 			return err
+		}
+		for ; from < to; from++ {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := emit(s.group(found.at(from), ids)); err != nil {
+				return err
+			}
 		}
 	}
 	s.report.Compared = s.compared.Load()
 	return nil
+}
+
+// group makes a group of a cluster, and counts it.
+func (s *run) group(c cluster, ids func(uint32) fold.ID) *Group {
+	g := &Group{Score: c.score, Members: make([]fold.ID, len(c.members))}
+	for k, i := range c.members {
+		g.Members[k] = ids(i)
+	}
+	slices.SortFunc(g.Members, fold.ID.Compare)
+	g.Weakest = [2]fold.ID{ids(c.weakest[0]), ids(c.weakest[1])}
+	slices.SortFunc(g.Weakest[:], fold.ID.Compare)
+	if c.glued != 0 {
+		g.Glued = ids(c.glued - 1)
+		s.report.Glued = append(s.report.Glued, g.Glued)
+	}
+	s.report.Groups++
+	s.report.Pairs += int64(len(g.Members)) * int64(len(g.Members)-1) / 2
+	return g
+}
+
+// ids returns what tells the ids of some records.
+func (s *run) ids(wanted []uint32) (func(uint32) fold.ID, error) {
+	if s.r.aside == nil {
+		return func(i uint32) fold.ID {
+			k := s.r.chunkOf(int(i))
+			return s.r.kept[k].ids.All[int(i)-s.r.first[k]]
+		}, nil
+	}
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	all := make([]fold.ID, 0, len(wanted))
+	var ids []fold.ID
+	for k := range s.r.chunks() {
+		var err error
+		if ids, err = s.r.chunkIDs(k, ids); err != nil {
+			return nil, err
+		}
+		for len(all) < len(wanted) && int(wanted[len(all)]) < s.r.first[k+1] {
+			all = append(all, ids[int(wanted[len(all)])-s.r.first[k]])
+		}
+	}
+	return func(i uint32) fold.ID {
+		n, _ := slices.BinarySearch(wanted, i)
+		return all[n]
+	}, nil
 }

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 
+	"kith/internal/extsort"
 	"kith/profile/fold"
 )
 
@@ -42,6 +43,10 @@ type Options struct {
 	Progress func(stage Stage, done int64)
 	// random is about how many pairs by chance are learned from, for tests; 0: randomPairs.
 	random int
+	// spilled is told how many chunks went to files, for tests.
+	spilled *int64
+	// arena is where what is worked on is kept, outside of the heap.
+	arena *extsort.Arena
 }
 
 // Group is profiles that seem to be of one person.

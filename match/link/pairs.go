@@ -12,10 +12,13 @@ type pairParts struct {
 	ranges int // of the first records of a chunk
 }
 
-func newPairParts(r *records, ranges int, limit int64, dir string) *pairParts {
-	k := len(r.chunks)
-	return &pairParts{newParted(k*k*ranges, limit, dir), r, ranges}
+func newPairParts(r *records, ranges int, o *Options) *pairParts {
+	k := r.chunks()
+	return &pairParts{newParted(o, k*(k+1)/2*ranges, o.Memory/pairsShare), r, ranges}
 }
+
+// pairsShare is which part of the memory pairs take, about, before they are spilled.
+const pairsShare = 8
 
 // or returns the pairs, or an error if there is one: then nothing is left of them.
 func (p *pairParts) or(err error) (*pairParts, error) {
@@ -26,40 +29,54 @@ func (p *pairParts) or(err error) (*pairParts, error) {
 	return p, nil
 }
 
-// part is the part of a pair, whose first record has the lower number.
+// part is the part of a pair, whose first record has the lower number. The chunks of two records are ordered as they are: (0, 0), (0, 1), …, (1, 1), (1, 2), …
 func (p *pairParts) part(i, j int) int {
 	a, b := p.r.chunkOf(i), p.r.chunkOf(j)
 	n := p.r.first[a+1] - p.r.first[a]
-	return (a*len(p.r.chunks)+b)*p.ranges + (i-p.r.first[a])*p.ranges/n
+	return (p.before(a)+b-a)*p.ranges + (i-p.r.first[a])*p.ranges/n
 }
+
+// before is how many pairs of chunks come before those whose first one is a.
+func (p *pairParts) before(a int) int { return a*p.r.chunks() - a*(a-1)/2 }
 
 // chunks are the chunks of a part.
 func (p *pairParts) chunks(part int) (a, b int) {
 	k := part / p.ranges
-	return k / len(p.r.chunks), k % len(p.r.chunks)
+	for p.before(a+1) <= k {
+		a++
+	}
+	return a, a + k - p.before(a)
 }
 
-// sorted returns a part's pairs in order, each once.
-func (p *pairParts) sorted(part int) ([]pair, error) {
-	raw, err := p.bytes(part)
-	if err != nil {
+// pairMemory is room for the pairs of a part.
+type pairMemory struct {
+	raw        []byte
+	all, spare []pair
+}
+
+// sorted returns a part's pairs in order, each once. They are good until the memory is used again.
+func (p *pairParts) sorted(part int, m *pairMemory) ([]pair, error) {
+	var err error
+	if m.raw, err = p.read(part, m.raw[:0]); err != nil {
 		return nil, err
 	}
-	all := make([]pair, 0, len(raw)/8)
-	for ; len(raw) >= 8; raw = raw[8:] {
-		all = append(all, pair(binary.LittleEndian.Uint64(raw)))
+	n := len(m.raw) / 8
+	m.all = slices.Grow(m.all[:0], n)[:n]
+	for i := range m.all {
+		m.all[i] = pair(binary.LittleEndian.Uint64(m.raw[8*i:]))
 	}
-	sortPairs(all)
-	return slices.Compact(all), nil
+	m.spare = slices.Grow(m.spare[:0], n)[:n]
+	sortPairs(m.all, m.spare)
+	return slices.Compact(m.all), nil
 }
 
-// sortPairs is a radix sort that passes over bytes that all have in common.
-func sortPairs(all []pair) {
+// sortPairs is a radix sort that passes over bytes that all have in common. It needs as much room again.
+func sortPairs(all, spare []pair) {
 	if len(all) < 256 {
 		slices.Sort(all)
 		return
 	}
-	from, to := all, make([]pair, len(all))
+	from, to := all, spare
 	var counts [8][256]uint32
 	for _, p := range from {
 		for d := range 8 {
@@ -92,11 +109,12 @@ func sortPairs(all []pair) {
 type pairWriter struct {
 	p    *pairParts
 	bufs [][]byte
+	most int // bytes of a buffer
 	err  error
 }
 
 func (p *pairParts) writer() *pairWriter {
-	return &pairWriter{p: p, bufs: make([][]byte, len(p.parts))}
+	return &pairWriter{p: p, bufs: make([][]byte, len(p.parts)), most: p.bufferSize()}
 }
 
 func (w *pairWriter) put(i, j uint32) {
@@ -107,19 +125,25 @@ func (w *pairWriter) put(i, j uint32) {
 		i, j = j, i
 	}
 	part := w.p.part(int(i), int(j))
-	w.bufs[part] = appendPair(w.bufs[part], pairOf(int(i), int(j)))
-	if len(w.bufs[part]) >= 32<<10 && w.err == nil {
-		w.err = w.p.add(part, w.bufs[part])
-		w.bufs[part] = w.bufs[part][:0]
+	b := w.bufs[part]
+	if b == nil {
+		b = make([]byte, 0, w.most)
 	}
+	if b = appendPair(b, pairOf(int(i), int(j))); len(b)+8 > w.most {
+		if w.err == nil {
+			w.err = w.p.add(part, b)
+		}
+		b = b[:0]
+	}
+	w.bufs[part] = b
 }
 
 func (w *pairWriter) flush() error {
 	for part, b := range w.bufs {
-		if w.err == nil && len(b) > 0 {
+		if w.err == nil {
 			w.err = w.p.add(part, b)
 		}
-		w.bufs[part] = nil
+		w.bufs[part] = b[:0]
 	}
 	return w.err
 }

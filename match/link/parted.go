@@ -3,111 +3,117 @@ package link
 import (
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"sync"
 
-	"kith/blob"
+	"kith/internal/extsort"
 )
 
-// parted keeps bytes by part: in memory up to a limit, then in sealed temporary files whose key only this process has. Within a part they
-// are in no order.
+// parted keeps bytes by part: outside of the heap up to a limit, then in a sealed temporary file whose key only this process has. What is added at
+// once stays together; within a part such pieces are in no order.
 type parted struct {
-	limit int64
-	dir   string
-
+	pool  *extsort.Pool
+	count *int64 // Options.spilled
 	mu    sync.Mutex
-	parts [][][]byte // blocks
-	size  int64
+	open  [][]byte // the chunk of each part that is being filled
+	parts [][]extsort.Piece
 	sizes []int64
-	runs  []*partedRun
 }
 
-// partedRun is what was in memory when it was full.
-type partedRun struct {
-	*blob.Spill
-	from []int64 // where each part begins, and the end
+// newParted returns an empty one. Beside the limit each part has a chunk that is being filled: these take as much as the limit together, or 4 KiB each.
+func newParted(o *Options, parts int, limit int64) *parted {
+	size := extsort.ChunkSize(parts)
+	for size > leastChunk && int64(size*parts) > limit {
+		size /= 2
+	}
+	return &parted{
+		count: o.spilled, pool: extsort.NewPool(o.arena, size, max(1, limit), o.Dir),
+		open: make([][]byte, parts), parts: make([][]extsort.Piece, parts), sizes: make([]int64, parts),
+	}
 }
 
-func newParted(parts int, limit int64, dir string) *parted {
-	return &parted{limit: limit, dir: dir, parts: make([][][]byte, parts), sizes: make([]int64, parts)}
-}
+const leastChunk = 4 << 10
+
+// bufferSize is how much a goroutine adds to a part at once: its buffers take some MiB together.
+func (p *parted) bufferSize() int { return max(512, min(8<<10, p.pool.Size(), (4<<20)/len(p.parts))) }
 
 // add appends to a part.
 func (p *parted) add(part int, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.parts[part]) - 1; n >= 0 && cap(p.parts[part][n])-len(p.parts[part][n]) >= len(b) {
-		p.parts[part][n] = append(p.parts[part][n], b...)
-	} else if len(b) > 0 {
-		p.parts[part] = append(p.parts[part], append(make([]byte, 0, max(len(b), partedBlock)), b...))
+	room, full := p.pool.Room(p.open[part], len(b))
+	var last []byte
+	if full {
+		last = p.open[part]
 	}
-	p.size += int64(len(b))
+	p.open[part] = append(room, b...)
 	p.sizes[part] += int64(len(b))
-	if p.size < p.limit {
-		return nil
+	p.mu.Unlock()
+	if full {
+		return p.keep(part, last)
 	}
-	return p.flush()
-}
-
-func (p *parted) flush() error {
-	run := &partedRun{from: make([]int64, len(p.parts)+1)}
-	var err error
-	run.Spill, err = blob.NewSpill(p.dir, "match", 1<<20, func(w io.Writer) error {
-		at := int64(0)
-		for i, blocks := range p.parts {
-			for _, b := range blocks {
-				if _, err := w.Write(b); err != nil {
-					return err
-				}
-				at += int64(len(b))
-			}
-			run.from[i+1] = at
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("match profiles: %w", err)
-	}
-	p.runs = append(p.runs, run)
-	p.parts, p.size = make([][][]byte, len(p.parts)), 0
 	return nil
 }
 
-// partedBlock is the least size of a block, for a part that is not tiny.
-const partedBlock = 64 << 10
+// keep puts a chunk of a part aside, without the lock while it is sealed and written.
+func (p *parted) keep(part int, c []byte) error {
+	piece, err := p.pool.Keep(c)
+	if err != nil {
+		return fmt.Errorf("match profiles: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.parts[part] = append(p.parts[part], piece)
+	return nil
+}
 
-// bytes returns a copy of what is in a part.
-func (p *parted) bytes(part int) ([]byte, error) {
-	out := make([]byte, 0, p.sizes[part])
-	for _, r := range p.runs {
-		n := r.from[part+1] - r.from[part]
-		if n == 0 {
-			continue
-		}
-		at := len(out)
-		out = out[:at+int(n)]
-		if _, err := io.ReadFull(r.Stream(r.from[part]), out[at:]); err != nil {
+// read appends what is in a part to dst. Nothing may be added to that part meanwhile. A part that one goroutine filled is in the order in which it did.
+func (p *parted) read(part int, dst []byte) ([]byte, error) {
+	dst = slices.Grow(dst, int(p.sizes[part]))
+	for _, piece := range p.parts[part] {
+		var err error
+		if dst, err = p.pool.Append(dst, piece); err != nil {
 			return nil, fmt.Errorf("match profiles: read what was spilled: %w", err)
 		}
 	}
-	for _, b := range p.parts[part] {
-		out = append(out, b...)
-	}
-	return out, nil
+	return append(dst, p.open[part]...), nil
 }
 
-// drop forgets a part in memory.
-func (p *parted) drop(part int) { p.parts[part] = nil }
+// take calls do with the bytes of a part, which are good until it returns, piece by piece, and forgets them. A part is for one goroutine, different ones are for several.
+func (p *parted) take(part int, do func(b []byte)) error {
+	p.mu.Lock()
+	pieces, open := p.parts[part], p.open[part]
+	p.parts[part], p.open[part], p.sizes[part] = nil, nil, 0
+	p.mu.Unlock()
+	for _, piece := range pieces {
+		b, err := p.pool.Load(piece)
+		if err != nil {
+			return fmt.Errorf("match profiles: read what was spilled: %w", err)
+		}
+		do(b)
+		p.pool.Drop(piece, b)
+	}
+	if open != nil {
+		do(open)
+		p.pool.Free(open)
+	}
+	return nil
+}
 
 func (p *parted) close() {
-	for _, r := range p.runs {
-		r.Close()
+	if p != nil && p.pool != nil {
+		if p.count != nil {
+			*p.count += int64(p.pool.Spilled())
+		}
+		p.pool.Close()
+		p.pool, p.open, p.parts = nil, nil, nil
 	}
-	p.runs, p.parts = nil, nil
 }
 
 // spilled says whether not all is in memory.
-func (p *parted) spilled() bool { return len(p.runs) > 0 }
+func (p *parted) spilled() bool { return p.pool.Spilled() > 0 }
 
 // parallel lets workers do n tasks, each worker one at a time. It returns the first error.
 func parallel(workers, n int, task func(worker, i int) error) error {

@@ -2,46 +2,75 @@ package link
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
+	mathbits "math/bits"
 	"slices"
 	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 
+	"kith/internal/extsort"
 	"kith/profile/fold"
 )
 
-// records are all profiles as they are compared, numbered by the hash of their ids, whatever order they came in. They are in chunks; those
-// that don't fit into memory are spilled.
+// records are all profiles as they are compared. They are numbered by the hash of their ids, whatever order they came in, and are in chunks: ranges
+// of that hash. So a profile's number is the same into however many chunks they are cut, and whether these stay in memory or not.
 type records struct {
 	slots  int
 	n      int
-	ids    []fold.ID
-	first  []int // the number of each chunk's first record, and of all
-	chunks []*chunk
-	spill  *parted // where chunks are from that are not kept; nil: all are
+	first  []int    // the number of each chunk's first record, and of all
+	kept   []*chunk // where all are in memory
+	aside  *parted  // where they are not: the records of each chunk in their order, and its ids in the part behind
+	answer map[fold.ID]uint32
 	copies
 }
 
-// chunk is a run of records.
+// chunk is a run of records, outside of the heap.
 type chunk struct {
-	arena []byte
-	off   []uint32 // where each record begins
+	arena extsort.Table[byte]
+	off   extsort.Table[uint32] // where each record begins
+	ids   extsort.Table[fold.ID]
+}
+
+func (c *chunk) len() int { return len(c.off.All) }
+
+// record is the n-th record of a chunk, and what is behind it.
+func (c *chunk) record(n int) []byte { return c.arena.All[c.off.All[n]:] }
+
+func (c *chunk) close() {
+	c.arena.Close()
+	c.off.Close()
+	c.ids.Close()
+}
+
+// reading is the memory that a chunk is read into which is aside. That is good until the next one is read.
+type reading struct {
+	chunk
+	at int // the chunk, and 1
 }
 
 // idSize is the length of an id before its record while profiles are read.
 const idSize = len(fold.ID{})
 
+// place is in which of n ranges of hashes one is.
+func place(hash uint64, n int) int {
+	hi, _ := mathbits.Mul64(hash, uint64(n))
+	return int(hi)
+}
+
 // gather reads all profiles.
 func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
-	chunks := int(st.bytes/(o.Memory/12)) + 1
-	p := newParted(chunks, o.Memory/2, o.Dir)
+	chunks := int(st.bytes/(o.Memory/chunkShare)) + 1
+	p := newParted(o, chunks, o.Memory/2)
+	defer p.close()
 	type worker struct {
 		reader
 		bufs [][]byte
 		done int64
 	}
+	atOnce := min(15<<10, p.pool.Size()/2)
 	all := make([]*worker, o.Workers)
 	for i := range all {
 		all[i] = &worker{reader: reader{custom: st.custom, habits: st.habits}, bufs: make([][]byte, chunks)}
@@ -49,13 +78,13 @@ func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, e
 	var done atomic.Int64
 	err := src(ctx, func(w int, profile *fold.Profile) error {
 		k := all[w]
-		part := int(xxh3.Hash(profile.ID[:]) >> 33 % uint64(chunks))
+		part := place(xxh3.Hash(profile.ID[:]), chunks)
 		b := append(k.bufs[part], profile.ID[:]...)
 		b = k.append(b, profile)
 		if k.done++; k.done%1000 == 0 {
 			o.Progress(Preprocessing, done.Add(1000))
 		}
-		if len(b) > 64<<10 {
+		if len(b) > atOnce {
 			if err := p.add(part, b); err != nil {
 				return err
 			}
@@ -72,94 +101,172 @@ func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, e
 		}
 	}
 	if err != nil {
-		p.close()
 		return nil, err
 	}
-	if p.spilled() { // then nothing of it need stay in memory
-		if err := p.flush(); err != nil {
-			p.close()
-			return nil, err
-		}
+	r := &records{slots: all[0].slots(), first: []int{0}, answer: map[fold.ID]uint32{}}
+	for _, a := range o.Answers {
+		r.answer[a.A], r.answer[a.B] = nobody, nobody
 	}
-	r := &records{slots: all[0].slots(), spill: p, first: []int{0}}
-	if err := r.arrange(); err != nil {
+	if err := r.arrange(o, p); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-// arrange sorts all chunks, and keeps them if all are in memory.
-func (r *records) arrange() error {
-	for i := range r.spill.parts {
-		c, ids, err := r.load(i)
+// chunkShare is which part of the memory a chunk takes, about. Two are in memory at a time, where not all are.
+const chunkShare = 6
+
+// nobody is the number of a profile in an answer that there is not.
+const nobody = 1<<32 - 1
+
+// arrange sorts the records of all chunks. If they fitted into memory as they came they stay there; else they are put aside again, sorted, and are
+// but copied when they are read.
+func (r *records) arrange(o *Options, p *parted) error {
+	spilled := p.spilled()
+	if spilled {
+		r.aside = newParted(o, 2*len(p.sizes), o.Memory/16)
+	}
+	raw := extsort.NewTable[byte](int(slices.Max(p.sizes)))
+	defer raw.Close()
+	var order []ref
+	for i := range p.sizes {
+		raw.All = raw.All[:0]
+		if err := p.take(i, func(b []byte) { raw.All = append(raw.All, b...) }); err != nil {
+			return err
+		}
+		order = r.order(raw.All, order[:0])
+		c := r.sorted(raw.All, order)
+		for n, id := range c.ids.All {
+			if _, asked := r.answer[id]; asked {
+				r.answer[id] = uint32(r.n + n)
+			}
+		}
+		r.n += c.len()
+		r.first = append(r.first, r.n)
+		if !spilled {
+			r.kept = append(r.kept, c)
+			continue
+		}
+		err := r.put(i, c)
+		c.close()
 		if err != nil {
 			return err
 		}
-		r.ids = append(r.ids, ids...)
-		r.first = append(r.first, len(r.ids))
-		if r.spill.spilled() {
-			c = nil
-		} else {
-			r.spill.drop(i)
-		}
-		r.chunks = append(r.chunks, c)
 	}
-	r.n = len(r.ids)
 	return nil
 }
 
-// load sorts a chunk's records. A profile that was seen twice counts once.
-func (r *records) load(i int) (*chunk, []fold.ID, error) {
-	raw, err := r.spill.bytes(i)
-	if err != nil {
-		return nil, nil, err
-	}
-	type ref struct {
-		hash uint64
-		at   int
-	}
-	var refs []ref
+// ref is where a record is.
+type ref struct {
+	hash uint64
+	at   int
+}
+
+// order puts records in the order of the hashes of their ids.
+func (r *records) order(raw []byte, refs []ref) []ref {
 	for at := 0; at < len(raw); {
 		refs = append(refs, ref{xxh3.Hash(raw[at : at+idSize]), at})
 		at += idSize + recordLen(raw[at+idSize:], r.slots)
 	}
 	slices.SortFunc(refs, func(a, b ref) int {
-		if a.hash != b.hash {
-			if a.hash < b.hash {
-				return -1
-			}
-			return 1
+		if c := cmp.Compare(a.hash, b.hash); c != 0 {
+			return c
 		}
 		return bytes.Compare(raw[a.at:a.at+idSize], raw[b.at:b.at+idSize])
 	})
-	c := &chunk{arena: make([]byte, 0, len(raw)-idSize*len(refs)), off: make([]uint32, 0, len(refs))}
-	ids := make([]fold.ID, 0, len(refs))
-	for _, f := range refs {
+	return refs
+}
+
+// sorted makes a chunk of records in their order. A profile that was seen twice counts once.
+func (r *records) sorted(raw []byte, order []ref) *chunk {
+	c := &chunk{arena: *extsort.NewTable[byte](len(raw)), off: *extsort.NewTable[uint32](len(order)), ids: *extsort.NewTable[fold.ID](len(order))}
+	arena, off, ids := c.arena.All[:0], c.off.All[:0], c.ids.All[:0]
+	for _, f := range order {
 		id := fold.ID(raw[f.at:])
 		if len(ids) > 0 && ids[len(ids)-1] == id {
 			continue
 		}
 		ids = append(ids, id)
-		c.off = append(c.off, uint32(len(c.arena)))
+		off = append(off, uint32(len(arena)))
 		b := raw[f.at+idSize:]
-		c.arena = append(c.arena, b[:recordLen(b, r.slots)]...)
+		arena = append(arena, b[:recordLen(b, r.slots)]...)
 	}
-	return c, ids, nil
+	c.arena.All, c.off.All, c.ids.All = arena, off, ids
+	return c
 }
 
-// chunk returns a chunk.
-func (r *records) chunk(i int) (*chunk, error) {
-	if c := r.chunks[i]; c != nil {
-		return c, nil
+// put puts a sorted chunk aside, in its order: its records as they are, wherever that cuts them, and its ids.
+func (r *records) put(i int, c *chunk) error {
+	step := r.aside.pool.Size() / 4
+	for b := range slices.Chunk(c.arena.All, step) {
+		if err := r.aside.add(2*i, b); err != nil {
+			return err
+		}
 	}
-	c, _, err := r.load(i)
-	return c, err
+	var b []byte
+	for ids := range slices.Chunk(c.ids.All, step/idSize) {
+		b = b[:0]
+		for _, id := range ids {
+			b = append(b, id[:]...)
+		}
+		if err := r.aside.add(2*i+1, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunks is how many there are.
+func (r *records) chunks() int { return len(r.first) - 1 }
+
+// chunk returns a chunk, which is read into memory if it is aside.
+func (r *records) chunk(i int, into *reading) (*chunk, error) {
+	if r.aside == nil {
+		return r.kept[i], nil
+	}
+	if into.at == i+1 {
+		return &into.chunk, nil
+	}
+	into.at = 0
+	if n := int(slices.Max(r.aside.sizes)); cap(into.arena.All) < n { // of the largest, so that it is mapped once
+		into.close()
+		into.arena = *extsort.NewTable[byte](n)
+	}
+	arena, err := r.aside.read(2*i, into.arena.All[:0])
+	if err != nil {
+		return nil, err
+	}
+	into.arena.All = arena
+	n := r.first[i+1] - r.first[i]
+	if cap(into.off.All) < n {
+		into.off.Close()
+		into.off = *extsort.NewTable[uint32](n + n/16)
+	}
+	off, at := into.off.All[:0], 0
+	for range n {
+		off = append(off, uint32(at))
+		at += recordLen(arena[at:], r.slots)
+	}
+	into.off.All, into.at = off, i+1
+	return &into.chunk, nil
+}
+
+// chunkIDs returns the ids of a chunk. They may be read into b.
+func (r *records) chunkIDs(i int, b []fold.ID) ([]fold.ID, error) {
+	if r.aside == nil {
+		return r.kept[i].ids.All, nil
+	}
+	raw, err := r.aside.read(2*i+1, nil)
+	for b = b[:0]; len(raw) >= idSize; raw = raw[idSize:] {
+		b = append(b, fold.ID(raw))
+	}
+	return b, err
 }
 
 // chunkOf returns the chunk of a record.
 func (r *records) chunkOf(i int) int {
-	if len(r.chunks) == 1 {
+	if r.chunks() == 1 {
 		return 0
 	}
 	n, found := slices.BinarySearch(r.first, i)
@@ -175,15 +282,17 @@ func (r *records) chunkOf(i int) int {
 // each calls do for all records, from several goroutines; those of one call of do are in the order of their numbers.
 func (r *records) each(workers int, do func(worker, i int, b []byte) error) error {
 	const step = 4096
-	for k := range r.chunks {
-		c, err := r.chunk(k)
+	var into reading
+	defer into.close()
+	for k := range r.chunks() {
+		c, err := r.chunk(k, &into)
 		if err != nil {
 			return err
 		}
-		tasks := (len(c.off) + step - 1) / step
+		tasks := (c.len() + step - 1) / step
 		err = parallel(workers, tasks, func(w, t int) error {
-			for i := t * step; i < min(len(c.off), (t+1)*step); i++ {
-				if err := do(w, r.first[k]+i, c.arena[c.off[i]:]); err != nil {
+			for i := t * step; i < min(c.len(), (t+1)*step); i++ {
+				if err := do(w, r.first[k]+i, c.record(i)); err != nil {
 					return err
 				}
 			}
@@ -196,31 +305,66 @@ func (r *records) each(workers int, do func(worker, i int, b []byte) error) erro
 	return nil
 }
 
-func (r *records) close() { r.spill.close() }
+// picked are some records that are read in any order.
+type picked struct {
+	*records
+	numbers []uint32 // in their order; nil: all are in memory
+	chunk
+}
 
-// index is the number of a profile.
-func (r *records) index(id fold.ID) (int, bool) {
-	h := xxh3.Hash(id[:])
-	k := int(h >> 33 % uint64(len(r.chunks)))
-	ids := r.ids[r.first[k]:r.first[k+1]]
-	n, found := slices.BinarySearchFunc(ids, h, func(x fold.ID, h uint64) int {
-		switch y := xxh3.Hash(x[:]); {
-		case y < h:
-			return -1
-		case y > h:
-			return 1
+// pick returns those of some numbers. Those that are aside are copied, in one pass over all.
+func (r *records) pick(numbers []uint32) (*picked, error) {
+	p := &picked{records: r}
+	if r.aside == nil {
+		return p, nil
+	}
+	slices.Sort(numbers)
+	p.numbers = slices.Compact(numbers)
+	p.off = *extsort.NewTable[uint32](len(p.numbers))
+	var into reading
+	defer into.close()
+	n := 0
+	for k := 0; k < r.chunks() && n < len(p.numbers); k++ {
+		if int(p.numbers[n]) >= r.first[k+1] {
+			continue
 		}
-		return 0
-	})
-	for ; found && n < len(ids); n++ {
-		if ids[n] == id {
-			return r.first[k] + n, true
+		c, err := r.chunk(k, &into)
+		if err != nil {
+			p.close()
+			return nil, err
 		}
-		if xxh3.Hash(ids[n][:]) != h {
-			break
+		for ; n < len(p.numbers) && int(p.numbers[n]) < r.first[k+1]; n++ {
+			b := c.record(int(p.numbers[n]) - r.first[k])
+			p.off.All[n] = uint32(len(p.arena.All))
+			p.arena.Append(b[:recordLen(b, r.slots)]...)
 		}
 	}
-	return 0, false
+	return p, nil
+}
+
+// record is that of a number.
+func (p *picked) record(i uint32) []byte {
+	if p.numbers == nil {
+		k := p.chunkOf(int(i))
+		return p.kept[k].record(int(i) - p.first[k])
+	}
+	n, _ := slices.BinarySearch(p.numbers, i)
+	return p.chunk.record(n)
+}
+
+func (p *picked) close() { p.chunk.close() }
+
+func (r *records) close() {
+	for _, c := range r.kept {
+		c.close()
+	}
+	r.aside.close()
+}
+
+// index is the number of a profile that somebody has answered for.
+func (r *records) index(id fold.ID) (int, bool) {
+	i, asked := r.answer[id]
+	return int(i), asked && i != nobody
 }
 
 // pair is two records' numbers, the lower one in the high half.

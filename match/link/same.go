@@ -1,7 +1,9 @@
 package link
 
 import (
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 )
@@ -19,42 +21,42 @@ type copies struct {
 func (c *copies) copy(i int) bool { return c.is != nil && c.is[i/64]>>(i%64)&1 != 0 }
 
 // findCopies finds records that say the same; those that a person has answered for stand for themselves.
-func (r *records) findCopies(workers int, asked map[pair]bool) error {
-	lists := make([][]entry, workers)
-	err := r.each(workers, func(w, i int, b []byte) error {
-		lists[w] = append(lists[w], entry{xxh3.Hash(b[:recordLen(b, r.slots)]), uint32(i)})
-		return nil
+func (r *records) findCopies(o *Options, asked map[pair]bool) error {
+	all := newEntries(o, 1, r.n)
+	defer all.close()
+	out := all.writers(o.Workers)
+	err := r.each(o.Workers, func(w, i int, b []byte) error {
+		return out[w].put(0, xxh3.Hash(b[:recordLen(b, r.slots)]), uint32(i))
 	})
+	if err == nil {
+		err = flush(out)
+	}
 	if err != nil {
 		return err
 	}
-	all := slices.Concat(lists...)
-	sortEntries(all, make([]entry, len(all)))
 	own := map[uint32]bool{}
 	for p := range asked {
 		i, j := p.ends()
 		own[uint32(i)], own[uint32(j)] = true, true
 	}
 	r.copies = copies{of: map[uint32][]uint32{}}
-	for i := 0; i < len(all); {
-		j := i + 1
-		for j < len(all) && all[j].key == all[i].key {
-			j++
+	var lock sync.Mutex
+	return all.blocks(0, o.Workers, func(_ int, block []entry) {
+		if len(block) < manySame {
+			return
 		}
-		if j-i >= manySame {
-			var same []uint32
-			for _, e := range all[i:j] {
-				if !own[e.i] {
-					same = append(same, e.i)
-				}
-			}
-			if len(same) > 1 {
-				r.mark(same)
+		same := make([]uint32, 0, len(block))
+		for _, e := range block {
+			if !own[e.i] {
+				same = append(same, e.i)
 			}
 		}
-		i = j
-	}
-	return nil
+		if len(same) > 1 {
+			lock.Lock()
+			defer lock.Unlock()
+			r.mark(same)
+		}
+	})
 }
 
 // mark lets the first of some records stand for the others.
@@ -68,70 +70,86 @@ func (r *records) mark(same []uint32) {
 	}
 }
 
-// withCopies gives the copies of their members to the clusters. A record whose copies are surely of one person makes a cluster with them; where they say too
-// little for that, they are left alone.
-func (s *run) withCopies(all []cluster) ([]cluster, error) {
-	if len(s.r.of) == 0 {
-		return all, nil
-	}
+// keeper keeps clusters with the copies of their members.
+type keeper struct {
+	*run
+	found *clusters
+	self  map[uint32]float32 // the odds of those that stand for others
+	done  map[uint32]bool    // whose copies are in a cluster
+}
+
+// keeper returns one that keeps clusters in found instead of what is there.
+func (s *run) keeper(found *clusters) (*keeper, error) {
 	self, err := s.selfOdds()
-	if err != nil {
-		return nil, err
-	}
-	done := map[uint32]bool{}
+	found.close()
+	return &keeper{s, found, self, map[uint32]bool{}}, err
+}
+
+// keep keeps clusters.
+func (k *keeper) keep(all []cluster) {
 	for n := range all {
 		c := &all[n]
-		size, sum := float64(len(c.members)), c.score*pairsOf(len(c.members))
-		for _, i := range slices.Clone(c.members) {
-			if more := s.r.of[i]; len(more) > 0 && self[i] >= logit(s.o.Threshold) {
-				done[i] = true
-				k := float64(len(more))
-				sum += probability(self[i])*(k+pairsOf(len(more))) + c.score*k*(size-1)
-				size += k
-				c.members = append(c.members, more...)
-			}
+		if len(k.self) > 0 {
+			k.withCopies(c)
 		}
-		c.score = sum / (size * (size - 1) / 2)
-		slices.Sort(c.members)
+		k.found.add(c)
 	}
+}
+
+// withCopies gives a cluster the copies of its members, where these are surely of one person.
+func (k *keeper) withCopies(c *cluster) {
+	size, sum := float64(len(c.members)), c.score*pairsOf(len(c.members))
+	for _, i := range slices.Clone(c.members) {
+		if more := k.r.of[i]; len(more) > 0 && k.self[i] >= logit(k.o.Threshold) {
+			k.done[i] = true
+			n := float64(len(more))
+			sum += probability(k.self[i])*(n+pairsOf(len(more))) + c.score*n*(size-1)
+			size += n
+			c.members = append(c.members, more...)
+		}
+	}
+	c.score = sum / (size * (size - 1) / 2)
+	slices.Sort(c.members)
+}
+
+// rest makes clusters of those who are in none but with their copies, if they say enough for that. Else they are left alone, which it returns a sentence about.
+func (k *keeper) rest() string {
 	kept, silent := 0, 0
-	for i := range s.r.n {
-		more := s.r.of[uint32(i)]
-		if len(more) == 0 || done[uint32(i)] {
+	for _, i := range slices.Sorted(maps.Keys(k.r.of)) {
+		if k.done[i] {
 			continue
 		}
-		if odds := self[uint32(i)]; odds >= logit(s.o.Threshold) {
-			members := append([]uint32{uint32(i)}, more...)
+		more := k.r.of[i]
+		if odds := k.self[i]; odds >= logit(k.o.Threshold) {
+			members := append([]uint32{i}, more...)
 			slices.Sort(members)
-			all = append(all, cluster{members: members, score: probability(odds), weakest: [2]uint32{members[0], members[1]}})
+			k.found.add(&cluster{members: members, score: probability(odds), weakest: [2]uint32{members[0], members[1]}})
 			continue
 		}
 		kept++
 		silent = max(silent, len(more)+1)
 	}
-	if kept > 0 {
-		s.silent = sayTooLittle(kept, silent)
+	if kept == 0 {
+		return ""
 	}
-	return all, nil
+	return sayTooLittle(kept, silent)
 }
 
 // selfOdds are the odds of two records that say the same, by the record that stands for them.
 func (s *run) selfOdds() (map[uint32]float32, error) {
 	odds := map[uint32]float32{}
-	for k := range s.r.chunks {
-		c, err := s.r.chunk(k)
-		if err != nil {
-			return nil, err
-		}
-		cmp := &comparer{Model: s.m}
-		for i := range s.r.of {
-			if at := int(i) - s.r.first[k]; at >= 0 && at < len(c.off) {
-				cmp.a.read(c.arena[c.off[at]:], s.r.slots)
-				cmp.b.read(c.arena[c.off[at]:], s.r.slots)
-				cmp.compare(true)
-				odds[i] = s.m.odds(&cmp.evidence)
-			}
-		}
+	if len(s.r.of) == 0 {
+		return odds, nil
 	}
-	return odds, nil
+	cmp := &comparer{Model: s.m}
+	err := s.r.each(1, func(_, i int, b []byte) error {
+		if len(s.r.of[uint32(i)]) > 0 {
+			cmp.a.read(b, s.r.slots)
+			cmp.b.read(b, s.r.slots)
+			cmp.compare(true)
+			odds[uint32(i)] = s.m.odds(&cmp.evidence)
+		}
+		return nil
+	})
+	return odds, err
 }

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -18,6 +20,8 @@ type sample struct {
 	one, home []float32
 	// gap is by how much less likely a household is than one person, as a logarithm.
 	gap []float32
+	// pairs are which they are, while they are gathered.
+	pairs []pair
 }
 
 func (s *sample) add(e *evidence) {
@@ -68,33 +72,41 @@ func (s *run) sampling(ctx context.Context, parts *pairParts) (*learner, error) 
 		}
 		lock.Unlock()
 		k.add(&c.evidence)
+		k.pairs = append(k.pairs, p)
 	})
 	if err != nil {
 		return nil, err
 	}
-	var keys []task
-	for k := range samples {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b task) int {
-		if a.part != b.part {
-			return a.part - b.part
-		}
-		return a.task - b.task
-	})
-	rows := 0
-	for _, k := range keys {
-		rows += samples[k].n
-	}
-	l.pool.grow(rows)
-	for _, k := range keys {
-		l.pool.append(samples[k])
-		delete(samples, k)
-	}
+	l.pool.inOrder(slices.Collect(maps.Values(samples)))
+	clear(samples)
 	if err := s.randomPairs(l); err != nil {
 		return nil, err
 	}
 	return l, s.judge(l)
+}
+
+// inOrder appends samples in the order of their pairs: what is learned is added up, and sums of floats depend on the order, which is not to depend on the parts that
+// pairs came from. Those of one sample are in that order.
+func (s *sample) inOrder(all []*sample) {
+	type row struct {
+		p  pair
+		of *sample
+		at int
+	}
+	var rows []row
+	for _, of := range all {
+		for at, p := range of.pairs {
+			rows = append(rows, row{p, of, at})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.p, b.p) })
+	s.grow(len(rows))
+	f := s.fields
+	for _, r := range rows {
+		s.n++
+		s.level, s.log = append(s.level, r.of.level[r.at*f:(r.at+1)*f]...), append(s.log, r.of.log[r.at*f:(r.at+1)*f]...)
+		s.one, s.home, s.gap = append(s.one, r.of.one[r.at]), append(s.home, r.of.home[r.at]), append(s.gap, r.of.gap[r.at])
+	}
 }
 
 // mix is the finalizer of SplitMix64.
@@ -104,45 +116,44 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// randomPairs takes pairs by chance: of the first chunk, for numbers are hashes.
+// randomPairs takes pairs by chance.
 func (s *run) randomPairs(l *learner) error {
-	k := 0
-	for s.r.first[k+1]-s.r.first[k] < 2 && k+1 < len(s.r.chunks) {
-		k++
-	}
-	c, err := s.r.chunk(k)
-	if err != nil {
-		return err
-	}
-	n := len(c.off)
+	n := s.r.n
 	if n < 2 {
 		return nil
 	}
 	const step = 8192
-	var pairs [][2]int
+	var pairs [][2]uint32
 	if pairsOf(n) <= float64(s.o.random) {
 		for i := range n {
 			for j := i + 1; j < n; j++ {
-				pairs = append(pairs, [2]int{i, j})
+				pairs = append(pairs, [2]uint32{uint32(i), uint32(j)})
 			}
 		}
 	} else {
 		rng := rand.New(rand.NewPCG(1, uint64(n)))
 		for len(pairs) < s.o.random {
 			if i, j := rng.IntN(n), rng.IntN(n); i != j {
-				pairs = append(pairs, [2]int{i, j})
+				pairs = append(pairs, [2]uint32{uint32(i), uint32(j)})
 			}
 		}
 	}
+	ends := make([]uint32, 0, 2*len(pairs))
+	for _, p := range pairs {
+		ends = append(ends, p[0], p[1])
+	}
+	records, err := s.r.pick(ends)
+	if err != nil {
+		return err
+	}
+	defer records.close()
 	cs := s.comparers()
 	samples := make([]sample, (len(pairs)+step-1)/step)
 	err = parallel(s.o.Workers, len(samples), func(w, t int) error {
 		samples[t].fields = l.random.fields
 		samples[t].grow(step)
 		for _, p := range pairs[t*step : min(len(pairs), (t+1)*step)] {
-			cs[w].a.read(c.arena[c.off[p[0]]:], s.r.slots)
-			cs[w].b.read(c.arena[c.off[p[1]]:], s.r.slots)
-			cs[w].compare(true)
+			cs[w].compareThese(records, p[0], p[1])
 			samples[t].add(&cs[w].evidence)
 		}
 		return nil
@@ -155,29 +166,30 @@ func (s *run) randomPairs(l *learner) error {
 	return err
 }
 
+// compareThese compares two picked records.
+func (c *comparer) compareThese(records *picked, i, j uint32) {
+	c.a.read(records.record(i), records.slots)
+	c.b.read(records.record(j), records.slots)
+	c.compare(true)
+}
+
 // judge takes the pairs that persons have answered.
 func (s *run) judge(l *learner) error {
-	pairs := make([]pair, 0, len(s.asked))
-	for p := range s.asked {
-		pairs = append(pairs, p)
-	}
-	slices.Sort(pairs)
-	cache, c := &chunkCache{r: s.r}, &comparer{Model: s.m}
+	pairs := slices.Sorted(maps.Keys(s.asked))
+	ends := make([]uint32, 0, 2*len(pairs))
 	for _, p := range pairs {
 		i, j := p.ends()
-		for side, at := range [...]int{i, j} {
-			k := s.r.chunkOf(at)
-			ch, err := cache.get(side, k)
-			if err != nil {
-				return err
-			}
-			v := &c.a
-			if side == 1 {
-				v = &c.b
-			}
-			v.read(ch.arena[ch.off[at-s.r.first[k]]:], s.r.slots)
-		}
-		c.compare(true)
+		ends = append(ends, uint32(i), uint32(j))
+	}
+	records, err := s.r.pick(ends)
+	if err != nil {
+		return err
+	}
+	defer records.close()
+	c := &comparer{Model: s.m}
+	for _, p := range pairs {
+		i, j := p.ends()
+		c.compareThese(records, uint32(i), uint32(j))
 		l.judged.add(&c.evidence)
 		if s.asked[p] {
 			l.judged.one[l.judged.n-1] = 1

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/zeebo/xxh3"
 
 	"kith/internal/people"
 	"kith/profile/fold"
@@ -120,6 +123,15 @@ func heap(do func()) (most uint64) {
 	return <-done
 }
 
+// digest is the same where groups, scores and all are.
+func digest(groups []*Group) uint64 {
+	var text bytes.Buffer
+	for _, g := range sorted(groups) {
+		fmt.Fprintf(&text, "%v %v %v %v\n", g.Score, g.Members, g.Weakest, g.Glued)
+	}
+	return xxh3.Hash(text.Bytes())
+}
+
 // TestScale measures time and memory with as many generated profiles as KITH_SCALE says. Nobody but who asks for it runs it: with the numbers that matter,
 // a million and more, it takes minutes, and what it measures depends on the machine, so it can't fail. TestSpilled and TestEqualProfiles hold every change to the bounds.
 func TestScale(t *testing.T) {
@@ -139,6 +151,7 @@ func TestScale(t *testing.T) {
 	most := heap(func() {
 		groups, model, report = l.find(t, Options{Memory: memory, Dir: t.TempDir(), random: randomPairs})
 	})
+	t.Logf("groups and scores %016x", digest(groups))
 	t.Logf("%d profiles: %v, %v of a processor, %d MiB beyond the profiles, %d pairs compared, %d groups, model %d bytes", n, time.Since(start).Round(time.Millisecond), cpu()-busy,
 		(int64(most)-int64(before.HeapInuse))>>20, report.Compared, report.Groups, len(model.Marshal()))
 	for _, line := range report.Refined {

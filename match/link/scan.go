@@ -2,9 +2,6 @@ package link
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"sync"
 )
 
 // comparers are one for each worker.
@@ -28,14 +25,15 @@ type between struct {
 func (b *between) read(p pair) {
 	i, j := p.ends()
 	if i != b.last {
-		b.a.read(b.ca.arena[b.ca.off[i-b.fa]:], b.r.slots)
+		b.a.read(b.ca.record(i-b.fa), b.r.slots)
 		b.last = i
 	}
-	b.b.read(b.cb.arena[b.cb.off[j-b.fb]:], b.r.slots)
+	b.b.read(b.cb.record(j-b.fb), b.r.slots)
 }
 
 // overParts calls do for the pairs of each part, sorted, in the order of the parts.
 func (s *run) overParts(ctx context.Context, parts *pairParts, do func(part int, ca, cb int, pairs []pair) error) error {
+	var m pairMemory
 	for part := range parts.sizes {
 		if parts.sizes[part] == 0 {
 			continue
@@ -43,7 +41,7 @@ func (s *run) overParts(ctx context.Context, parts *pairParts, do func(part int,
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		pairs, err := parts.sorted(part)
+		pairs, err := parts.sorted(part, &m)
 		if err != nil {
 			return err
 		}
@@ -57,22 +55,25 @@ func (s *run) overParts(ctx context.Context, parts *pairParts, do func(part int,
 
 // chunkCache keeps the two chunks that were used last.
 type chunkCache struct {
-	r  *records
-	at [2]int
-	c  [2]*chunk
+	r    *records
+	into [2]reading
 }
 
-func (k *chunkCache) get(side, i int) (*chunk, error) {
-	if k.c[side] != nil && k.at[side] == i {
-		return k.c[side], nil
+// get returns two chunks, which are good until it is called again.
+func (k *chunkCache) get(a, b int) (ca, cb *chunk, err error) {
+	if k.into[1].at == a+1 {
+		k.into[0], k.into[1] = k.into[1], k.into[0]
 	}
-	if k.c[1-side] != nil && k.at[1-side] == i {
-		return k.c[1-side], nil
+	if ca, err = k.r.chunk(a, &k.into[0]); err != nil || a == b {
+		return ca, ca, err
 	}
-	k.c[side] = nil
-	c, err := k.r.chunk(i)
-	k.at[side], k.c[side] = i, c
-	return c, err
+	cb, err = k.r.chunk(b, &k.into[1])
+	return ca, cb, err
+}
+
+func (k *chunkCache) close() {
+	k.into[0].close()
+	k.into[1].close()
 }
 
 const pairStep = 4096
@@ -80,12 +81,9 @@ const pairStep = 4096
 // compareAll compares pairs and calls take for each that is not surely of two people, or for all; calls of one task come in order.
 func (s *run) compareAll(ctx context.Context, parts *pairParts, whole bool, choose func(pair) bool, take func(part, task int, p pair, e *comparer)) error {
 	cs, cache := s.comparers(), &chunkCache{r: s.r}
+	defer cache.close()
 	return s.overParts(ctx, parts, func(part, a, b int, pairs []pair) error {
-		ca, err := cache.get(0, a)
-		if err != nil {
-			return err
-		}
-		cb, err := cache.get(1, b)
+		ca, cb, err := cache.get(a, b)
 		if err != nil {
 			return err
 		}
@@ -104,37 +102,4 @@ func (s *run) compareAll(ctx context.Context, parts *pairParts, whole bool, choo
 			return nil
 		})
 	})
-}
-
-// collect compares all pairs of parts, and returns what make makes of them, whatever worker does it in the same order.
-func collect[T any](ctx context.Context, s *run, parts *pairParts, whole bool, make func(pair, *comparer) (T, bool)) (all []T, err error) {
-	tasks := map[int]*[]T{}
-	last := -1
-	flush := func() {
-		for _, t := range slices.Sorted(maps.Keys(tasks)) {
-			all = append(all, *tasks[t]...)
-		}
-		clear(tasks)
-	}
-	var lock sync.Mutex
-	err = s.compareAll(ctx, parts, whole, nil, func(part, t int, p pair, c *comparer) {
-		x, ok := make(p, c)
-		if !ok {
-			return
-		}
-		lock.Lock()
-		defer lock.Unlock()
-		if part != last {
-			flush()
-			last = part
-		}
-		list := tasks[t]
-		if list == nil {
-			list = new([]T)
-			tasks[t] = list
-		}
-		*list = append(*list, x)
-	})
-	flush()
-	return all, err
 }
