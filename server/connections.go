@@ -57,12 +57,16 @@ func NewHTTP(handler http.Handler, maxConnections int) *http.Server {
 
 // Limit sets the server's hooks. A connection is taken in where its context is made: its first change of state comes after that.
 func (c *Connections) Limit(h *http.Server) {
-	h.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		e, out := c.add(conn)
+	h.ConnContext = func(ctx context.Context, client net.Conn) context.Context {
+		e, out := c.add(client)
 		if out != nil {
 			closeNow(out)
 		}
-		return context.WithValue(ctx, connectionKey{}, e)
+		ctx = context.WithValue(ctx, connectionKey{}, e)
+		if of, ok := client.(*clientConn); ok {
+			ctx = of.context(ctx)
+		}
+		return ctx
 	}
 	h.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {

@@ -188,6 +188,7 @@ func TestRequestsKnowTheirConnection(t *testing.T) {
 		defer working(r)()
 		met <- connectionOf(r)
 	}), 100)
+	web.Listener = Listen(web.Listener)
 	web.Start()
 	defer web.Close()
 	for range 2 {

@@ -173,7 +173,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		if c.TLSCert != "" {
 			err = p.http.ServeTLS(listener, "", "")
 		} else {
-			err = p.http.Serve(listener)
+			err = p.http.Serve(server.Listen(listener))
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
 			p.failed <- err
