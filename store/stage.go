@@ -17,6 +17,9 @@ type Stager interface {
 	// a mark (Store.Mark) what lies there can rely on it: ErrConflict, when anything of these tables and incarnations may have become visible since. Then
 	// nothing is removed, and what is in the ranges has to be looked at again, or removed row by row.
 	Cut(ctx context.Context, since uint64, ranges ...SweepRange) error
+
+	// Position returns the engine position in front of a partition, for SweepRanges. Partitions ascend as their keys do.
+	Position(p Partition) string
 }
 
 // StageOptions say what the rows of a table have in common.

@@ -38,6 +38,9 @@ func (t *touched) noteGroup(g *store.Group, n uint64) {
 	}
 }
 
+// Position implements store.Stager.
+func (s *Store) Position(p store.Partition) string { return string(store.AppendPartition(nil, p)) }
+
 // Cut implements store.Stager by range deletions, in one batch: tables that lie within a range go unread. Nobody writes between the look at what has changed and
 // the batch: a Commit holds the stripes of what it writes until it is noted, or has no stripe because nobody else writes these rows; Land and WriteRun hold cutting.
 func (s *Store) Cut(ctx context.Context, since uint64, ranges ...store.SweepRange) error {

@@ -23,11 +23,29 @@ func (p *Plan) delete(ctx context.Context, profiles int, runs []store.Run) error
 		return p.store.WriteRun(ctx, runs...)
 	}
 	s := &deletions{inc: p.inc, engine: engine}
-	defer func() {
-		for _, t := range s.tables {
-			t.Discard()
-		}
-	}()
+	defer s.discard()
+	if err := s.build(ctx, runs); err != nil {
+		return err
+	}
+	return engine.Land(ctx, s.tables...)
+}
+
+// deletions are tables of them.
+type deletions struct {
+	inc    store.Incarnation
+	engine store.Stager
+	mu     sync.Mutex
+	tables []store.Staged
+}
+
+func (s *deletions) discard() {
+	for _, t := range s.tables {
+		t.Discard()
+	}
+}
+
+// build builds tables of runs, on all cores.
+func (s *deletions) build(ctx context.Context, runs []store.Run) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	queue := make(chan store.Run, len(runs))
@@ -47,18 +65,7 @@ func (p *Plan) delete(ctx context.Context, profiles int, runs []store.Run) error
 		})
 	}
 	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return engine.Land(ctx, s.tables...)
-}
-
-// deletions are tables of them.
-type deletions struct {
-	inc    store.Incarnation
-	engine store.Stager
-	mu     sync.Mutex
-	tables []store.Staged
+	return context.Cause(ctx)
 }
 
 // write writes a run, and returns when it is on the disk.
