@@ -62,11 +62,10 @@ func (c *Connections) Limit(h *http.Server) {
 		if out != nil {
 			closeNow(out)
 		}
-		ctx = context.WithValue(ctx, connectionKey{}, e)
 		if of, ok := client.(*clientConn); ok {
 			ctx = of.context(ctx)
 		}
-		return ctx
+		return context.WithValue(ctx, connectionKey{}, e)
 	}
 	h.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {

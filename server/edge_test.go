@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"kith/api"
 	"kith/fault"
 	"kith/internal/restjson"
 	"kith/sigv4"
@@ -244,6 +245,48 @@ func TestThrottlingSaysWhatIsLimited(t *testing.T) {
 		_ = l.allow(domain, "ListDomains")
 		if err := l.allow(domain, "ListDomains"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// The date of answers is that of their second.
+func TestAnswersAreDated(t *testing.T) {
+	var d date
+	for _, c := range []struct {
+		at   time.Time
+		want string
+	}{
+		{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), "Fri, 02 Jan 2026 03:04:05 GMT"},
+		{time.Date(2026, 1, 2, 4, 4, 5, 999_999_999, time.FixedZone("", 3600)), "Fri, 02 Jan 2026 03:04:05 GMT"},
+		{time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC), "Fri, 02 Jan 2026 03:04:06 GMT"},
+		{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), "Fri, 02 Jan 2026 03:04:05 GMT"}, // clocks are set back
+	} {
+		if got := d.at(c.at); len(got) != 1 || got[0] != c.want {
+			t.Errorf("%v: %q, want %q", c.at, got, c.want)
+		}
+	}
+}
+
+// An answer of any size says how long it is, and when it was given.
+func TestAnswersSayTheirLength(t *testing.T) {
+	for _, size := range []int{0, measured, 3 * measured, 100_000} {
+		name := strings.Repeat("x", size)
+		address, _ := served(t, func(w http.ResponseWriter, _ *http.Request) {
+			if err := write(w, api.Operation{Status: 200}, &api.GetDomainResponse{DomainName: &name}); err != nil {
+				t.Error(err)
+			}
+		})
+		res, err := http.Get("http://" + address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.ContentLength != int64(len(body)) || len(body) < size {
+			t.Errorf("%d bytes, declared as %d, %v", len(body), res.ContentLength, err)
+		}
+		if at, err := http.ParseTime(res.Header.Get("Date")); err != nil || time.Since(at) > time.Hour {
+			t.Errorf("%v, %v", at, err)
 		}
 	}
 }

@@ -20,8 +20,10 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/cors"
@@ -387,10 +389,38 @@ func write(w http.ResponseWriter, op api.Operation, out any) error {
 	if so, ok := out.(restjson.StatusOutput); ok && so.HTTPStatus() != 0 {
 		status = so.HTTPStatus()
 	}
-	w.Header()["Content-Type"] = jsonType
+	h := w.Header()
+	h["Content-Type"], h["Date"] = jsonType, today.at(time.Now())
+	if len(b) > measured {
+		h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b)
 	return nil
+}
+
+// measured is the length of a body up to which net/http declares it by itself; it would send larger ones in chunks.
+const measured = 2 << 10
+
+// date is the header Date, made once a second: net/http would make it for each answer.
+type date struct{ now atomic.Pointer[dateText] }
+
+// dateText is the header of a second.
+type dateText struct {
+	second int64
+	text   [1]string
+}
+
+var today date
+
+// at returns the header's values. They are shared.
+func (d *date) at(now time.Time) []string {
+	of := d.now.Load()
+	if second := now.Unix(); of == nil || of.second != second {
+		of = &dateText{second, [1]string{now.UTC().Format(http.TimeFormat)}}
+		d.now.Store(of)
+	}
+	return of.text[:]
 }
 
 // statusWriter remembers the status.

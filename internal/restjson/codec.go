@@ -30,8 +30,15 @@ func AppendName(b []byte, start int, quoted string) []byte {
 
 // AppendString appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func AppendString(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // the error says that some did
-	return b
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			b, _ = jsontext.AppendQuote(b, s) // the error says that some bytes were not UTF-8
+			return b
+		}
+	}
+	b = append(b, '"') // most texts are their own spelling
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // AppendInt appends a JSON number.
