@@ -35,7 +35,7 @@ var undisturbed = struct {
 func disturbed(t *testing.T, st store.Store, rows int, op func(op, path string) error) {
 	t.Helper()
 	file := sampleFile(t, rows, 11) + ",no key\n"
-	config := upload.Config{BucketBytes: 64 << 10, MemoryBytes: 1}
+	config := upload.Config{BucketBytes: 32 << 10, MemoryBytes: 1}
 	result := func(r *rig, j *api.GetUploadJobResponse) string {
 		rej := r.rejects("d", *j.JobId, 100)
 		return fmt.Sprint(outcome(j), hash(r.dump("d")), len(rej), *rej[0].LineNumber, rej[0].Cells)
@@ -89,17 +89,20 @@ func TestDiskFaultsBelowBlobs(t *testing.T) {
 		for _, at := range []int64{1, 2, 3, 5, 8, 13} {
 			t.Run(fmt.Sprintf("%s %d", kind, at), func(t *testing.T) {
 				var n atomic.Int64
-				disturbed(t, mem.New(), 3000, func(op, _ string) error {
+				disturbed(t, mem.New(), 1500, func(op, _ string) error {
 					if op == kind && n.Add(1) == at {
 						return errDisk
 					}
 					return nil
 				})
+				if n.Load() < at {
+					t.Fatalf("nothing was injected: there were %d", n.Load())
+				}
 			})
 		}
 	}
 	t.Run("for good", func(t *testing.T) {
-		disturbed(t, mem.New(), 3000, func(op, _ string) error {
+		disturbed(t, mem.New(), 1500, func(op, _ string) error {
 			if op == "sync" {
 				return errDisk
 			}
@@ -128,8 +131,8 @@ func TestDiskFaultsBelowPebble(t *testing.T) {
 					t.Fatal(err)
 				}
 				armed.Store(true)
-				disturbed(t, st, 12_000, func(string, string) error { return nil })
-				if n.Load() == 0 {
+				disturbed(t, st, 3000, func(string, string) error { return nil })
+				if n.Load() < at {
 					t.Fatal("nothing was injected")
 				}
 			})

@@ -53,6 +53,7 @@ func TestKillDuringMatching(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var calmTook time.Duration // of the program that nobody kills: others are killed within that time
 	matched := func(name string, kills int) (outcome string, killed int) {
 		data := filepath.Join(dir, name)
 		if err := os.CopyFS(data, os.DirFS(imported)); err != nil {
@@ -65,6 +66,7 @@ func TestKillDuringMatching(t *testing.T) {
 			cmd := exec.Command(path, "match", "runs", "last", "--data", data) // serves the folder itself, so that the run goes on
 			var said strings.Builder
 			cmd.Stdout, cmd.Stderr = &said, &said
+			began := time.Now()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -72,13 +74,14 @@ func TestKillDuringMatching(t *testing.T) {
 			go func() { ended <- cmd.Wait() }()
 			var soon <-chan time.Time
 			if killed < kills {
-				soon = time.After(time.Duration(rand.IntN(2500)) * time.Millisecond)
+				soon = time.After(rand.N(calmTook))
 			}
 			select {
 			case err := <-ended:
 				if err != nil {
 					t.Fatal(said.String())
 				}
+				calmTook = max(calmTook, time.Since(began))
 				merges, errs, err := kith(t, "match", "merges", "last", "--data", data)
 				if err != nil {
 					t.Fatal(errs)
