@@ -89,7 +89,7 @@ func (b *bench) large() error {
 		return nil
 	}
 	var perRow, idle [2]float64
-	var memory int64
+	var most memory
 	for i, rows := range []int{b.big / 10, b.big} {
 		path, err := b.file(fmt.Sprintf("large-%d.csv", i), rows, sample.Options{})
 		if err != nil {
@@ -113,7 +113,7 @@ func (b *bench) large() error {
 				return errors.Join(err, s.stop())
 			}
 			times, idles = append(times, seconds), append(idles, max(seconds, end.Sub(start).Seconds()-upload))
-			memory = watch()
+			most = watch()
 			if err := s.stop(); err != nil {
 				return err
 			}
@@ -123,14 +123,18 @@ func (b *bench) large() error {
 	n := fmt.Sprintf("%d → %d rows", b.big/10, b.big)
 	b.add(n+", time per row to SUCCEEDED", fmt.Sprintf("%.2f µs", 1e6*perRow[1]), fmt.Sprintf("%.2f µs", 1e6*perRow[0]), fmt.Sprintf("%.2f ×", perRow[1]/perRow[0]), "1.15 ×")
 	b.add(n+", time per row to compaction idle", fmt.Sprintf("%.2f µs", 1e6*idle[1]), fmt.Sprintf("%.2f µs", 1e6*idle[0]), fmt.Sprintf("%.2f ×", idle[1]/idle[0]), "1.15 ×")
-	b.add(fmt.Sprintf("anonymous memory at %d rows", b.big), fmt.Sprintf("%d MB", memory>>20), "", "", "400 MB")
+	b.add(fmt.Sprintf("anonymous memory at %d rows", b.big), fmt.Sprintf("%d MB", most.anonymous>>20), "", "", "400 MB")
+	b.add(fmt.Sprintf("all that was resident at %d rows", b.big), fmt.Sprintf("%d MB", most.all>>20), "", "", "600 MB")
 	return nil
 }
 
-// watchMemory samples the server's anonymous resident memory until the function it returns is called for the peak.
-func (s *served) watchMemory() func() int64 {
+// memory is what of the server was resident at most, in bytes.
+type memory struct{ anonymous, all int64 }
+
+// watchMemory samples the server's resident memory until the function it returns is called.
+func (s *served) watchMemory() func() memory {
 	stop := make(chan struct{})
-	var peak int64
+	var peak memory
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -146,12 +150,14 @@ func (s *served) watchMemory() func() int64 {
 			for line := range strings.Lines(string(text)) {
 				var kb int64
 				if _, err := fmt.Sscanf(line, "RssAnon: %d kB", &kb); err == nil {
-					peak = max(peak, kb<<10)
+					peak.anonymous = max(peak.anonymous, kb<<10)
+				} else if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
+					peak.all = max(peak.all, kb<<10)
 				}
 			}
 		}
 	})
-	return func() int64 { close(stop); wg.Wait(); return peak }
+	return func() memory { close(stop); wg.Wait(); return peak }
 }
 
 // waitForIdle waits until no compaction has been running for a second, and returns when that second began.

@@ -272,7 +272,7 @@ func (b *bench) match(set labelled) (*measured, error) {
 	if err := s.matchNow(ctx, *domain); err != nil {
 		return nil, err
 	}
-	m := &measured{Seconds: time.Since(start).Seconds(), PeakMB: watch() >> 20}
+	m := &measured{Seconds: time.Since(start).Seconds(), PeakMB: watch().all >> 20}
 	var groups []types.MatchItem
 	for in := (&customerprofiles.GetMatchesInput{DomainName: domain, MaxResults: aws.Int32(100)}); ; {
 		out, err := s.GetMatches(ctx, in)
