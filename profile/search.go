@@ -233,14 +233,13 @@ func (q *search) add(types objecttype.Keys, name string, values []string) error 
 
 // foundBy appends the pairs that a person confirms, each with the values that hit, in the caller's spelling. p is the person's fold.
 func (q *search) foundBy(found []api.FoundByKeyValue, person *stored, p *fold.Profile) []api.FoundByKeyValue {
-	now := q.s.Now().UnixMicro()
 	for i := range q.pairs {
 		pr := &q.pairs[i]
 		var hits []string
 		for _, f := range pr.forms {
 			v := pr.values[f.of : f.of+1 : f.of+1]
 			switch {
-			case slices.Contains(hits, v[0]) || !index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, q.rec.Dead(), now):
+			case slices.Contains(hits, v[0]) || !index.Confirms(&person.Member, p, index.Key{Name: pr.name, Value: f.text}, pr.own, q.rec.Dead(), q.rows.now):
 			case hits == nil:
 				hits = v
 			default:

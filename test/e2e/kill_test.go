@@ -36,16 +36,15 @@ import (
 // binDir is where binary has built, if it was called.
 var binDir string
 
-// binary builds the program once per run.
+// binary builds the program once per run, with cgo or without as the tests are, so that nothing is compiled twice: make test builds both as the program is
+// released.
 var binary = sync.OnceValues(func() (string, error) {
 	var err error
 	if binDir, err = os.MkdirTemp("", "kith-e2e-"); err != nil {
 		return "", err
 	}
 	path := filepath.Join(binDir, "kith")
-	build := exec.Command("go", "build", "-o", path, "kith/cmd/kith")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
-	out, err := build.CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "kith/cmd/kith").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
