@@ -239,7 +239,7 @@ func (l vectorList) of(members []uint32) (all []vector) {
 
 // vectors compares all pairs within bunches of three and more, and returns what they say by batch.
 func (s *run) vectors(ctx context.Context, w *web) (*parted, error) {
-	parts := newPairParts(s.r, max(1, s.o.Workers), s.o)
+	parts := newPairParts(s.r, max(1, s.o.Workers), s.o, someShare)
 	defer parts.close()
 	out := parts.writer()
 	for n := range w.batches() {
@@ -256,7 +256,7 @@ func (s *run) vectors(ctx context.Context, w *web) (*parted, error) {
 	if err := out.flush(); err != nil {
 		return nil, err
 	}
-	vectors := newParted(s.o, max(1, w.batches()), s.o.Memory/pairsShare)
+	vectors := newParted(s.o, max(1, w.batches()), s.o.Memory/someShare)
 	var lock sync.Mutex
 	var failed error
 	err := s.compareAll(ctx, parts, true, nil, func(_, _ int, p pair, c *comparer) {

@@ -36,9 +36,6 @@ func newEntries(o *Options, kinds, n int) *entries {
 	return &entries{newParted(o, kinds*ranges, o.Memory/entriesShare), ranges}
 }
 
-// entriesShare is which part of the memory entries take, about, before they are spilled.
-const entriesShare = 8
-
 // entryWriter writes entries to their parts. It is for one goroutine.
 type entryWriter struct {
 	*entries

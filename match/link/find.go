@@ -24,6 +24,17 @@ type run struct {
 	silent   string // what is said of profiles that say the same, and too little
 }
 
+// Shares of the memory, about. Where not all fits, there are at a time: while records are sorted, all that wait and two chunks; while keys are made, a
+// chunk, keys and pairs; while pairs are compared, two chunks, all pairs, some of them again, and what some say. So a third is left for what each profile takes in any case.
+const (
+	recordsShare = 3  // records that wait, in no order
+	sortedShare  = 16 // records in their order that are not in the file
+	chunkShare   = 6
+	entriesShare = 8
+	pairsShare   = 8  // all pairs
+	someShare    = 16 // those that are not unlikely; those of bunches; what they say
+)
+
 const (
 	defaultMemory    = 1 << 30
 	defaultThreshold = 0.5
@@ -134,7 +145,7 @@ func (s *run) search(ctx context.Context, found *clusters) error {
 	l.learn()
 	var again *pairParts // of whom it is not unlikely, for the second look
 	if s.r.n > secondLook {
-		again = newPairParts(s.r, s.ranges(), s.o)
+		again = newPairParts(s.r, s.ranges(), s.o, someShare)
 		defer again.close()
 	}
 	if err := s.clusters(ctx, parts, again, found); err != nil {
@@ -162,7 +173,7 @@ func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/s.r.chunks()/200_00
 
 // candidates finds the pairs that share a key: those that are learned from, and those to compare, unless there are so few profiles that all are.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o)
+	parts := newPairParts(s.r, s.ranges(), s.o, pairsShare)
 	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, budget: max(500_000, int64(s.r.n)*3/2)}
 	if err := b.run(ctx); err != nil {
 		return parts.or(err)
@@ -176,7 +187,7 @@ func (s *run) candidates(ctx context.Context) (*pairParts, error) {
 
 // allPairs are all pairs there are.
 func (s *run) allPairs() (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o)
+	parts := newPairParts(s.r, s.ranges(), s.o, pairsShare)
 	return parts.or((&blocker{records: s.r, parts: parts}).allPairs())
 }
 

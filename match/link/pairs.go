@@ -12,13 +12,11 @@ type pairParts struct {
 	ranges int // of the first records of a chunk
 }
 
-func newPairParts(r *records, ranges int, o *Options) *pairParts {
+// newPairParts returns an empty one that takes a share of the memory.
+func newPairParts(r *records, ranges int, o *Options, share int64) *pairParts {
 	k := r.chunks()
-	return &pairParts{newParted(o, k*(k+1)/2*ranges, o.Memory/pairsShare), r, ranges}
+	return &pairParts{newParted(o, k*(k+1)/2*ranges, o.Memory/share), r, ranges}
 }
-
-// pairsShare is which part of the memory pairs take, about, before they are spilled.
-const pairsShare = 8
 
 // or returns the pairs, or an error if there is one: then nothing is left of them.
 func (p *pairParts) or(err error) (*pairParts, error) {

@@ -20,14 +20,15 @@ type parted struct {
 	sizes []int64
 }
 
-// newParted returns an empty one. Beside the limit each part has a chunk that is being filled: these take as much as the limit together, or 4 KiB each.
+// newParted returns an empty one that takes so much memory at most: half of it for the chunks that are being filled, one for each part, or more if these
+// are so many that it is not enough for the smallest.
 func newParted(o *Options, parts int, limit int64) *parted {
 	size := extsort.ChunkSize(parts)
-	for size > leastChunk && int64(size*parts) > limit {
+	for size > leastChunk && int64(size*parts) > limit/2 {
 		size /= 2
 	}
 	return &parted{
-		count: o.spilled, pool: extsort.NewPool(o.arena, size, max(1, limit), o.Dir),
+		count: o.spilled, pool: extsort.NewPool(o.arena, size, max(1, limit-int64(size*parts)), o.Dir),
 		open: make([][]byte, parts), parts: make([][]extsort.Piece, parts), sizes: make([]int64, parts),
 	}
 }

@@ -63,7 +63,7 @@ func place(hash uint64, n int) int {
 // gather reads all profiles.
 func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
 	chunks := int(st.bytes/(o.Memory/chunkShare)) + 1
-	p := newParted(o, chunks, o.Memory/2)
+	p := newParted(o, chunks, o.Memory/recordsShare)
 	defer p.close()
 	type worker struct {
 		reader
@@ -114,9 +114,6 @@ func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, e
 	return r, nil
 }
 
-// chunkShare is which part of the memory a chunk takes, about. Two are in memory at a time, where not all are.
-const chunkShare = 6
-
 // nobody is the number of a profile in an answer that there is not.
 const nobody = 1<<32 - 1
 
@@ -125,7 +122,7 @@ const nobody = 1<<32 - 1
 func (r *records) arrange(o *Options, p *parted) error {
 	spilled := p.spilled()
 	if spilled {
-		r.aside = newParted(o, 2*len(p.sizes), o.Memory/16)
+		r.aside = newParted(o, 2*len(p.sizes), o.Memory/sortedShare)
 	}
 	raw := extsort.NewTable[byte](int(slices.Max(p.sizes)))
 	defer raw.Close()
@@ -323,6 +320,12 @@ func (r *records) pick(numbers []uint32) (*picked, error) {
 	p.off = *extsort.NewTable[uint32](len(p.numbers))
 	var into reading
 	defer into.close()
+	var all int64
+	for k := range r.chunks() {
+		all += r.aside.sizes[2*k]
+	}
+	p.arena = *extsort.NewTable[byte](int(float64(all) / float64(r.n) * float64(len(p.numbers)) * 1.1)) // about, so that it need not grow
+	p.arena.All = p.arena.All[:0]
 	n := 0
 	for k := 0; k < r.chunks() && n < len(p.numbers); k++ {
 		if int(p.numbers[n]) >= r.first[k+1] {
@@ -358,6 +361,7 @@ func (r *records) close() {
 	for _, c := range r.kept {
 		c.close()
 	}
+	r.copies.close()
 	r.aside.close()
 }
 

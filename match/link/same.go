@@ -1,11 +1,13 @@
 package link
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"sync"
 
 	"github.com/zeebo/xxh3"
+
+	"kith/internal/extsort"
 )
 
 // manySame is from how many profiles on that say the same one stands for all of them.
@@ -13,12 +15,29 @@ const manySame = 9
 
 // copies are records that say the same as another, which stands for them: however many there are, they cost no more than one.
 type copies struct {
-	of map[uint32][]uint32 // the copies of those that stand for others
-	is []uint64            // a bit for each record that is a copy
+	heads   extsort.Table[copyHead] // in the order of records
+	members extsort.Table[uint32]
+	is      []uint64 // a bit for each record that is a copy
 }
+
+// copyHead is a record that stands for others.
+type copyHead struct{ i, from, to uint32 }
 
 // copy says whether a record is a copy.
 func (c *copies) copy(i int) bool { return c.is != nil && c.is[i/64]>>(i%64)&1 != 0 }
+
+// of is which of the heads a record is.
+func (c *copies) of(i uint32) (n int, stands bool) {
+	return slices.BinarySearchFunc(c.heads.All, i, func(h copyHead, i uint32) int { return cmp.Compare(h.i, i) })
+}
+
+// those are the copies of the n-th head.
+func (c *copies) those(n int) []uint32 { return c.members.All[c.heads.All[n].from:c.heads.All[n].to] }
+
+func (c *copies) close() {
+	c.heads.Close()
+	c.members.Close()
+}
 
 // findCopies finds records that say the same; those that a person has answered for stand for themselves.
 func (r *records) findCopies(o *Options, asked map[pair]bool) error {
@@ -39,9 +58,8 @@ func (r *records) findCopies(o *Options, asked map[pair]bool) error {
 		i, j := p.ends()
 		own[uint32(i)], own[uint32(j)] = true, true
 	}
-	r.copies = copies{of: map[uint32][]uint32{}}
 	var lock sync.Mutex
-	return all.blocks(0, o.Workers, func(_ int, block []entry) {
+	err = all.blocks(0, o.Workers, func(_ int, block []entry) {
 		if len(block) < manySame {
 			return
 		}
@@ -57,6 +75,8 @@ func (r *records) findCopies(o *Options, asked map[pair]bool) error {
 			r.mark(same)
 		}
 	})
+	slices.SortFunc(r.heads.All, func(a, b copyHead) int { return cmp.Compare(a.i, b.i) })
+	return err
 }
 
 // mark lets the first of some records stand for the others.
@@ -64,7 +84,9 @@ func (r *records) mark(same []uint32) {
 	if r.is == nil {
 		r.is = make([]uint64, (r.n+63)/64)
 	}
-	r.of[same[0]] = same[1:]
+	from := len(r.members.All)
+	r.members.Append(same[1:]...)
+	r.heads.Append(copyHead{same[0], uint32(from), uint32(len(r.members.All))})
 	for _, i := range same[1:] {
 		r.is[i/64] |= 1 << (i % 64)
 	}
@@ -74,15 +96,15 @@ func (r *records) mark(same []uint32) {
 type keeper struct {
 	*run
 	found *clusters
-	self  map[uint32]float32 // the odds of those that stand for others
-	done  map[uint32]bool    // whose copies are in a cluster
+	self  []float32 // the odds of each of those that stand for others with their copies
+	done  []bool    // whose copies are in a cluster
 }
 
 // keeper returns one that keeps clusters in found instead of what is there.
 func (s *run) keeper(found *clusters) (*keeper, error) {
 	self, err := s.selfOdds()
 	found.close()
-	return &keeper{s, found, self, map[uint32]bool{}}, err
+	return &keeper{s, found, self, make([]bool, len(self))}, err
 }
 
 // keep keeps clusters.
@@ -100,10 +122,11 @@ func (k *keeper) keep(all []cluster) {
 func (k *keeper) withCopies(c *cluster) {
 	size, sum := float64(len(c.members)), c.score*pairsOf(len(c.members))
 	for _, i := range slices.Clone(c.members) {
-		if more := k.r.of[i]; len(more) > 0 && k.self[i] >= logit(k.o.Threshold) {
-			k.done[i] = true
+		if at, stands := k.r.of(i); stands && k.self[at] >= logit(k.o.Threshold) {
+			k.done[at] = true
+			more := k.r.those(at)
 			n := float64(len(more))
-			sum += probability(k.self[i])*(n+pairsOf(len(more))) + c.score*n*(size-1)
+			sum += probability(k.self[at])*(n+pairsOf(len(more))) + c.score*n*(size-1)
 			size += n
 			c.members = append(c.members, more...)
 		}
@@ -115,13 +138,13 @@ func (k *keeper) withCopies(c *cluster) {
 // rest makes clusters of those who are in none but with their copies, if they say enough for that. Else they are left alone, which it returns a sentence about.
 func (k *keeper) rest() string {
 	kept, silent := 0, 0
-	for _, i := range slices.Sorted(maps.Keys(k.r.of)) {
-		if k.done[i] {
+	for at, odds := range k.self {
+		if k.done[at] {
 			continue
 		}
-		more := k.r.of[i]
-		if odds := k.self[i]; odds >= logit(k.o.Threshold) {
-			members := append([]uint32{i}, more...)
+		more := k.r.those(at)
+		if odds >= logit(k.o.Threshold) {
+			members := append([]uint32{k.r.heads.All[at].i}, more...)
 			slices.Sort(members)
 			k.found.add(&cluster{members: members, score: probability(odds), weakest: [2]uint32{members[0], members[1]}})
 			continue
@@ -136,18 +159,18 @@ func (k *keeper) rest() string {
 }
 
 // selfOdds are the odds of two records that say the same, by the record that stands for them.
-func (s *run) selfOdds() (map[uint32]float32, error) {
-	odds := map[uint32]float32{}
-	if len(s.r.of) == 0 {
-		return odds, nil
+func (s *run) selfOdds() ([]float32, error) {
+	odds := make([]float32, len(s.r.heads.All))
+	if len(odds) == 0 {
+		return nil, nil
 	}
-	cmp := &comparer{Model: s.m}
+	c := &comparer{Model: s.m}
 	err := s.r.each(1, func(_, i int, b []byte) error {
-		if len(s.r.of[uint32(i)]) > 0 {
-			cmp.a.read(b, s.r.slots)
-			cmp.b.read(b, s.r.slots)
-			cmp.compare(true)
-			odds[uint32(i)] = s.m.odds(&cmp.evidence)
+		if at, stands := s.r.of(uint32(i)); stands {
+			c.a.read(b, s.r.slots)
+			c.b.read(b, s.r.slots)
+			c.compare(true)
+			odds[at] = s.m.odds(&c.evidence)
 		}
 		return nil
 	})

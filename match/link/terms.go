@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/zeebo/xxh3"
+
+	"kith/internal/extsort"
 )
 
 const (
@@ -31,7 +33,14 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	for i := range m.custom {
 		slots = append(slots, sCustom+i)
 	}
-	all := make([][maxSlots][]sighting, workers)
+	all := make([][maxSlots]extsort.Table[sighting], workers)
+	defer func() {
+		for w := range all {
+			for slot := range all[w] {
+				all[w][slot].Close()
+			}
+		}
+	}()
 	err := r.each(workers, func(w, i int, b []byte) error {
 		if !sampled(i, r.n, termRecords) || r.copy(i) {
 			return nil
@@ -45,12 +54,12 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 		for _, slot := range slots {
 			if slot == sBirth { // bytes, not parts
 				if d := v.slot(slot); len(d) > 0 {
-					all[w][slot] = append(all[w][slot], sighting{termHash(slot, d), who})
+					all[w][slot].Append(sighting{termHash(slot, d), who})
 				}
 				continue
 			}
 			eachPart(v.slot(slot), valueEnd, func(part []byte) bool {
-				all[w][slot] = append(all[w][slot], sighting{termHash(slot, part), who})
+				all[w][slot].Append(sighting{termHash(slot, part), who})
 				return true
 			})
 		}
@@ -62,12 +71,13 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	m.seldom = -float32(math.Log(float64(max(1, min(r.n, termRecords)))))
 	var counted [maxSlots][]counted
 	_ = parallel(workers, len(slots), func(_, k int) error {
-		var list []sighting
+		var list extsort.Table[sighting]
+		defer list.Close()
 		for w := range all {
-			list = append(list, all[w][slots[k]]...)
-			all[w][slots[k]] = nil
+			list.Append(all[w][slots[k]].All...)
+			all[w][slots[k]].Close()
 		}
-		counted[slots[k]] = count(list)
+		counted[slots[k]] = count(list.All)
 		return nil
 	})
 	total := 0
