@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -93,10 +94,10 @@ func readSchemaVersion(ctx context.Context, o Options, session *gocql.Session) (
 	return *v, nil
 }
 
-// whenKnown runs a statement until the node that takes it knows the table: while one is being made, some nodes do and others don't.
+// whenKnown runs a statement, which may be repeated, until the nodes that take it know the table: while one is being made, some nodes do and others don't.
 func whenKnown(ctx context.Context, run func() error) error {
-	return tryFor(ctx, 10*time.Second, run, func(err error) bool {
-		return strings.Contains(err.Error(), "does not exist") || strings.Contains(err.Error(), "unconfigured table")
+	return tryFor(ctx, patience, run, func(err error) bool {
+		return strings.Contains(err.Error(), "does not exist") || strings.Contains(err.Error(), "unconfigured table") || passing(err)
 	})
 }
 
@@ -140,12 +141,15 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 		return 0, 0, err
 	}
 	defer session.Close()
-	run := func(stmt string, args ...any) error {
-		if err := whenKnown(ctx, func() error { return session.Query(stmt, args...).ExecContext(ctx) }); err != nil {
+	all := func(do func() error) error {
+		if err := whenKnown(ctx, do); err != nil {
 			return explain(o, err)
 		}
 		// A slow cluster takes its time to tell all nodes of a table; asking it is repeatable.
 		return tryFor(ctx, time.Minute, func() error { return session.AwaitSchemaAgreement(ctx) }, passing)
+	}
+	run := func(stmt string, args ...any) error {
+		return all(func() error { return session.Query(stmt, args...).ExecContext(ctx) })
 	}
 	if from, err = readSchemaVersion(ctx, o, session); err != nil {
 		return 0, 0, err
@@ -160,10 +164,15 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 		return from, from, err
 	}
 	// The lock: a row that goes by itself when its holder died. Schema changes made side by side can tear a Cassandra schema.
-	lock := map[string]any{}
+	// Its time tells whose it is, to who has not heard that it got it.
+	mine := time.UnixMilli(rand.Int64N(1 << 40)).UTC()
 	var applied bool
 	err = whenKnown(ctx, func() (err error) {
-		applied, err = session.Query("INSERT INTO schema_version (id, version) VALUES (1, 0) IF NOT EXISTS USING TTL 120").MapScanCASContext(ctx, lock)
+		lock := map[string]any{}
+		applied, err = session.Query("INSERT INTO schema_version (id, version, applied) VALUES (1, 0, ?) IF NOT EXISTS USING TTL 120", mine).MapScanCASContext(ctx, lock)
+		if at, ok := lock["applied"].(time.Time); ok && at.Equal(mine) {
+			applied = true
+		}
 		return err
 	})
 	if err != nil {
@@ -180,10 +189,12 @@ func Migrate(ctx context.Context, o Options, replication int) (from, to int, err
 	}
 	for v := from + 1; v <= SchemaVersion; v++ {
 		for _, m := range migrations[v-1] {
-			done, err := m.done(ctx, o, session)
-			if err == nil && !done {
-				err = run(m.cql)
-			}
+			err := all(func() error {
+				if done, err := m.done(ctx, o, session); done || err != nil {
+					return err
+				}
+				return session.Query(m.cql).ExecContext(ctx)
+			})
 			if err != nil {
 				return from, v - 1, fmt.Errorf("migration %d: %w", v, err)
 			}
@@ -210,10 +221,10 @@ func createKeyspace(ctx context.Context, o Options, replication int) error {
 	}
 	stmt := fmt.Sprintf("CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', '%s': %d}",
 		o.Keyspace, strings.ReplaceAll(dc, "'", "''"), replication)
-	if err := session.Query(stmt).ExecContext(ctx); err != nil {
+	if err := tryFor(ctx, patience, func() error { return session.Query(stmt).ExecContext(ctx) }, passing); err != nil {
 		return explain(o, err)
 	}
-	return session.AwaitSchemaAgreement(ctx)
+	return tryFor(ctx, time.Minute, func() error { return session.AwaitSchemaAgreement(ctx) }, passing)
 }
 
 // Exec runs statements in a keyspace. For tests.
