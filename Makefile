@@ -19,7 +19,7 @@ generate:   ## write api/zz_*.go from model/, and what README.md and COMPATIBILI
 test: venv queue ## everything but the long tests; sets up what it needs
 	$(GO) vet ./...
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	CGO_ENABLED=0 $(GO) test -timeout 20m ./... # as the program is released: test/e2e builds it as the tests are built
+	CGO_ENABLED=0 $(GO) test -timeout 20m ./... # as the program is released, so that test/e2e need not compile all of it again
 	$(GO) run ./cmd/kith demo --once --listen 127.0.0.1:0
 
 race:       ## the tests under the race detector

@@ -36,15 +36,16 @@ import (
 // binDir is where binary has built, if it was called.
 var binDir string
 
-// binary builds the program once per run, with cgo or without as the tests are, so that nothing is compiled twice: make test builds both as the program is
-// released.
+// binary builds the program once per run, as it is released: with cgo it would need more address space than some tests leave it.
 var binary = sync.OnceValues(func() (string, error) {
 	var err error
 	if binDir, err = os.MkdirTemp("", "kith-e2e-"); err != nil {
 		return "", err
 	}
 	path := filepath.Join(binDir, "kith")
-	out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "kith/cmd/kith").CombinedOutput()
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "kith/cmd/kith")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
