@@ -22,7 +22,7 @@ import (
 // Config are the operator's settings. Zero values are replaced by the defaults in brackets.
 type Config struct {
 	Workers int    // [number of cores]
-	Memory  int64  // of a job, bytes [1 GiB]
+	Memory  int64  // of a job, bytes [768 MiB]
 	Dir     string // where a job puts what does not fit [the system's folder for temporary files]
 	// Find is the matcher [link.Find]; tests may have another.
 	Find func(context.Context, link.Source, link.Options, func(*link.Group) error) (*link.Model, *link.Report, error)

@@ -36,7 +36,7 @@ const (
 )
 
 const (
-	defaultMemory    = 1 << 30
+	defaultMemory    = 768 << 20
 	defaultThreshold = 0.5
 	// poolPairs and randomPairs are about how many pairs are learned from.
 	poolPairs   = 200_000

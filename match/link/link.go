@@ -30,7 +30,7 @@ const (
 type Options struct {
 	// Workers is from how many goroutines Source calls, and how many compare; 0: one for each core.
 	Workers int
-	// Memory is how many bytes a run takes, about, garbage included; 0: 1 GiB. Records, keys and pairs beyond their shares go to sealed temporary files; of
+	// Memory is how many bytes a run takes, about, garbage included; 0: 768 MiB. Records, keys and pairs beyond their shares go to sealed temporary files; of
 	// each profile 22 to 30 bytes do not.
 	Memory int64
 	// Dir is where these go; empty: the system's folder for temporary files.
