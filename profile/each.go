@@ -49,7 +49,9 @@ type Cursor struct {
 type CursorRange struct {
 	From, To Position
 	At       Position // where its profiles begin that have not been visited; empty: at From
-	Done     bool     // all have been
+	// Last is the profile that was visited last. What rows it has got since lie behind At, and are no profile.
+	Last ID   `json:",omitzero"`
+	Done bool // all have been
 }
 
 // Position is a position of the store. Its text is base64: it is no text itself.
@@ -294,13 +296,16 @@ func (v *visit) sweep(r store.SweepRange, at *CursorRange) error {
 			return err
 		}
 		if !open || row.Partition.Key != part {
+			if !open && at != nil && at.At != "" && row.Partition.Key == string(at.Last[:]) {
+				continue
+			}
 			if open {
 				if err := v.settle(); err != nil {
 					return err
 				}
 			}
 			if cursor != "" {
-				at.At = Position(cursor)
+				at.At, at.Last = Position(cursor), v.id
 				if err := v.e.rest(v.since); err != nil {
 					return err
 				}

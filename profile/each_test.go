@@ -357,6 +357,42 @@ func (w *town) pass(p Pass, from *Cursor, cutOff bool) (map[ID]seen, error) {
 	return kept, nil
 }
 
+// What comes to a profile that a pass has visited makes no profile of its own when the pass goes on from there.
+func TestEachGoesOnBehindWhatItVisited(t *testing.T) {
+	w := newTown(t, mem.New(), 1, 0)
+	said := benchContribution(1, fold.Stamp{Time: 10, Row: 1})
+	said.Expires = w.now + 1000
+	write := func(id ID, at int64, value []byte) {
+		t.Helper()
+		w.must(w.s.Store.Write(context.Background(), Partition(townInc, id), []store.Mutation{{Key: AppendContributionKey(nil, at, 1), Value: value, Time: at}}))
+	}
+	for n := range byte(5) {
+		write(ID{n + 1}, 10, said.Append(nil))
+	}
+	var from *Cursor
+	var met []string
+	var last ID
+	for range 5 {
+		p := Pass{Incarnation: townInc, Now: w.now, Workers: 1, Every: 1, From: from, Checkpoint: func(c *Cursor) (err error) {
+			from, err = ParseCursor(c.String())
+			return errors.Join(err, errCutOff)
+		}}
+		err := w.s.Each(context.Background(), p, func(_ int, p *fold.Profile) error {
+			met, last = append(met, fmt.Sprint(p.ID[0], " with ", len(p.Values))), p.ID
+			return nil
+		})
+		if err != nil && !errors.Is(err, errCutOff) {
+			t.Fatal(err)
+		}
+		later := &fold.Contribution{Expires: said.Expires, Stamp: fold.Stamp{Time: 20, Row: 1}}
+		write(last, 20, later.AppendRepeat(nil, AppendImportSource(nil, 10, 1)))
+	}
+	of := len(said.Values)
+	if want := []string{fmt.Sprint("1 with ", of), fmt.Sprint("2 with ", of), fmt.Sprint("3 with ", of), fmt.Sprint("4 with ", of), fmt.Sprint("5 with ", of)}; !slices.Equal(met, want) {
+		t.Fatalf("met %q, want %q", met, want)
+	}
+}
+
 // A pass that fails, or whose caller goes away, says so, and leaves no file behind.
 func TestEachFails(t *testing.T) {
 	w := newTown(t, mem.New(), 3, 200)
