@@ -1,8 +1,8 @@
 package profile
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -36,8 +36,10 @@ type Undo struct {
 
 // takings are what an undo is about to write.
 type takings struct {
-	*rewrite        // index rows
+	*rewrite        // index rows, and what is seldom
 	gone     []byte // the contributions that go, in order: id, number of the row (5 bytes)
+	// whole are the contributions that get their own values, in order: id, source (sourceSize), length of the row (4 bytes), row.
+	whole []byte
 }
 
 const (
@@ -46,13 +48,24 @@ const (
 	maxGone = 500_000
 	// maxIndexRows bounds the index rows that wait to be written.
 	maxIndexRows = 100_000
-	// maxCompleted bounds the contributions that wait to get their own values: some 50 MB of them.
-	maxCompleted = 100_000
+	// maxWhole bounds the bytes of contributions that wait to get their own values.
+	maxWhole = 32 << 20
+	// wholeHead is what stands before the row of one.
+	wholeHead = len(ID{}) + sourceSize + 4
 )
 
 func (t *takings) take(o *takings) {
 	t.rewrite.take(o.rewrite)
 	t.gone = append(t.gone, o.gone...)
+	if t.whole == nil && len(o.whole) > 0 {
+		t.whole = make([]byte, 0, maxWhole+8*len(o.whole)) // it does not grow on the way
+	}
+	t.whole = append(t.whole, o.whole...)
+}
+
+// full says that it is time to write.
+func (t *takings) full() bool {
+	return len(t.gone) >= maxGone*goneSize || len(t.missing)+len(t.excess)+len(t.completed) >= maxIndexRows || len(t.whole) >= maxWhole
 }
 
 // NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime. looked is told when profiles have been looked at.
@@ -90,7 +103,7 @@ func (u *Undo) Take(ctx context.Context, ids []ID) error {
 		u.found.take(of)
 	}
 	u.looked(int64(len(ids)))
-	if len(u.found.gone) < maxGone*goneSize && len(u.found.missing)+len(u.found.excess) < maxIndexRows && len(u.found.completed) < maxCompleted {
+	if !u.found.full() {
 		return nil
 	}
 	if err := u.Wait(); err != nil {
@@ -109,6 +122,9 @@ func (u *Undo) write(ctx context.Context, found *takings) error {
 	found.excess = nil
 	err := found.flush(ctx)
 	if err == nil {
+		err = u.s.Store.WriteRun(ctx, u.completions(found.whole)...)
+	}
+	if err == nil {
 		err = u.s.Store.WriteRun(ctx, u.deletions(found.gone)...)
 	}
 	if err == nil {
@@ -116,6 +132,32 @@ func (u *Undo) write(ctx context.Context, found *takings) error {
 		err = found.flush(ctx)
 	}
 	return err
+}
+
+// completions returns the runs that give contributions their own values, as many as are built side by side.
+func (u *Undo) completions(whole []byte) (runs []store.Run) {
+	size := func(b []byte) int { return wholeHead + int(binary.LittleEndian.Uint32(b[wholeHead-4:])) }
+	part := len(whole)/runtime.NumCPU() + 1
+	for len(whole) > 0 {
+		n := 0
+		for n < len(whole) && n < part {
+			n += size(whole[n:])
+		}
+		mine := whole[:n]
+		whole = whole[n:]
+		runs = append(runs, store.Run{Table: store.Profile, Rows: func(yield func(store.RunRow, error) bool) {
+			row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Time: u.at}}
+			for b := mine; len(b) > 0; b = b[size(b):] {
+				row.Partition = b[:len(ID{})]
+				row.Mutation.Key = append(append(row.Mutation.Key[:0], contributionPrefix...), b[len(ID{}):len(ID{})+sourceSize]...)
+				row.Mutation.Value = b[wholeHead:size(b)]
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}})
+	}
+	return runs
 }
 
 // deletions returns the runs that remove contributions, as many as are built side by side.
@@ -269,7 +311,8 @@ func (u *Undo) lost(w *takings, id ID, rows []store.Row, repeats *fold.Repeats) 
 	case err != nil:
 		return nil, false // who decodes them finds out
 	case repeated && u.isGone(first):
-		w.completed = append(w.completed, contributionRow(u.rec.Incarnation, id, sourceOf(second.Key), store.Mutation{Value: bytes.Clone(whole), Time: u.at}))
+		w.whole = append(append(w.whole, id[:]...), second.Key[len(contributionPrefix):]...)
+		w.whole = append(binary.LittleEndian.AppendUint32(w.whole, uint32(len(whole))), whole...)
 		return nil, true
 	case repeated:
 		return nil, true

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"kith/store"
 	"kith/store/pebble/sst"
@@ -214,7 +215,11 @@ func (w *runWriter) spill() error {
 
 func (w *runWriter) nextTable() error {
 	w.closeTable()
-	table, path, err := w.s.createTable(w.s.tables)
+	options := w.s.tables
+	if w.of == store.Profile {
+		options.Compression = sstable.NoCompression // as in Stage
+	}
+	table, path, err := w.s.createTable(options)
 	if err != nil {
 		return err
 	}
