@@ -2,7 +2,7 @@ package store
 
 import "context"
 
-// Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once, and that removes ranges unread. Suite: storetest.RunStager.
+// Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once. Suite: storetest.RunStager.
 type Stager interface {
 	// Stage begins a table of rows of one incarnation: puts, or deletions, all with one time. Like WriteRun it compares no times: its rows have one
 	// writer, whose time is the newest they ever had. What a process has staged and not landed when it ends is lost.
@@ -12,14 +12,6 @@ type Stager interface {
 	// tables must not overlap. Tables without rows count for nothing. The tables are used up by it, whatever it returns; an error leaves nothing
 	// visible, unless the engine has failed for good.
 	Land(ctx context.Context, tables ...Staged) error
-
-	// Cut removes all rows that lie in ranges of a table and an incarnation each, at once, whatever they are; it is durable on return. Whoever has read since
-	// a mark (Store.Mark) what lies there can rely on it: ErrConflict, when anything of these tables and incarnations may have become visible since. Then
-	// nothing is removed, and what is in the ranges has to be looked at again, or removed row by row.
-	Cut(ctx context.Context, since uint64, ranges ...SweepRange) error
-
-	// Position returns the engine position in front of a partition, for SweepRanges. Partitions ascend as their keys do.
-	Position(p Partition) string
 }
 
 // StageOptions say what the rows of a table have in common.

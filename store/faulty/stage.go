@@ -2,7 +2,6 @@ package faulty
 
 import (
 	"context"
-	"slices"
 
 	"kith/store"
 )
@@ -18,19 +17,6 @@ func (s *Store) AsStager() store.Stager {
 type stager struct {
 	store.Stager
 	s *Store
-}
-
-// Cut implements store.Stager.
-func (t stager) Cut(ctx context.Context, since uint64, ranges ...store.SweepRange) error {
-	var calls []Call
-	var told []store.Table
-	for _, r := range ranges {
-		if !slices.Contains(told, r.Table) {
-			told = append(told, r.Table)
-			calls = append(calls, Call{Op: WriteRun, Partition: store.Partition{Table: r.Table}})
-		}
-	}
-	return t.s.writing(ctx, func() error { return t.Stager.Cut(ctx, since, ranges...) }, calls...)
 }
 
 // Land implements store.Stager.

@@ -185,8 +185,7 @@ func (s *Store) apply(b *pebble.Batch, g store.Group) (version uint64, err error
 	} else {
 		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
 	}
-	n := done()
-	if s.touched.noteGroup(&g, n); len(g.Swap) > 0 {
+	if n := done(); len(g.Swap) > 0 {
 		s.locks.swapped[held.swap] = n
 	}
 	return version, convert(err)

@@ -91,9 +91,6 @@ type Store struct {
 	dropping sync.Mutex
 	// dropped is how many changes had ended when rows were last removed whatever they are; beyond all, while that goes on.
 	dropped atomic.Uint64
-	// cutting is held, for reading, by what makes runs and tables visible. touched tells Cut what has changed.
-	cutting sync.RWMutex
-	touched touched
 	// readOnly says that there is nothing to flush.
 	readOnly bool
 	logger   logger

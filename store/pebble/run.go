@@ -74,7 +74,7 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 		if all.Empty() {
 			return nil
 		}
-		defer s.changingRuns(writers)()
+		defer s.readers.changing()()
 		return convert(all.Commit(pebble.Sync))
 	}
 	var paths []string
@@ -84,7 +84,7 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 		}
 		paths = append(paths, w.paths...)
 	}
-	defer s.changingRuns(writers)()
+	defer s.readers.changing()()
 	if err := s.db.Ingest(ctx, paths); err != nil {
 		return convert(err)
 	}
@@ -94,33 +94,16 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 	return nil
 }
 
-// changingRuns surrounds what makes the rows of writers visible.
-func (s *Store) changingRuns(writers []*runWriter) (end func()) {
-	s.cutting.RLock()
-	done := s.readers.changing()
-	return func() {
-		n := done()
-		for _, w := range writers {
-			for _, inc := range w.incarnations {
-				s.touched.note(w.of, inc, n)
-			}
-		}
-		s.cutting.RUnlock()
-	}
-}
-
 // runWriter collects the rows of a run: in a batch as long as they are few, then in tables.
 type runWriter struct {
 	s     *Store
 	ctx   context.Context
-	batch *pebble.Batch
 	of    store.Table
-	// incarnations are those of the rows; they ascend.
-	incarnations []store.Incarnation
-	table        tableWriter
-	size         int    // of the present table's rows
-	head         []byte // of a cell
-	paths        []string
+	batch *pebble.Batch
+	table tableWriter
+	size  int    // of the present table's rows
+	head  []byte // of a cell
+	paths []string
 	// closing are the tables that are being synced.
 	closing sync.WaitGroup
 	mu      sync.Mutex
@@ -141,9 +124,6 @@ func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) er
 		m := &row.Mutation
 		if len(row.Partition)+len(m.Key) > store.MaxKey || len(m.Value) > store.MaxValue {
 			return store.CheckMutations(store.Partition{Table: t, Key: string(row.Partition)}, []store.Mutation{*m})
-		}
-		if n := len(w.incarnations); n == 0 || w.incarnations[n-1] != row.Incarnation {
-			w.incarnations = append(w.incarnations, row.Incarnation)
 		}
 		key, last = last, key
 		key = store.AppendPartitionBytes(key[:0], t, row.Incarnation, row.Partition)

@@ -115,14 +115,6 @@ func (s *Store) Land(ctx context.Context, tables ...store.Staged) error {
 	if err := ctx.Err(); err != nil || len(paths) == 0 {
 		return err
 	}
-	s.cutting.RLock()
-	defer s.cutting.RUnlock()
-	done := s.readers.changing()
-	err := s.db.Ingest(ctx, paths)
-	n := done()
-	for _, t := range tables {
-		o := t.(*staged).o
-		s.touched.note(o.Table, o.Incarnation, n)
-	}
-	return convert(err)
+	defer s.readers.changing()()
+	return convert(s.db.Ingest(ctx, paths))
 }

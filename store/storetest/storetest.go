@@ -106,9 +106,6 @@ func RunStager(t *testing.T, e Engine) {
 		{"StageTakesAnyRow", stageTakesAnyRow},
 		{"StageForgetsWhatIsDiscarded", stageForgetsWhatIsDiscarded},
 		{"LandedTablesAreRead", landedTablesAreRead},
-		{"CutRemovesRanges", cutRemovesRanges},
-		{"CutSeesWhatCameMeanwhile", cutSeesWhatCameMeanwhile},
-		{"CutLosesNothing", cutLosesNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, e) })
 	}

@@ -23,29 +23,11 @@ func (p *Plan) delete(ctx context.Context, profiles int, runs []store.Run) error
 		return p.store.WriteRun(ctx, runs...)
 	}
 	s := &deletions{inc: p.inc, engine: engine}
-	defer s.discard()
-	if err := s.build(ctx, runs); err != nil {
-		return err
-	}
-	return engine.Land(ctx, s.tables...)
-}
-
-// deletions are tables of them.
-type deletions struct {
-	inc    store.Incarnation
-	engine store.Stager
-	mu     sync.Mutex
-	tables []store.Staged
-}
-
-func (s *deletions) discard() {
-	for _, t := range s.tables {
-		t.Discard()
-	}
-}
-
-// build builds tables of runs, on all cores.
-func (s *deletions) build(ctx context.Context, runs []store.Run) error {
+	defer func() {
+		for _, t := range s.tables {
+			t.Discard()
+		}
+	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	queue := make(chan store.Run, len(runs))
@@ -65,7 +47,18 @@ func (s *deletions) build(ctx context.Context, runs []store.Run) error {
 		})
 	}
 	workers.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return engine.Land(ctx, s.tables...)
+}
+
+// deletions are tables of them.
+type deletions struct {
+	inc    store.Incarnation
+	engine store.Stager
+	mu     sync.Mutex
+	tables []store.Staged
 }
 
 // write writes a run, and returns when it is on the disk.

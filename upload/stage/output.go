@@ -230,16 +230,11 @@ func (p *Plan) sampleMatches(ctx context.Context, values [][]byte) (ids [][]byte
 	return ids, nil
 }
 
-// mintedSpan returns bounds of the ids that the job may mint, and of others of its millisecond.
-func (p *Plan) mintedSpan() (from, to []byte) {
-	least := fold.ImportID(p.time, 0, 0, 0)
-	most := fold.ImportID(p.time, fold.MaxBuckets-1, 0, 0)
-	return least[:8], binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(most[:8])+1)
-}
-
 // aroundCreated puts bounds around the ids that the job may mint, in the place of those among them, and returns the part between the two.
 func (p *Plan) aroundCreated(bounds [][]byte) (all [][]byte, among int) {
-	from, to := p.mintedSpan()
+	least := fold.ImportID(p.time, 0, 0, 0)
+	most := fold.ImportID(p.time, fold.MaxBuckets-1, 0, 0)
+	from, to := least[:8], binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(most[:8])+1)
 	for _, b := range bounds {
 		if bytes.Compare(b, from) < 0 {
 			all = append(all, b)
