@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -280,6 +279,7 @@ type visit struct {
 	rows    []span
 	buf     []byte
 	repeats fold.Repeats
+	whole   []byte // its rows as they are spilled
 }
 
 // span is where a row is in buf: the key is one byte, but for contributions.
@@ -408,26 +408,30 @@ func (v *visit) settleState(b []byte) (alone bool, err error) {
 	if main == (ID{}) {
 		main = v.id
 	}
+	if err := v.completeAll(links.Deleted); err != nil {
+		return false, err
+	}
+	return false, v.spill.add(main, v.id, func(dst []byte) []byte { return append(appendRow(dst, stateKey, b), v.whole...) })
+}
+
+// completeAll leaves in v.whole the rows behind the state, contributions with their values. Of a deleted profile it passes over those that repeat what is gone.
+func (v *visit) completeAll(deleted bool) error {
 	v.repeats.Reset()
-	bad := v.spill.add(main, v.id, func(dst []byte) []byte {
-		dst = appendRow(dst, stateKey, b)
-		for i := range v.rows[1:] {
-			r := &v.rows[1+i]
-			row := v.buf[r.value:r.end]
-			if r.kind == contributionPrefix[0] {
-				var failed error
-				if row, failed = v.complete(r); failed != nil {
-					if !errors.Is(failed, fold.ErrNothingToRepeat) || !links.Deleted {
-						err = failed
-					}
-					continue
-				}
+	v.whole = v.whole[:0]
+	for i := range v.rows[1:] {
+		r := &v.rows[1+i]
+		row := v.buf[r.value:r.end]
+		if r.kind == contributionPrefix[0] {
+			var err error
+			if row, err = v.complete(r); deleted && errors.Is(err, fold.ErrNothingToRepeat) {
+				continue
+			} else if err != nil {
+				return err
 			}
-			dst = appendRow(dst, v.buf[r.key:r.key+1], row)
 		}
-		return dst
-	})
-	return false, cmp.Or(err, bad)
+		v.whole = appendRow(v.whole, v.buf[r.key:r.key+1], row)
+	}
+	return nil
 }
 
 // holds is Service.holds, with one answer for the whole pass.

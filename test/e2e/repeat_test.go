@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -10,9 +11,12 @@ import (
 	"time"
 
 	"kith/api"
+	"kith/fault"
+	"kith/profile"
 	"kith/profile/fold"
 	"kith/schema"
 	"kith/store"
+	"kith/store/faulty"
 	"kith/upload"
 )
 
@@ -231,6 +235,92 @@ func TestUndosOfTheSameFile(t *testing.T) {
 			if p, i := r.rows(store.Profile), r.rows(store.Index); p+i != 0 {
 				t.Fatalf("undos in the order %v leave %d rows of profiles and %d of the index", order, p, i)
 			}
+		}
+	})
+}
+
+// A customer who is deleted, or merged away and deleted, while an import is about to repeat what an earlier one said of it stays dead; what the import leaves there, which
+// repeats nothing any more, is in nobody's way, and goes with the next sweep.
+func TestDeletionBesideARepeat(t *testing.T) {
+	t.Parallel()
+	onAllEngines(t, func(t *testing.T, base store.Store) {
+		st := &faulty.Store{Store: base}
+		r := newRig(t, st, upload.Config{})
+		for _, merged := range []bool{false, true} {
+			domain := fmt.Sprint("merged-", merged)
+			r.domain(domain)
+			file := "id,first,last,mail,tier\n1,Ann,Lee,ann@x.com,gold\n2,Bob,,bob@x.com,\n3,Cy,Doe,,\n"
+			first := *r.run(domain, undoSpec, file).JobId
+			ann := r.id(domain, "1")
+			landing := st.Stall(faulty.On(faulty.WriteRun, store.Profile))
+			t.Cleanup(landing.Release)
+			second := r.uploaded(domain, undoSpec, strings.NewReader(file))
+			if err := r.startJob(domain, second); err != nil {
+				t.Fatal(err)
+			}
+			arrived(t, r, landing)
+			if merged {
+				r.merge(domain, "1", "3")
+			}
+			if err := r.remove(domain, ann); err != nil {
+				t.Fatal(err)
+			}
+			landing.Release()
+			r.expect(r.wait(domain, second), "SUCCEEDED 0/3/0")
+			dangling := func() (n int) {
+				for row, err := range base.Sweep(ctx, store.SweepRange{Table: store.Profile, Incarnation: r.incarnation(domain)}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if id, _ := fold.ParseID(ann); row.Partition.Key == string(id[:]) {
+						if _, ok := fold.RepeatOf(row.Row.Value); ok {
+							n++
+						}
+					}
+				}
+				return n
+			}
+			if n := dangling(); n != 1 {
+				t.Fatalf("%d contributions were left to the deleted customer", n)
+			}
+			alive := func(want ...string) {
+				t.Helper()
+				r.everyKeyFinds(domain)
+				var found []string
+				for _, p := range r.all(domain, 100) { // by pages
+					found = append(found, api.Val(p.FirstName))
+				}
+				err := r.Profiles.Each(ctx, profile.Pass{Incarnation: r.incarnation(domain), Now: r.clock.now().UnixMicro()}, func(_ int, p *fold.Profile) error { return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if slices.Sort(found); !slices.Equal(found, want) {
+					t.Fatalf("alive are %q, want %q", found, want)
+				}
+			}
+			others := []string{"Bob", "Cy"}
+			if merged {
+				others = others[:1] // Cy is dead with Ann
+			}
+			alive(others...)
+			err := r.edit(domain, ann, fold.Value{Attr: schema.Attr{ID: schema.FirstName}, Text: "Ann", Kind: fold.Manual})
+			if !errors.Is(err, fault.NotFound) {
+				t.Fatalf("an edit of the deleted customer: %v", err)
+			}
+			r.compactNow(r.incarnation(domain))
+			third := r.run(domain, undoSpec, file)
+			r.expect(third, fmt.Sprintf("SUCCEEDED %d/%d/0", 3-len(others), len(others)))
+			alive("Ann", "Bob", "Cy")
+			r.undone(domain, *third.JobId)
+			alive(others...)
+			r.undone(domain, first)
+			alive(others...)
+			r.sweep()
+			if n := dangling(); n != 0 {
+				t.Fatalf("%d contributions of the deleted customer are left behind the sweep", n)
+			}
+			r.undone(domain, second)
+			alive()
 		}
 	})
 }
