@@ -66,6 +66,9 @@
 //	        run it
 //	end:    queue: if it.Taker == us: remove it; else: lost.   Then drop the lease and the attempts
 //
+// Work that is queued while the same work runs is run again behind it: the run may be past all its reads. So the undo of an import that has
+// just ended need not know whether the import is out of the queue.
+//
 // # Attempts
 //
 // Work that publishes a row that was not there before gets on; then all counts begin anew. Else it ends (GiveUp) after

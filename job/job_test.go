@@ -474,6 +474,81 @@ func TestFormerOwnerGivesNoTurnOn(t *testing.T) {
 	until(t, "the end", idle(t, st, 1, "a", "b"))
 }
 
+// An import and its undo have one id. The undo that is queued while the import is about to end has its turn behind it, also when the import
+// is queued a second time.
+func TestKindsShareAnID(t *testing.T) {
+	st := mem.New()
+	var mu sync.Mutex
+	var ran []string
+	r := runner(st, "n", funcs{}, 1)
+	for _, kind := range []string{"import", "undo"} {
+		r.Handlers[kind] = funcs{run: func(_ context.Context, task *job.Task) error {
+			mu.Lock()
+			defer mu.Unlock()
+			ran = append(ran, task.Kind)
+			return nil
+		}}
+	}
+	for _, w := range []job.Work{{Kind: "undo", Arrived: 2}, {Kind: "import", Arrived: 1}, {Kind: "import", Arrived: 1}, {Kind: "undo", Arrived: 3}} {
+		w.ID, w.Incarnation = "a", 1
+		if err := job.Enqueue(ctx, st, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start(t, r)
+	until(t, "the end", idle(t, st, 1, "a"))
+	mu.Lock()
+	defer mu.Unlock()
+	if got := fmt.Sprint(ran); got != "[import undo]" {
+		t.Errorf("%s ran, want the import and the undo", got)
+	}
+}
+
+// Work that is queued again while it runs is run once more, whether it has ended in its own eyes or not; how often it is queued
+// meanwhile does not matter. What arrived before it has its turn first.
+func TestQueuedWhileItRuns(t *testing.T) {
+	for _, end := range []string{"well", "given up"} {
+		t.Run(end, func(t *testing.T) {
+			st := mem.New()
+			var mu sync.Mutex
+			var ran []string
+			begun, goOn := make(chan struct{}), make(chan struct{})
+			start(t, runner(st, "n", funcs{
+				run: func(_ context.Context, task *job.Task) error {
+					mu.Lock()
+					ran = append(ran, task.ID)
+					first := len(ran) == 1
+					mu.Unlock()
+					if first {
+						close(begun)
+						<-goOn
+						if end == "given up" {
+							return job.ErrCancelled
+						}
+					}
+					return nil
+				},
+			}, 1))
+			enqueue(t, st, 1, "a")
+			<-begun
+			for range 3 {
+				if err := job.Enqueue(ctx, st, job.Work{Kind: "k", ID: "a", Incarnation: 1, Arrived: 9}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			enqueue(t, st, 1, "b", "c")
+			close(goOn)
+			until(t, "the end", idle(t, st, 1, "a", "b", "c"))
+			mu.Lock()
+			defer mu.Unlock()
+			if got := fmt.Sprint(ran); got != "[a b c a]" {
+				t.Errorf("%s ran, want a, b, c and a again", got)
+			}
+			until(t, "that nothing is left", func() bool { return nothingLeft(t, st) })
+		})
+	}
+}
+
 // A node that is paused between taking a lease and the turn, for longer than the lease lasts, does not take the turn from the node
 // that has got it meanwhile.
 func TestLateTakerLeavesTheTurn(t *testing.T) {

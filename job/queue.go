@@ -25,7 +25,7 @@ const Turn Lane = ""
 // Work is a piece of work in a domain.
 type Work struct {
 	Kind        string
-	ID          string            // unique among all work of the domain that is queued
+	ID          string            // names the work among all of its kind in the domain; kinds share an id only where they share a lane
 	Lane        Lane              `json:",omitzero"`
 	Incarnation store.Incarnation `json:"-"`
 	Arrived     int64             // microseconds
@@ -82,16 +82,29 @@ func (q *queue) head(l Lane) *item {
 	return nil
 }
 
-// find returns the work of an id, to be read or changed in place; nil: it is not queued.
-func (q *queue) find(id string) *item {
-	if i := slices.IndexFunc(q.Items, func(it item) bool { return it.ID == id }); i >= 0 {
-		return &q.Items[i]
+// is says whether two pieces of work are the same: of one kind and id.
+func (w *Work) is(o Work) bool { return w.Kind == o.Kind && w.ID == o.ID }
+
+// find returns work that is queued, to be read or changed in place: the piece that was taken, if the same waits behind it. nil: it is
+// not queued.
+func (q *queue) find(w Work) *item {
+	var found *item
+	for i := range q.Items {
+		if it := &q.Items[i]; it.is(w) && (found == nil || it.Taker != "") {
+			found = it
+		}
 	}
-	return nil
+	return found
 }
 
-func (q *queue) remove(id string) {
-	q.Items = slices.DeleteFunc(q.Items, func(it item) bool { return it.ID == id })
+// waits says whether work is queued that nobody has taken yet.
+func (q *queue) waits(w Work) bool {
+	return slices.ContainsFunc(q.Items, func(it item) bool { return it.is(w) && it.Taker == "" })
+}
+
+// removeTaken takes work out that was taken; what was queued behind it stays.
+func (q *queue) removeTaken(w Work) {
+	q.Items = slices.DeleteFunc(q.Items, func(it item) bool { return it.is(w) && it.Taker != "" })
 }
 
 func readQueue(ctx context.Context, s store.Store, inc store.Incarnation) (q queue, version uint64, err error) {
@@ -149,10 +162,11 @@ func changeQueue(ctx context.Context, s store.Store, inc store.Incarnation, chan
 	return errors.Join(fmt.Errorf("the queue of a domain: %w", fault.ErrUnavailable), doubt)
 }
 
-// Enqueue puts work at the end of its lane. Work whose id is queued already stays where it is.
+// Enqueue puts work at the end of its lane. Work of its kind and id that waits already stays where it is. Work that was taken may have
+// read all it ever reads: the same work then waits behind it, once, and is run again.
 func Enqueue(ctx context.Context, s store.Store, w Work) error {
 	err := changeQueue(ctx, s, w.Incarnation, func(q *queue) error {
-		if q.find(w.ID) != nil {
+		if q.waits(w) {
 			return errUnchanged
 		}
 		q.Items = append(q.Items, item{Work: w})
@@ -164,20 +178,22 @@ func Enqueue(ctx context.Context, s store.Store, w Work) error {
 	return nil
 }
 
-// Cancel marks queued work as cancelled by an operator and returns it: its handler's GiveUp is called with ErrCancelled by whoever
+// Cancel marks queued work as cancelled by an operator and returns it, the last of its id: its handler's GiveUp is called with ErrCancelled by whoever
 // has the work or takes it next, within a third of a lease. False: no such work is queued.
 func Cancel(ctx context.Context, s store.Store, inc store.Incarnation, id string) (w Work, ok bool, err error) {
 	err = changeQueue(ctx, s, inc, func(q *queue) error {
-		it := q.find(id)
-		if ok = it != nil; !ok {
-			return errUnchanged
+		changed := error(errUnchanged)
+		ok = false
+		for i := range q.Items {
+			it := &q.Items[i]
+			if it.ID != id {
+				continue
+			}
+			if w, ok = it.Work, true; !it.Cancelled {
+				it.Cancelled, changed = true, nil
+			}
 		}
-		w = it.Work
-		if it.Cancelled {
-			return errUnchanged
-		}
-		it.Cancelled = true
-		return nil
+		return changed
 	})
 	if err != nil {
 		return w, false, fmt.Errorf("cancel work: %w", err)
@@ -194,10 +210,11 @@ func Queued(ctx context.Context, s store.Store, inc store.Incarnation, id string
 // Find returns a piece of work that waits or runs. False: no such work is queued.
 func Find(ctx context.Context, s store.Store, inc store.Incarnation, id string) (Work, bool, error) {
 	q, _, err := readQueue(ctx, s, inc)
-	if it := q.find(id); it != nil && err == nil {
-		return it.Work, true, nil
+	i := slices.IndexFunc(q.Items, func(it item) bool { return it.ID == id })
+	if err != nil || i < 0 {
+		return Work{}, false, err
 	}
-	return Work{}, false, err
+	return q.Items[i].Work, true, nil
 }
 
 // Waiting returns how much work of a domain waits or runs.

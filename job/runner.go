@@ -295,12 +295,12 @@ func (r *Runner) next(ctx context.Context, d Domain, it item, mayRun, mayHelp bo
 	}
 	ended := false
 	err = changeQueue(ctx, r.Store, d.Incarnation, func(q *queue) error {
-		now := q.find(it.ID)
+		now := q.find(it.Work)
 		if now != nil && now.Taker == t.taker {
 			return errUnchanged
 		}
 		head := q.head(it.Lane)
-		if ended = head == nil || head.ID != it.ID || now.Taker != it.Taker; ended { // or another node was faster
+		if ended = head == nil || !head.is(it.Work) || now.Taker != it.Taker; ended { // or another node was faster
 			return errUnchanged
 		}
 		now.Taker = t.taker
@@ -438,7 +438,7 @@ func (r *Runner) heed(ctx context.Context, t *Task, cancel context.CancelCauseFu
 	if err != nil {
 		return // the next heartbeat
 	}
-	if it := q.find(t.ID); it != nil && it.Cancelled {
+	if it := q.find(t.Work); it != nil && it.Cancelled {
 		cancel(ErrCancelled)
 	}
 }

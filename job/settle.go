@@ -203,14 +203,14 @@ func (r *Runner) deleted(ctx context.Context, inc store.Incarnation) bool {
 // finish gives the lane on, if it is still the task's. Repeating it is harmless.
 func (r *Runner) finish(ctx context.Context, t *Task) error {
 	err := changeQueue(ctx, r.Store, t.Incarnation, func(q *queue) error {
-		it := q.find(t.ID)
-		if it == nil {
-			return errUnchanged // it has ended
+		it := q.find(t.Work)
+		if it == nil || it.Taker == "" {
+			return errUnchanged // it has ended; what waits was queued since
 		}
 		if it.Taker != t.taker {
 			return ErrLost
 		}
-		q.remove(t.ID)
+		q.removeTaken(t.Work)
 		return nil
 	})
 	if err != nil {

@@ -77,7 +77,7 @@ func TestUndoOfDamagedRunEnds(t *testing.T) {
 	next := r.run("d", undoSpec, "id,first,last,mail,tier\n3,Cid,,,\n")
 	r.expect(next, "SUCCEEDED 1/0/0")
 	if got := r.undoStatus("d", *a.JobId); got != api.UndoStatusFailed {
-		t.Fatalf("the undo is %s", got)
+		t.Fatalf("the undo is %s\n%s", got, r.logText())
 	}
 	if reason := api.Val(r.details("d", *a.JobId).UndoReason); !strings.Contains(reason, "damaged") || !strings.Contains(reason, "ask for the undo again") {
 		t.Errorf("the reason is %q", reason)
@@ -154,7 +154,7 @@ func TestUndoThatIsAskedForAgainIsLater(t *testing.T) {
 	}
 	b := r.run("d", undoSpec, "id,first,last,mail,tier\n1,Bea,Lee,ann@x.com,gold\n") // another name: all rows are put again
 	if got := r.undoStatus("d", *a.JobId); got != api.UndoStatusFailed {
-		t.Fatalf("the undo is %s", got)
+		t.Fatalf("the undo is %s\n%s", got, r.logText())
 	}
 	r.undone("d", *b.JobId)
 	flip(t, dir, "run-")
