@@ -44,6 +44,8 @@ type clientConn struct {
 	*net.TCPConn
 	leave context.CancelFunc // ends the context of all requests: the client has left
 	timer *time.Timer        // of watch; it is set by each request, and never stopped
+	// beside says that the last read was one beside a handler.
+	beside bool
 
 	mu      sync.Mutex // of all below; it is not held while something waits for the client
 	ended   sync.Cond  // watch has
@@ -92,7 +94,10 @@ func (c *clientConn) context(ctx context.Context) context.Context {
 
 // Read implements net.Conn.
 func (c *clientConn) Read(p []byte) (int, error) {
-	if len(p) == 1 && cap(p) == 1 { // the read beside a handler: net/http reads all else into buffers
+	// The read beside a handler: net/http reads all else into buffers. It is one for each request; the end of a buffer that is all but full of a
+	// long line looks like it, and is asked for again.
+	beside := len(p) == 1 && cap(p) == 1 && !c.beside
+	if c.beside = beside; beside {
 		if c.timer == nil {
 			c.timer = time.AfterFunc(watchAfter, c.watch)
 		} else {

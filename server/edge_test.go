@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -113,6 +114,51 @@ func TestStrangersBodiesStayOutOnHTTP2(t *testing.T) {
 	}
 	if n := body.read.Load(); n > 4<<20 {
 		t.Fatalf("%d bytes of the body were sent", n)
+	}
+}
+
+// A head that comes in two pieces is taken as one that comes at once, wherever it was cut: also where all but one byte of a buffer is full.
+func TestHeadsInPieces(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived := make(chan int, 1)
+	web := NewHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- len(r.URL.RawQuery) + len(r.Header.Get("X-Long"))
+	}), 10)
+	go func() { _ = web.Serve(Listen(l)) }()
+	defer web.Close()
+	const long = 9000
+	for _, head := range []string{
+		"GET /?" + strings.Repeat("q", long) + " HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: h\r\nX-Long: " + strings.Repeat("v", long) + "\r\n\r\n",
+	} {
+		line := strings.Index(head, "X-Long") // the line of which a piece comes
+		for _, buffers := range []int{1, 2} {
+			for d := -3; d <= 3; d++ {
+				at := max(0, line) + buffers*4096 + d
+				client, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.WriteString(client, head[:max(0, line)]) // the buffer begins with the line
+				time.Sleep(time.Millisecond)
+				_, _ = io.WriteString(client, head[max(0, line):at])
+				time.Sleep(time.Millisecond)
+				_, _ = io.WriteString(client, head[at:])
+				res, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil {
+					t.Fatalf("cut at %d: %v", at, err)
+				}
+				if res.StatusCode != http.StatusOK {
+					t.Errorf("cut at %d: %s", at, res.Status)
+				} else if n := <-arrived; n != long {
+					t.Errorf("cut at %d: %d bytes arrived, want %d", at, n, long)
+				}
+				_ = client.Close()
+			}
+		}
 	}
 }
 
