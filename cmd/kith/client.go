@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/go-json-experiment/json"
 )
 
@@ -35,6 +37,37 @@ type client struct {
 	// flags are those that another command needs to reach the same.
 	flags string
 	close func() error
+	// noDomain says that a call was about a domain that is not there.
+	noDomain bool
+}
+
+// note looks whether a call failed because its domain is not there.
+func (c *client) note(err error) {
+	if err != nil && strings.Contains(err.Error(), "DomainName ") && strings.Contains(err.Error(), " is not found in account ") {
+		c.noDomain = true
+	}
+}
+
+// domains says which domains there are, if a call was about another one; nothing if they can't be listed.
+func (c *client) domains(ctx context.Context) error {
+	if !c.noDomain {
+		return nil
+	}
+	all, err := c.ListDomains(ctx, &customerprofiles.ListDomainsInput{MaxResults: aws.Int32(20)})
+	switch {
+	case err != nil:
+		return nil
+	case len(all.Items) == 0:
+		return errors.New("there is no domain yet; kith import makes one")
+	}
+	var names []string
+	for _, d := range all.Items {
+		names = append(names, oneLine(aws.ToString(d.DomainName)))
+	}
+	if all.NextToken != nil {
+		names = append(names, "others")
+	}
+	return fmt.Errorf("--domain names the right one: %s", strings.Join(names, ", "))
 }
 
 // healthy says whether the server that wrote the file still answers, and is well.
@@ -89,12 +122,19 @@ func newClient(endpoint string, creds aws.CredentialsProvider, web *http.Client)
 	if web == nil {
 		web = http.DefaultClient
 	}
-	return &client{
-		Client: customerprofiles.New(customerprofiles.Options{
-			BaseEndpoint: aws.String(endpoint), Region: defaultRegion, Credentials: creds, HTTPClient: web,
-		}),
-		endpoint: endpoint, creds: creds, http: web, where: "the server at " + endpoint, close: func() error { return nil },
-	}
+	c := &client{endpoint: endpoint, creds: creds, http: web, where: "the server at " + endpoint, close: func() error { return nil }}
+	c.Client = customerprofiles.New(customerprofiles.Options{
+		BaseEndpoint: aws.String(endpoint), Region: defaultRegion, Credentials: creds, HTTPClient: web,
+		APIOptions: []func(*middleware.Stack) error{func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("note",
+				func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+					out, about, err := next.HandleInitialize(ctx, in)
+					c.note(err)
+					return out, about, err
+				}), middleware.Before)
+		}},
+	})
+	return c
 }
 
 // domainPath is the path of the additions that are about a domain.
@@ -152,7 +192,9 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		if json.Unmarshal(answer, &e) != nil || e.Message+e.Lower == "" {
 			return &refusal{res.StatusCode, strange(res.Status)}
 		}
-		return &refusal{res.StatusCode, e.Message + e.Lower}
+		err := &refusal{res.StatusCode, e.Message + e.Lower}
+		c.note(err)
+		return err
 	}
 	if out == nil {
 		return nil

@@ -32,17 +32,25 @@ func addDomainFlag(cmd *cobra.Command, domain *string, usage string) {
 }
 
 // connect finds a server: --endpoint with the usual AWS credentials, else the one that runs on the data folder, else it
-// serves the data folder itself until close. A folder that is none is refused: most likely its name is mistyped. It makes no folder, key or domain.
+// serves the data folder itself until close. A folder that is none is refused: most likely its name is mistyped. It makes no folder, key or domain. Where a
+// call asked for a domain that is not there, close says which there are.
 func connect(cmd *cobra.Command) (*client, error) {
 	c, err := running(cmd)
-	if c != nil || err != nil {
-		return c, err
-	}
-	data := flagOrEnv(cmd, "data")
-	if err := isDataFolder(data); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return serveSelf(cmd, data, false)
+	if c == nil {
+		data := flagOrEnv(cmd, "data")
+		if err := isDataFolder(data); err != nil {
+			return nil, err
+		}
+		if c, err = serveSelf(cmd, data, false); err != nil {
+			return nil, err
+		}
+	}
+	stop := c.close
+	c.close = func() error { return errors.Join(c.domains(cmd.Context()), stop()) }
+	return c, nil
 }
 
 // connectToImport is connect for imports, which bring data: they make the data folder if it is missing. The first line that it prints

@@ -121,9 +121,11 @@ func TestJobsWorkAndCancel(t *testing.T) {
 		args []string
 	}{
 		{"No work " + ids[0] + " runs or waits in domain d", []string{"cancel", ids[0], "--domain", "d"}},
-		{"DomainName none is not found", []string{"cancel", ids[0], "--domain", "none"}},
-		{"DomainName none is not found", []string{"work", "--domain", "none"}},
-		{"kith jobs cancel takes JOB", []string{"cancel"}},
+		{"DomainName none is not found in account 000000000000; --domain names the right one: d", []string{"cancel", ids[0], "--domain", "none"}},
+		{"DomainName none is not found in account 000000000000; --domain names the right one: d", []string{"work", "--domain", "none"}},
+		{"DomainName none is not found in account 000000000000; --domain names the right one: d", []string{"--domain", "none"}}, // a call of the SDK
+		{"kith jobs cancel takes JOB, and 0 arguments were given", []string{"cancel"}},
+		{"kith jobs work takes no arguments, and one was given", []string{"work", "all"}},
 	} {
 		if code, _, errs := kith(t, append(append([]string{"jobs"}, c.args...), "--data", dir)...); code == exitOK || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: %d %q, want it to say %q", c.args, code, errs, c.want)

@@ -136,7 +136,11 @@ func wordArguments(cmd *cobra.Command) {
 			if check(cmd, args) == nil {
 				return nil
 			}
-			return usageError("%s takes %s, and %d arguments were given; %s --help tells more", path, cmp.Or(strings.TrimSpace(takes), "no arguments"), len(args), path)
+			given := fmt.Sprintf("%d arguments were", len(args))
+			if len(args) == 1 {
+				given = "one was"
+			}
+			return usageError("%s takes %s, and %s given; %s --help tells more", path, cmp.Or(strings.TrimSpace(takes), "no arguments"), given, path)
 		}
 	}
 	for _, sub := range cmd.Commands() {

@@ -73,6 +73,13 @@ func TestMatchFromAMessyFileAndBack(t *testing.T) {
 	says(errs, "kith match start runs it")
 	out, _ = do(exitOK, "match", "start")
 	says(out, "COMPLETED: 132 profiles looked at, 12 matches found, 0 profiles merged into others", "kith match list")
+	_, errs = do(exitOK, "match", "merges")
+	says(errs, "has merged nothing")
+	do(exitOK, "search", "--on")
+	out, errs = do(exitError, "search", "nobody", "like", "that")
+	if says(errs, "nobody in domain customers has all of that"); out != "" {
+		t.Errorf("nobody is listed as %q", out)
+	}
 	out, errs = do(exitOK, "match", "list", "--max", "5")
 	says(errs, "12 matches, found")
 	lines := strings.Split(out, "\n")

@@ -24,7 +24,9 @@ are the newest that has begun. "kith match undo MERGE" takes a merge back.`,
 			if err != nil {
 				return err
 			}
-			return eachMerge(cmd.Context(), c, f.domain, id, func(m *api.MatchMerge) error {
+			any := false
+			err = eachMerge(cmd.Context(), c, f.domain, id, func(m *api.MatchMerge) error {
+				any = true
 				if f.asJSON {
 					return writeJSON(cmd.OutOrStdout(), m)
 				}
@@ -34,6 +36,10 @@ are the newest that has begun. "kith match undo MERGE" takes a merge back.`,
 				}
 				return err
 			})
+			if err == nil && !any {
+				tell(cmd.ErrOrStderr(), "", fmt.Sprintf("Run %s has merged nothing.", id))
+			}
+			return err
 		}),
 	}
 	return f.add(cmd, true)

@@ -83,9 +83,13 @@ func runSearch(cmd *cobra.Command, c *client, domain, text string, on, off bool,
 			fmt.Fprintln(cmd.ErrOrStderr(), `the index is being built: profiles may be missing ("kith search --status")`)
 		}
 		items = append(items, page.Items...)
-		if in.NextToken = page.NextToken; in.NextToken == nil || len(items) >= most {
-			return show(cmd.OutOrStdout(), items)
+		if in.NextToken = page.NextToken; in.NextToken != nil && len(items) < most {
+			continue
 		}
+		if len(items) == 0 {
+			return fmt.Errorf("nobody in domain %s has all of that; fewer words, or only their beginnings, find more", domain)
+		}
+		return show(cmd.OutOrStdout(), items)
 	}
 }
 
