@@ -497,3 +497,6 @@ type shared struct{ store.Store }
 
 // Close implements store.Store.
 func (*shared) Close() error { return nil }
+
+// AsStager implements what store.StagerOf asks for.
+func (s *shared) AsStager() store.Stager { return store.StagerOf(s.Store) }

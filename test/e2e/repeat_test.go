@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,10 +25,12 @@ import (
 // contributions repeats another one.
 type twins struct {
 	*rig
-	rng  *rand.Rand
-	jobs [2][]string
-	gone map[int]bool
-	told []string
+	faults *faulty.Store
+	rng    *rand.Rand
+	jobs   [2][]string
+	gone   map[int]bool
+	merged [2][]string // profiles that were merged into others
+	told   []string
 }
 
 var twinDomains = [2]string{"repeating", "telling"}
@@ -61,83 +64,168 @@ func (w *twins) equal() {
 	})
 }
 
-func (w *twins) importSome() {
-	var rows []string
+// some rows of customers, most of which say what they have said before.
+func (w *twins) rows() (rows []string) {
 	for c := range 8 {
 		if w.rng.IntN(3) > 0 {
-			v := max(0, w.rng.IntN(9)-7) // most say what they have said before
+			v := max(0, w.rng.IntN(9)-7)
 			rows = append(rows, fmt.Sprintf("%d,F%d,L%d,m%d@%d.com", c, c, v, c, v))
 		}
 	}
-	n, expiry := len(w.jobs[0]), []int32{10, 10, 40, 400}[w.rng.IntN(4)]
-	fields := []string{"id:id:AccountNumber", "f:first:FirstName", "l:last:LastName", "m:mail:EmailAddress:EMAIL_ADDRESS"}
-	w.each(fmt.Sprintf("import %d for %d days of %s:", n, expiry, rows), func(i int, domain string) string {
-		s, file := spec{key: "id", expiry: expiry, fields: fields}, "id,first,last,mail\n"+strings.Join(rows, "\n")+"\n"
-		if i == 1 {
-			s.fields = append(slices.Clone(fields), "n:n:Attributes.n")
-			file = "id,first,last,mail,n\n"
-			for _, row := range rows {
-				file += fmt.Sprintf("%s,%d\n", row, n)
-			}
+	return rows
+}
+
+// begin starts an import, in the second domain with a value of its own. Most customers are told apart by their ids, in some files by their e-mail addresses.
+func (w *twins) begin(i int, domain, key string, expiry int32, rows []string) string {
+	s, file := spec{key: key, expiry: expiry}, "id,first,last,mail\n"+strings.Join(rows, "\n")+"\n"
+	s.fields = []string{"id:id:AccountNumber", "f:first:FirstName", "l:last:LastName", "mail:mail:EmailAddress:EMAIL_ADDRESS"}
+	if i == 1 {
+		s.fields = append(s.fields, "n:n:Attributes.n")
+		file = "id,first,last,mail,n\n"
+		for _, row := range rows {
+			file += fmt.Sprintf("%s,%d\n", row, len(w.jobs[1]))
 		}
-		id := w.uploaded(domain, s, strings.NewReader(file))
-		if err := w.startJob(domain, id); err != nil {
-			w.t.Fatal(err)
-		}
+	}
+	id := w.uploaded(domain, s, strings.NewReader(file))
+	if err := w.startJob(domain, id); err != nil {
+		w.t.Fatal(err)
+	}
+	w.jobs[i] = append(w.jobs[i], id)
+	return id
+}
+
+func (w *twins) importSome() {
+	rows, n, key := w.rows(), len(w.jobs[0]), []string{"id", "id", "mail"}[w.rng.IntN(3)]
+	expiry := []int32{10, 10, 40, 400}[w.rng.IntN(4)]
+	w.each(fmt.Sprintf("import %d by %s for %d days of %s:", n, key, expiry, rows), func(i int, domain string) string {
+		id := w.begin(i, domain, key, expiry, rows)
 		if n%4 == 3 {
 			w.restart()
 		}
-		j := w.wait(domain, id)
-		w.jobs[i] = append(w.jobs[i], id)
-		return outcome(j)
+		return outcome(w.wait(domain, id))
 	})
+}
+
+// importMany imports the same rows so often that the first imports are compacted, which later ones repeat.
+func (w *twins) importMany() {
+	rows := w.rows()
+	w.each(fmt.Sprintf("import ten times of %s:", rows), func(i int, domain string) (ended string) {
+		for range 10 {
+			ended += " " + outcome(w.wait(domain, w.begin(i, domain, "id", 400, rows)))
+		}
+		return ended
+	})
+	w.sweep()
+}
+
+// refuse has the store refuse runs of rows from the n-th on.
+func (w *twins) refuse(n int64) {
+	var runs atomic.Int64
+	w.faults.Before(func(op faulty.Op, _ store.Partition) error {
+		if op == faulty.WriteRun && runs.Add(1) > n {
+			return errors.New("refused")
+		}
+		return nil
+	})
+}
+
+// recent picks one of the last imports, which is not compacted yet; -1: none.
+func (w *twins) recent() int {
+	n := len(w.jobs[0]) - 1 - w.rng.IntN(6)
+	if n < 0 || w.gone[n] {
+		return -1
+	}
+	return n
 }
 
 func (w *twins) undoOne() {
-	n := len(w.jobs[0]) - 1 - w.rng.IntN(6) // later ones are not compacted yet
-	if n < 0 || w.gone[n] {
+	if n := w.recent(); n >= 0 {
+		w.each(fmt.Sprint("undo of import ", n), func(i int, domain string) string { return w.takeBack(i, domain, n) })
+	}
+}
+
+func (w *twins) takeBack(i int, domain string, n int) string {
+	if _, err := w.rig.undo(domain, w.jobs[i][n]); err != nil {
+		return "is refused"
+	}
+	w.undone(domain, w.jobs[i][n])
+	w.gone[n] = true
+	return ""
+}
+
+// halves has an undo, or an import, fail half done. Another import is taken back meanwhile, or what has expired goes, and then the half one.
+func (w *twins) halves() {
+	n, other, sweeps, runs := w.recent(), w.recent(), w.rng.IntN(2) == 0, w.rng.Int64N(6)
+	rows := w.rows()
+	if w.rng.IntN(2) == 0 {
+		n = len(w.jobs[0])
+	}
+	if n < 0 || n == other {
 		return
 	}
-	w.each(fmt.Sprint("undo of import ", n), func(i int, domain string) string {
-		if _, err := w.rig.undo(domain, w.jobs[i][n]); err != nil {
-			return "is refused"
+	w.each(fmt.Sprintf("half of %d, after %d runs, %d between, sweeps %t, of %s", n, runs, other, sweeps, rows), func(i int, domain string) string {
+		w.refuse(runs)
+		if n == len(w.jobs[i]) {
+			w.wait(domain, w.begin(i, domain, "id", 40, rows))
+		} else if _, err := w.rig.undo(domain, w.jobs[i][n]); err == nil {
+			w.idle()
 		}
-		w.undone(domain, w.jobs[i][n])
-		w.gone[n] = true
-		return ""
+		w.faults.Before(nil)
+		if other >= 0 {
+			w.takeBack(i, domain, other)
+		}
+		if sweeps {
+			w.sweep()
+		}
+		return w.takeBack(i, domain, n)
 	})
 }
 
-// only returns the id of the profile that has an account, empty when there is none.
+// only returns the id of the profile that has an account, empty when there is none, or there are several.
 func (w *twins) only(domain, account string) string {
 	w.t.Helper()
 	out, err := w.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: &domain, KeyName: api.Ptr(schema.KeyAccount), Values: []string{account}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if len(out.Items) == 0 {
+	if len(out.Items) != 1 {
 		return ""
 	}
 	return *out.Items[0].ProfileId
 }
 
 // some does something with a customer that both domains have.
-func (w *twins) some(what string, do func(domain, id string) error) {
+func (w *twins) some(what string, do func(i int, domain, id string) error) {
 	account := fmt.Sprint(w.rng.IntN(8))
-	w.each(what+" of "+account, func(_ int, domain string) string {
+	w.each(what+" of "+account, func(i int, domain string) string {
 		id := w.only(domain, account)
 		if id == "" {
 			return "finds nobody"
 		}
-		if err := do(domain, id); err != nil {
+		if err := do(i, domain, id); err != nil {
 			w.t.Fatal(err)
 		}
 		return ""
 	})
 }
 
+// unmerge takes a profile out of the one that it was merged into.
+func (w *twins) unmerge() {
+	if len(w.merged[0]) == 0 {
+		return
+	}
+	n := w.rng.IntN(len(w.merged[0]))
+	w.each(fmt.Sprint("end of merge ", n), func(i int, domain string) string {
+		_, err := w.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: &domain, ProfileIds: []string{w.merged[i][n]}})
+		if err != nil && !errors.Is(err, fault.BadRequest) && !errors.Is(err, fault.NotFound) {
+			w.t.Fatal(err)
+		}
+		return fmt.Sprint(err == nil)
+	})
+}
+
 func (w *twins) step() {
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(15) {
 	default:
 		w.importSome()
 	case 0, 1, 2:
@@ -147,22 +235,30 @@ func (w *twins) step() {
 		w.told = append(w.told, "later")
 		w.sweep()
 	case 5:
-		w.some("edit", func(domain, id string) error {
+		w.some("edit", func(_ int, domain, id string) error {
 			return w.edit(domain, id, fold.Value{Attr: schema.Attr{ID: schema.LastName}, Text: "Edited", Kind: fold.Manual})
 		})
 	case 6:
 		if w.rng.IntN(2) == 0 {
-			w.some("deletion", w.remove)
+			w.some("deletion", func(_ int, domain, id string) error { return w.remove(domain, id) })
 			return
 		}
 		other := fmt.Sprint(w.rng.IntN(8))
-		w.some("merge with "+other, func(domain, id string) error {
-			if of := w.only(domain, other); of != "" && of != id {
-				_, err := w.Profiles.MergeProfiles(ctx, &api.MergeProfilesRequest{DomainName: &domain, MainProfileId: &id, ProfileIdsToBeMerged: []string{of}})
-				return err
+		w.some("merge with "+other, func(i int, domain, id string) error {
+			of := w.only(domain, other)
+			if of == "" || of == id {
+				return nil
 			}
-			return nil
+			w.merged[i] = append(w.merged[i], of)
+			_, err := w.Profiles.MergeProfiles(ctx, &api.MergeProfilesRequest{DomainName: &domain, MainProfileId: &id, ProfileIdsToBeMerged: []string{of}})
+			return err
 		})
+	case 7:
+		w.unmerge()
+	case 8, 9:
+		w.halves()
+	case 10:
+		w.importMany()
 	}
 }
 
@@ -177,7 +273,8 @@ func TestRepeatsCountLikeOthers(t *testing.T) {
 				if seed%2 == 1 {
 					config = upload.Config{BucketBytes: 1 << 10, MemoryBytes: 1}
 				}
-				w := &twins{rig: newRig(t, &shared{Store: st}, config), rng: rand.New(rand.NewPCG(seed, 15)), gone: map[int]bool{}}
+				faults := &faulty.Store{Store: st}
+				w := &twins{rig: newRig(t, &shared{Store: faults}, config), faults: faults, rng: rand.New(rand.NewPCG(seed, 15)), gone: map[int]bool{}}
 				for _, domain := range twinDomains {
 					w.domain(domain)
 				}
