@@ -187,7 +187,7 @@ func zipOf(r *rand.Rand, town string) string {
 	for _, b := range town {
 		h = h*31 + int(b)
 	}
-	return fmt.Sprintf("%05d", 10000+(h%8000)*10+r.IntN(8))
+	return fmt.Sprintf("%05d", 10000+(h%8000+8000)%8000*10+r.IntN(8))
 }
 
 // Others are the kinds.

@@ -85,7 +85,7 @@ func comparable(a, b []byte) bool {
 
 // same says whether two texts are the same but for a typing error.
 func same(a, b []byte) bool {
-	return len(a) > 0 && len(b) > 0 && (bytes.Equal(a, b) || len(a) > 3 && oneEdit(a, b))
+	return len(a) > 0 && len(b) > 0 && (bytes.Equal(a, b) || len(a) > 3 && oneEdit(a, b) && ascii(a) && ascii(b))
 }
 
 func (c *comparer) birth() {

@@ -41,7 +41,7 @@ func TestLevels(t *testing.T) {
 		{fGiven, givenNick, "William", "Bill"}, {fGiven, givenNick, "Robert", "Bob"}, {fGiven, givenShort, "A", "Ann"}, {fGiven, givenShort, "Alexa", "Alexandrina"},
 		{fGiven, givenClose, "Kerstin", "Kerstni"}, {fGiven, givenNear, "Ann", "Anq"}, {fGiven, givenOther, "Ann", "Peter"}, {fGiven, givenOther, "A", "Peter"},
 		{fMiddle, missing, "", "Ann"}, {fMiddle, exact, "Ann", "ann"}, {fMiddle, middleShort, "A.", "Ann"}, {fMiddle, middleShort, "William", "Bill"}, {fMiddle, middleClose, "Kerstin", "Kerstni"}, {fMiddle, middleOther, "Ann", "Peter"},
-		{fFamily, missing, "", "Smith"}, {fFamily, familyScript, "Smith", "김"}, {fFamily, exact, "O'Neil", "ONEIL"}, {fFamily, exact, "van den Berg", "Berg"}, {fFamily, familyPart, "García López", "García"},
+		{fFamily, missing, "", "Smith"}, {fFamily, familyScript, "Smith", "김"}, {fFamily, exact, "O'Neil", "ONEIL"}, {fFamily, exact, "van den Berg", "Berg"}, {fFamily, exact, "Mac Donald", "Macdonald"}, {fFamily, familyPart, "García López", "García"},
 		{fFamily, familyPart, "Vanderberg", "Berg"}, {fFamily, familyClose, "Thompson", "Thomspon"}, {fFamily, familyNear, "Lee", "Leo"}, {fFamily, familyOther, "Smith", "Kowalska"},
 		{fBirth, missing, "", "1971-06-24"}, {fBirth, missing, "never", "1971-06-24"}, {fBirth, exact, "1971-06-24", "24.06.1971"}, {fBirth, birthTypo, "1971-06-24", "1971-06-25"}, {fBirth, birthTypo, "1971-06-24", "1917-06-24"},
 		{fBirth, birthTypo, "1971-06-05", "1971-05-06"}, {fBirth, birthNear, "1971-06-24", "1988-06-24"}, {fBirth, birthNear, "1971-06-24", "1971-06-11"}, {fBirth, birthNear, "1971-06-30", "1971-07-09"},
@@ -89,6 +89,12 @@ func TestLevelsOfSeveral(t *testing.T) {
 		a, b         map[string]string
 	}{
 		{"exchanged", fGiven, givenSwapped, values("FirstName", "Wei", "LastName", "Zhang"), values("FirstName", "Zhang", "LastName", "Wei")},
+		{"exchanged, but another family name of one syllable", fGiven, givenOther, values("FirstName", "미영", "LastName", "임"), values("FirstName", "김", "LastName", "미영")},
+		{"in one word or in two", fGiven, exact, values("FirstName", "Min-jun", "LastName", "Kim"), values("FirstName", "Minjun", "LastName", "Kim")},
+		{"father and son", fGiven, givenOther, values("FirstName", "John", "LastName", "Smith Sr."), values("FirstName", "John Jr.", "LastName", "Smith")},
+		{"the father's or the son's", fGiven, givenShort, values("FirstName", "John", "LastName", "Smith"), values("FirstName", "John", "LastName", "Smith Jr.")},
+		{"of one generation", fGiven, exact, values("FirstName", "John", "LastName", "Smith II"), values("FirstName", "John", "LastName", "Smith Jr.")},
+		{"the generation is no further name", fMiddle, exact, values("FirstName", "John", "MiddleName", "Paul", "LastName", "Smith II"), values("FirstName", "John", "MiddleName", "Paul")},
 		{"exchanged: the family name counts once", fFamily, missing, values("FirstName", "Wei", "LastName", "Zhang"), values("FirstName", "Zhang", "LastName", "Wei")},
 		{"crossed", fFamily, familyCross, values("FirstName", "Zhang"), values("LastName", "Zhang")},
 		{"crossed, one with both", fFamily, familyCross, values("FirstName", "Zhang"), values("FirstName", "Wei", "LastName", "Zhang")},
@@ -170,19 +176,31 @@ func TestAddressLevels(t *testing.T) {
 // Each part of an address stays what it is, whatever the others are.
 func TestPartsOfAnAddress(t *testing.T) {
 	r := reader{}
-	for _, c := range [][6]string{ // street, number, city, code, state, what is kept
-		{"ul. Mickiewicza", "7", "Nowy Sącz", "33-300", "małopolskie", "ulmickiewicza 7 nowysacz 33300 malopolskie"},
-		{"High Street", "12", "Springfield", "", "IL", "highst 12 springfield  il"},
-		{"", "", "Rome", "00118", "", "  rome 00118 "},
-	} {
+	kept := func(address ...string) string {
 		var v view
-		record := r.append(nil, profileOf(numberedID(1), values("Address.Address1", c[0]+" "+c[1], "Address.City", c[2], "Address.PostalCode", c[3], "Address.State", c[4])))
+		record := r.append(nil, profileOf(numberedID(1), values(address...)))
 		v.read(record, r.slots())
 		var kept []string
 		for _, slot := range []int{sStreet, sNumber, sCity, sPostcode, sState} {
 			kept = append(kept, string(v.slot(slot)))
 		}
-		if got := strings.Join(kept, " "); got != c[5] {
+		return strings.Join(kept, " ")
+	}
+	for _, c := range [][2]string{ // in one line
+		{"Hauptstraße 5, 12345 Neustadt", "hauptstr 5 neustadt 12345 "}, {"Hauptstraße 5 12345 Bad Neustadt", "hauptstr 5 badneustadt 12345 "}, {"5 High Street, Springfield, IL 12345", "highst 5 springfield 12345 il"},
+		{"12345 High Street", "highst 12345   "}, {"High Street 5, Springfield", "highst 5 springfield  "}, {"High House, 5 Low Street", "highlowst 5   "}, {"Flat 3, 12 High Street", "flat3highst 12   "}, {"12 High Street, Flat 3", "highstflat3 12   "},
+		{"Flat 3, 12 High Street, Springfield 12345", "flat3highst 12 springfield 12345 "}, {"High Street 12345", "highst 12345   "},
+	} {
+		if got := kept("Address.Address1", c[0]); got != c[1] {
+			t.Errorf("%q: %q, want %q", c[0], got, c[1])
+		}
+	}
+	for _, c := range [][6]string{ // street, number, city, code, state, what is kept
+		{"ul. Mickiewicza", "7", "Nowy Sącz", "33-300", "małopolskie", "ulmickiewicza 7 nowysacz 33300 malopolskie"},
+		{"High Street", "12", "Springfield", "", "IL", "highst 12 springfield  il"},
+		{"", "", "Rome", "00118", "", "  rome 00118 "},
+	} {
+		if got := kept("Address.Address1", c[0]+" "+c[1], "Address.City", c[2], "Address.PostalCode", c[3], "Address.State", c[4]); got != c[5] {
 			t.Errorf("%q: %q, want %q", c[:5], got, c[5])
 		}
 	}

@@ -35,17 +35,68 @@ func (c *comparer) names() {
 			family = familyScript
 		}
 	}
+	if given != missing {
+		given = c.generations(given)
+	}
 	c.level[fGiven], c.level[fFamily] = uint16(given), uint16(family)
 	switch given {
 	case exact:
-		c.log[fGiven] = c.frequency(sGiven, ga)
+		c.log[fGiven] = max(c.frequency(sGiven, ga), c.frequency(sGiven, gb))
 	case givenSwapped:
 		c.log[fGiven] = c.frequency(sGiven, ga)/2 + c.frequency(sFamily, fa)/2 + c.logU[fGiven][givenSwapped]/2
 	}
 	if family == exact {
-		c.log[fFamily] = c.frequency(sFamily, fa)
+		c.log[fFamily] = max(c.frequency(sFamily, fa), c.frequency(sFamily, fb))
 	}
 }
+
+// generation parts the words of further names from the generation in front of them; 0: there is none.
+func generation(middle []byte) (byte, []byte) {
+	switch {
+	case len(middle) == 0 || middle[0] < '1' || middle[0] > '4' || len(middle) > 1 && middle[1] != ' ':
+		return 0, middle
+	case len(middle) == 1:
+		return middle[0], nil
+	}
+	return middle[0], middle[2:]
+}
+
+// generations corrects the level of given names by what tells a father from his son: they are two. Where it is known of one only, the other has a shorter name.
+func (c *comparer) generations(given int) int {
+	a, _ := generation(c.a.slot(sMiddle))
+	b, _ := generation(c.b.slot(sMiddle))
+	switch {
+	case a == b:
+		return given
+	case a != 0 && b != 0:
+		return givenOther
+	case given == exact:
+		return givenShort
+	}
+	return given
+}
+
+// joined says whether two texts are the same but for blanks.
+func joined(a, b []byte) bool {
+	if len(a)-bytes.Count(a, blank) != len(b)-bytes.Count(b, blank) {
+		return false
+	}
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] == ' ':
+			a = a[1:]
+		case b[0] == ' ':
+			b = b[1:]
+		case a[0] != b[0]:
+			return false
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return true
+}
+
+var blank = []byte{' '}
 
 // twoNames says whether two names that are alike are rather two names than one and a typing error: that makes rare ones, so both are frequent.
 func (c *comparer) twoNames(slot int, a, b []byte) bool {
@@ -77,7 +128,7 @@ func sameName(given, family []byte) bool {
 }
 
 func givenLevel(a, b []byte) int {
-	if bytes.Equal(a, b) {
+	if bytes.Equal(a, b) || joined(a, b) {
 		return exact
 	}
 	if len(a) > len(b) {
@@ -120,7 +171,7 @@ func givenLevel(a, b []byte) int {
 }
 
 func familyLevel(a, b []byte) int {
-	if bytes.Equal(a, b) {
+	if bytes.Equal(a, b) || joined(a, b) {
 		return exact
 	}
 	if len(a) > len(b) {
@@ -158,7 +209,8 @@ func sharesWord(a, b []byte) (found bool) {
 }
 
 func (c *comparer) middle() {
-	a, b := c.a.slot(sMiddle), c.b.slot(sMiddle)
+	_, a := generation(c.a.slot(sMiddle))
+	_, b := generation(c.b.slot(sMiddle))
 	if len(a) == 0 || len(b) == 0 {
 		c.level[fMiddle] = missing
 		return

@@ -2,6 +2,8 @@ package link
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 	"strings"
 
 	"kith/profile/fold"
@@ -112,7 +114,11 @@ func (r *reader) joined(text string) []byte {
 
 func (r *reader) name(n name) {
 	r.s.add(sGiven, []byte(strings.Join(n.given, " ")))
-	r.s.add(sMiddle, []byte(strings.Join(n.middle, " ")))
+	middle := n.middle
+	if n.generation != 0 {
+		middle = append([]string{string(n.generation)}, middle...)
+	}
+	r.s.add(sMiddle, []byte(strings.Join(middle, " ")))
 	r.s.add(sFamily, []byte(strings.Join(without(n.family, particles), " ")))
 }
 
@@ -231,6 +237,9 @@ func (r *reader) customValue(v *fold.Value) {
 
 // address adds an address: to each of its slots one value, perhaps empty, so that the n-th values belong together.
 func (r *reader) address(parts *[parts]string) {
+	if parts[partCity] == "" && parts[partCode] == "" {
+		partLine(parts)
+	}
 	number, street := streetOf(words(parts[partLine1]))
 	var unit []string
 	for _, line := range parts[partLine1+1 : partLine4+1] {
@@ -271,6 +280,59 @@ func (r *reader) address(parts *[parts]string) {
 		r.s[sStreet+i] = append(r.s[sStreet+i], v...)
 	}
 	r.addresses++
+}
+
+// partLine finds city and postal code in the first line of an address that has all of it, as "High Street 5, 12345 Springfield" or
+// "5 High Street, Springfield, IL 12345". Where it is not sure it leaves the line as it is.
+func partLine(parts *[parts]string) {
+	text := parts[partLine1]
+	comma := strings.IndexByte(text, ',')
+	if comma < 0 {
+		w := words(text)
+		if at := postalWord(w); at > 1 && at < len(w)-1 && strings.ContainsAny(strings.Join(w[:at], ""), "0123456789") {
+			parts[partLine1], parts[partCode], parts[partCity] = strings.Join(w[:at], " "), w[at], strings.Join(w[at+1:], " ")
+		}
+		return
+	}
+	if inHouse(text[comma+1:]) { // flat 3, 12 High Street, Springfield
+		comma = strings.LastIndexByte(text, ',')
+	}
+	street, rest := text[:comma], text[comma+1:]
+	w := words(rest)
+	at := postalWord(w)
+	if inHouse(rest) || at < 0 && !strings.ContainsAny(street, "0123456789") {
+		return
+	}
+	if at >= 0 {
+		parts[partCode] = w[at]
+		w = slices.Delete(w, at, at+1)
+	}
+	if n := len(w) - 1; n > 0 && len(w[n]) == 2 {
+		parts[partState], w = cmp.Or(parts[partState], w[n]), w[:n]
+	}
+	parts[partLine1], parts[partCity] = street, strings.Join(w, " ")
+}
+
+// inHouse says whether a text tells a house or a flat in it, besides a postal code.
+func inHouse(text string) bool {
+	w := words(text)
+	code := postalWord(w)
+	for i, word := range w {
+		if i != code && (strings.ContainsAny(word, "0123456789") || unitWords[word]) {
+			return true
+		}
+	}
+	return false
+}
+
+// postalWord is the last word that looks like a postal code: four to six digits. -1: there is none.
+func postalWord(words []string) int {
+	for i := len(words) - 1; i >= 0; i-- {
+		if w := words[i]; len(w) >= 4 && len(w) <= 6 && strings.Trim(w, "0123456789") == "" {
+			return i
+		}
+	}
+	return -1
 }
 
 // postcodeOf leaves of a code that has an extension, as 12345-6789, the first part. 00000 and 99999 are none.

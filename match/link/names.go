@@ -46,6 +46,9 @@ func nickname(a, b []byte) bool {
 // titles are words before or behind a name that are none of it.
 var titles = set("mr mrs ms miss mx dr prof sir dame rev hon herr frau fr monsieur mme mlle m sr sra srta dott ing mag phd md esq don dona sig signora")
 
+// generations are words behind a name that tell a father from his son, and which of them it is.
+var generations = map[string]byte{"sr": '1', "snr": '1', "senior": '1', "jr": '2', "jnr": '2', "junior": '2', "ii": '2', "fils": '2', "filho": '2', "iii": '3', "neto": '3', "iv": '4'}
+
 // particles are words of a family name that are written or not, joined or not.
 var particles = set("de da di do dos das del della dello la le las los el al van von der den het ten ter zu zum zur af av y e i und bin ibn ben bint abu san")
 
@@ -71,24 +74,28 @@ func patronymic(w string) bool {
 }
 
 // name is a person's name in parts, as they are compared.
-type name struct{ given, middle, family []string }
+type name struct {
+	given, middle, family []string
+	// generation is a digit, or 0: nothing tells it.
+	generation byte
+}
 
 // nameOf makes a name of what a profile has. A given name in several words keeps its first; a father's name is a middle name wherever it
 // stands; what is without a family name may have it in the given name, unless that ends with one of the words that are second there elsewhere.
 func nameOf(first, middle, last string, second map[uint32]bool) (n name) {
 	given, family := words(first), words(last)
 	n.middle = words(middle)
-	given, family = without(given, titles), without(family, titles)
+	given, family = n.withoutTitles(given), n.withoutTitles(family)
 	if len(family) == 0 && len(given) > 1 && len(n.middle) == 0 {
 		if f, g, ok := commaName(first); ok { // Smith, John
-			family, given = f, g
+			family, given = n.withoutTitles(f), n.withoutTitles(g)
 		} else if !second[wordHash([]byte(given[len(given)-1]))] {
 			given, family = given[:len(given)-1], given[len(given)-1:]
 		}
 	}
 	if len(given) == 0 && len(family) > 1 && !particles[family[0]] {
 		if f, g, ok := commaName(last); ok {
-			family, given = f, g
+			family, given = n.withoutTitles(f), n.withoutTitles(g)
 		}
 	}
 	keep := given[:0:0]
@@ -110,10 +117,26 @@ func nameOf(first, middle, last string, second map[uint32]bool) (n name) {
 	return n
 }
 
+// withoutTitles leaves of words those that are a name, and keeps the generation. Sr in front of it is a title.
+func (n *name) withoutTitles(words []string) []string {
+	for {
+		last := len(words) - 1
+		switch {
+		case last > 0 && generations[words[last]] != 0:
+			n.generation = generations[words[last]]
+			words = words[:last]
+		case last > 0 && titles[words[last]]:
+			words = words[:last]
+		default:
+			return without(words, titles)
+		}
+	}
+}
+
 // commaName parts a text that has the family name, a comma, and the given name.
 func commaName(text string) (family, given []string, ok bool) {
 	before, behind, _ := strings.Cut(text, ",")
-	family, given = without(words(before), titles), without(words(behind), titles)
+	family, given = words(before), words(behind)
 	return family, given, len(family) > 0 && len(given) > 0
 }
 

@@ -33,7 +33,7 @@ func TestNames(t *testing.T) {
 	for _, c := range [][4]string{ // first, middle, last; given|middle|family
 		{"Ann", "", "Smith", "ann||smith"}, {"Dr. Ann", "", "Smith PhD", "ann||smith"}, {"Dr", "", "", "dr||"}, {"John Smith", "", "", "john||smith"}, {"Smith, John", "", "", "john||smith"}, {"Smith, Dr John", "", "", "john||smith"},
 		{", John Paul", "", "", "john||paul"}, {"", "", "Smith, John", "john||smith"}, {"", "", "van Dyke, Dick", "||van dyke dick"}, {"Ivan Ivanovich", "", "Petrov", "ivan|ivanovich|petrov"},
-		{"Anna", "Maria", "O'Neil", "anna|maria|oneil"}, {"王小明", "", "王", "小明||王"}, {"", "", "", "||"},
+		{"Anna", "Maria", "O'Neil", "anna|maria|oneil"}, {"王小明", "", "王", "小明||王"}, {"Ann Jr.", "", "Smith", "ann||smith"}, {"John Smith III", "", "", "john||smith"}, {"Smith, John Sr", "", "", "john||smith"}, {"Junior", "", "Smith", "junior||smith"}, {"", "", "", "||"},
 	} {
 		if got := nameOf(c[0], c[1], c[2], nil).String(); got != c[3] {
 			t.Errorf("%q: %q, want %q", c[:3], got, c[3])

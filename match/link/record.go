@@ -3,7 +3,7 @@ package link
 // A slot is a place of a record: what a profile says about one thing, as it is compared.
 const (
 	sGiven    = iota // words of the given name
-	sMiddle          // words of further names
+	sMiddle          // words of further names, behind a digit for the generation if it is known
 	sFamily          // words of the family name
 	sBirth           // a date, four bytes
 	sGender          // one letter

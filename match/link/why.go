@@ -162,6 +162,10 @@ func (c *comparer) bestValues(f int) (x, y string) {
 		}
 		return x, y
 	}
+	if slot == sMiddle {
+		_, a = generation(a)
+		_, b = generation(b)
+	}
 	best := likeness(0)
 	first := true
 	eachPart(a, valueEnd, func(p []byte) bool {
