@@ -3,8 +3,8 @@
 //
 // # What is compared
 //
-// A profile becomes a record (feature.go): names without titles, marks and case, transliterated from Cyrillic and Greek, a father's name and
-// particles apart (names.go, text.go); the birth date, however it is written (date.go); gender; e-mail addresses without what does not count in
+// A profile becomes a record (feature.go): names without titles, marks and case, transliterated from Cyrillic and Greek, a father's name,
+// a generation (Jr) and particles apart (names.go, text.go); the birth date, however it is written (date.go); gender; e-mail addresses without what does not count in
 // them; the last nine digits of phone numbers; addresses as street, house number, further lines, city, postal code, state; firm; and the
 // account number and custom attributes, if their values could tell persons apart: many differ, and some come again (stats.go). What stands with
 // persons of all kinds, as 1900-01-01, noreply@ and the number of the call centre do, is learned from a sample and is no value (habits.go). A field
