@@ -36,6 +36,8 @@ const (
 
 // attempts is the row beside a lease that says how often the work was tried.
 type attempts struct {
+	// Kind is that of the work. Kinds share the row where they share an id, one after the other.
+	Kind string `json:",omitzero"`
 	// Progress tells the rows that the work had published when the counts began.
 	Progress string `json:",omitzero"`
 	// Open are the takings that have begun and have not ended: each writes its name before it begins, in the Swap that takes the
@@ -99,12 +101,20 @@ func progress(ctx context.Context, s store.Store, p store.Partition) (string, er
 	return fmt.Sprintf("%d/%x", n, h.Sum64()), nil
 }
 
+// of forgets what was counted of another kind of work: its process died when it had ended, and before it could remove the row.
+func (a attempts) of(kind string) attempts {
+	if a.Kind == kind {
+		return a
+	}
+	return attempts{Kind: kind, Ended: a.Ended}
+}
+
 // since forgets what was counted if the work has got on.
 func (a attempts) since(progress string) attempts {
 	if a.Progress == progress {
 		return a
 	}
-	return attempts{Progress: progress, Ended: a.Ended}
+	return attempts{Kind: a.Kind, Progress: progress, Ended: a.Ended}
 }
 
 // judge looks at the takings that seem open to a process that has no such work running: its own have ended, although that could

@@ -349,3 +349,55 @@ func (l *lines) text() string {
 }
 
 func (l *lines) count() int { return strings.Count(l.text(), "\n") }
+
+// An undo has the id of its import. What the import failed and died of does not count against it, also when the process died between
+// taking the import out of the queue and removing its attempts.
+func TestKindsHaveAttemptsOfTheirOwn(t *testing.T) {
+	st := mem.New()
+	dying := &faulty.Store{Store: st}
+	runs := map[string]int{}
+	fails := func(well func()) funcs { // twice, then it ends well
+		return funcs{
+			run: func(_ context.Context, task *job.Task) error {
+				if runs[task.Kind]++; runs[task.Kind] < 3 {
+					return errors.New("trouble")
+				}
+				well()
+				return nil
+			},
+			giveUp: func(_ context.Context, task *job.Task, cause error) error {
+				t.Errorf("the %s was given up: %v", task.Kind, cause)
+				return nil
+			},
+		}
+	}
+	r := runner(dying, "n", funcs{}, 1)
+	r.Handlers["import"] = fails(func() {
+		dying.After(func(op faulty.Op, p store.Partition) error {
+			if op == faulty.Swap && p.Key == "queue" { // the last that it writes
+				dying.Before(func(faulty.Op, store.Partition) error { return errors.New("dead") })
+			}
+			return nil
+		})
+	})
+	if err := job.Enqueue(ctx, st, job.Work{Kind: "import", ID: "a", Incarnation: 1}); err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, r)
+	until(t, "the end of the import", idle(t, st, 1, "a"))
+	stop()
+	if nothingLeft(t, st) {
+		t.Fatal("the dead process left nothing")
+	}
+	next := runner(st, "n", funcs{}, 1)
+	next.Handlers["undo"] = fails(func() {})
+	if err := job.Enqueue(ctx, st, job.Work{Kind: "undo", ID: "a", Incarnation: 1}); err != nil {
+		t.Fatal(err)
+	}
+	stop = start(t, next)
+	until(t, "the end of the undo", idle(t, st, 1, "a"))
+	stop()
+	if runs["undo"] != 3 {
+		t.Errorf("the undo ran %d times, want 3", runs["undo"])
+	}
+}

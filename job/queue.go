@@ -250,6 +250,7 @@ func List(ctx context.Context, s store.Store, inc store.Incarnation) ([]Status, 
 			if err != nil {
 				return nil, err
 			}
+			a = a.of(it.Kind)
 			st.Owner, st.Failed = l.Owner, a.Failed+len(a.strike(it.Taker).Open)
 		}
 		all = append(all, st)

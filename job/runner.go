@@ -335,7 +335,7 @@ func (r *Runner) take(ctx context.Context, t *Task, mayRun bool, decide func(att
 	if !mayRun {
 		return resting, nil
 	}
-	a, attemptsVersion, err := r.readAttempts(ctx, p, version)
+	a, attemptsVersion, err := r.readAttempts(ctx, p, t.Kind, version)
 	if err != nil {
 		return "", err
 	}
@@ -367,7 +367,7 @@ func (r *Runner) take(ctx context.Context, t *Task, mayRun bool, decide func(att
 
 // readAttempts returns the attempts at work as they count now. What this process knows of those of its former lives is written at
 // once: the next life would know only what this one died of.
-func (r *Runner) readAttempts(ctx context.Context, p store.Partition, leaseVersion uint64) (a attempts, version uint64, err error) {
+func (r *Runner) readAttempts(ctx context.Context, p store.Partition, kind string, leaseVersion uint64) (a attempts, version uint64, err error) {
 	if a, version, err = readAttempts(ctx, r.Store, p); err != nil {
 		return a, 0, err
 	}
@@ -375,7 +375,7 @@ func (r *Runner) readAttempts(ctx context.Context, p store.Partition, leaseVersi
 	if err != nil {
 		return a, 0, err
 	}
-	a, changed := a.since(now).judge(r.Owner, r.life, r.Died)
+	a, changed := a.of(kind).since(now).judge(r.Owner, r.life, r.Died)
 	if !changed {
 		return a, version, nil
 	}
