@@ -421,3 +421,41 @@ func TestDeletionBesideARepeat(t *testing.T) {
 		}
 	})
 }
+
+// A customer whose newest values were compacted shows these, and not what an older import says that could not be compacted, because an undo of it
+// has failed: nobody is found by that.
+func TestWhatIsCompactedIsNewer(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, base store.Store) {
+		st := &faulty.Store{Store: base}
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		by := func(key string) spec {
+			return spec{key: key, expiry: 400, fields: []string{"id:id:AccountNumber", "mail:mail:EmailAddress:EMAIL_ADDRESS"}}
+		}
+		old := r.run("d", by("id"), "id,mail\n1,old@x.com\n")
+		st.Before(func(op faulty.Op, _ store.Partition) error {
+			if op == faulty.WriteRun {
+				return errors.New("refused")
+			}
+			return nil
+		})
+		if _, err := r.undo("d", *old.JobId); err != nil {
+			t.Fatal(err)
+		}
+		r.idle()
+		st.Before(nil)
+		if got := r.undoStatus("d", *old.JobId); got != api.UndoStatusFailed {
+			t.Fatalf("the undo is %s", got)
+		}
+		for range 2 {
+			r.expect(r.run("d", by("id"), "id,mail\n1,new@x.com\n"), "SUCCEEDED 0/1/0")
+		}
+		r.later(31 * 24 * time.Hour)
+		r.sweep()
+		if got := r.rows(store.Profile); got != 2 {
+			t.Fatalf("%d rows of the customer, want the old contribution and the compacted one", got)
+		}
+		r.expect(r.run("d", by("mail"), "id,mail\n1,old@x.com\n"), "SUCCEEDED 1/0/0")
+	})
+}

@@ -219,8 +219,17 @@ func (b *Resolver) glance(rows []store.Row, c candidate) (done bool, err error) 
 // the key that the frame's own values yield: nothing more has to be asked. Most customers of a file that is imported again are like that.
 func (b *Resolver) shownLast(rows []store.Row, f *frame) bool {
 	last := &rows[len(rows)-1]
-	if at, _, ok := profile.ParseContributionKey(last.Key); !ok || at >= b.time || b.m.private {
+	at, _, ok := profile.ParseContributionKey(last.Key)
+	if !ok || at >= b.time || b.m.private {
 		return false
+	}
+	for i := range rows { // compacted ones come first, and may have later values
+		if _, _, ok := profile.ParseContributionKey(rows[i].Key); ok {
+			break
+		}
+		if c, err := fold.Open(rows[i].Value); err != nil || c.Base.Time >= at {
+			return false
+		}
 	}
 	if expires, err := fold.Expiry(last.Value); err != nil || expires <= b.time {
 		return false
