@@ -3,12 +3,9 @@
 package main
 
 import (
-	"bufio"
-	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"os/exec"
@@ -25,10 +22,11 @@ func main() {
 	var b bench
 	flag.IntVar(&b.rows, "rows", 2_000_000, "rows of the file that PostgreSQL imports too")
 	flag.IntVar(&b.rounds, "rounds", 3, "alternating rounds; medians are shown")
+	flag.IntVar(&b.days, "days", 10, "days of the part daily")
 	flag.IntVar(&b.big, "big", 10_000_000, "rows of the large file; 0 leaves it out")
 	flag.Int64Var(&b.put, "put", 2<<30, "bytes of the upload that is compared with dd; 0 leaves it out")
 	flag.StringVar(&b.dir, "dir", "", "folder for all files (default: a temporary one)")
-	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, bounds, phones, large, searches, put, requests, ground, match (default: all)")
+	flag.StringVar(&b.only, "only", "", "parts to run, with commas: postgres, daily, bounds, phones, large, searches, put, requests, ground, match (default: all)")
 	flag.IntVar(&b.groundRows, "ground", 1_000_000, "rows that the part ground imports, undoes and passes over")
 	flag.StringVar(&b.sets, "sets", "", "folder with febrl1.csv, febrl3.csv and fake_1000.csv, for the part match")
 	flag.StringVar(&b.python, "splink", "", "a Python that has Splink, or none (default: it is installed for the run)")
@@ -46,7 +44,7 @@ func main() {
 
 type bench struct {
 	rows, rounds, big int
-	groundRows        int
+	days, groundRows  int
 	put               int64
 	dir, kith, only   string
 	sets, python      string
@@ -80,7 +78,7 @@ func (b *bench) run() error {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"postgres", b.against}, {"bounds", b.bounds}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}, {"ground", b.ground}, {"match", b.matching}} {
+	}{{"postgres", b.against}, {"daily", b.daily}, {"bounds", b.bounds}, {"phones", b.phones}, {"large", b.large}, {"searches", b.searches}, {"put", b.uploads}, {"requests", b.requests}, {"ground", b.ground}, {"match", b.matching}} {
 		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), part.name) {
 			continue
 		}
@@ -116,7 +114,7 @@ func (b *bench) against() error {
 		if err != nil {
 			return err
 		}
-		changed, err := b.changedFile(path, 100)
+		changed, err := b.changedFile("changed-"+order+".csv", path, 100, 1)
 		if err != nil {
 			return err
 		}
@@ -168,39 +166,6 @@ func (b *bench) against() error {
 		}
 	}
 	return nil
-}
-
-// changedFile makes a file of which one row in so many has another e-mail address.
-func (b *bench) changedFile(path string, every int) (string, error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	to := filepath.Join(b.dir, fmt.Sprintf("changed-%d-%s", every, filepath.Base(path)))
-	out, err := os.Create(to)
-	if err != nil {
-		return "", err
-	}
-	defer out.Close()
-	r, buf := csv.NewReader(bufio.NewReaderSize(in, 1<<20)), bufio.NewWriterSize(out, 1<<20)
-	w, column := csv.NewWriter(buf), slices.Index(sample.Header, "email")
-	for n := 0; ; n++ {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			w.Flush()
-			return to, errors.Join(w.Error(), buf.Flush())
-		}
-		if err != nil {
-			return "", err
-		}
-		if n%every == 1 {
-			row[column] = fmt.Sprintf("changed%d@example.com", n)
-		}
-		if err := w.Write(row); err != nil {
-			return "", err
-		}
-	}
 }
 
 // phones compares clean phones with phones of which every other one is written as people do.

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"kith/internal/sample"
+)
+
+// daily imports the same file every day, of whose rows one in a hundred has another e-mail address than the day before. A day begins when no compaction
+// is left of the one before.
+func (b *bench) daily() error {
+	path, err := b.file("random.csv", b.rows, sample.Options{})
+	if err != nil {
+		return err
+	}
+	files := []string{path}
+	for day := 2; day <= b.days; day++ {
+		next, err := b.changedFile(fmt.Sprintf("day%d.csv", day), files[len(files)-1], 100, day)
+		if err != nil {
+			return err
+		}
+		files = append(files, next)
+	}
+	clock, cpu, all := make([][]float64, len(files)), make([][]float64, len(files)), make([][]float64, len(files))
+	for range b.rounds {
+		s, err := b.serve()
+		if err != nil {
+			return err
+		}
+		for day, file := range files {
+			before, err := processorTime(s.cmd.Process.Pid)
+			if err != nil {
+				return errors.Join(err, s.stop())
+			}
+			seconds, err := s.importFile(file)
+			if err == nil {
+				_, err = s.waitForIdle()
+			}
+			after, failed := processorTime(s.cmd.Process.Pid)
+			if err := errors.Join(err, failed); err != nil {
+				return errors.Join(err, s.stop())
+			}
+			clock[day], cpu[day] = append(clock[day], seconds), append(cpu[day], (after-before).Seconds())
+		}
+		if err := s.stop(); err != nil {
+			return err
+		}
+	}
+	for day := range files {
+		b.add(fmt.Sprintf("day %d of the same file, one row in a hundred changed", day+1), fmt.Sprintf("%s, CPU %.1f s, with compactions %.1f s", rate(float64(b.rows)/median(clock[day])), median(cpu[day]), median(all[day])), "", "", "")
+	}
+	return nil
+}
+
+// changedFile makes a file of which one row in so many, counted from one on, has another e-mail address.
+func (b *bench) changedFile(name, path string, every, from int) (string, error) {
+	to := filepath.Join(b.dir, name)
+	if _, err := os.Stat(to); err == nil {
+		return to, nil
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	r, buf := csv.NewReader(bufio.NewReaderSize(in, 1<<20)), bufio.NewWriterSize(out, 1<<20)
+	w, column := csv.NewWriter(buf), slices.Index(sample.Header, "email")
+	for n := 0; ; n++ {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			w.Flush()
+			return to, errors.Join(w.Error(), buf.Flush())
+		}
+		if err != nil {
+			return "", err
+		}
+		if n%every == from%every {
+			row[column] = fmt.Sprintf("changed%d.%d@example.com", n, from)
+		}
+		if err := w.Write(row); err != nil {
+			return "", err
+		}
+	}
+}
