@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -30,12 +30,12 @@ func dialled(t *testing.T) (*clientConn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	c, err := Listen(l).Accept()
+	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return c.(*clientConn), client
+	return &clientConn{TCPConn: c.(*net.TCPConn), web: NewHTTP(nil, 1), leave: func() {}}, client
 }
 
 // until waits for a condition.
@@ -48,18 +48,12 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// reader is who reads from a connection now.
-func (c *clientConn) reader() readState {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state
-}
-
 // Whenever a connection is watched, what its client sends arrives whole and in order.
 func TestWatchingKeepsWhatIsSent(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		c, client := dialled(t)
+		c.state = works
 		sent := make([]byte, 20_000)
 		for i := range sent {
 			sent[i] = byte(r.Uint32())
@@ -77,16 +71,13 @@ func TestWatchingKeepsWhatIsSent(t *testing.T) {
 		var watching sync.WaitGroup
 		for {
 			if r.IntN(2) == 0 {
-				if n, err := c.Read(make([]byte, 1)); n != 0 || err != nil { // as net/http reads beside a handler
-					t.Fatal(n, err)
-				}
 				watching.Go(c.watch)
 				if r.IntN(2) == 0 {
 					watching.Wait()
 				}
 			}
-			b := make([]byte, 2+r.IntN(700))
-			n, err := c.Read(b[:1+r.IntN(len(b))])
+			b := make([]byte, 1+r.IntN(700))
+			n, err := c.Read(b)
 			if got = append(got, b[:n]...); err != nil {
 				if err != io.EOF {
 					t.Fatal(err)
@@ -97,6 +88,21 @@ func TestWatchingKeepsWhatIsSent(t *testing.T) {
 		watching.Wait()
 		if !bytes.Equal(got, sent) {
 			t.Fatalf("seed %d: %d bytes arrive, not the %d that were sent", seed, len(got), len(sent))
+		}
+	}
+}
+
+// The watch of an earlier call does not take the deadline of a request that is still arriving.
+func TestWatchLeavesDeadlinesOfRequests(t *testing.T) {
+	for _, state := range []connState{waits, receives, closed} {
+		c, _ := dialled(t)
+		c.state = state
+		if err := c.readUntil(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		c.watch()
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("in state %d: %v", state, err)
 		}
 	}
 }
@@ -134,32 +140,35 @@ func TestDeadlinesBind(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	past := time.Unix(1, 0)
+	past, none := time.Unix(1, 0), time.Time{}
 	room := make([]byte, 1<<10)
-	_ = c.SetReadDeadline(past)
+	_ = c.readUntil(past)
 	_, err := c.Read(room)
 	ended("a read behind it", err)
-	_ = c.SetReadDeadline(time.Time{})
+	_ = c.readUntil(none)
 	reads := make(chan error)
 	go func() {
 		_, err := c.Read(room)
 		reads <- err
 	}()
-	until(t, "somebody reads", func() bool { return c.reader() == serverReads })
-	_ = c.SetDeadline(past)
+	a := &answer{c: c}
+	a.body.c = c
+	_ = a.SetReadDeadline(past)
 	ended("a read under way", <-reads)
+	_ = a.SetWriteDeadline(past)
 	_, err = c.Write(room)
 	ended("a write behind it", err)
-	_ = c.SetDeadline(time.Time{})
+	_ = a.SetWriteDeadline(none)
+	c.state = works
 	var watching sync.WaitGroup
 	watching.Go(c.watch)
-	until(t, "it is watched", func() bool { return c.reader() == watchReads })
-	_ = c.SetReadDeadline(past)
-	watching.Wait()
-	_ = c.SetReadDeadline(time.Time{})
+	_ = a.SetReadDeadline(past) // before or behind the beginning of the watch, which takes it away
+	_ = c.readUntil(none)
 	if _, err := client.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
+	watching.Wait()
+	_ = c.readUntil(none)
 	if n, err := c.Read(room); n != 1 || err != nil {
 		t.Fatalf("a read after all this: %d, %v", n, err)
 	}
@@ -172,35 +181,35 @@ func TestDeadlinesBind(t *testing.T) {
 			}
 		}
 	}()
-	until(t, "somebody writes", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.writing })
-	_ = c.SetWriteDeadline(past)
+	_ = a.SetWriteDeadline(past)
 	ended("a write under way", <-writes)
 }
 
-// served serves a handler as the program does, and returns its address and the connections it takes.
-func served(t *testing.T, h http.HandlerFunc) (address string, taken <-chan *clientConn) {
+// served serves a handler as the program does, and returns its address.
+func served(t *testing.T, h http.HandlerFunc) (address string, web *HTTP) {
 	t.Helper()
-	web := httptest.NewUnstartedServer(nil)
-	web.Config = NewHTTP(h, 100)
-	conns := make(chan *clientConn, 10)
-	web.Listener = tapped{Listen(web.Listener), conns}
-	web.Start()
-	t.Cleanup(web.Close)
-	return web.Listener.Addr().String(), conns
-}
-
-// tapped tells of the connections of a listener.
-type tapped struct {
-	net.Listener
-	to chan *clientConn
-}
-
-func (l tapped) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if of, ok := c.(*clientConn); ok {
-		l.to <- of
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return c, err
+	web = NewHTTP(h, 100)
+	web.ErrorLog = log.New(io.Discard, "", 0)
+	go func() { _ = web.Serve(l) }()
+	t.Cleanup(func() { web.Close() })
+	return l.Addr().String(), web
+}
+
+// only returns the only connection.
+func only(t *testing.T, web *HTTP) (c *clientConn) {
+	t.Helper()
+	web.mu.Lock()
+	defer web.mu.Unlock()
+	if len(web.open) != 1 {
+		t.Errorf("%d connections", len(web.open))
+	}
+	for c = range web.open {
+	}
+	return c
 }
 
 const posted = "POST / HTTP/1.1\r\nHost: kith\r\nContent-Length: 4\r\n\r\n"
@@ -230,13 +239,14 @@ func TestCallsEndWithTheirClient(t *testing.T) {
 
 // A client that sends its next request while one is answered, for long, has not left, and the next one is answered as well.
 func TestNextRequestsWaitWhole(t *testing.T) {
-	var conn *clientConn
-	arrived := make(chan bool)
-	address, taken := served(t, func(w http.ResponseWriter, r *http.Request) {
+	var web *HTTP
+	arrived, sent := make(chan bool), make(chan bool)
+	address, web := served(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if string(body) == "long" {
 			arrived <- true
-			until(t, "the next request is seen", func() bool { conn.mu.Lock(); defer conn.mu.Unlock(); return conn.has })
+			<-sent
+			only(t, web).watch() // until the next request is seen
 		}
 		fmt.Fprintf(w, "%s %v %v", body, err, r.Context().Err())
 	})
@@ -246,7 +256,6 @@ func TestNextRequestsWaitWhole(t *testing.T) {
 	}
 	defer client.Close()
 	answers := bufio.NewReader(client)
-	conn = <-taken
 	for _, bodies := range [][]string{{"long", "next"}, {"fast"}, {"long", "last"}} {
 		for _, body := range bodies {
 			if _, err := io.WriteString(client, posted+body); err != nil {
@@ -255,6 +264,9 @@ func TestNextRequestsWaitWhole(t *testing.T) {
 			if body == "long" {
 				<-arrived
 			}
+		}
+		if bodies[0] == "long" {
+			sent <- true
 		}
 		for _, body := range bodies {
 			res, err := http.ReadResponse(answers, nil)
@@ -272,15 +284,17 @@ func TestNextRequestsWaitWhole(t *testing.T) {
 // Who is silent too long loses the connection: with half a header, and between requests.
 func TestSilentClientsAreClosed(t *testing.T) {
 	for _, sent := range []string{"", "GET / HT", posted[:len(posted)-2], posted + "body"} {
-		web := httptest.NewUnstartedServer(nil)
-		web.Config = NewHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }), 100)
-		whole := strings.HasSuffix(sent, "body")
-		if web.Config.IdleTimeout = 20 * time.Millisecond; !whole { // a busy machine may take longer for a whole one
-			web.Config.ReadHeaderTimeout = 20 * time.Millisecond
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-		web.Listener = Listen(web.Listener)
-		web.Start()
-		client, err := net.Dial("tcp", web.Listener.Addr().String())
+		web := NewHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }), 100)
+		whole := strings.HasSuffix(sent, "body")
+		if web.IdleTimeout = 20 * time.Millisecond; !whole { // a busy machine may take longer for a whole one
+			web.ReadHeaderTimeout = 20 * time.Millisecond
+		}
+		go func() { _ = web.Serve(l) }()
+		client, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

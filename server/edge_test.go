@@ -93,7 +93,7 @@ func TestBodiesAreReadWithinTheBudget(t *testing.T) {
 // On HTTP/2, too, a refused request's body is not taken in: no more of it arrives than the stream's window.
 func TestStrangersBodiesStayOutOnHTTP2(t *testing.T) {
 	web := httptest.NewUnstartedServer(nil)
-	web.Config = NewHTTP(edge(), 100)
+	web.Config = NewHTTP(edge(), 100).Server
 	web.EnableHTTP2 = true
 	web.StartTLS()
 	defer web.Close()
@@ -127,7 +127,7 @@ func TestHeadsInPieces(t *testing.T) {
 	web := NewHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		arrived <- len(r.URL.RawQuery) + len(r.Header.Get("X-Long"))
 	}), 10)
-	go func() { _ = web.Serve(Listen(l)) }()
+	go func() { _ = web.Serve(l) }()
 	defer web.Close()
 	const long = 9000
 	for _, head := range []string{
@@ -229,26 +229,36 @@ func TestConnectionsThatMatterLeastGo(t *testing.T) {
 
 // A real server knows the connection of every request: it is what keeps clients that have signed from being closed for strangers.
 func TestRequestsKnowTheirConnection(t *testing.T) {
-	web := httptest.NewUnstartedServer(nil)
-	met := make(chan *connection, 2)
-	web.Config = NewHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	met := make(chan *connection, 3)
+	address, web := served(t, func(_ http.ResponseWriter, r *http.Request) {
 		defer working(r)()
 		met <- connectionOf(r)
-	}), 100)
-	web.Listener = Listen(web.Listener)
-	web.Start()
-	defer web.Close()
-	for range 2 {
-		res, err := web.Client().Get(web.URL)
+	})
+	client, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answers := bufio.NewReader(client)
+	for _, request := range []string{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		if _, err := io.WriteString(client, request); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(answers, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		res.Body.Close()
 	}
-	first, second := <-met, <-met
-	if first == nil || first != second || !first.known.Load() || first.since.Load() == 0 {
-		t.Fatalf("%+v, %+v", first, second)
+	first, second, third := <-met, <-met, <-met
+	if first == nil || first != second || first != third || !first.known.Load() || first.since.Load() == 0 {
+		t.Fatalf("%+v, %+v, %+v", first, second, third)
 	}
+	if n := len(web.all.all); n != 1 {
+		t.Fatalf("%d connections are known", n)
+	}
+	client.Close()
+	until(t, "it is forgotten", func() bool { web.all.mu.Lock(); defer web.all.mu.Unlock(); return len(web.all.all) == 0 })
 }
 
 // deadlines counts deadlines of writes.

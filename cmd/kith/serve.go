@@ -77,7 +77,7 @@ type program struct {
 	engines *engines
 	data    string // folder of local.json
 	node    *node.Node
-	http    *http.Server
+	http    *server.HTTP
 	url     string
 	local   local
 	failed  chan error
@@ -173,7 +173,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		if c.TLSCert != "" {
 			err = p.http.ServeTLS(listener, "", "")
 		} else {
-			err = p.http.Serve(server.Listen(listener))
+			err = p.http.Serve(listener)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
 			p.failed <- err
