@@ -77,12 +77,8 @@ func (s *Service) Domains(ctx context.Context) ([]job.Domain, error) {
 	}
 	for _, inc := range dead {
 		w := job.Work{Kind: UndertakerKind, ID: "undertaker", Incarnation: inc, Arrived: s.Now().UnixMicro()}
-		if queued, err := job.Queued(ctx, s.Store, inc, w.ID); err != nil {
+		if err := job.Ensure(ctx, s.Store, w); err != nil {
 			return nil, err
-		} else if !queued { // a run of it leaves nothing, so that none has to follow one that runs
-			if err := job.Enqueue(ctx, s.Store, w); err != nil {
-				return nil, err
-			}
 		}
 		// It may have been removed since it was listed: then nobody else will see what was queued.
 		if _, err := s.Store.Get(ctx, catalog, deadKey(inc)); errors.Is(err, store.ErrNotFound) {

@@ -541,8 +541,15 @@ func TestQueuedWhileItRuns(t *testing.T) {
 			}, 1))
 			enqueue(t, st, 1, "a")
 			<-begun
+			again := job.Work{Kind: "k", ID: "a", Incarnation: 1, Arrived: 9}
+			if err := job.Ensure(ctx, st, again); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := job.Waiting(ctx, st, 1); err != nil || n != 1 {
+				t.Fatalf("work that runs and was ensured is queued %d times, %v", n, err)
+			}
 			for range 3 {
-				if err := job.Enqueue(ctx, st, job.Work{Kind: "k", ID: "a", Incarnation: 1, Arrived: 9}); err != nil {
+				if err := job.Enqueue(ctx, st, again); err != nil {
 					t.Fatal(err)
 				}
 			}

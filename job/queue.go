@@ -165,8 +165,17 @@ func changeQueue(ctx context.Context, s store.Store, inc store.Incarnation, chan
 // Enqueue puts work at the end of its lane. Work of its kind and id that waits already stays where it is. Work that was taken may have
 // read all it ever reads: the same work then waits behind it, once, and is run again.
 func Enqueue(ctx context.Context, s store.Store, w Work) error {
+	return put(ctx, s, w, func(q *queue) bool { return q.waits(w) })
+}
+
+// Ensure puts work at the end of its lane if it neither waits nor runs: for who has nothing new for it to read.
+func Ensure(ctx context.Context, s store.Store, w Work) error {
+	return put(ctx, s, w, func(q *queue) bool { return q.find(w) != nil })
+}
+
+func put(ctx context.Context, s store.Store, w Work, queued func(*queue) bool) error {
 	err := changeQueue(ctx, s, w.Incarnation, func(q *queue) error {
-		if q.waits(w) {
+		if queued(q) {
 			return errUnchanged
 		}
 		q.Items = append(q.Items, item{Work: w})

@@ -168,7 +168,7 @@ func (s *Service) runDry(ctx context.Context, rec *domain.Record, j *Job) (*api.
 	}
 	if !queued {
 		w = job.Work{Kind: DryKind, ID: dryPrefix + j.ID, Lane: job.Lane(dryPrefix + j.ID), Incarnation: rec.Incarnation, Arrived: s.Now().UnixMicro()}
-		if err := s.queue(ctx, w); err != nil {
+		if err := s.queue(ctx, w, job.Ensure); err != nil {
 			return nil, err
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Service) cleanUpJob(ctx context.Context, rec *domain.Record, id string)
 	case !j.Final:
 		return s.requeue(ctx, rec, id)
 	case j.undoing():
-		return s.enqueueUndo(ctx, rec.Incarnation, j) // its runs are needed until it is done
+		return s.queue(ctx, undoOf(rec.Incarnation, j), job.Ensure) // its runs are needed until it is done
 	default:
 		j, err = s.dropEnded(ctx, rec, j)
 	}

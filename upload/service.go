@@ -289,12 +289,12 @@ func (j *Job) noFile() error {
 }
 
 func (s *Service) enqueue(ctx context.Context, inc store.Incarnation, j *Job) error {
-	return s.queue(ctx, job.Work{Kind: Kind, ID: j.ID, Incarnation: inc, Arrived: j.StartedAt})
+	return s.queue(ctx, job.Work{Kind: Kind, ID: j.ID, Incarnation: inc, Arrived: j.StartedAt}, job.Enqueue)
 }
 
-// queue puts work into its domain's queue. Where too much waits it stays out for now: a later clean-up puts it at its place, which
+// queue puts work into its domain's queue by job.Enqueue or job.Ensure. Where too much waits it stays out for now: a later clean-up puts it at its place, which
 // is that of its arrival.
-func (s *Service) queue(ctx context.Context, w job.Work) error {
+func (s *Service) queue(ctx context.Context, w job.Work, put func(context.Context, store.Store, job.Work) error) error {
 	n, err := job.Waiting(ctx, s.Store, w.Incarnation)
 	if err != nil {
 		return err
@@ -303,7 +303,7 @@ func (s *Service) queue(ctx context.Context, w job.Work) error {
 		s.Log.Warn("very much work of a domain waits for its turn; what is added is queued later", "waiting", n, "kind", w.Kind, "work", w.ID)
 		return nil
 	}
-	err = job.Enqueue(ctx, s.Store, w)
+	err = put(ctx, s.Store, w)
 	if err == nil && s.Wake != nil {
 		s.Wake()
 	}

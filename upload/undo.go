@@ -51,17 +51,22 @@ func (s *Service) UndoUploadJob(ctx context.Context, in *api.UndoUploadJobReques
 	if err != nil {
 		return nil, err
 	}
-	if asked || j.UndoneAt == 0 {
-		if err := s.enqueueUndo(ctx, rec.Incarnation, j); err != nil {
-			return nil, err // the next clean-up queues it
-		}
+	switch {
+	case asked:
+		err = s.queue(ctx, undoOf(rec.Incarnation, j), job.Enqueue)
+	case j.UndoneAt == 0:
+		err = s.queue(ctx, undoOf(rec.Incarnation, j), job.Ensure)
+	}
+	if err != nil {
+		return nil, err // the next clean-up queues it
 	}
 	status, percent := s.undoProgress(j)
 	return &api.UndoUploadJobResponse{JobId: &j.ID, UndoStatus: &status, UndoPercentComplete: &percent, UndoneAt: wireTime(j.UndoneAt)}, nil
 }
 
-func (s *Service) enqueueUndo(ctx context.Context, inc store.Incarnation, j *Job) error {
-	return s.queue(ctx, job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt})
+// undoOf is the work of undoing a job.
+func undoOf(inc store.Incarnation, j *Job) job.Work {
+	return job.Work{Kind: UndoKind, ID: j.ID, Incarnation: inc, Arrived: j.UndoAt}
 }
 
 // undoProgress tells how far an undo is that was asked for.
