@@ -39,8 +39,6 @@ type engines struct {
 	purge  func(ctx context.Context) (before, after, left int64, err error) // nil: the operator's business
 	room   upload.Room                                                      // nil: not ours to watch
 	tidy   func(ctx context.Context) error                                  // removes what died processes left; nil: nothing to do
-	// busy is told whether work runs that keeps every core busy; nil: it is of no concern.
-	busy func(bool)
 	// damaged says that stored data was found damaged since the start; nil: the cluster's business.
 	damaged func() bool
 	// purgeDue says whether the store was not purged for so long; nil with purge.

@@ -142,7 +142,7 @@ func (f *folder) close() error {
 func (f *folder) engines() *engines {
 	return &engines{
 		store: f.store, blobs: f.blobs, master: f.master, owner: f.owner, died: f.died, where: "data folder " + f.dir,
-		backup: f.backup, purge: f.purge, purgeDue: f.store.PurgeDue, room: f.room, busy: f.store.Busy, close: f.close, damaged: func() bool { return len(f.store.Damage()) > 0 },
+		backup: f.backup, purge: f.purge, purgeDue: f.store.PurgeDue, room: f.room, close: f.close, damaged: func() bool { return len(f.store.Damage()) > 0 },
 		metrics: []prometheus.Collector{
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kith_store_compactions_running", Help: "Compactions of the embedded store that run now."},
 				func() float64 { running, _ := f.store.Pending(); return float64(running) }),

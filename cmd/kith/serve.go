@@ -138,7 +138,7 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 	}
 	p.node, err = node.Start(node.Config{
 		Exports: exports,
-		Job:     &job.Runner{Busy: p.whileBusy()},
+		Job:     &job.Runner{Busy: spareProcessors()},
 		Store:   p.engines.store, Blobs: p.engines.blobs, Master: p.engines.master, Owner: p.engines.owner, Died: p.engines.died, Log: log,
 		Shared: p.engines.shared, Backup: p.engines.backup, Purge: p.engines.purge, Room: p.engines.room, Tidy: p.engines.tidy,
 		Upload: upload.Config{
@@ -183,17 +183,6 @@ func (p *program) start(c *Config, log *slog.Logger, out io.Writer) error {
 		log.Warn("commands on this machine need --endpoint and a key: local.json could not be written", "error", err)
 	}
 	return nil
-}
-
-// whileBusy returns what is told how much work runs that keeps every core busy.
-func (p *program) whileBusy() func(works int) {
-	spare := spareProcessors()
-	return func(works int) {
-		spare(works)
-		if p.engines.busy != nil {
-			p.engines.busy(works > 0)
-		}
-	}
 }
 
 // spareProcessors returns what is told how much work runs that keeps every core busy, such as an import. Meanwhile there are processors to spare, so

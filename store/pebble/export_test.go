@@ -10,7 +10,6 @@ func (s *Store) Compact() error {
 	if err := s.db.Flush(); err != nil {
 		return err
 	}
-	defer s.pace.hurry()()
 	return convert(s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, true))
 }
 

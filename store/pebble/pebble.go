@@ -88,10 +88,6 @@ type Store struct {
 	stock    bool
 	guard    *guard
 	purging  sync.Mutex
-	pace     *pace
-	watching sync.Mutex
-	watch    chan struct{}  // ends a look at the tables once in a while; nil: nobody is Busy
-	watches  sync.WaitGroup // these looks
 	dropping sync.Mutex
 	// dropped is how many changes had ended when rows were last removed whatever they are; beyond all, while that goes on.
 	dropped atomic.Uint64
@@ -124,9 +120,9 @@ func Open(dir string, o Options) (*Store, error) {
 	g := &guard{FS: o.FS, dir: dir, accept: o.AcceptDamage, keeps: !o.ReadOnly}
 	g.opening.Store(true)
 	found := &damages{log: o.Log}
-	waits, pace := &waits{}, newPace()
+	waits := &waits{}
 	opts := o.engine(g, cache, found)
-	opts.WALMinSyncInterval, opts.Experimental.CompactionScheduler = waits.interval, pace
+	opts.WALMinSyncInterval = waits.interval
 	db, err := pebble.Open(dir, opts)
 	g.opening.Store(false)
 	if err != nil {
@@ -138,7 +134,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open the database in %s: %w", dir, convertOpen(err))
 	}
-	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), waits: waits, pace: pace, readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined, tables: tableOptions(db.TableFormat()), stock: o.stock}
+	s := &Store{db: db, guard: g, readers: readers{db: db}, fs: o.FS, dir: dir, locks: newStripes(), waits: waits, readOnly: o.ReadOnly, logger: logger{o.Log}, damages: found, accepted: g.damage, examined: g.examined, tables: tableOptions(db.TableFormat()), stock: o.stock}
 	if o.ReadOnly {
 		return s, nil
 	}
@@ -524,8 +520,6 @@ func (s *Store) Pending() (running int64, debt uint64) {
 // Close implements store.Store. It flushes first, so that the next start has no log to replay.
 func (s *Store) Close() error {
 	s.readers.close()
-	s.Busy(false)
-	s.watches.Wait()
 	if s.readOnly {
 		return convert(s.db.Close())
 	}

@@ -38,7 +38,6 @@ func (s *Store) Purge(ctx context.Context) (p Purged, err error) {
 	}
 	s.purging.Lock()
 	defer s.purging.Unlock()
-	defer s.pace.hurry()()
 	p.Before = s.size()
 	s.guard.fresh.Store(true)
 	defer s.guard.fresh.Store(false)

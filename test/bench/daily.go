@@ -40,14 +40,17 @@ func (b *bench) daily() error {
 				return errors.Join(err, s.stop())
 			}
 			seconds, err := s.importFile(file)
-			if err == nil {
-				_, err = s.waitForIdle()
-			}
-			after, failed := processorTime(s.cmd.Process.Pid)
-			if err := errors.Join(err, failed); err != nil {
+			if err != nil {
 				return errors.Join(err, s.stop())
 			}
-			clock[day], cpu[day] = append(clock[day], seconds), append(cpu[day], (after-before).Seconds())
+			ended, failed := processorTime(s.cmd.Process.Pid)
+			_, err = s.waitForIdle()
+			after, failedToo := processorTime(s.cmd.Process.Pid)
+			if err := errors.Join(err, failed, failedToo); err != nil {
+				return errors.Join(err, s.stop())
+			}
+			clock[day] = append(clock[day], seconds)
+			cpu[day], all[day] = append(cpu[day], (ended-before).Seconds()), append(all[day], (after-before).Seconds())
 		}
 		if err := s.stop(); err != nil {
 			return err

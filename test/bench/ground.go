@@ -15,7 +15,6 @@ import (
 	"kith/api"
 	"kith/blob/disk"
 	"kith/domain"
-	"kith/job"
 	"kith/node"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -44,7 +43,6 @@ func (b *bench) ground() error {
 	g := &ground{bench: b, store: st, ctx: context.Background()}
 	g.start = func() (err error) {
 		g.Node, err = node.Start(node.Config{Store: st, Blobs: blobs, Master: make([]byte, 32), Owner: "bench",
-			Job:     &job.Runner{Busy: func(works int) { st.Busy(works > 0) }},
 			Objects: write.Quotas{Objects: 10 * objectsOfMany, Bytes: 1 << 30}, // of what is merged
 			Log:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 		return err
