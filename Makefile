@@ -86,8 +86,8 @@ test-cluster: venv ## everything on a cluster of three nodes that it starts, and
 
 test-cluster-short: venv ## the same on one node, with smaller imports: what CI runs
 	$(GO) run ./test/cluster/up -install
-	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 1 -- $(GO) test -count=1 -p 1 -timeout 15m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython/cluster|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom|TestCoreIsWhatTheModelSays|TestForgetting|TestAutomaticMerge|TestIdentityResolution|TestTooManyForAMatch|TestUndosOf|TestDeletionBeside'
-	KITH_TEST_CLUSTER=1 KITH_TEST_ROWS=20000 $(GO) test -count=1 -timeout 15m ./test/cluster
+	$(GO) run ./test/cluster/up -dir $$(mktemp -d) -nodes 1 -- $(GO) test -count=1 -p 1 -timeout 30m ./store/cql ./blob/s3 ./resource ./test/sdk ./test/e2e -run 'TestStore|TestWide|TestResource|TestCredentials|TestMigrate|TestPython/cluster|TestImportIsTheSame|TestSharedNodes|TestMergeProfiles|TestUndoFollowsMerges|TestImportsShare|TestCompactionLeavesKeys|TestEveryKeyFinds|TestMergesAndUndos|TestMergesAtAny|TestUnmergeGivesBack|TestCallsAtRandom|TestCoreIsWhatTheModelSays|TestForgetting|TestAutomaticMerge|TestIdentityResolution|TestTooManyForAMatch|TestUndosOf|TestDeletionBeside'
+	KITH_TEST_CLUSTER=1 KITH_TEST_ROWS=20000 $(GO) test -count=1 -timeout 30m ./test/cluster
 
 clean:      ## remove what the targets made
 	rm -rf bin .venv data test/sdk/js/node_modules test/sdk/java/lib
