@@ -308,3 +308,30 @@ func TestSilentClientsAreClosed(t *testing.T) {
 		web.Close()
 	}
 }
+
+// A connection is closed while it waits, or begins a request; never does it begin one that nobody will get the answer to.
+func TestClosedConnectionsBeginNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, begun := range []bool{false, true} {
+		peer, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		c := &clientConn{TCPConn: peer.(*net.TCPConn)}
+		if begun && !c.begin() {
+			t.Fatal("a connection that is open began no request")
+		}
+		c.closeIdle()
+		if c.begin() != begun {
+			t.Errorf("begun before the server ends: %t, and the other way round behind it", begun)
+		}
+		if err := c.SetDeadline(time.Now().Add(time.Hour)); (err == nil) != begun {
+			t.Errorf("begun: %t, and the connection: %v", begun, err)
+		}
+	}
+}
