@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"kith/fault"
+	"kith/internal/extsort"
 	"kith/match/link"
 	"kith/profile"
 	"kith/profile/fold"
@@ -68,12 +69,13 @@ type group struct {
 // maxGroup is how many profiles a group has at most: more can't become one person.
 const maxGroup = profile.MaxMembers
 
-// found collects the groups of a run in memory: about 80 bytes each.
+// found collects the groups of a run, outside of the heap: 44 bytes each, and 16 for each profile in one.
 type found struct {
-	job  []byte // its id, 16 bytes
-	buf  []byte // encoded groups
-	refs []groupRef
-	size int64 // members of all
+	job  []byte              // its id, 16 bytes
+	buf  extsort.Table[byte] // encoded groups
+	refs extsort.Table[groupRef]
+	one  []byte // the group that is added
+	size int64  // members of all
 	// cut is how many groups were larger than maxGroup, and largest how many profiles the largest had.
 	cut, largest int
 }
@@ -145,10 +147,16 @@ func (f *found) add(g *link.Group) {
 		if !slices.Contains(part.Members, g.Weakest[0]) || !slices.Contains(part.Members, g.Weakest[1]) {
 			part.Weakest = [2]fold.ID(part.Members[:2])
 		}
-		f.refs = append(f.refs, groupRef{score, matchIDOf(f.job, part.Members), len(f.buf)})
-		f.buf = appendGroup(f.buf, &part, score)
+		f.refs.Append(groupRef{score, matchIDOf(f.job, part.Members), len(f.buf.All)})
+		f.one = appendGroup(f.one[:0], &part, score)
+		f.buf.Append(f.one...)
 		f.size += int64(n)
 	}
+}
+
+func (f *found) close() {
+	f.buf.Close()
+	f.refs.Close()
 }
 
 // bounded says what was cut; empty: nothing.
@@ -164,18 +172,18 @@ func (f *found) bounded() string {
 
 // rank puts the groups in their order.
 func (f *found) rank() {
-	slices.SortFunc(f.refs, func(a, b groupRef) int {
+	slices.SortFunc(f.refs.All, func(a, b groupRef) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), bytes.Compare(a.id[:], b.id[:]))
 	})
 }
 
 func (f *found) written(fence uint64) written {
-	return written{Fence: fence, Groups: int64(len(f.refs)), Buckets: int(min(maxBuckets, 1+(f.size+int64(len(f.refs)))/lookupBucket))}
+	return written{Fence: fence, Groups: int64(len(f.refs.All)), Buckets: int(min(maxBuckets, 1+(f.size+int64(len(f.refs.All)))/lookupBucket))}
 }
 
 // at returns the encoded group of a rank, and its members.
 func (f *found) at(rank int) ([]byte, group, error) {
-	b := f.buf[f.refs[rank].at:]
+	b := f.buf.All[f.refs.All[rank].at:]
 	g, n, err := decodeGroup(b)
 	return b[:n], g, err
 }
@@ -199,14 +207,14 @@ func rankKey(rank int64) []byte { return binary.BigEndian.AppendUint32(nil, uint
 func (f *found) write(ctx context.Context, st store.Store, inc store.Incarnation, w *written, at int64) error {
 	var failed error
 	rows := func(yield func(store.RunRow, error) bool) {
-		for rank := range f.refs {
+		for rank := range f.refs.All {
 			b, _, err := f.at(rank)
 			if err != nil {
 				failed = err
 				yield(store.RunRow{}, err)
 				return
 			}
-			m := store.Mutation{Key: rankKey(int64(rank)), Value: b, Time: at}
+			m := store.Mutation{Key: rankKey(int64(rank)), Value: bytes.Clone(b), Time: at} // a store may keep it, and b is no longer there when f is closed
 			if !yield(store.RunRow{Incarnation: inc, Partition: []byte(w.chunk(f.job, rank/chunkGroups)), Mutation: m}, nil) {
 				return
 			}
@@ -215,18 +223,18 @@ func (f *found) write(ctx context.Context, st store.Store, inc store.Incarnation
 	if err := st.WriteRun(ctx, store.Run{Table: store.Match, Rows: rows}); err != nil || failed != nil {
 		return errors.Join(err, failed)
 	}
-	for from := 0; from < len(f.refs); from += lookupBatch {
+	for from := 0; from < len(f.refs.All); from += lookupBatch {
 		var all []store.RunRow
 		add := func(kind byte, id [16]byte, rank int) {
 			m := store.Mutation{Key: append([]byte{kind}, id[:]...), Value: rankKey(int64(rank)), Time: at}
 			all = append(all, store.RunRow{Incarnation: inc, Partition: []byte(w.lookup(f.job, id)), Mutation: m})
 		}
-		for rank := from; rank < min(from+lookupBatch, len(f.refs)); rank++ {
+		for rank := from; rank < min(from+lookupBatch, len(f.refs.All)); rank++ {
 			_, g, err := f.at(rank)
 			if err != nil {
 				return err
 			}
-			add('m', f.refs[rank].id, rank)
+			add('m', f.refs.All[rank].id, rank)
 			for _, id := range g.members {
 				add('p', id, rank)
 			}

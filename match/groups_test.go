@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -107,7 +108,7 @@ func TestLargeGroupsAreCut(t *testing.T) {
 		f.add(g)
 		var got []int
 		seen := map[fold.ID]bool{}
-		for i := range f.refs {
+		for i := range f.refs.All {
 			_, g, err := f.at(i)
 			if err != nil {
 				t.Fatal(err)
@@ -135,4 +136,26 @@ func FuzzDecodeGroup(f *testing.F) {
 			t.Fatalf("%x: %+v, %v", b, back, err)
 		}
 	})
+}
+
+// The groups of a run are outside of the heap, however many there are.
+func TestFoundGroupsAreNoGarbage(t *testing.T) {
+	f := &found{job: make([]byte, 16)}
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := held()
+	const groups = 50_000
+	for i := range groups {
+		f.add(&link.Group{Score: 1, Members: []fold.ID{profileOf(2 * i), profileOf(2*i + 1)}, Weakest: [2]fold.ID{profileOf(2 * i), profileOf(2*i + 1)}})
+	}
+	if more := held() - before; more > 20*groups {
+		t.Errorf("%d groups hold %d bytes of the heap", groups, more)
+	}
+	if f.close(); len(f.refs.All) > 0 {
+		t.Error("groups are still there")
+	}
 }

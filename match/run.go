@@ -218,6 +218,7 @@ func (j *run) find(ctx context.Context) error {
 		return j.Profiles.Each(ctx, profile.Pass{Incarnation: j.rec.Incarnation, Now: now, Workers: j.workers(), Dir: j.Dir}, do)
 	}
 	f := &found{job: jobID}
+	defer f.close()
 	find := j.Find
 	if find == nil {
 		find = link.Find

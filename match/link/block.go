@@ -319,9 +319,6 @@ func (k *keyer) keys(p []component, do func(key uint64) error) error {
 	return nil
 }
 
-// begins marks the first record of a block, in a list of blocks.
-const begins = 1 << 31
-
 // pass takes the pairs of all blocks of a pass.
 func (b *blocker) pass(e *entries, kind int, p []component) error {
 	blocks, sizes, err := b.blocks(e, kind)
@@ -335,20 +332,23 @@ func (b *blocker) pass(e *entries, kind int, p []component) error {
 	tasks := (len(all) + step - 1) / step
 	outs := b.outs
 	bounds := make([]bounded, tasks)
-	counts := make([][1 << 16]uint32, b.o.Workers)
+	ms := make([]refineMemory, b.o.Workers)
+	defer func() {
+		for w := range ms {
+			ms[w].all.Close()
+			ms[w].spare.Close()
+		}
+	}()
 	err = parallel(b.o.Workers, tasks, func(w, t int) error {
 		from, to := t*step, min(len(all), (t+1)*step)
 		for from < to && all[from]&begins == 0 { // the task before has it
 			from++
 		}
-		r := refinement{b: b, out: outs[w], most: most, counts: &counts[w], bounded: &bounds[t]}
-		var block []uint32
+		r := refinement{b: b, out: outs[w], most: most, refineMemory: &ms[w], bounded: &bounds[t]}
 		for from < to {
-			block = append(block[:0], all[from]&^begins)
-			for from++; from < len(all) && all[from]&begins == 0; from++ {
-				block = append(block, all[from])
-			}
-			r.block(block, r.used(p), true)
+			n := blockLen(all[from:])
+			r.block(all[from:from+n], r.used(p))
+			from += n
 		}
 		return outs[w].err
 	})
@@ -367,38 +367,22 @@ func (b *blocker) pass(e *entries, kind int, p []component) error {
 	return err
 }
 
-// blocks sorts the entries of a pass and returns its blocks of at least two, one after the other in the order of their keys, each with its first record marked. Parts are
-// sorted by several goroutines; each has a place of its own in the list, which is closed up behind them.
+// blocks returns the blocks of a pass that have two records at least, one after the other, each with its first record marked. Parts are sorted by several goroutines; each
+// has a place of its own in the list, which is closed up behind them.
 func (b *blocker) blocks(e *entries, kind int) (*extsort.Table[uint32], *blockSizes, error) {
 	from := make([]int, e.ranges+1)
 	for n := range e.ranges {
-		from[n+1] = from[n] + int(e.sizes[kind*e.ranges+n]/entrySize)
+		from[n+1] = from[n] + e.count(kind, n)
 	}
 	list := extsort.NewTable[uint32](from[e.ranges])
 	lens, sizes := make([]int, e.ranges), make([]blockSizes, b.o.Workers)
 	ms := make([]sortMemory, b.o.Workers)
 	defer closeAll(ms)
 	err := parallel(b.o.Workers, e.ranges, func(w, n int) error {
-		all, err := e.sorted(kind, n, &ms[w])
-		if err != nil {
-			return err
-		}
-		out := list.All[from[n]:from[n]]
-		for len(all) > 0 {
-			size := blockLen(all)
-			if size > 1 {
-				sizes[w].add(size)
-				for k, x := range all[:size] {
-					if k == 0 {
-						x.i |= begins
-					}
-					out = append(out, x.i)
-				}
-			}
-			all = all[size:]
-		}
+		out, err := e.blocks(kind, n, &ms[w], list.All[from[n]:from[n]:from[n+1]])
+		eachBlock(out, func(block []uint32) { sizes[w].add(len(block)) })
 		lens[n] = len(out)
-		return nil
+		return err
 	})
 	if err != nil {
 		list.Close()
@@ -464,9 +448,27 @@ type refinement struct {
 	b    *blocker
 	out  *pairWriter
 	most int
-	// counts is memory for best: all 0.
-	counts *[1 << 16]uint32
+	*refineMemory
 	*bounded
+}
+
+// refineMemory is room to refine blocks, for one goroutine: eight bytes for each record of the largest.
+type refineMemory struct {
+	counts     [1 << 16]uint32 // of the values of a refiner: all 0
+	all, spare extsort.Table[uint32]
+}
+
+// copy returns a block of a list without its mark, good until the next one is copied.
+func (m *refineMemory) copy(block []uint32) []uint32 {
+	if cap(m.all.All) < len(block) {
+		m.all.Close()
+		m.spare.Close()
+		room := len(block) + len(block)/4
+		m.all, m.spare = *extsort.NewTable[uint32](room), *extsort.NewTable[uint32](room)
+	}
+	all := append(m.all.All[:0], block...)
+	all[0] &^= begins
+	return all
 }
 
 // used is which refiners are in a key already.
@@ -482,49 +484,99 @@ func (r *refinement) used(p []component) (mask uint32) {
 // branches are by how many components apart from each other a block is refined, so that an error in one of them does not hide a pair.
 const branches = 3
 
-// block takes all pairs of a block if it is small, or refines it: first by several components apart from each other, then by one.
-func (r *refinement) block(all []uint32, used uint32, top bool) {
+// block takes all pairs of a block of a list if it is small, or refines it: by several components apart from each other.
+func (r *refinement) block(block []uint32, used uint32) {
+	all := r.copy(block)
 	if len(all) <= r.most {
-		for i := range all {
-			for j := i + 1; j < len(all); j++ {
-				r.out.put(all[i], all[j])
-			}
-		}
+		r.pairs(all)
 		return
 	}
-	if top {
-		r.blocks++
-		r.largest = max(r.largest, len(all))
-	}
-	n := 1
-	if top {
-		n = branches
-	}
-	best := r.best(all, used, n)
+	r.blocks++
+	r.largest = max(r.largest, len(all))
+	best := r.best(all, used, branches)
 	if len(best) == 0 {
-		r.windows++
-		for i := range all {
-			for j := i + 1; j < min(len(all), i+1+window); j++ {
-				r.out.put(all[i], all[j])
-			}
+		r.neighbours(all)
+	}
+	for n, k := range best {
+		if n > 0 {
+			all = r.copy(block) // parts are sorted where they are
 		}
+		r.divide(all, k, used)
+	}
+}
+
+// divide takes the pairs of those who have one value of a refiner.
+func (r *refinement) divide(all []uint32, k int, used uint32) {
+	r.sort(all, k)
+	refine := r.b.refine.All
+	for i := 0; i < len(all); {
+		j := i + 1
+		for j < len(all) && refine[all[j]][k] == refine[all[i]][k] {
+			j++
+		}
+		r.part(all[i:j], used|1<<k)
+		i = j
+	}
+}
+
+// part takes all pairs of a part of a block, or refines it by one component more.
+func (r *refinement) part(all []uint32, used uint32) {
+	if len(all) <= r.most {
+		r.pairs(all)
 		return
 	}
-	refine := r.b.refine.All
-	for _, k := range best {
-		part := slices.Clone(all)
-		slices.SortFunc(part, func(x, y uint32) int { return cmp.Or(cmp.Compare(refine[x][k], refine[y][k]), cmp.Compare(x, y)) })
-		for i := 0; i < len(part); {
-			j := i + 1
-			for j < len(part) && refine[part[j]][k] == refine[part[i]][k] {
-				j++
-			}
-			if j-i > 1 {
-				r.block(part[i:j], used|1<<k, false)
-			}
-			i = j
+	if best := r.best(all, used, 1); len(best) > 0 {
+		r.divide(all, best[0], used)
+		return
+	}
+	r.neighbours(all)
+}
+
+// pairs takes all pairs.
+func (r *refinement) pairs(all []uint32) {
+	for i := range all {
+		for j := i + 1; j < len(all); j++ {
+			r.out.put(all[i], all[j])
 		}
 	}
+}
+
+// neighbours takes the pairs of each with the next ones.
+func (r *refinement) neighbours(all []uint32) {
+	r.windows++
+	for i := range all {
+		for j := i + 1; j < min(len(all), i+1+window); j++ {
+			r.out.put(all[i], all[j])
+		}
+	}
+}
+
+// manyRecords are from how many on counting the values of a refiner costs less than comparing them.
+const manyRecords = 16 << 10
+
+// sort sorts records by a refiner. They are in their order, and of one value they stay so.
+func (r *refinement) sort(all []uint32, k int) {
+	refine := r.b.refine.All
+	if len(all) < manyRecords {
+		slices.SortFunc(all, func(x, y uint32) int { return cmp.Or(cmp.Compare(refine[x][k], refine[y][k]), cmp.Compare(x, y)) })
+		return
+	}
+	at, spare := &r.counts, r.spare.All[:len(all)]
+	for _, i := range all {
+		at[refine[i][k]]++
+	}
+	sum := uint32(0)
+	for h, n := range at {
+		at[h] = sum
+		sum += n
+	}
+	for _, i := range all {
+		h := refine[i][k]
+		spare[at[h]] = i
+		at[h]++
+	}
+	clear(at[:])
+	copy(all, spare)
 }
 
 // best returns the refiners that leave the fewest pairs, of those that leave fewer than there are.
@@ -534,7 +586,7 @@ func (r *refinement) best(all []uint32, used uint32, n int) []int {
 		pairs float64
 	}
 	var good []candidate
-	counts, refine := r.counts, r.b.refine.All
+	counts, refine := &r.counts, r.b.refine.All
 	for k := range refiners {
 		if used>>k&1 != 0 {
 			continue

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"math"
 	"slices"
 	"sync"
 
@@ -19,41 +20,45 @@ type edge struct {
 // edgeFloor are the least odds of an edge that is kept.
 const edgeFloor = -4
 
-// edges compares all pairs and returns those that count, in their order.
-func (s *run) edges(ctx context.Context, parts *pairParts) (*extsort.Table[edge], error) {
-	all := &extsort.Table[edge]{}
+// edgeSize is how long an edge is in a part: both records | the bits of its odds, little-endian.
+const edgeSize = 4 + 4 + 4
+
+func (e edge) append(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(dst, e.i), e.j)
+	return binary.LittleEndian.AppendUint32(dst, math.Float32bits(e.odds))
+}
+
+// eachEdge calls do for the edges of a part, in no order.
+func eachEdge(parts *parted, part int, do func(edge)) error {
+	return parts.each(part, func(b []byte) error {
+		for ; len(b) >= edgeSize; b = b[edgeSize:] {
+			do(edge{binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), math.Float32frombits(binary.LittleEndian.Uint32(b[8:]))})
+		}
+		return nil
+	})
+}
+
+// edges compares all pairs and returns those that count, in no order. What persons have answered is in the place of what was learned.
+func (s *run) edges(ctx context.Context, parts *pairParts) (*parted, error) {
+	all := newParted(s.o, 1, s.o.Memory/someShare)
 	var lock sync.Mutex
+	var failed error
+	var buf []byte
+	put := func(e edge) {
+		lock.Lock()
+		defer lock.Unlock()
+		if buf = e.append(buf); len(buf) >= leastChunk-edgeSize {
+			failed = cmp.Or(failed, all.add(0, buf))
+			buf = buf[:0]
+		}
+	}
 	err := s.compareAll(ctx, parts, false, nil, func(_, _ int, p pair, c *comparer) {
 		odds := s.m.odds(&c.evidence)
-		if odds < edgeFloor {
+		if _, asked := s.asked[p]; asked || odds < edgeFloor {
 			return
 		}
 		i, j := p.ends()
-		lock.Lock()
-		defer lock.Unlock()
-		all.Append(edge{uint32(i), uint32(j), odds})
-	})
-	if err != nil {
-		all.Close()
-		return nil, err
-	}
-	sortEdges(all.All)
-	s.obey(all)
-	return all, nil
-}
-
-func sortEdges(all []edge) {
-	slices.SortFunc(all, func(a, b edge) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
-}
-
-// obey puts the answers in the place of what was learned.
-func (s *run) obey(edges *extsort.Table[edge]) {
-	if len(s.asked) == 0 {
-		return
-	}
-	edges.All = slices.DeleteFunc(edges.All, func(e edge) bool {
-		_, ok := s.asked[pairOf(int(e.i), int(e.j))]
-		return ok
+		put(edge{uint32(i), uint32(j), odds})
 	})
 	for p, same := range s.asked {
 		i, j := p.ends()
@@ -61,9 +66,13 @@ func (s *run) obey(edges *extsort.Table[edge]) {
 		if same {
 			e.odds = answeredSame
 		}
-		edges.Append(e)
+		put(e)
 	}
-	sortEdges(edges.All)
+	if err = cmp.Or(err, failed, all.add(0, buf)); err != nil {
+		all.close()
+		return nil, err
+	}
+	return all, nil
 }
 
 // bunch is records and the edges between them.
@@ -72,88 +81,138 @@ type bunch struct {
 	edges   []edge
 }
 
-// web is what edges hold together: components of profiles that are likely enough of one person.
+// web is what edges hold together: bunches of profiles that are likely enough of one person.
 type web struct {
 	least  float32                // odds that hold together
-	root   forest                 // of each record, the lowest of its component
+	root   forest                 // of each record, the lowest of its bunch
 	memory *extsort.Table[uint32] // of root
-	// edges are those within components, by the roots of these, then by their ends.
-	edges *extsort.Table[edge]
-	from  []int // where each batch of whole components begins, and the end
+	first  []uint32               // the root of the first bunch of each batch
+	edges  *parted                // those within bunches, by batch
 }
 
 func (w *web) close() {
 	w.memory.Close()
-	w.edges.Close()
+	w.edges.close()
 }
 
-// batchEdges are about how many edges a batch has.
-const batchEdges = 1 << 17
+// batchPairs are about how many pairs there are within the bunches of a batch: so many edges and vectors it has at most, and those of one bunch. Of bunches of more
+// than maxDense there are edges only.
+const batchPairs = 1 << 17
 
-// web compares pairs and finds the components. Whoever is in one is the end of an edge that holds it together, so the edges say who is.
+// web compares pairs and finds the bunches. All edges become pairs of again, if that is not nil.
 func (s *run) web(ctx context.Context, parts, again *pairParts) (*web, error) {
 	edges, err := s.edges(ctx, parts)
 	if err != nil {
 		return nil, err
 	}
-	w := &web{least: logit(s.o.Threshold), edges: edges, memory: extsort.NewTable[uint32](s.r.n)}
+	defer edges.close()
+	w := &web{least: logit(s.o.Threshold), memory: extsort.NewTable[uint32](s.r.n)}
 	w.root = w.memory.All
 	for i := range w.root {
 		w.root[i] = uint32(i)
 	}
-	var out *pairWriter
 	if again != nil {
-		out = again.writer()
+		out := again.writer()
+		err = eachEdge(edges, 0, func(e edge) { out.put(e.i, e.j) })
+		err = cmp.Or(err, out.flush())
 	}
-	for _, e := range edges.All {
-		if e.odds >= w.least {
-			w.root.join(e.i, e.j)
-		}
-		if out != nil {
-			out.put(e.i, e.j)
-		}
+	if err == nil {
+		err = w.hold(edges)
 	}
-	if out != nil {
-		if err := out.flush(); err != nil {
-			w.close()
-			return nil, err
-		}
+	if err == nil {
+		err = w.deal(s.o, edges)
 	}
-	edges.All = slices.DeleteFunc(edges.All, func(e edge) bool { return w.root.find(e.i) != w.root.find(e.j) })
-	slices.SortFunc(edges.All, func(a, b edge) int {
-		return cmp.Or(cmp.Compare(w.root.find(a.i), w.root.find(b.i)), cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
-	})
-	for i := range edges.All {
-		if n := len(w.from); n == 0 || i-w.from[n-1] >= batchEdges && w.rootOf(i) != w.rootOf(i-1) {
-			w.from = append(w.from, i)
-		}
+	if err != nil {
+		w.close()
+		return nil, err
 	}
-	w.from = append(w.from, len(edges.All))
 	return w, nil
 }
 
-// rootOf is the component of the i-th edge.
-func (w *web) rootOf(i int) uint32 { return w.root.find(w.edges.All[i].i) }
+// hold finds the bunches, and cuts batches. A component that is too large comes apart at its weakest edges; what is sure throughout stays whole however large it is.
+func (w *web) hold(edges *parted) error {
+	sizes := extsort.NewTable[uint32](len(w.root)) // of bunches, at their roots
+	defer sizes.Close()
+	for least := w.least; ; least++ {
+		err := eachEdge(edges, 0, func(e edge) {
+			if e.odds >= least {
+				w.root.join(e.i, e.j)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if large := w.count(sizes.All); !large || least+1 >= strongest {
+			break
+		}
+		for i, root := range w.root {
+			if sizes.All[root] > maxDense {
+				w.root[i] = uint32(i)
+			}
+		}
+	}
+	pairs := batchPairs
+	for i, n := range sizes.All {
+		if n < 2 {
+			continue
+		}
+		if pairs >= batchPairs {
+			w.first, pairs = append(w.first, uint32(i)), 0
+		}
+		pairs += int(n) * int(min(n, maxDense)-1) / 2
+	}
+	return nil
+}
 
-func (w *web) batches() int { return len(w.from) - 1 }
+// count counts the records of each bunch, and says whether one has too many. Each record's root is told by root then.
+func (w *web) count(sizes []uint32) (large bool) {
+	clear(sizes)
+	for i := range w.root {
+		root := w.root.find(uint32(i))
+		w.root[i] = root
+		sizes[root]++
+		large = large || sizes[root] > maxDense
+	}
+	return large
+}
 
-// batchOf is the batch of a record that is in a component.
+// deal hands the edges within bunches to their batches.
+func (w *web) deal(o *Options, edges *parted) error {
+	w.edges = newParted(o, max(1, w.batches()), o.Memory/someShare)
+	var failed error
+	err := eachEdge(edges, 0, func(e edge) {
+		if w.root[e.i] == w.root[e.j] {
+			var b [edgeSize]byte
+			failed = cmp.Or(failed, w.edges.add(w.batchOf(e.i), e.append(b[:0])))
+		}
+	})
+	return cmp.Or(err, failed)
+}
+
+func (w *web) batches() int { return len(w.first) }
+
+// batchOf is the batch of a record that is in a bunch.
 func (w *web) batchOf(i uint32) int {
-	root := w.root.find(i)
-	n, found := slices.BinarySearchFunc(w.from[:w.batches()], root, func(at int, root uint32) int { return cmp.Compare(w.rootOf(at), root) })
+	n, found := slices.BinarySearch(w.first, w.root[i])
 	if !found {
 		n--
 	}
 	return n
 }
 
-// batch returns the bunches of a batch, in the order of their components.
-func (w *web) batch(n int) (all []bunch) {
-	edges := w.edges.All[w.from[n]:w.from[n+1]]
+// batch returns the bunches of a batch, in the order of their roots; the edges of each are in their order.
+func (w *web) batch(n int) (all []bunch, err error) {
+	edges := make([]edge, 0, w.edges.sizes[n]/edgeSize)
+	if err := eachEdge(w.edges, n, func(e edge) { edges = append(edges, e) }); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(edges, func(a, b edge) int {
+		return cmp.Or(cmp.Compare(w.root[a.i], w.root[b.i]), cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
+	})
 	for len(edges) > 0 {
-		root := w.root.find(edges[0].i)
+		root := w.root[edges[0].i]
 		k := 1
-		for k < len(edges) && w.root.find(edges[k].i) == root {
+		for k < len(edges) && w.root[edges[k].i] == root {
 			k++
 		}
 		b := bunch{edges: slices.Clip(edges[:k]), members: make([]uint32, 0, k+1)}
@@ -162,30 +221,14 @@ func (w *web) batch(n int) (all []bunch) {
 		}
 		slices.Sort(b.members)
 		b.members = slices.Compact(b.members)
-		all = append(all, split(b, w.least)...)
+		all = append(all, b)
 		edges = edges[k:]
 	}
-	return all
+	return all, nil
 }
 
-// split breaks a component that is too large at its weakest edges, and returns pieces that are not; those which are sure throughout stay
-// whole however large they are.
-func split(c bunch, least float32) []bunch {
-	if len(c.members) <= maxDense {
-		return []bunch{c}
-	}
-	for t := least + 1; t < strongest; t++ {
-		pieces := pieces(c, t)
-		if len(pieces) == 1 && len(pieces[0].members) == len(c.members) {
-			continue
-		}
-		var all []bunch
-		for _, p := range pieces {
-			all = append(all, split(p, t)...)
-		}
-		return all
-	}
-	return []bunch{c}
+func sortEdges(all []edge) {
+	slices.SortFunc(all, func(a, b edge) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
 }
 
 // pieces are the components of at least two that edges of some odds leave.
@@ -243,7 +286,11 @@ func (s *run) vectors(ctx context.Context, w *web) (*parted, error) {
 	defer parts.close()
 	out := parts.writer()
 	for n := range w.batches() {
-		for _, b := range w.batch(n) {
+		bunches, err := w.batch(n)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range bunches {
 			if n := len(b.members); n > 2 && n <= maxDense {
 				for i := range b.members {
 					for j := i + 1; j < n; j++ {
@@ -290,7 +337,7 @@ func (v *vector) append(dst []byte) []byte {
 // readVectors returns the vectors of a batch, in the order of their pairs.
 func readVectors(parts *parted, batch int) (vectorList, error) {
 	all := make(vectorList, 0, parts.sizes[batch]/vectorSize)
-	err := parts.take(batch, func(b []byte) {
+	err := parts.take(batch, func(b []byte) error {
 		for ; len(b) >= vectorSize; b = b[vectorSize:] {
 			v := vector{i: binary.LittleEndian.Uint32(b), j: binary.LittleEndian.Uint32(b[4:]), rest: int8(b[vectorSize-1])}
 			for f := range v.fields {
@@ -298,6 +345,7 @@ func readVectors(parts *parted, batch int) (vectorList, error) {
 			}
 			all = append(all, v)
 		}
+		return nil
 	})
 	slices.SortFunc(all, func(a, b vector) int { return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j)) })
 	return all, err

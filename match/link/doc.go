@@ -64,12 +64,13 @@
 // shares of Options.Memory in sealed temporary files. What does not fit is read in order, never at random:
 //
 //	records     once to sort them; once for all keys of all passes (block.go); for pairs, two chunks at a time (pairs.go); else copied out in one pass (records.pick)
-//	keys        part by part; of a pass its blocks stay, four bytes for each record in one (entries.go)
+//	keys        part by part; a part that one key makes too large comes apart (entries.go); of a pass its blocks stay, four bytes for each record in one
 //	pairs       by the chunks of their records, then by ranges of the first one, so that each part is sorted alone and each pair met once
-//	components  batch by batch, with what their pairs say (component.go)
+//	edges       in no order, to find bunches by the roots of their records; then by batches of bunches
+//	bunches     batch by batch, with what their pairs say: a batch has so many pairs, whatever component they are of (component.go)
 //
-// What stays of each profile in any case is a table of what divides blocks, 22 bytes while pairs are looked for, and then four bytes for its component or its person; and four for
-// each profile in a group.
+// What stays of each profile in any case is a table of what divides blocks, 22 bytes while pairs are looked for, and then eight bytes for its bunch, or four for its person; and four for
+// each profile in a group. A block that all profiles share takes eight bytes more for each while it is refined.
 //
 // Everything is numbered by hashes of ids and summed in that order, so the outcome depends neither on the order of profiles nor on the
 // number of workers nor on what was spilled, to the last bit.

@@ -14,26 +14,30 @@ type entry struct {
 	i   uint32
 }
 
-// entries are records by key, for several kinds of keys. Those of a kind are in parts, which are ranges of keys: all of a key are in one part, parts one
-// after the other are in the order of keys, and each is so small that it is sorted in memory.
-//
-// Of a key that very many records have the part is as large as they are many: 32 bytes for each while it is sorted, if need be of all profiles.
+// entries are records by key, for several kinds of keys. Those of a kind are in parts, which are ranges of keys: all of a key are in one part. A part is
+// sorted in memory if it is not too large for that; else it comes apart (apart).
 type entries struct {
 	*parted
+	o      *Options
 	ranges int // parts of a kind
+	most   int // entries that are sorted at once, 32 bytes for each of them
 }
 
 const (
 	// entrySize is how long an entry is in a part: key | record, little-endian.
 	entrySize = 12
-	// rangeEntries are about how many entries a part has.
-	rangeEntries = 256 << 10
+	// mostSorted and leastSorted are how many entries are sorted at once at most, with much memory and with little; a part has half as many, about.
+	mostSorted, leastSorted = 512 << 10, 4 << 10
 )
 
 // newEntries returns an empty one, for about n entries of each kind.
 func newEntries(o *Options, kinds, n int) *entries {
-	ranges := 1 + n/rangeEntries
-	return &entries{newParted(o, kinds*ranges, o.Memory/entriesShare), ranges}
+	most := int(min(mostSorted, max(leastSorted, o.Memory/entriesShare/32)))
+	if o.sorted > 0 {
+		most = o.sorted
+	}
+	ranges := 1 + 2*n/most
+	return &entries{newParted(o, kinds*ranges, o.Memory/entriesShare), o, ranges, most}
 }
 
 // entryWriter writes entries to their parts. It is for one goroutine.
@@ -82,28 +86,22 @@ func flush(all []*entryWriter) error {
 	return nil
 }
 
-// blocks calls do for all entries of each key of a kind, in the order of records, from several goroutines. The entries are good until it returns, and are used up.
-func (e *entries) blocks(kind, workers int, do func(worker int, block []entry)) error {
-	ms := make([]sortMemory, workers)
-	defer closeAll(ms)
-	return parallel(workers, e.ranges, func(w, n int) error {
-		all, err := e.sorted(kind, n, &ms[w])
-		if err != nil {
-			return err
-		}
-		for len(all) > 0 {
-			n := blockLen(all)
-			do(w, all[:n])
-			all = all[n:]
-		}
-		return nil
-	})
+// begins marks the first record of a block, in a list of blocks.
+const begins = 1 << 31
+
+// eachBlock calls do for the records of each block in a list, which has the mark of the first one.
+func eachBlock(list []uint32, do func(block []uint32)) {
+	for len(list) > 0 {
+		n := blockLen(list)
+		do(list[:n])
+		list = list[n:]
+	}
 }
 
-// blockLen is how many entries from the first on have its key.
-func blockLen(all []entry) int {
+// blockLen is how many records the first block of a list has.
+func blockLen(list []uint32) int {
 	n := 1
-	for n < len(all) && all[n].key == all[0].key {
+	for n < len(list) && list[n]&begins == 0 {
 		n++
 	}
 	return n
@@ -123,22 +121,115 @@ func (m *sortMemory) close() {
 	m.spare.Close()
 }
 
-// sorted returns a part in the order of keys, then of records, and forgets it. The entries are good until the memory is used again.
-func (e *entries) sorted(kind, n int, m *sortMemory) ([]entry, error) {
-	part := kind*e.ranges + n
-	count := int(e.sizes[part] / entrySize)
+// count is how many entries a part has.
+func (e *entries) count(kind, n int) int { return int(e.sizes[kind*e.ranges+n] / entrySize) }
+
+// blocks appends the records of a part's keys that have two at least, in their order, and forgets the part. In what order keys come is not said. dst has room for all.
+func (e *entries) blocks(kind, n int, m *sortMemory, dst []uint32) ([]uint32, error) {
+	return e.blocksOf(e.parted, kind*e.ranges+n, m, dst)
+}
+
+func (e *entries) blocksOf(p *parted, part int, m *sortMemory, dst []uint32) ([]uint32, error) {
+	count := int(p.sizes[part] / entrySize)
+	if count > e.most {
+		return e.apart(p, part, m, dst)
+	}
 	if cap(m.all.All) < count {
 		m.close()
-		m.all, m.spare = *extsort.NewTable[entry](count + count/8), *extsort.NewTable[entry](count + count/8)
+		room := min(count+count/8, e.most)
+		m.all, m.spare = *extsort.NewTable[entry](room), *extsort.NewTable[entry](room)
 	}
 	all := m.all.All[:0]
-	err := e.take(part, func(b []byte) {
+	err := p.take(part, func(b []byte) error {
 		for ; len(b) >= entrySize; b = b[entrySize:] {
 			all = append(all, entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])})
 		}
+		return nil
 	})
 	sortEntries(all, m.spare.All[:len(all)])
-	return all, err
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].key == all[0].key {
+			n++
+		}
+		if n > 1 {
+			from := len(dst)
+			for _, x := range all[:n] {
+				dst = append(dst, x.i)
+			}
+			dst[from] |= begins
+		}
+		all = all[n:]
+	}
+	return dst, err
+}
+
+// apart is blocks for a part that is too large to be sorted at once, because very many records have one of its keys. One key is chosen that is frequent if any is: its
+// records are appended as they come, four bytes each, and sorted where they are. Lower and higher keys are put aside again, and are parts of their own.
+func (e *entries) apart(p *parted, part int, m *sortMemory, dst []uint32) ([]uint32, error) {
+	sides := newParted(e.o, 2, e.o.Memory/someShare)
+	defer sides.close()
+	var pivot uint64
+	chosen, from := false, len(dst)
+	var bufs [2][]byte
+	err := p.take(part, func(b []byte) error {
+		if !chosen && len(b) > 0 {
+			pivot, chosen = middleKey(b), true
+		}
+		for ; len(b) >= entrySize; b = b[entrySize:] {
+			key, side := binary.LittleEndian.Uint64(b), 0
+			switch {
+			case key == pivot:
+				dst = append(dst, binary.LittleEndian.Uint32(b[8:]))
+				continue
+			case key > pivot:
+				side = 1
+			}
+			bufs[side] = append(bufs[side], b[:entrySize]...)
+			if len(bufs[side]) >= sideBuffer {
+				if err := sides.add(side, bufs[side]); err != nil {
+					return err
+				}
+				bufs[side] = bufs[side][:0]
+			}
+		}
+		return nil
+	})
+	switch len(dst) - from {
+	case 0: // nothing could be read
+	case 1:
+		dst = dst[:from]
+	default:
+		slices.Sort(dst[from:])
+		dst[from] |= begins
+	}
+	for side, b := range bufs {
+		if err == nil {
+			err = sides.add(side, b)
+		}
+		if err == nil {
+			dst, err = e.blocksOf(sides, side, m, dst)
+		}
+	}
+	return dst, err
+}
+
+const (
+	// sideBuffer is how much is put aside again at once.
+	sideBuffer = 256 * entrySize
+	// middleOf are the entries of which the middle key is chosen.
+	middleOf = 255
+)
+
+// middleKey is the middle one of some keys: the most frequent, if half of all entries have it.
+func middleKey(b []byte) uint64 {
+	n := len(b) / entrySize
+	keys := make([]uint64, 0, middleOf)
+	for i := range min(n, middleOf) {
+		keys = append(keys, binary.LittleEndian.Uint64(b[i*n/min(n, middleOf)*entrySize:]))
+	}
+	slices.Sort(keys)
+	return keys[len(keys)/2]
 }
 
 // sortEntries sorts by key, then by record. It is a radix sort, on the records' numbers first, that needs as much room again.

@@ -32,7 +32,7 @@ const (
 	chunkShare   = 6
 	entriesShare = 8
 	pairsShare   = 8  // all pairs
-	someShare    = 16 // those that are not unlikely; those of bunches; what they say
+	someShare    = 16 // those that are not unlikely, and as edges; those of bunches; what they say; keys of a part that is too large
 )
 
 const (
@@ -191,7 +191,7 @@ func (s *run) allPairs() (*pairParts, error) {
 	return parts.or((&blocker{records: s.r, parts: parts}).allPairs())
 }
 
-// clusters compares all pairs, and clusters the components that edges make, once all pairs within them are compared: batch by batch, so that of
+// clusters compares all pairs, and clusters the bunches that edges make, once all pairs within them are compared: batch by batch, so that of
 // bunches and of what their pairs say no more is in memory than a batch has. Edges become the pairs of again, if that is not nil.
 func (s *run) clusters(ctx context.Context, parts, again *pairParts, found *clusters) error {
 	w, err := s.web(ctx, parts, again)
@@ -211,7 +211,10 @@ func (s *run) clusters(ctx context.Context, parts, again *pairParts, found *clus
 	ks := make([]clusterer, s.o.Workers)
 	const step = 64
 	for n := range w.batches() {
-		all := w.batch(n)
+		all, err := w.batch(n)
+		if err != nil {
+			return err
+		}
 		vectors, err := readVectors(vectors, n)
 		if err != nil {
 			return err

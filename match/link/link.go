@@ -31,7 +31,7 @@ type Options struct {
 	// Workers is from how many goroutines Source calls, and how many compare; 0: one for each core.
 	Workers int
 	// Memory is how many bytes a run takes, about, garbage included; 0: 768 MiB. Records, keys and pairs beyond their shares go to sealed temporary files; of
-	// each profile 22 to 30 bytes do not.
+	// each profile 22 to 34 bytes do not.
 	Memory int64
 	// Dir is where these go; empty: the system's folder for temporary files.
 	Dir string
@@ -43,6 +43,8 @@ type Options struct {
 	Progress func(stage Stage, done int64)
 	// random is about how many pairs by chance are learned from, for tests; 0: randomPairs.
 	random int
+	// sorted is how many entries are sorted at once, for tests; 0: mostSorted, or what fits.
+	sorted int
 	// spilled is told how many chunks went to files, for tests.
 	spilled *int64
 	// arena is where what is worked on is kept, outside of the heap.

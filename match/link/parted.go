@@ -82,8 +82,24 @@ func (p *parted) read(part int, dst []byte) ([]byte, error) {
 	return append(dst, p.open[part]...), nil
 }
 
+// each calls do with the bytes of a part, which are good until it returns, piece by piece. Nothing may be added to that part meanwhile.
+func (p *parted) each(part int, do func(b []byte) error) error {
+	for _, piece := range p.parts[part] {
+		b, err := p.pool.Load(piece)
+		if err != nil {
+			return fmt.Errorf("match profiles: read what was spilled: %w", err)
+		}
+		err = do(b)
+		p.pool.Unload(piece, b)
+		if err != nil {
+			return err
+		}
+	}
+	return do(p.open[part])
+}
+
 // take calls do with the bytes of a part, which are good until it returns, piece by piece, and forgets them. A part is for one goroutine, different ones are for several.
-func (p *parted) take(part int, do func(b []byte)) error {
+func (p *parted) take(part int, do func(b []byte) error) error {
 	p.mu.Lock()
 	pieces, open := p.parts[part], p.open[part]
 	p.parts[part], p.open[part], p.sizes[part] = nil, nil, 0
@@ -93,12 +109,16 @@ func (p *parted) take(part int, do func(b []byte)) error {
 		if err != nil {
 			return fmt.Errorf("match profiles: read what was spilled: %w", err)
 		}
-		do(b)
+		err = do(b)
 		p.pool.Drop(piece, b)
+		if err != nil {
+			return err
+		}
 	}
 	if open != nil {
-		do(open)
+		err := do(open)
 		p.pool.Free(open)
+		return err
 	}
 	return nil
 }

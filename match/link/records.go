@@ -129,7 +129,11 @@ func (r *records) arrange(o *Options, p *parted) error {
 	var order []ref
 	for i := range p.sizes {
 		raw.All = raw.All[:0]
-		if err := p.take(i, func(b []byte) { raw.All = append(raw.All, b...) }); err != nil {
+		err := p.take(i, func(b []byte) error {
+			raw.All = append(raw.All, b...)
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		order = r.order(raw.All, order[:0])
@@ -145,7 +149,7 @@ func (r *records) arrange(o *Options, p *parted) error {
 			r.kept = append(r.kept, c)
 			continue
 		}
-		err := r.put(i, c)
+		err = r.put(i, c)
 		c.close()
 		if err != nil {
 			return err

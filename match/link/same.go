@@ -58,22 +58,33 @@ func (r *records) findCopies(o *Options, asked map[pair]bool) error {
 		i, j := p.ends()
 		own[uint32(i)], own[uint32(j)] = true, true
 	}
+	ms, lists := make([]sortMemory, o.Workers), make([]extsort.Table[uint32], o.Workers)
+	defer closeAll(ms)
+	defer func() {
+		for w := range lists {
+			lists[w].Close()
+		}
+	}()
 	var lock sync.Mutex
-	err = all.blocks(0, o.Workers, func(_ int, block []entry) {
-		if len(block) < manySame {
-			return
+	err = parallel(o.Workers, all.ranges, func(w, n int) error {
+		if count := all.count(0, n); cap(lists[w].All) < count {
+			lists[w].Close()
+			lists[w] = *extsort.NewTable[uint32](count + count/8)
 		}
-		same := make([]uint32, 0, len(block))
-		for _, e := range block {
-			if !own[e.i] {
-				same = append(same, e.i)
+		list, err := all.blocks(0, n, &ms[w], lists[w].All[:0])
+		eachBlock(list, func(same []uint32) {
+			if len(same) < manySame {
+				return
 			}
-		}
-		if len(same) > 1 {
-			lock.Lock()
-			defer lock.Unlock()
-			r.mark(same)
-		}
+			same[0] &^= begins
+			same = slices.DeleteFunc(same, func(i uint32) bool { return own[i] })
+			if len(same) > 1 {
+				lock.Lock()
+				defer lock.Unlock()
+				r.mark(same)
+			}
+		})
+		return err
 	})
 	slices.SortFunc(r.heads.All, func(a, b copyHead) int { return cmp.Compare(a.i, b.i) })
 	return err
