@@ -20,8 +20,9 @@ func TestStore(t *testing.T) {
 
 func runSuite(t *testing.T, apart bool) {
 	storetest.Run(t, storetest.Engine{
-		Apart: apart,
-		New:   func(*testing.T) store.Store { return &faulty.Store{Store: mem.New(), Apart: apart} },
+		NoBulk: true, // as the engine below
+		Apart:  apart,
+		New:    func(*testing.T) store.Store { return &faulty.Store{Store: mem.New(), Apart: apart} },
 		Doubt: func(_ *testing.T, s store.Store) {
 			var once sync.Once
 			s.(*faulty.Store).After(func(op faulty.Op, _ store.Partition) (err error) {

@@ -10,5 +10,5 @@ import (
 
 // Crash and checkpoint are excepted: the engine keeps nothing on disk.
 func TestStore(t *testing.T) {
-	storetest.Run(t, storetest.Engine{New: func(*testing.T) store.Store { return mem.New() }})
+	storetest.Run(t, storetest.Engine{NoBulk: true, New: func(*testing.T) store.Store { return mem.New() }})
 }
