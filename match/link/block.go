@@ -229,7 +229,7 @@ func (b *blocker) run(ctx context.Context) error {
 
 // some finds the pairs of some passes.
 func (b *blocker) some(ctx context.Context, all [][]component, first bool) error {
-	e := newEntries(b.o, len(all), b.n)
+	e := newEntries(b.o, len(all), b.n, b.share(entriesShare))
 	defer e.close()
 	out := e.writers(b.o.Workers)
 	keyers := make([]keyer, b.o.Workers)

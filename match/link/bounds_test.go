@@ -33,7 +33,7 @@ func TestFrequentKeysAreSortedInBounds(t *testing.T) {
 		o := smallMemory(t)
 		o.sorted = 500
 		const records = 20_000
-		e := newEntries(o, 2, 100) // fewer are expected than there are
+		e := newEntries(o, 2, 100, entriesShare) // fewer are expected than there are
 		ws := e.writers(1)
 		want := map[uint64][]uint32{}
 		rng := rand.New(rand.NewPCG(1, 2))

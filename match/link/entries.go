@@ -30,14 +30,14 @@ const (
 	mostSorted, leastSorted = 512 << 10, 4 << 10
 )
 
-// newEntries returns an empty one, for about n entries of each kind.
-func newEntries(o *Options, kinds, n int) *entries {
-	most := int(min(mostSorted, max(leastSorted, o.Memory/entriesShare/32)))
+// newEntries returns an empty one that takes a share of the memory, for about n entries of each kind.
+func newEntries(o *Options, kinds, n int, share int64) *entries {
+	most := int(min(mostSorted, max(leastSorted, o.Memory/share/32)))
 	if o.sorted > 0 {
 		most = o.sorted
 	}
 	ranges := 1 + 2*n/most
-	return &entries{newParted(o, kinds*ranges, o.Memory/entriesShare), o, ranges, most}
+	return &entries{newParted(o, kinds*ranges, o.Memory/share), o, ranges, most}
 }
 
 // entryWriter writes entries to their parts. It is for one goroutine.

@@ -30,8 +30,8 @@ const (
 	recordsShare = 3  // records that wait, in no order
 	sortedShare  = 16 // records in their order that are not in the file
 	chunkShare   = 6
-	entriesShare = 8
-	pairsShare   = 8  // all pairs
+	entriesShare = 8  // half of it where records are aside: there are so many that tables of all of them take more
+	pairsShare   = 8  // all pairs; likewise
 	someShare    = 16 // those that are not unlikely, and as edges; those of bunches; what they say; keys of a part that is too large
 )
 
@@ -173,7 +173,7 @@ func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/s.r.chunks()/200_00
 
 // candidates finds the pairs that share a key: those that are learned from, and those to compare, unless there are so few profiles that all are.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {
-	parts := newPairParts(s.r, s.ranges(), s.o, pairsShare)
+	parts := newPairParts(s.r, s.ranges(), s.o, s.r.share(pairsShare))
 	b := &blocker{records: s.r, m: s.m, o: s.o, parts: parts, budget: max(500_000, int64(s.r.n)*3/2)}
 	if err := b.run(ctx); err != nil {
 		return parts.or(err)

@@ -218,6 +218,14 @@ func (r *records) put(i int, c *chunk) error {
 	return nil
 }
 
+// share is the part of the memory that keys and pairs take, of one that is theirs where all records are in memory.
+func (r *records) share(of int64) int64 {
+	if r.aside != nil {
+		return 2 * of
+	}
+	return of
+}
+
 // chunks is how many there are.
 func (r *records) chunks() int { return len(r.first) - 1 }
 

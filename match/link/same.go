@@ -41,7 +41,7 @@ func (c *copies) close() {
 
 // findCopies finds records that say the same; those that a person has answered for stand for themselves.
 func (r *records) findCopies(o *Options, asked map[pair]bool) error {
-	all := newEntries(o, 1, r.n)
+	all := newEntries(o, 1, r.n, r.share(entriesShare))
 	defer all.close()
 	out := all.writers(o.Workers)
 	err := r.each(o.Workers, func(w, i int, b []byte) error {
