@@ -2,7 +2,8 @@ package store
 
 import "context"
 
-// Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once. Suite: storetest.RunStager.
+// Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once; and that removes many rows by a look at
+// their keys. Suite: storetest.RunStager.
 type Stager interface {
 	// Stage begins a table of rows of one incarnation: puts, or deletions, all with one time. Like WriteRun it compares no times: its rows have one
 	// writer, whose time is the newest they ever had. What a process has staged and not landed when it ends is lost.
@@ -12,6 +13,11 @@ type Stager interface {
 	// tables must not overlap. Tables without rows count for nothing. The tables are used up by it, whatever it returns; an error leaves nothing
 	// visible, unless the engine has failed for good.
 	Land(ctx context.Context, tables ...Staged) error
+
+	// Remove removes the rows of a range whose row keys gone accepts, from a table with many writers. These rows have one writer, as in a WriteRun; what
+	// others write meanwhile stays. before, if it is set, is called once, when a look at the rows has ended and before any row goes. What is removed is so durably on
+	// return; an error leaves any part of it removed. gone is called from several goroutines, keeps nothing of the key, and may be asked again about a row.
+	Remove(ctx context.Context, in SweepRange, gone func(key []byte) bool, before func() error) error
 }
 
 // StageOptions say what the rows of a table have in common.

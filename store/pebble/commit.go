@@ -26,6 +26,8 @@ import (
 //	put, many writers         shared: it reads nothing. It is a merge operand, and whoever reads the row takes the latest of its puts
 //	mutation, one writer      no lock: nobody else writes the row
 //
+// Whoever removes rows by a look at all of them (remove.go) takes all stripes for moments, before it looks and when ranges of them go.
+//
 // A Swap that tells since when it knows its versions (store.Group.Since) need not read them where no row of its stripe has been swapped since.
 //
 // Deletes are not merge operands as well, although that would save the look: a compaction that merges a delete with a put leaves
@@ -179,6 +181,7 @@ func (s *Store) apply(b *pebble.Batch, g store.Group) (version uint64, err error
 	if err != nil || b.Empty() {
 		return version, err
 	}
+	s.watches.note(b)
 	done := s.readers.changing()
 	if g.Lazy {
 		err = s.db.Apply(b, pebble.NoSync)

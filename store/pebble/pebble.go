@@ -81,6 +81,7 @@ type Store struct {
 	dir      string
 	locks    *stripes
 	waits    *waits
+	watches  watches
 	versions store.Versions
 	runs     atomic.Uint64
 	// tables are the options of tables that are going to be ingested. stock says that the engine's own writer makes them.

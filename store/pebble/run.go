@@ -74,6 +74,9 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 		if all.Empty() {
 			return nil
 		}
+		s.watches.landing.RLock()
+		defer s.watches.landing.RUnlock()
+		s.watches.note(all)
 		defer s.readers.changing()()
 		return convert(all.Commit(pebble.Sync))
 	}
@@ -83,6 +86,11 @@ func (s *Store) land(ctx context.Context, writers []*runWriter) error {
 			return convert(err)
 		}
 		paths = append(paths, w.paths...)
+	}
+	s.watches.landing.RLock()
+	defer s.watches.landing.RUnlock()
+	for _, w := range writers {
+		s.watches.lose(w.rows)
 	}
 	defer s.readers.changing()()
 	if err := s.db.Ingest(ctx, paths); err != nil {
@@ -99,6 +107,7 @@ type runWriter struct {
 	s     *Store
 	ctx   context.Context
 	of    store.Table
+	rows  span // where puts may be
 	batch *pebble.Batch
 	table tableWriter
 	size  int    // of the present table's rows
@@ -132,6 +141,9 @@ func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) er
 		if (w.table == nil || w.size >= tableSize) && last != nil && bytes.Compare(key, last) <= 0 { // the table's writer looks itself
 			return store.ErrOrder
 		}
+		if n == 1 {
+			w.rows.from = bytes.Clone(key)
+		}
 		if err := w.add(key, prefix, m); err != nil {
 			if errors.Is(err, sst.ErrOrder) {
 				return store.ErrOrder
@@ -139,6 +151,7 @@ func (w *runWriter) write(t store.Table, rows iter.Seq2[store.RunRow, error]) er
 			return convert(err)
 		}
 	}
+	w.rows.to = append(key, 0)
 	return nil
 }
 

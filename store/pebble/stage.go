@@ -103,6 +103,8 @@ func (s *Store) Land(ctx context.Context, tables ...store.Staged) error {
 		}
 	}()
 	var paths []string
+	s.watches.landing.RLock()
+	defer s.watches.landing.RUnlock()
 	for _, staging := range tables {
 		t, ok := staging.(*staged)
 		if !ok || t.s != s || !t.closed || t.path == "" {
@@ -110,6 +112,10 @@ func (s *Store) Land(ctx context.Context, tables ...store.Staged) error {
 		}
 		if t.rows > 0 {
 			paths = append(paths, t.path)
+			if !t.o.Delete {
+				all := t.prefix[:t.inc]
+				s.watches.lose(span{all, store.After(all)})
+			}
 		}
 	}
 	if err := ctx.Err(); err != nil || len(paths) == 0 {

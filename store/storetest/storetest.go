@@ -106,6 +106,10 @@ func RunStager(t *testing.T, e Engine) {
 		{"StageTakesAnyRow", stageTakesAnyRow},
 		{"StageForgetsWhatIsDiscarded", stageForgetsWhatIsDiscarded},
 		{"LandedTablesAreRead", landedTablesAreRead},
+		{"RemoveTakesWhatIsAccepted", removeTakesWhatIsAccepted},
+		{"RemoveLeavesWhatOthersWrite", removeLeavesWhatOthersWrite},
+		{"RemoveTakesNothingWhenItFails", removeTakesNothingWhenItFails},
+		{"RemoveAmongWriters", removeAmongWriters},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, e) })
 	}

@@ -33,19 +33,19 @@ const (
 // DropCreated takes back the profiles that the job has created, but for some: contributions and index rows go, these with the time at. What index rows there are is
 // derived from the contributions, as they are encoded. It calls gone for every few profiles, from several goroutines. It may be repeated.
 //
-// Contributions go before index rows, so that no visible profile lacks one. Where a call of the store is not one change, a crash between the two leaves hints, for
-// contributions that have gone say nothing any more.
+// Contributions go before index rows, so that no visible profile lacks one. A crash between the two leaves hints, for contributions that have gone say nothing any
+// more.
 func (p *Plan) DropCreated(ctx context.Context, runs map[int]RunResult, at int64, but map[fold.ID]bool, gone func(profiles int64)) error {
 	all, err := p.openAll(ctx, runs, func(r *RunResult) string { return r.Run })
 	defer all.close()
 	if err != nil {
 		return err
 	}
-	if p.store.Whole() {
+	if engine := store.StagerOf(p.store); engine != nil {
 		if fills, err := p.fillsIndex(ctx); err != nil {
 			return err
 		} else if fills {
-			return p.sweepCreated(ctx, runs, all, at, but, gone)
+			return p.sweepCreated(ctx, engine, runs, all, but, gone)
 		}
 	}
 	d := p.newDropper(at, gone)

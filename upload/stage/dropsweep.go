@@ -3,7 +3,6 @@ package stage
 import (
 	"context"
 	"iter"
-	"runtime"
 
 	"kith/profile"
 	"kith/profile/fold"
@@ -45,25 +44,22 @@ func (p *Plan) fillsIndex(ctx context.Context) (bool, error) {
 	return minted*dropShare >= rows, nil
 }
 
-// sweepCreated takes back the profiles that the job has created, but for some, by a pass over the index of the domain: whose row it is, its id tells. The store must
-// be Whole.
-func (p *Plan) sweepCreated(ctx context.Context, runs map[int]RunResult, all runBlobs, at int64, but map[fold.ID]bool, gone func(int64)) error {
+// sweepCreated takes back the profiles that the job has created, but for some, by a pass over the index of the domain: whose row it is, its id tells.
+func (p *Plan) sweepCreated(ctx context.Context, engine store.Stager, runs map[int]RunResult, all runBlobs, but map[fold.ID]bool, gone func(int64)) error {
 	var parts []store.Run
 	for _, r := range all { // ids of one bucket are before those of the next
 		parts = append(parts, store.Run{Table: store.Profile, Rows: p.createdGone(r, runs[r.bucket], but, gone)})
-	}
-	ranges, err := p.store.Split(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}, 4*runtime.NumCPU())
-	if err != nil {
-		return err
-	}
-	for _, r := range ranges {
-		parts = append(parts, store.Run{Table: store.Index, Rows: p.mintedGone(ctx, r, at, but)})
 	}
 	profiles := 0
 	for _, run := range runs {
 		profiles += int(run.Created)
 	}
-	return p.delete(ctx, profiles, parts)
+	minted := func(key []byte) bool {
+		id, class, ok := index.ParseRowKey(key)
+		return ok && class == index.ByImport && p.Minted(id) && (len(but) == 0 || !but[id])
+	}
+	// What lands begins compactions, which nobody is to wait for: the index is looked at before.
+	return engine.Remove(ctx, store.SweepRange{Table: store.Index, Incarnation: p.inc}, minted, func() error { return p.delete(ctx, profiles, parts) })
 }
 
 // createdGone are deletions of the contributions of the profiles that a run has created.
@@ -91,26 +87,5 @@ func (p *Plan) createdGone(r runBlob, run RunResult, but map[fold.ID]bool, gone 
 			}
 		}
 		gone(n)
-	}
-}
-
-// mintedGone are deletions of the index rows of a range that belong to profiles that the job has created, and that are there for contributions.
-func (p *Plan) mintedGone(ctx context.Context, in store.SweepRange, at int64, but map[fold.ID]bool) iter.Seq2[store.RunRow, error] {
-	return func(yield func(store.RunRow, error) bool) {
-		gone := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: at, Delete: true}}
-		for row, err := range p.store.Sweep(ctx, in) {
-			if err != nil {
-				yield(gone, err)
-				return
-			}
-			id, class, ok := index.ParseRowKey(row.Row.Key)
-			if !ok || class != index.ByImport || !p.Minted(id) || len(but) > 0 && but[id] {
-				continue
-			}
-			gone.Partition, gone.Mutation.Key = append(gone.Partition[:0], row.Partition.Key...), row.Row.Key
-			if !yield(gone, nil) {
-				return
-			}
-		}
 	}
 }
