@@ -243,6 +243,7 @@ func (r *Runner) look(ctx context.Context) error {
 	r.stand.mu.Lock()
 	defer r.stand.mu.Unlock()
 	r.stand.started = r.stand.started || failed == nil
+	r.stand.forget(r.Clock())
 	return failed
 }
 

@@ -154,14 +154,16 @@ func (r *Runner) lookStanding(ctx context.Context, inc store.Incarnation) (faile
 	for i := range r.Standing {
 		failed = errors.Join(failed, r.visit(ctx, standKey{inc, r.Standing[i].Name}, &r.Standing[i]))
 	}
-	r.stand.mu.Lock()
-	defer r.stand.mu.Unlock()
-	for k, st := range r.stand.all {
-		if st.cancel == nil && r.Clock()-st.last > time.Hour && len(st.woken) == 0 {
-			delete(r.stand.all, k)
+	return failed
+}
+
+// forget forgets the standing work of domains that are gone. It goes through that of all domains, so it is called once per look. The lock is held.
+func (s *stand) forget(now time.Duration) {
+	for k, st := range s.all {
+		if st.cancel == nil && now-st.last > time.Hour && len(st.woken) == 0 {
+			delete(s.all, k)
 		}
 	}
-	return failed
 }
 
 // every is how often standing work is looked at.
