@@ -30,8 +30,11 @@ var wished = []string{"", "FirstName", "LastName", "EmailAddress", "Attributes.x
 // What is suggested for a file is always accepted as a job, whatever its columns are called: limits of the API, rules of mappings, and columns
 // that are there once.
 func TestSuggestedMappingsAreAccepted(t *testing.T) {
-	accepted := 0
-	for seed := range uint64(300) {
+	accepted, files := uint64(0), uint64(300)
+	if testing.Short() {
+		files = 30
+	}
+	for seed := range files {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		text, header := randomTable(rng)
 		in := &api.SuggestUploadMappingRequest{DomainName: api.Ptr("d"), Head: text}
@@ -66,8 +69,8 @@ func TestSuggestedMappingsAreAccepted(t *testing.T) {
 		checkSources(t, seed, out)
 		accepted++
 	}
-	if accepted < 150 {
-		t.Errorf("only %d of 300 tables have a mapping", accepted)
+	if accepted < files/2 {
+		t.Errorf("only %d of %d tables have a mapping", accepted, files)
 	}
 }
 

@@ -17,7 +17,12 @@ import (
 func TestStore(t *testing.T) { testStore(t, pebble.Options{}) }
 
 // TestStoreOfStockTables is the same with tables by the engine's own writer.
-func TestStoreOfStockTables(t *testing.T) { testStore(t, pebble.Options{}.Stock()) }
+func TestStoreOfStockTables(t *testing.T) {
+	if testing.Short() {
+		t.Skip("what is concurrent is the same as in TestStore")
+	}
+	testStore(t, pebble.Options{}.Stock())
+}
 
 func testStore(t *testing.T, o pebble.Options) {
 	disks := map[store.Store]*vfs.MemFS{}

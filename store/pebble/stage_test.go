@@ -182,6 +182,10 @@ func (m *mix) check(step int) {
 
 // Landed tables live together with all else there is: writes, runs, flushes, compactions, restarts and checkpoints, in any order.
 func TestLandedTablesAmongAllElse(t *testing.T) {
+	steps := 120
+	if testing.Short() {
+		steps = 40
+	}
 	for name, o := range map[string]pebble.Options{"ours": {FS: vfs.NewMem()}, "stock": pebble.Options{FS: vfs.NewMem()}.Stock()} {
 		t.Run(name, func(t *testing.T) {
 			s, err := pebble.Open("db", o)
@@ -189,7 +193,7 @@ func TestLandedTablesAmongAllElse(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := &mix{t: t, r: rand.New(rand.NewPCG(7, 8)), s: s, o: o, dir: "db", rows: map[string]string{}}
-			for step := range 120 {
+			for step := range steps {
 				m.time++
 				switch m.r.IntN(12) {
 				case 0:
