@@ -275,6 +275,7 @@ func listens(ctx context.Context, address string) error {
 // Cluster is what Start started.
 type Cluster struct {
 	Dir       string
+	Name      string // of the keyspace and the bucket that the Kith nodes share
 	Cassandra []*Process
 	S3        *Process
 }
@@ -290,7 +291,7 @@ func (c *Cluster) Hosts() string {
 
 // Start starts nodes Cassandra nodes and an S3 server in dir.
 func Start(ctx context.Context, dir string, nodes int, o CassandraOptions, progress io.Writer) (*Cluster, error) {
-	c := &Cluster{Dir: dir}
+	c := &Cluster{Dir: dir, Name: "kith"}
 	if err := c.start(ctx, nodes, o, progress); err != nil {
 		c.Stop()
 		return nil, err

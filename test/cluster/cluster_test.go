@@ -34,6 +34,37 @@ import (
 // patience is how long a test waits for what must come, however busy the machine is.
 const patience = 10 * time.Minute
 
+// dir is where all tests have their cluster and the program.
+var dir string
+
+// shared is the cluster of the tests that need no passwords, started by the first of them: to start one takes longer than most of the tests. Each has
+// a keyspace and a bucket of its own, and leaves all processes running.
+var shared struct {
+	*Cluster
+	worlds int // that have been on it
+}
+
+// binary is the program.
+var binary = sync.OnceValues(func() (string, error) { return Build(context.Background(), dir) })
+
+func TestMain(m *testing.M) {
+	var err error
+	if dir, err = os.MkdirTemp("", "kith-cluster-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	stopShared()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func stopShared() {
+	if shared.Cluster != nil {
+		shared.Stop()
+		shared.Cluster = nil
+	}
+}
+
 type world struct {
 	*Cluster
 	t   *testing.T
@@ -47,19 +78,22 @@ func start(t *testing.T) *world {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, err := Start(ctx, t.TempDir(), nodes, CassandraOptions{}, io.Discard)
+	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Stop)
-	w := &world{Cluster: c, t: t}
-	if w.bin, err = Build(ctx, c.Dir); err == nil {
-		err = c.Migrate(ctx, w.bin)
+	if shared.Cluster == nil {
+		if shared.Cluster, err = Start(ctx, filepath.Join(dir, "shared"), nodes, CassandraOptions{}, io.Discard); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
+	shared.worlds++
+	c := *shared.Cluster
+	c.Dir, c.Name = t.TempDir(), fmt.Sprint("kith", shared.worlds)
+	if err := c.Migrate(ctx, bin); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return &world{Cluster: &c, t: t, bin: bin}
 }
 
 // kith starts a node.
@@ -453,14 +487,15 @@ func TestServeExplains(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
+	stopShared() // its addresses are used again
 	c, err := Start(ctx, t.TempDir(), 1, CassandraOptions{Passwords: true}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Stop)
-	bin, err := Build(ctx, c.Dir)
+	bin, err := binary()
 	if err == nil {
-		err = MakeBucket(ctx, "127.0.0.1:"+S3Port, Bucket)
+		err = MakeBucket(ctx, "127.0.0.1:"+S3Port, c.Name)
 	}
 	if err != nil {
 		t.Fatal(err)

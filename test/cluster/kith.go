@@ -15,12 +15,6 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Names of what the nodes share.
-const (
-	Keyspace = "kith"
-	Bucket   = "kith"
-)
-
 // MakeBucket makes the bucket of the nodes, if there is none.
 func MakeBucket(ctx context.Context, address, bucket string) error {
 	c, err := minio.New(address, &minio.Options{Creds: credentials.NewStaticV4(S3User, S3Secret, ""), Region: "us-east-1"})
@@ -48,11 +42,11 @@ func Build(ctx context.Context, dir string) (string, error) {
 }
 
 // StoreAddress returns what --store is given.
-func (c *Cluster) StoreAddress() string { return "cql://" + c.Hosts() + "/" + Keyspace }
+func (c *Cluster) StoreAddress() string { return "cql://" + c.Hosts() + "/" + c.Name }
 
 // BlobAddress returns what --blob is given.
 func (c *Cluster) BlobAddress() string {
-	return "s3://" + Bucket + "?endpoint=http://127.0.0.1:" + S3Port + "&region=us-east-1"
+	return "s3://" + c.Name + "?endpoint=http://127.0.0.1:" + S3Port + "&region=us-east-1"
 }
 
 // Env returns the environment that every Kith command on the cluster needs: the bucket's keys, and the master key, which is made
@@ -71,7 +65,7 @@ func (c *Cluster) Env() ([]string, error) {
 
 // Migrate makes the bucket and the keyspace.
 func (c *Cluster) Migrate(ctx context.Context, bin string) error {
-	if err := MakeBucket(ctx, "127.0.0.1:"+S3Port, Bucket); err != nil {
+	if err := MakeBucket(ctx, "127.0.0.1:"+S3Port, c.Name); err != nil {
 		return err
 	}
 	env, err := c.Env()
