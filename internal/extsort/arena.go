@@ -34,6 +34,9 @@ func (a *Arena) slab() []byte {
 		if err != nil { // the system refuses; the heap may have some left
 			return make([]byte, slabSize)
 		}
+		if a.Return {
+			smallPages(all)
+		}
 		a.regions = append(a.regions, all)
 		for at := regionSize - slabSize; at >= 0; at -= slabSize {
 			a.free = append(a.free, region[at:at+slabSize:at+slabSize])

@@ -20,6 +20,9 @@ func mapMemory(n int) (usable, all []byte, err error) {
 	return all[skip : skip+n], all, nil
 }
 
+// smallPages keeps the system from joining pages of memory that is given back in pieces: it would fill the gaps again, in the background, with zeros.
+func smallPages(all []byte) { _ = unix.Madvise(all, unix.MADV_NOHUGEPAGE) }
+
 func unmapMemory(all []byte) { _ = unix.Munmap(all) }
 
 // forgetMemory lets the system have pages; they read as zeros then. What is no whole pages of a mapping, as memory of the heap may be, is left alone.

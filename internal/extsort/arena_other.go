@@ -10,3 +10,5 @@ func mapMemory(n int) (usable, all []byte, err error) {
 func unmapMemory([]byte) {}
 
 func forgetMemory([]byte) {}
+
+func smallPages([]byte) {}
