@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -18,9 +19,9 @@ import (
 // Undo takes the contributions of one import out of profiles that others may have written to, too: it reads them, and removes the index rows that what
 // is left does not call for. It is used under the domain's turn, by package upload.
 //
-// What it finds it gathers, for a run of some hundred thousand rows is written as a table, which costs a fraction of as many rows in small batches: what
-// is missing first, then the contributions go, then what is in excess. If it is cut off between, rows of profiles that have been taken back are
-// hints, which the sweep of the index removes.
+// What it finds it gathers: what is missing is put first, then the contributions go, then what is in excess. Where the engine builds tables aside,
+// the contributions wait in these and go together, for what lands begins compactions, and each landing waits for the disk. If it is cut off between, rows of
+// profiles that have been taken back are hints, which the sweep of the index removes.
 type Undo struct {
 	s       *Service
 	rec     *domain.Record
@@ -30,47 +31,56 @@ type Undo struct {
 	found   *takings
 	last    ID                   // the last profile that was looked at
 	looked  func(profiles int64) // told when profiles have been looked at, which takes most of the time
-	// writing has the result of what is being written while the next profiles are read; nil: nothing is.
-	writing chan error
+	// looking has the result of the look at the last profiles while the next ones are gathered, and writing that of what is being written meanwhile; nil: there is none.
+	looking, writing chan error
+	all              []*takings // of the look, by its parts
+	engine           store.Stager
+	spare            chan []byte // buffers for rows
+	maxRows          int
+	tables           []store.Staged // that wait to land
+	excess           []store.RunRow // that go behind them
 }
 
 // takings are what an undo is about to write.
 type takings struct {
-	*rewrite        // index rows, and what is seldom
-	gone     []byte // the contributions that go, in order: id, number of the row (5 bytes)
-	// whole are the contributions that get their own values, in order: id, source (sourceSize), length of the row (4 bytes), row.
-	whole []byte
+	*rewrite // index rows, and what is seldom
+	// rows are the contributions that go, or get their own values, in order: id, source (sourceSize), length of the value (4 bytes), value. What goes has the length goes.
+	rows [][]byte
+	size int // of them
 }
 
 const (
-	goneSize = len(ID{}) + 5
-	// maxGone bounds the contributions that wait to be removed: 10 MB of them. Each run waits for the disk, so fewer are better.
-	maxGone = 500_000
-	// maxIndexRows bounds the index rows that wait to be written.
+	// maxRows bounds the bytes of contributions that wait to be written.
+	maxRows = 32 << 20
+	// maxIndexRows bounds the index rows that are written together, and maxExcess those that wait for contributions to go: some 40 MB.
 	maxIndexRows = 100_000
-	// maxWhole bounds the bytes of contributions that wait to get their own values.
-	maxWhole = 32 << 20
-	// wholeHead is what stands before the row of one.
-	wholeHead = len(ID{}) + sourceSize + 4
+	maxExcess    = 200_000
+	// rowHead is what stands before the value of a contribution, and rowLength where its last part is, the length.
+	rowHead   = rowLength + 4
+	rowLength = len(ID{}) + sourceSize
+	goes      = math.MaxUint32
 )
+
+// add notes that a contribution gets a value, or goes.
+func (t *takings) add(id ID, source, value []byte, length uint32) {
+	b := append(append(t.rows[0], id[:]...), source...)
+	t.rows[0] = append(binary.LittleEndian.AppendUint32(b, length), value...)
+}
 
 func (t *takings) take(o *takings) {
 	t.rewrite.take(o.rewrite)
-	t.gone = append(t.gone, o.gone...)
-	if t.whole == nil && len(o.whole) > 0 {
-		t.whole = make([]byte, 0, maxWhole+8*len(o.whole)) // it does not grow on the way
+	for _, rows := range o.rows {
+		if len(rows) > 0 {
+			t.rows = append(t.rows, rows)
+			t.size += len(rows)
+		}
 	}
-	t.whole = append(t.whole, o.whole...)
 }
 
-// full says that it is time to write.
-func (t *takings) full() bool {
-	return len(t.gone) >= maxGone*goneSize || len(t.missing)+len(t.excess)+len(t.completed) >= maxIndexRows || len(t.whole) >= maxWhole
-}
-
-// NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime. looked is told when profiles have been looked at.
+// NewUndo returns an Undo, begun at a time, of the import that wrote with jobTime. looked is told when profiles have been looked at. End or
+// Abandon ends it.
 func (s *Service) NewUndo(rec *domain.Record, at, jobTime int64, looked func(profiles int64)) *Undo {
-	u := &Undo{s: s, rec: rec, at: at, jobTime: jobTime, looked: looked, keyed: index.NewAttrs(rec.Keys)}
+	u := &Undo{s: s, rec: rec, at: at, jobTime: jobTime, looked: looked, keyed: index.NewAttrs(rec.Keys), engine: store.StagerOf(s.Store), spare: make(chan []byte, 64), maxRows: maxRows}
 	u.found = u.newTakings()
 	return u
 }
@@ -78,8 +88,11 @@ func (s *Service) NewUndo(rec *domain.Record, at, jobTime int64, looked func(pro
 func (u *Undo) newTakings() *takings { return &takings{rewrite: u.s.newRewrite(u.rec, u.at)} }
 
 // Take removes the import's contributions from profiles, whose ids ascend, and then the index rows that are in excess. It works on all
-// cores, and may be repeated. What it writes may be on its way when it returns, or wait for more: End sees to it.
+// cores, and may be repeated. What it looks at and writes is on its way when it returns: End sees to it.
 func (u *Undo) Take(ctx context.Context, ids []ID) error {
+	if err := u.took(ctx); err != nil {
+		return fmt.Errorf("take an import back: %w", err)
+	}
 	for len(ids) > 0 && ids[0] == u.last { // it had two rows in the file, and was the last of those before
 		ids = ids[1:]
 	}
@@ -87,115 +100,182 @@ func (u *Undo) Take(ctx context.Context, ids []ID) error {
 		return nil
 	}
 	u.last = ids[len(ids)-1]
-	all := make([]*takings, runtime.NumCPU())
-	errs := make([]error, len(all))
-	var wg sync.WaitGroup
-	for i := range all {
-		all[i] = u.newTakings()
-		mine := ids[i*len(ids)/len(all) : (i+1)*len(ids)/len(all)]
-		wg.Go(func() { errs[i] = u.look(ctx, all[i], mine) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("take an import back: %w", err)
-	}
-	for _, of := range all {
-		u.found.take(of)
-	}
-	u.looked(int64(len(ids)))
-	if !u.found.full() {
-		return nil
-	}
-	if err := u.Wait(); err != nil {
-		return fmt.Errorf("take an import back: %w", err)
-	}
-	found, done := u.found, make(chan error, 1)
-	u.found, u.writing = u.newTakings(), done
-	go func() { done <- u.write(ctx, found) }()
+	ids = slices.Clone(ids)
+	u.all = make([]*takings, runtime.NumCPU())
+	done := make(chan error, 1)
+	u.looking = done
+	go func() {
+		errs := make([]error, len(u.all))
+		var wg sync.WaitGroup
+		for i := range u.all {
+			w := u.newTakings()
+			w.rows = make([][]byte, 1)
+			select {
+			case w.rows[0] = <-u.spare:
+			default:
+			}
+			u.all[i] = w
+			mine := ids[i*len(ids)/len(errs) : (i+1)*len(ids)/len(errs)]
+			wg.Go(func() { errs[i] = u.look(ctx, w, mine) })
+		}
+		wg.Wait()
+		u.looked(int64(len(ids)))
+		done <- errors.Join(errs...)
+	}()
 	return nil
 }
 
-// write writes what was found: an index row goes only when all contributions that call for it have gone, and a contribution only when those that repeat
-// it have values of their own.
-func (u *Undo) write(ctx context.Context, found *takings) error {
-	excess := found.excess
+// took waits for the look under way, and writes what there is when it is much.
+func (u *Undo) took(ctx context.Context) error {
+	if err := wait(&u.looking); err != nil {
+		return err
+	}
+	for _, of := range u.all {
+		u.found.take(of)
+	}
+	u.all = nil
+	if f := u.found; f.size < u.maxRows && len(f.missing)+len(f.excess)+len(f.completed) < maxIndexRows {
+		return nil
+	}
+	if err := wait(&u.writing); err != nil {
+		return err
+	}
+	found, done := u.found, make(chan error, 1)
+	u.found, u.writing = u.newTakings(), done
+	go func() { done <- u.write(ctx, found, false) }()
+	return nil
+}
+
+// wait waits for what is under way, if anything is.
+func wait(what *chan error) (err error) {
+	if *what != nil {
+		err = <-*what
+		*what = nil
+	}
+	return err
+}
+
+// write writes what was found: an index row goes only when all contributions that call for it have gone. last says that nothing comes behind it.
+func (u *Undo) write(ctx context.Context, found *takings, last bool) error {
+	u.excess = append(u.excess, found.excess...)
 	found.excess = nil
 	err := found.flush(ctx)
-	if err == nil {
-		err = u.s.Store.WriteRun(ctx, u.completions(found.whole)...)
+	switch {
+	case err != nil:
+		return err
+	case u.engine == nil || last && u.tables == nil:
+		err = u.s.Store.WriteRun(ctx, u.runs(found)...)
+	default:
+		err = u.stage(ctx, found)
 	}
-	if err == nil {
-		err = u.s.Store.WriteRun(ctx, u.deletions(found.gone)...)
-	}
-	if err == nil {
-		found.excess = excess
-		err = found.flush(ctx)
-	}
-	return err
-}
-
-// completions returns the runs that give contributions their own values, as many as are built side by side.
-func (u *Undo) completions(whole []byte) (runs []store.Run) {
-	size := func(b []byte) int { return wholeHead + int(binary.LittleEndian.Uint32(b[wholeHead-4:])) }
-	part := len(whole)/runtime.NumCPU() + 1
-	for len(whole) > 0 {
-		n := 0
-		for n < len(whole) && n < part {
-			n += size(whole[n:])
+	for _, rows := range found.rows {
+		select {
+		case u.spare <- rows[:0]:
+		default:
 		}
-		mine := whole[:n]
-		whole = whole[n:]
-		runs = append(runs, store.Run{Table: store.Profile, Rows: func(yield func(store.RunRow, error) bool) {
-			row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Time: u.at}}
-			for b := mine; len(b) > 0; b = b[size(b):] {
-				row.Partition = b[:len(ID{})]
-				row.Mutation.Key = append(append(row.Mutation.Key[:0], contributionPrefix...), b[len(ID{}):len(ID{})+sourceSize]...)
-				row.Mutation.Value = b[wholeHead:size(b)]
-				if !yield(row, nil) {
-					return
-				}
-			}
-		}})
+	}
+	if err != nil || u.tables != nil && !last && len(u.excess) < maxExcess {
+		return err
+	}
+	if tables := u.tables; tables != nil {
+		u.tables = nil
+		if err := u.engine.Land(ctx, tables...); err != nil {
+			return err
+		}
+	}
+	found.excess, u.excess = u.excess, nil
+	return found.flush(ctx)
+}
+
+// runs returns the contributions that were found as runs, as many as are built side by side.
+func (u *Undo) runs(found *takings) (runs []store.Run) {
+	for n, parts := 0, runtime.NumCPU(); n < parts; n++ {
+		mine := found.rows[n*len(found.rows)/parts : (n+1)*len(found.rows)/parts]
+		if len(mine) > 0 {
+			runs = append(runs, store.Run{Table: store.Profile, Rows: func(yield func(store.RunRow, error) bool) { u.each(mine, yield) }})
+		}
 	}
 	return runs
 }
 
-// deletions returns the runs that remove contributions, as many as are built side by side.
-func (u *Undo) deletions(gone []byte) (runs []store.Run) {
-	n, parts := len(gone)/goneSize, runtime.NumCPU()
-	for i := range parts {
-		mine := gone[i*n/parts*goneSize : (i+1)*n/parts*goneSize]
-		runs = append(runs, store.Run{Table: store.Profile, Rows: func(yield func(store.RunRow, error) bool) {
-			row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Delete: true, Time: u.at}} // not before one was completed
-			key := AppendContributionKey(nil, u.jobTime, 0)
-			for ; len(mine) > 0; mine = mine[goneSize:] {
-				copy(key[len(key)-5:], mine[len(ID{}):goneSize])
-				row.Partition, row.Mutation.Key = mine[:len(ID{})], key
-				if !yield(row, nil) {
-					return
-				}
+func (u *Undo) each(all [][]byte, yield func(store.RunRow, error) bool) {
+	row := store.RunRow{Incarnation: u.rec.Incarnation, Mutation: store.Mutation{Time: u.at}} // a deletion, too: not before one was completed
+	key := []byte(contributionPrefix)
+	for _, rows := range all {
+		for len(rows) > 0 {
+			size := rowHead
+			row.Mutation.Value, row.Mutation.Delete = nil, true
+			if n := binary.LittleEndian.Uint32(rows[rowLength:]); n != goes {
+				size += int(n)
+				row.Mutation.Value, row.Mutation.Delete = rows[rowHead:size], false
 			}
-		}})
+			key = append(key[:len(contributionPrefix)], rows[len(ID{}):rowLength]...)
+			row.Partition, row.Mutation.Key = rows[:len(ID{})], key
+			if !yield(row, nil) {
+				return
+			}
+			rows = rows[size:]
+		}
 	}
-	return runs
 }
 
-// Wait waits for what Take has begun to write.
-func (u *Undo) Wait() (err error) {
-	if u.writing != nil {
-		err = <-u.writing
-		u.writing = nil
+// stage writes the contributions that were found as tables.
+func (u *Undo) stage(ctx context.Context, found *takings) error {
+	runs := u.runs(found)
+	tables, errs := make([]store.Staged, len(runs)), make([]error, len(runs))
+	var wg sync.WaitGroup
+	for i, r := range runs {
+		t, err := u.engine.Stage(store.StageOptions{Table: r.Table, Incarnation: u.rec.Incarnation, Time: u.at})
+		if err != nil {
+			errs[i] = err
+			break
+		}
+		tables[i] = t
+		u.tables = append(u.tables, t)
+		wg.Go(func() { errs[i] = fillTable(ctx, t, r) })
 	}
-	return err
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// fillTable writes a run into a table, and closes it.
+func fillTable(ctx context.Context, t store.Staged, r store.Run) error {
+	for row, err := range r.Rows {
+		switch m := &row.Mutation; {
+		case err != nil:
+		case m.Delete:
+			err = t.Delete(row.Partition, m.Key)
+		default:
+			err = t.Add(row.Partition, m.Key, m.Value, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(ctx.Err(), t.Close())
+}
+
+// Abandon ends an Undo that has failed: what waits to be written is forgotten.
+func (u *Undo) Abandon() {
+	_ = wait(&u.looking)
+	_ = wait(&u.writing)
+	for _, t := range u.tables {
+		t.Discard()
+	}
+	u.tables = nil
 }
 
 // End writes what is left to be written, when Take has been called for all profiles and never failed.
 func (u *Undo) End(ctx context.Context) error {
-	err := u.Wait()
+	err := u.took(ctx)
 	if err == nil {
-		err = u.write(ctx, u.found)
+		err = wait(&u.writing)
+	}
+	if err == nil {
+		err = u.write(ctx, u.found, true)
 	}
 	if err != nil {
+		u.Abandon()
 		return fmt.Errorf("take an import back: %w", err)
 	}
 	return nil
@@ -265,7 +345,7 @@ func (u *Undo) profile(w *takings, id ID, rows []store.Row, repeats *fold.Repeat
 	for i := range rows {
 		if u.isGone(&rows[i]) {
 			any = true
-			w.gone = append(append(w.gone, id[:]...), rows[i].Key[len(rows[i].Key)-5:]...)
+			w.add(id, rows[i].Key[len(contributionPrefix):], nil, goes)
 		}
 	}
 	if !any {
@@ -311,8 +391,7 @@ func (u *Undo) lost(w *takings, id ID, rows []store.Row, repeats *fold.Repeats) 
 	case err != nil:
 		return nil, false // who decodes them finds out
 	case repeated && u.isGone(first):
-		w.whole = append(append(w.whole, id[:]...), second.Key[len(contributionPrefix):]...)
-		w.whole = append(binary.LittleEndian.AppendUint32(w.whole, uint32(len(whole))), whole...)
+		w.add(id, second.Key[len(contributionPrefix):], whole, uint32(len(whole)))
 		return nil, true
 	case repeated:
 		return nil, true

@@ -5,7 +5,7 @@ import "context"
 // Stager is an engine that builds tables of finished rows aside, and makes them visible later, all at once; and that removes many rows by a look at
 // their keys. Suite: storetest.RunStager.
 type Stager interface {
-	// Stage begins a table of rows of one incarnation: puts, or deletions, all with one time. Like WriteRun it compares no times: its rows have one
+	// Stage begins a table of rows of one incarnation: puts and deletions, all with one time. Like WriteRun it compares no times: its rows have one
 	// writer, whose time is the newest they ever had. What a process has staged and not landed when it ends is lost.
 	Stage(o StageOptions) (Staged, error)
 
@@ -25,17 +25,18 @@ type StageOptions struct {
 	Table       Table
 	Incarnation Incarnation
 	Time        int64 // microseconds, above 0
-	Delete      bool  // the rows are deletions
 }
 
 // Staged is a table on its way into the store. It is for one goroutine at a time.
 type Staged interface {
-	// Add adds a row. Rows ascend by partition and key (else ErrOrder). The value comes in two parts, either of which may be nil; that of a
-	// deletion counts for nothing. Nothing is kept of the bytes. ErrTooLarge: the row is over the limits of a mutation. The table may go on after these
-	// two errors, without the row.
+	// Add adds a row. Rows ascend by partition and key (else ErrOrder). The value comes in two parts, either of which may be nil. Nothing is kept of the
+	// bytes. ErrTooLarge: the row is over the limits of a mutation. The table may go on after these two errors, without the row.
 	Add(partition, key, value, more []byte) error
 
-	// Rows returns how many rows have been added.
+	// Delete adds the deletion of a row, as Add does a row.
+	Delete(partition, key []byte) error
+
+	// Rows returns how many rows and deletions have been added.
 	Rows() int
 
 	// Size returns how many bytes the table has so far, roughly: those of the last rows count as they are before compression.

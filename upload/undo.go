@@ -198,7 +198,8 @@ func (w *work) undo(ctx context.Context, runs map[int]stage.RunResult) error {
 	u := w.Profiles.NewUndo(w.rec, w.job.UndoTime, w.job.Time, func(n int64) { w.progress.rows.Add(n) })
 	err = w.plan.EachTouched(ctx, runs, met, func(ids []fold.ID) error { return u.Take(ctx, ids) })
 	if err != nil {
-		return errors.Join(err, u.Wait())
+		u.Abandon()
+		return err
 	}
 	if err := u.End(ctx); err != nil || met == nil {
 		return err

@@ -24,6 +24,7 @@ type staged struct {
 	inc    int
 	cell   []byte // header of all cells
 	rows   int
+	puts   bool // there are some
 	closed bool
 }
 
@@ -50,17 +51,30 @@ func (t *staged) Add(partition, key, value, more []byte) error {
 		m := store.Mutation{Key: key, Value: append(bytes.Clone(value), more...)}
 		return store.CheckMutations(store.Partition{Key: string(partition)}, []store.Mutation{m})
 	}
+	t.puts = true
+	t.begin(partition)
+	return t.added(t.w.Set(t.prefix, key, t.cell, value, more))
+}
+
+// Delete implements store.Staged.
+func (t *staged) Delete(partition, key []byte) error {
+	if len(partition)+len(key) > store.MaxKey {
+		return store.CheckMutations(store.Partition{Key: string(partition)}, []store.Mutation{{Key: key}})
+	}
+	t.begin(partition)
+	return t.added(t.w.Delete(t.prefix, key))
+}
+
+// begin makes a partition's prefix that of the next row.
+func (t *staged) begin(partition []byte) {
 	if bytes.IndexByte(partition, 0) < 0 {
 		t.prefix = append(append(t.prefix[:t.inc], partition...), 0, 1)
 	} else {
 		t.prefix = store.AppendPartitionBytes(t.prefix[:0], t.o.Table, t.o.Incarnation, partition)
 	}
-	var err error
-	if t.o.Delete {
-		err = t.w.Delete(t.prefix, key)
-	} else {
-		err = t.w.Set(t.prefix, key, t.cell, value, more)
-	}
+}
+
+func (t *staged) added(err error) error {
 	if err != nil {
 		if errors.Is(err, sst.ErrOrder) {
 			return store.ErrOrder
@@ -112,7 +126,7 @@ func (s *Store) Land(ctx context.Context, tables ...store.Staged) error {
 		}
 		if t.rows > 0 {
 			paths = append(paths, t.path)
-			if !t.o.Delete {
+			if t.puts {
 				all := t.prefix[:t.inc]
 				s.watches.lose(span{all, store.After(all)})
 			}

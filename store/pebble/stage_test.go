@@ -44,8 +44,8 @@ func (m *mix) value() string {
 	return fmt.Sprint("value ", m.r.IntN(1000))
 }
 
-// change is some rows, ascending, all puts or all deletions; empty values are deletions.
-func (m *mix) change(n int, deletes bool) (keys [][2]string, values []string) {
+// change is some rows, ascending: puts, deletions or both; empty values are deletions.
+func (m *mix) change(n int) (keys [][2]string, values []string) {
 	chosen := map[[2]string]bool{}
 	for range n {
 		p, k := m.key()
@@ -55,8 +55,9 @@ func (m *mix) change(n int, deletes bool) (keys [][2]string, values []string) {
 		x := store.AppendKey(nil, store.Partition{Key: a[0]}, []byte(a[1]))
 		return bytes.Compare(x, store.AppendKey(nil, store.Partition{Key: b[0]}, []byte(b[1])))
 	})
+	what := m.r.IntN(3)
 	for range keys {
-		if deletes {
+		if what == 0 || what == 1 && m.r.IntN(2) == 0 {
 			values = append(values, "")
 		} else {
 			values = append(values, m.value())
@@ -77,18 +78,23 @@ func (m *mix) note(keys [][2]string, values []string) {
 
 // land lands up to four tables that lie beside each other.
 func (m *mix) land() {
-	deletes := m.r.IntN(3) == 0
-	keys, values := m.change(1+m.r.IntN(400), deletes)
+	keys, values := m.change(1 + m.r.IntN(400))
 	var tables []store.Staged
 	for from := 0; from < len(keys); {
 		to := min(len(keys), from+1+m.r.IntN(len(keys)))
-		w, err := m.s.Stage(store.StageOptions{Table: store.Profile, Incarnation: 7, Time: m.time, Delete: deletes})
+		w, err := m.s.Stage(store.StageOptions{Table: store.Profile, Incarnation: 7, Time: m.time})
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		for i := from; i < to; i++ {
 			cut := m.r.IntN(len(values[i]) + 1)
-			if err := w.Add([]byte(keys[i][0]), []byte(keys[i][1]), []byte(values[i][:cut]), []byte(values[i][cut:])); err != nil {
+			add := func() error {
+				return w.Add([]byte(keys[i][0]), []byte(keys[i][1]), []byte(values[i][:cut]), []byte(values[i][cut:]))
+			}
+			if values[i] == "" {
+				add = func() error { return w.Delete([]byte(keys[i][0]), []byte(keys[i][1])) }
+			}
+			if err := add(); err != nil {
 				m.t.Fatal(err)
 			}
 		}
@@ -112,7 +118,7 @@ func (m *mix) land() {
 
 // write writes as others do: some partitions by Write, or all by WriteRun.
 func (m *mix) write(run bool) {
-	keys, values := m.change(1+m.r.IntN(200), m.r.IntN(3) == 0)
+	keys, values := m.change(1 + m.r.IntN(200))
 	rows := func(yield func(store.RunRow, error) bool) {
 		for i, k := range keys {
 			mu := store.Mutation{Key: []byte(k[1]), Value: []byte(values[i]), Delete: values[i] == "", Time: m.time}

@@ -144,3 +144,8 @@ func (t *countedTable) Add(partition, key, value, more []byte) error {
 	t.c.check(store.WriteRows, store.Partition{Table: t.o.Table, Incarnation: t.o.Incarnation, Key: string(partition)}, key)
 	return t.Staged.Add(partition, key, value, more)
 }
+
+func (t *countedTable) Delete(partition, key []byte) error {
+	t.c.check(store.WriteRows, store.Partition{Table: t.o.Table, Incarnation: t.o.Incarnation, Key: string(partition)}, key)
+	return t.Staged.Delete(partition, key)
+}

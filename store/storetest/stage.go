@@ -25,6 +25,9 @@ func stager(t *testing.T, e Engine) (store.Store, store.Stager) {
 	return s, st
 }
 
+// goes is a value that stands for a deletion.
+const goes = "\x00goes"
+
 // stage returns a closed table of rows: partition, key and value of each.
 func stage(t *testing.T, st store.Stager, o store.StageOptions, rows ...[3]string) store.Staged {
 	t.Helper()
@@ -43,8 +46,12 @@ func stage(t *testing.T, st store.Stager, o store.StageOptions, rows ...[3]strin
 	}
 	for i, r := range rows {
 		cut := len(r[2]) / 2
-		if err := w.Add([]byte(r[0]), []byte(r[1]), []byte(r[2][:cut]), []byte(r[2][cut:])); err != nil {
-			t.Fatalf("Add of row %d: %v", i, err)
+		add := func() error { return w.Add([]byte(r[0]), []byte(r[1]), []byte(r[2][:cut]), []byte(r[2][cut:])) }
+		if r[2] == goes {
+			add = func() error { return w.Delete([]byte(r[0]), []byte(r[1])) }
+		}
+		if err := add(); err != nil {
+			t.Fatalf("row %d: %v", i, err)
 		}
 	}
 	if w.Rows() != len(rows) || len(rows) > 0 && w.Size() <= 0 {
@@ -136,12 +143,10 @@ func landGoesOverWhatWasThere(t *testing.T, e Engine) {
 		t.Fatal(err)
 	}
 	o := store.StageOptions{Table: store.Index, Time: 5}
-	del := o
-	del.Delete = true
-	land(t, st, stage(t, st, o, [3]string{"p", "memory", "new"}), stage(t, st, del, [3]string{"p", "never", ""}, [3]string{"q000000", "k", "counts for nothing"}, [3]string{"q000001", "k", ""}),
+	land(t, st, stage(t, st, o, [3]string{"p", "memory", "new"}), stage(t, st, o, [3]string{"p", "never", goes}, [3]string{"q000000", "k", goes}, [3]string{"q000001", "k", goes}),
 		stage(t, st, o, [3]string{"q000002", "k", "new"}, [3]string{"r", "", "first"}))
 	land(t, st, stage(t, st, o, [3]string{"q000001", "k", "back"}, [3]string{"r", "", "second"}))
-	land(t, st, stage(t, st, del, [3]string{"p", "gone", ""}))
+	land(t, st, stage(t, st, o, [3]string{"p", "gone", goes}, [3]string{"p", "memory", "mixed"}))
 	write(t, s, p, put("memory", "newest", 6))
 	q := func(i int) store.Partition {
 		return store.Partition{Table: store.Index, Incarnation: 7, Key: fmt.Sprintf("q%06d", i)}
@@ -159,8 +164,7 @@ func landGoesOverWhatWasThere(t *testing.T, e Engine) {
 func landIsDurable(t *testing.T, e Engine) {
 	s, st := stager(t, e)
 	write(t, s, part, put("a", "old", 1), put("b", "old", 1), put("c", "old", 1))
-	del := stage(t, st, store.StageOptions{Delete: true}, [3]string{"p", "b", ""})
-	land(t, st, stage(t, st, store.StageOptions{}, [3]string{"p", "a", "new"}), del, stage(t, st, store.StageOptions{}, [3]string{"p", "c", "new"}, [3]string{"q", "", "new"}))
+	land(t, st, stage(t, st, store.StageOptions{}, [3]string{"p", "a", "new"}, [3]string{"p", "b", goes}), stage(t, st, store.StageOptions{}, [3]string{"p", "c", "new"}, [3]string{"q", "", "new"}))
 	lost := stage(t, st, store.StageOptions{}, [3]string{"x", "lost", "never seen"})
 	before := dump(t, s, store.Profile)
 	dir := filepath.Join(t.TempDir(), "copy")
@@ -198,7 +202,7 @@ func landRefusesWhatIsNotReady(t *testing.T, e Engine) {
 			return st.Land(ctx, stage(t, st, store.StageOptions{}, row, [3]string{"r", "", ""}), stage(t, st, store.StageOptions{}, [3]string{"q", "", ""}))
 		},
 		"twice the same row": func() error {
-			return st.Land(ctx, stage(t, st, store.StageOptions{}, row), stage(t, st, store.StageOptions{Delete: true}, row))
+			return st.Land(ctx, stage(t, st, store.StageOptions{}, row), stage(t, st, store.StageOptions{}, [3]string{"p", "a", goes}))
 		},
 		"no time to land": func() error { return st.Land(ended, stage(t, st, store.StageOptions{}, row)) },
 	} {

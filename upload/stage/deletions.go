@@ -74,11 +74,11 @@ func (s *deletions) write(ctx context.Context, r store.Run) (err error) {
 				err = t.Close()
 			}
 			if err == nil {
-				t, err = s.begin(store.StageOptions{Table: r.Table, Incarnation: s.inc, Time: row.Mutation.Time, Delete: true})
+				t, err = s.begin(store.StageOptions{Table: r.Table, Incarnation: s.inc, Time: row.Mutation.Time})
 			}
 		}
 		if err == nil {
-			err = t.Add(row.Partition, row.Mutation.Key, nil, nil)
+			err = t.Delete(row.Partition, row.Mutation.Key)
 		}
 		if err != nil {
 			return err
