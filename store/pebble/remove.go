@@ -196,7 +196,9 @@ func (s *Store) removeRanges(all []*removal) (lost []*removal, err error) {
 		s.logger.Fatalf("the log can't be written: %v", err) // as in Commit
 		return nil, convert(err)
 	}
-	return lost, nil
+	// Only in a table it makes those go that lie within it; nobody waits for that.
+	_, err = s.db.AsyncFlush()
+	return lost, convert(err)
 }
 
 // span is a range of encoded keys.
