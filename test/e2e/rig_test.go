@@ -389,9 +389,11 @@ func onEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 	t.Run("pebble", func(t *testing.T) { test(t, newPebble(t)) })
 }
 
-// onAllEngines is onEngines with a cluster, if there is one.
+// onAllEngines is onEngines, or a cluster if there is one: each engine has its turn in make test or in make test-cluster.
 func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
-	onEngines(t, test)
+	if os.Getenv("KITH_TEST_CQL") == "" {
+		onEngines(t, test)
+	}
 	t.Run("cql", func(t *testing.T) {
 		st, _ := cluster.EnginesOn(t, cluster.Options(t))
 		test(t, st)
