@@ -24,11 +24,7 @@ func (b *Resolver) Write(ctx context.Context, bucket int, run *RunResult) error 
 	if err := o.flush(); err != nil {
 		return err
 	}
-	voids, err := b.voids(ctx)
-	if err != nil {
-		return err
-	}
-	parts := []store.Run{{Table: store.Fingerprint, Rows: store.SortRows(voids)}}
+	var parts []store.Run
 	a := &applier{Output: o, live: func(int) bool { return true }}
 	for family := range o.shelves {
 		parts = append(parts, store.Run{Table: store.Index, Rows: b.indexRows(a, family)})
@@ -71,14 +67,14 @@ func (p *Plan) contributionRows(a *applier, part int) iter.Seq2[store.RunRow, er
 		a := &applier{Output: a.Output, live: a.live}
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
 		head := fold.Contribution{Expires: p.expires}
-		err := a.saidRows(part, func(id []byte, s *said) error {
-			head.Stamp = p.stamp(s.row)
+		err := a.saidRows(part, func(id []byte, at int64, repeats bool, said []byte) error {
+			head.Stamp = p.stamp(at)
 			row.Partition = id
-			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, s.row)
-			if s.kind == entrySays {
-				row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), s.says...)
+			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, at)
+			if repeats {
+				row.Mutation.Value = head.AppendRepeat(row.Mutation.Value[:0], said)
 			} else {
-				row.Mutation.Value = head.AppendRepeat(row.Mutation.Value[:0], s.says)
+				row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), said...)
 			}
 			if !yield(row, nil) {
 				return errEnough
