@@ -254,11 +254,16 @@ func TestRequestsKnowTheirConnection(t *testing.T) {
 	if first == nil || first != second || first != third || !first.known.Load() || first.since.Load() == 0 {
 		t.Fatalf("%+v, %+v, %+v", first, second, third)
 	}
-	if n := len(web.all.all); n != 1 {
+	known := func() int {
+		web.all.mu.Lock()
+		defer web.all.mu.Unlock()
+		return len(web.all.all)
+	}
+	if n := known(); n != 1 {
 		t.Fatalf("%d connections are known", n)
 	}
 	client.Close()
-	until(t, "it is forgotten", func() bool { web.all.mu.Lock(); defer web.all.mu.Unlock(); return len(web.all.all) == 0 })
+	until(t, "it is forgotten", func() bool { return known() == 0 })
 }
 
 // deadlines counts deadlines of writes.

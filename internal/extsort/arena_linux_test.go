@@ -11,7 +11,7 @@ import (
 // Memory that an arena gives back in pieces is in small pages: joined, the system would fill the gaps again.
 func TestReturnedMemoryIsNotJoined(t *testing.T) {
 	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
-		t.Skip("this system has no huge pages")
+		t.Skip("a kernel without huge pages joins nothing")
 	}
 	for _, back := range []bool{false, true} {
 		a := &Arena{Return: back}
@@ -27,7 +27,7 @@ func TestReturnedMemoryIsNotJoined(t *testing.T) {
 func flagsOf(t *testing.T, b []byte) string {
 	text, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	at, inside := uint64(uintptr(unsafe.Pointer(&b[0]))), false
 	for line := range strings.Lines(string(text)) {
@@ -39,6 +39,6 @@ func flagsOf(t *testing.T, b []byte) string {
 			return flags
 		}
 	}
-	t.Skip("the system tells no flags of memory")
+	t.Fatal("the system tells no flags of this memory")
 	return ""
 }

@@ -84,43 +84,39 @@ func (p *parted) read(part int, dst []byte) ([]byte, error) {
 
 // each calls do with the bytes of a part, which are good until it returns, piece by piece. Nothing may be added to that part meanwhile.
 func (p *parted) each(part int, do func(b []byte) error) error {
-	for _, piece := range p.parts[part] {
-		b, err := p.pool.Load(piece)
-		if err != nil {
-			return fmt.Errorf("match profiles: read what was spilled: %w", err)
-		}
-		err = do(b)
-		p.pool.Unload(piece, b)
-		if err != nil {
-			return err
-		}
-	}
-	return do(p.open[part])
+	return p.visit(p.parts[part], p.open[part], p.pool.Unload, do)
 }
 
-// take calls do with the bytes of a part, which are good until it returns, piece by piece, and forgets them. A part is for one goroutine, different ones are for several.
+// take is each, and forgets the part. A part is for one goroutine, different ones are for several.
 func (p *parted) take(part int, do func(b []byte) error) error {
 	p.mu.Lock()
 	pieces, open := p.parts[part], p.open[part]
 	p.parts[part], p.open[part], p.sizes[part] = nil, nil, 0
 	p.mu.Unlock()
+	err := p.visit(pieces, open, p.pool.Drop, do)
+	if open != nil {
+		p.pool.Free(open)
+	}
+	return err
+}
+
+// visit calls do with the bytes of pieces, each of which is let go when do returns, and of a chunk that is still open.
+func (p *parted) visit(pieces []extsort.Piece, open []byte, letGo func(extsort.Piece, []byte), do func(b []byte) error) error {
 	for _, piece := range pieces {
 		b, err := p.pool.Load(piece)
 		if err != nil {
 			return fmt.Errorf("match profiles: read what was spilled: %w", err)
 		}
 		err = do(b)
-		p.pool.Drop(piece, b)
+		letGo(piece, b)
 		if err != nil {
 			return err
 		}
 	}
-	if open != nil {
-		err := do(open)
-		p.pool.Free(open)
-		return err
+	if open == nil {
+		return nil
 	}
-	return nil
+	return do(open)
 }
 
 func (p *parted) close() {

@@ -16,10 +16,10 @@ import (
 // TestStore runs the suite on a file system in memory that forgets what was not synced when it crashes.
 func TestStore(t *testing.T) { testStore(t, pebble.Options{}) }
 
-// TestStoreOfStockTables is the same with tables by the engine's own writer.
+// TestStoreOfStockTables is the same with tables by the engine's own writer. -short is for the race detector, and goroutines meet in TestStore already.
 func TestStoreOfStockTables(t *testing.T) {
 	if testing.Short() {
-		t.Skip("what is concurrent is the same as in TestStore")
+		t.Skip("TestStore has the same goroutines")
 	}
 	testStore(t, pebble.Options{}.Stock())
 }
