@@ -13,6 +13,7 @@ import (
 	"kith/match/rule"
 	"kith/profile"
 	"kith/profile/change"
+	"kith/profile/fingerprint"
 	"kith/profile/index"
 	"kith/profile/write"
 	"kith/query"
@@ -22,7 +23,7 @@ import (
 )
 
 // Families are the rows of the whole program, from the core nouns outwards. docs/rows.md is their table.
-var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, query.Families, rule.Families, integration.Families, catalog.Families, deadletter.Families, match.Families, []store.Family{
+var Families = slices.Concat(access.Families, domain.Families, resource.Families, profile.Families, fingerprint.Families, index.Families, change.Families, write.Families, job.Families, upload.Families, query.Families, rule.Families, integration.Families, catalog.Families, deadletter.Families, match.Families, []store.Family{
 	{Name: "purge", Table: store.Catalog, Partition: "purge", Key: "last", Kind: store.WriteRows,
 		Value: "empty; its time tells when the embedded store was purged last", Writers: "the embedded store, when it is purged"},
 	{Name: "node", Table: store.Catalog, Partition: "nodes", Key: "{node's name}", Kind: store.WriteRows,

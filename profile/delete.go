@@ -11,6 +11,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/profile/change"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/profile/write"
@@ -59,6 +60,11 @@ func (s *Service) delete(ctx context.Context, rec *domain.Record, id ID) error {
 	// The tombstone hides everything at once; what follows may be cut off, the sweep goes on with it. The head stands as it was when the
 	// row was put, so whoever settles the row can keep a deletion that is late from happening: by a fence.
 	links.Deleted = &fold.Deletion{At: s.Now().UnixMicro(), By: caller(ctx)}
+	if p.stateVersion == 0 {
+		if err := fingerprint.Put(ctx, s.Store, rec.Incarnation, id, links.Deleted.At); err != nil {
+			return err
+		}
+	}
 	_, err = store.Certain(ctx, s.Store, Partition(rec.Incarnation, id), []store.Swap{
 		{Key: stateKey, Value: links.Append(nil), Expect: p.stateVersion},
 		{Key: headKey, Op: store.Check, Expect: p.headVersion},
@@ -188,7 +194,8 @@ func (s *Service) clear(ctx context.Context, rec *domain.Record, p *stored, name
 	for i, part := range p.Parts {
 		contributions = append(contributions, contributionRow(rec.Incarnation, p.ID, part.Source, store.Mutation{Delete: true, Time: p.times[i]}))
 	}
-	return s.Store.WriteRun(ctx, store.Run{Table: store.Profile, Rows: store.SortRows(contributions)})
+	print := []store.RunRow{fingerprint.Row(rec.Incarnation, p.ID, store.Mutation{Delete: true, Time: now})}
+	return s.Store.WriteRun(ctx, store.Run{Table: store.Fingerprint, Rows: store.SortRows(print)}, store.Run{Table: store.Profile, Rows: store.SortRows(contributions)})
 }
 
 // putFullNames puts the index rows of the full names that persons show, with a time.

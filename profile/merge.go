@@ -16,6 +16,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/profile/change"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/store"
 )
@@ -435,7 +436,12 @@ func (s *Service) swapState(ctx context.Context, inc store.Incarnation, id ID, c
 		} else if row.version == 0 {
 			return nil
 		}
-		_, err = s.Store.Swap(ctx, Partition(inc, id), []store.Swap{op})
+		if row.version == 0 {
+			mark := fingerprint.Mark(inc, id, s.Now().UnixMicro())
+			_, err = s.Store.Commit(ctx, store.Group{Before: []store.PartitionWrite{mark}, Partition: Partition(inc, id), Swap: []store.Swap{op}})
+		} else {
+			_, err = s.Store.Swap(ctx, Partition(inc, id), []store.Swap{op})
+		}
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnknown) { // unknown: read again
 			if err != nil {
 				err = fmt.Errorf("write the merges of a profile: %w", err)

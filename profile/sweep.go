@@ -14,6 +14,7 @@ import (
 	"kith/domain"
 	"kith/job"
 	"kith/profile/change"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -84,6 +85,9 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 	if err == nil {
 		err = w.flush(ctx)
 	}
+	if err == nil {
+		err = s.sweepPrints(ctx, rec, at, now)
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +97,42 @@ func (s *Service) sweep(ctx context.Context, rec *domain.Record, at int64) error
 		}
 	}
 	return s.sweepMerges(ctx, rec, now)
+}
+
+// sweepPrints removes the prints that tell nothing any more.
+func (s *Service) sweepPrints(ctx context.Context, rec *domain.Record, at, now int64) error {
+	imports, err := s.Feed.Imports(ctx, rec.Incarnation)
+	if err != nil {
+		return err
+	}
+	there := map[int64]bool{}
+	for _, im := range imports {
+		there[im.Time] = im.UndoneAt == 0
+	}
+	var rows []store.RunRow
+	write := func() error {
+		err := s.Store.WriteRun(ctx, store.Run{Table: store.Fingerprint, Rows: store.SortRows(rows)})
+		rows = rows[:0]
+		return err
+	}
+	for row, err := range s.Store.Sweep(ctx, store.SweepRange{Table: store.Fingerprint, Incarnation: rec.Incarnation}) {
+		if err != nil {
+			return fmt.Errorf("sweep the fingerprints: %w", err)
+		}
+		if !bytes.Equal(row.Row.Key, fingerprint.PrintKey) {
+			continue
+		}
+		if p, ok := fingerprint.Parse(row.Row.Value); ok && p.Expires > now && there[p.Time] {
+			continue
+		}
+		rows = append(rows, fingerprint.Row(rec.Incarnation, ID([]byte(row.Partition.Key)), store.Mutation{Delete: true, Time: at}))
+		if len(rows) == runChunk {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	return write()
 }
 
 // sweeping is a sweep on its way. What it finds it gathers, and works on it together.

@@ -51,23 +51,24 @@ type Table byte
 
 // The tables.
 const (
-	Catalog  Table = 1  // domains and access keys; incarnation 0
-	Jobs     Table = 2  // work, its leases, the turn of a domain
-	Profile  Table = 3  // contributions of profiles
-	Index    Table = 4  // key values of profiles
-	Resource Table = 5  // named records of a domain
-	Change   Table = 6  // feed of changed profiles; dropped by whole partitions
-	History  Table = 7  // history records of profiles
-	Body     Table = 8  // bodies of profile objects
-	Query    Table = 9  // index of words of profiles
-	Match    Table = 10 // what identity resolution found, and finds it by
+	Catalog     Table = 1  // domains and access keys; incarnation 0
+	Jobs        Table = 2  // work, its leases, the turn of a domain
+	Profile     Table = 3  // contributions of profiles
+	Index       Table = 4  // key values of profiles
+	Resource    Table = 5  // named records of a domain
+	Change      Table = 6  // feed of changed profiles; dropped by whole partitions
+	History     Table = 7  // history records of profiles
+	Body        Table = 8  // bodies of profile objects
+	Query       Table = 9  // index of words of profiles
+	Match       Table = 10 // what identity resolution found, and finds it by
+	Fingerprint Table = 11 // what profiles show by imports, in short
 )
 
 // Tables lists all tables, for sweeps.
-var Tables = []Table{Catalog, Jobs, Profile, Index, Resource, Change, History, Body, Query, Match}
+var Tables = []Table{Catalog, Jobs, Profile, Index, Resource, Change, History, Body, Query, Match, Fingerprint}
 
 // ManyWriters says that the Write rows of a table may have several writers at the same time; see the package documentation.
-func (t Table) ManyWriters() bool { return t == Index || t == History }
+func (t Table) ManyWriters() bool { return t == Index || t == History || t == Fingerprint }
 
 // String returns the table's name on a cluster.
 func (t Table) String() string {
@@ -92,6 +93,8 @@ func (t Table) String() string {
 		return "query_index"
 	case Match:
 		return "match"
+	case Fingerprint:
+		return "fingerprint"
 	}
 	return fmt.Sprintf("table%d", byte(t))
 }

@@ -31,6 +31,7 @@ func (w *work) prepare() {
 		Store: w.Store, Blobs: w.Blobs, Log: w.Log, Profiles: w.Profiles, Incarnation: w.task.Incarnation, JobID: w.job.idBytes(), Job: w.job.ID,
 		Dir: blobDir(w.task.Incarnation, w.job.ID), Key: w.key, Attempt: w.attempt, Time: w.job.Time, Expires: w.job.expires(),
 		Country: country, Mapping: w.m, Keys: w.rec.Keys, Dead: w.rec.Dead(), Arena: cmp.Or(w.Arena, &arena), ScratchDir: w.ScratchDir,
+		Secret: binary.BigEndian.Uint64(w.Sealer.Subkey("fingerprints")), Live: w.live(),
 	})
 }
 

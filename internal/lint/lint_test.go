@@ -68,7 +68,7 @@ var layers = [][]string{
 	{"profile/fold"},
 	{"match/link"},
 	{"objecttype"},
-	{"profile/index"},
+	{"profile/index", "profile/fingerprint"},
 	{"profile/change"},
 	{"profile/write"},
 	{"profile"},

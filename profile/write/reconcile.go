@@ -7,6 +7,7 @@ import (
 
 	"kith/domain"
 	"kith/profile/change"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -127,9 +128,13 @@ func (w *Writer) stop(ctx context.Context, rec *domain.Record, id fold.ID) (aliv
 			return true, nil
 		}
 		tombstone := fold.State{Deleted: &fold.Deletion{At: w.Now().UnixMicro(), By: byReconciling}}
-		_, err = w.Store.Swap(ctx, profilePartition(rec.Incarnation, id), []store.Swap{
-			{Key: stateKey, Value: tombstone.Append(nil), Expect: r.stateVersion},
-			{Key: headKey, Op: store.Check, Expect: r.headVersion},
+		_, err = w.Store.Commit(ctx, store.Group{
+			Before:    []store.PartitionWrite{fingerprint.Mark(rec.Incarnation, id, tombstone.Deleted.At)},
+			Partition: profilePartition(rec.Incarnation, id),
+			Swap: []store.Swap{
+				{Key: stateKey, Value: tombstone.Append(nil), Expect: r.stateVersion},
+				{Key: headKey, Op: store.Check, Expect: r.headVersion},
+			},
 		})
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
 			continue

@@ -14,6 +14,7 @@ import (
 	"kith/domain"
 	"kith/fault"
 	"kith/profile/change"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -403,6 +404,9 @@ func (c *call) group(ctx context.Context, pl *plan, d *Draft) (g store.Group, er
 	if len(head) > max(maxHead, len(pl.target.head)) {
 		return g, errors.Join(fault.BadRequestf("Profile %s would list more than there is room for: %d bytes of objects with their keys, and of values, %d are possible. Delete objects of it, or have them carry fewer keys.", pl.person.ID(), len(head), maxHead), ErrFull)
 	}
+	if pl.target.headVersion == 0 {
+		g.Before = append(g.Before, fingerprint.Mark(inc, id, d.Time))
+	}
 	g.Lazy, g.Since, g.Partition = c.lazy, pl.person.mark, profilePartition(inc, id)
 	g.Swap = []store.Swap{
 		{Key: headKey, Value: head, Expect: pl.target.headVersion},
@@ -567,10 +571,14 @@ func (c *call) decide(ctx context.Context, pl *plan, d *Draft) (happened bool, e
 // fence rewrites a head with a time later than another, so that whatever else would replace it conflicts. errAgain: it has changed.
 func (w *Writer) fence(ctx context.Context, inc store.Incarnation, r *rows, h *fold.Head, later int64) error {
 	h.Time = max(w.Now().UnixMicro(), h.Time+1, later+1)
-	v, err := w.Store.Swap(ctx, profilePartition(inc, r.member.ID), []store.Swap{
+	g := store.Group{Partition: profilePartition(inc, r.member.ID), Swap: []store.Swap{
 		{Key: headKey, Value: h.Append(nil), Expect: r.headVersion},
 		{Key: stateKey, Op: store.Check, Expect: r.stateVersion},
-	})
+	}}
+	if r.headVersion == 0 {
+		g.Before = []store.PartitionWrite{fingerprint.Mark(inc, r.member.ID, h.Time)}
+	}
+	v, err := w.Store.Commit(ctx, g)
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnknown) {
 		return errAgain
 	}

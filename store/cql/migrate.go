@@ -40,6 +40,10 @@ var migrations = [][]migration{
 	{
 		{cql: table("match", "inc bigint, part blob")},
 	},
+	// 6: what profiles show by imports, in short
+	{
+		{cql: table("fingerprint", "inc bigint, part blob")},
+	},
 }
 
 // migration is a statement that changes the schema, and the column it adds, if it does.

@@ -38,7 +38,8 @@ import (
 //	2  sources of imports are the job's time and the row's number; runs have a blob of decisions; blocks of 16 KiB
 //	3  index rows by class, one row of API contributions, tables of resources, changes, history and bodies; merged puts
 //	4  filters of partitions instead of rows
-const dataFormat = 4
+//	5  marks and prints of profiles
+const dataFormat = 5
 
 const (
 	formatFile = "KITH_FORMAT"

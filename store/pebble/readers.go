@@ -37,7 +37,7 @@ type readers struct {
 }
 
 // numTables is one more than the highest number of a table.
-const numTables = store.Match + 1
+const numTables = store.Fingerprint + 1
 
 // reader is an iterator over an incarnation's rows of a table, with the count of changes before it was made, and what its user needs memory for: so
 // a lookup allocates next to nothing.

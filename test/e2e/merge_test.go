@@ -502,7 +502,9 @@ func TestMergesAgainstEachOther(t *testing.T) {
 func TestMergeMeetsOthers(t *testing.T) {
 	t.Parallel()
 	const file = "id,first,last,mail,phone,city,street,tier,party\n1,Ann,,,,,,,\n2,,Lee,lee@x.com,,,,gold,\n3,Cy,,,,,,,\n"
-	profileSwap := func(op faulty.Op, p store.Partition) bool { return op == faulty.Swap && p.Table == store.Profile }
+	profileSwap := func(op faulty.Op, p store.Partition) bool {
+		return (op == faulty.Swap || op == faulty.Commit) && p.Table == store.Profile
+	}
 	setup := func(t *testing.T, when func(faulty.Op, store.Partition) bool, meanwhile func(r *rig)) (*rig, []string) {
 		st := &faulty.Store{Store: newPebble(t)}
 		r := newRig(t, st, upload.Config{})

@@ -24,7 +24,11 @@ func (b *Resolver) Write(ctx context.Context, bucket int, run *RunResult) error 
 	if err := o.flush(); err != nil {
 		return err
 	}
-	var parts []store.Run
+	voids, err := b.voids(ctx)
+	if err != nil {
+		return err
+	}
+	parts := []store.Run{{Table: store.Fingerprint, Rows: store.SortRows(voids)}}
 	a := &applier{Output: o, live: func(int) bool { return true }}
 	for family := range o.shelves {
 		parts = append(parts, store.Run{Table: store.Index, Rows: b.indexRows(a, family)})
@@ -67,14 +71,14 @@ func (p *Plan) contributionRows(a *applier, part int) iter.Seq2[store.RunRow, er
 		a := &applier{Output: a.Output, live: a.live}
 		row := store.RunRow{Incarnation: p.inc, Mutation: store.Mutation{Time: p.time}}
 		head := fold.Contribution{Expires: p.expires}
-		err := a.saidRows(part, func(id []byte, at int64, repeats bool, said []byte) error {
-			head.Stamp = p.stamp(at)
+		err := a.saidRows(part, func(id []byte, s *said) error {
+			head.Stamp = p.stamp(s.row)
 			row.Partition = id
-			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, at)
-			if repeats {
-				row.Mutation.Value = head.AppendRepeat(row.Mutation.Value[:0], said)
+			row.Mutation.Key = profile.AppendContributionKey(row.Mutation.Key[:0], p.time, s.row)
+			if s.kind == entrySays {
+				row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), s.says...)
 			} else {
-				row.Mutation.Value = append(head.AppendStamped(row.Mutation.Value[:0]), said...)
+				row.Mutation.Value = head.AppendRepeat(row.Mutation.Value[:0], s.says)
 			}
 			if !yield(row, nil) {
 				return errEnough

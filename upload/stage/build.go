@@ -30,7 +30,8 @@ import (
 //
 //	their number | a bit for each, in the order of "who": index rows of the profile stand for those of the row |
 //	number of imports { time } | for each of those that were there 0, or the import from 1 whose contribution its own repeats and the row that names it |
-//	number of rows that need full names besides their own { first row, number of names { length, index value } }
+//	number of rows that need full names besides their own { first row, number of names { length, index value } } |
+//	a bit for each of those that were there: it was recognised by its fingerprint
 
 // section is a part of a blob.
 type section struct {
@@ -188,12 +189,8 @@ func (b *Resolver) recallMore(in *extsort.Window, matched []*group, find func(ro
 	if n, err := in.Uvarint(); err != nil || n != uint64(len(matched)) {
 		return errors.Join(err, in.Damaged())
 	}
-	covered, err := in.Bytes(uint64(len(matched)+7) / 8)
-	if err != nil {
+	if err := recallBits(in, matched, func(g *group) *bool { return &g.covered }); err != nil {
 		return err
-	}
-	for n, g := range matched {
-		g.covered = covered[n/8]&(1<<(n%8)) != 0
 	}
 	if err := recallRepeats(in, matched); err != nil {
 		return err
@@ -224,7 +221,22 @@ func (b *Resolver) recallMore(in *extsort.Window, matched []*group, find func(ro
 			b.noteName(i, bytes.Clone(name))
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return recallBits(in, matched, func(g *group) *bool { return &g.known })
+}
+
+// recallBits reads a bit for each group.
+func recallBits(in *extsort.Window, matched []*group, of func(*group) *bool) error {
+	bits, err := in.Bytes(uint64(len(matched)+7) / 8)
+	if err != nil {
+		return err
+	}
+	for n, g := range matched {
+		*of(g) = bits[n/8]&(1<<(n%8)) != 0
+	}
+	return nil
 }
 
 // recallRepeats reads which contributions the groups repeat.
@@ -364,13 +376,7 @@ func (b *Resolver) writeRun(ctx context.Context, o *Outcome) error {
 // appendMore appends the section "more".
 func (b *Resolver) appendMore(out *blobOut, matched []uint32) {
 	out.buf = binary.AppendUvarint(out.buf, uint64(len(matched)))
-	covered := make([]byte, (len(matched)+7)/8)
-	for n, i := range matched {
-		if b.groups[i].covered {
-			covered[n/8] |= 1 << (n % 8)
-		}
-	}
-	out.buf = append(out.buf, covered...)
+	b.appendBits(out, matched, func(g *group) bool { return g.covered })
 	b.appendRepeats(out, matched)
 	out.buf = binary.AppendUvarint(out.buf, uint64(len(b.names)))
 	for i, names := range b.names {
@@ -380,6 +386,18 @@ func (b *Resolver) appendMore(out *blobOut, matched []uint32) {
 			out.buf = append(binary.AppendUvarint(out.buf, uint64(len(name))), name...)
 		}
 	}
+	b.appendBits(out, matched, func(g *group) bool { return g.known })
+}
+
+// appendBits appends a bit for each group.
+func (b *Resolver) appendBits(out *blobOut, matched []uint32, of func(*group) bool) {
+	bits := make([]byte, (len(matched)+7)/8)
+	for n, i := range matched {
+		if of(&b.groups[i]) {
+			bits[n/8] |= 1 << (n % 8)
+		}
+	}
+	out.buf = append(out.buf, bits...)
 }
 
 // appendRepeats appends which contributions the groups repeat.
@@ -495,11 +513,15 @@ func (e *emitter) contribution(id fold.ID, g *group, f *frame) error {
 	b := e.Resolver
 	if of := g.repeats; of.time != 0 {
 		e.value = profile.AppendImportSource(e.value[:0], of.time, of.row)
-		return b.writer.addSaid(id, b.bucket, g.first, true, e.value, nil)
+		if g.known {
+			return b.writer.addSaid(id, b.bucket, g.first, entryKnown, e.value, nil)
+		}
+		hash := b.hash(f)
+		return b.writer.addSaid(id, b.bucket, g.first, entryRepeats, e.value, hash[:])
 	}
 	if g.matches > 0 || e.profiles == nil {
 		e.value = fold.AppendPrivate(e.value[:0], b.private(f.key))
-		return b.writer.addSaid(id, b.bucket, g.first, false, e.value, f.body)
+		return b.writer.addSaid(id, b.bucket, g.first, entrySays, e.value, f.body)
 	}
 	e.head.Stamp = b.stamp(g.first)
 	e.key = profile.AppendContributionKey(e.key[:0], b.time, g.first)

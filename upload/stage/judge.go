@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"kith/internal/extsort"
 	"kith/profile"
 	"kith/profile/fold"
 	"kith/profile/index"
@@ -48,16 +47,6 @@ func (b *Resolver) verifyAll(ctx context.Context, all []candidate) error {
 		return nil
 	}
 	return j.settle(all[open])
-}
-
-// prefetch asks for what the candidates behind the first will need: groups and frames come in another order.
-func (b *Resolver) prefetch(all []candidate) {
-	if len(all) > 2*ahead {
-		extsort.PrefetchAt(&b.groups[all[2*ahead].group])
-	}
-	if len(all) > ahead {
-		extsort.Prefetch(b.loaded.at(b.groups[all[ahead].group].at))
-	}
 }
 
 // judge gathers the rows of a candidate: as they are, as long as they are few contributions, else decoded.

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"kith/internal/extsort"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -39,16 +40,17 @@ type Output struct {
 	mu      sync.Mutex
 	writers []*outputWriter
 	staged  map[int][]store.Staged // by bucket
+	void    []fold.ID              // profiles of the part among, whose prints no longer hold
 }
 
 // A shelf is entries of one kind on their way, by ranges of what they are sorted by, in any order. Encoding of an entry, integers little-endian:
 //
 //	length of the value (2) | bucket (2) | counter of a created profile, or 0 (4) | value | [profile, where the counter is 0 (16)]
 //
-// An index row's value is that of the index. A contribution's is the profile's id, which does not follow again; its counter is entrySays or entryRepeats, and
-// then follow
+// An index row's value is that of the index. A contribution's is the profile's id, which does not follow again; its counter is an entryKind, and then follow
 //
-//	size of the rest (4) | row (5) | encoded contribution behind its stamp, or the source of the one that it repeats
+//	size of the rest (4) | row (5) | encoded contribution behind its stamp (entrySays), the source of the one that it repeats (entryKnown), or that and
+//	the fingerprint of what it says (entryRepeats)
 type shelf struct {
 	part   *extsort.Partition
 	said   bool // of contributions
@@ -65,8 +67,17 @@ func newShelf(bounds [][]byte, said bool) *shelf {
 const (
 	entryHead = 2 + 2 + 4
 	saidHead  = 4 + 5
+)
 
-	entrySays, entryRepeats = 1, 2
+// entryKind says what a contribution is: one that says something, one that repeats another, or one that does to a profile that was recognised by its
+// fingerprint, so that its print stays.
+type entryKind uint32
+
+// The kinds of contributions.
+const (
+	entrySays    entryKind = 1
+	entryRepeats entryKind = 2
+	entryKnown   entryKind = 3
 )
 
 // entrySize returns the size of the entry at the start of b.
@@ -106,11 +117,32 @@ func (p *Plan) compareIDs(x, y []byte) int {
 	return bytes.Compare(ix[:], iy[:])
 }
 
-// entrySaid returns the row of the entry of a contribution at the start of b, and what it says or, if it repeats one, that one's source.
-func entrySaid(b []byte) (row int64, repeats bool, said []byte) {
-	repeats = binary.LittleEndian.Uint32(b[4:]) == entryRepeats
+// said is a contribution on a shelf.
+type said struct {
+	row  int64
+	kind entryKind
+	says []byte           // behind its stamp; of a repeat the source of the one that it repeats
+	hash fingerprint.Hash // of entryRepeats
+}
+
+// entrySaid reads the entry of a contribution at the start of b.
+func entrySaid(b []byte) (s said) {
+	s.kind = entryKind(binary.LittleEndian.Uint32(b[4:]))
 	b = b[entryHead+int(binary.LittleEndian.Uint16(b)):]
-	return int64(binary.LittleEndian.Uint32(b[4:])) | int64(b[8])<<32, repeats, b[saidHead : 4+binary.LittleEndian.Uint32(b)]
+	s.row, s.says = int64(binary.LittleEndian.Uint32(b[4:]))|int64(b[8])<<32, b[saidHead:4+binary.LittleEndian.Uint32(b)]
+	if s.kind == entryRepeats {
+		n := len(s.says) - len(s.hash)
+		s.says, s.hash = s.says[:n], fingerprint.Hash(s.says[n:])
+	}
+	return s
+}
+
+// hashOf returns the fingerprint of what a contribution says that comes to a profile that was not recognised.
+func (p *Plan) hashOf(s *said) fingerprint.Hash {
+	if s.kind == entryRepeats {
+		return s.hash
+	}
+	return fingerprint.HashOf(s.says, p.secret)
 }
 
 // Bounds of what is sampled and of what a part of a shelf has.
@@ -326,24 +358,26 @@ func putEntry(b, value []byte, bucket int, counter uint32) {
 	copy(b[entryHead:], value)
 }
 
-// addSaid takes in the contribution of a row to a profile: as it is encoded behind its stamp, in two pieces, or the source of the one that it repeats.
-func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, repeats bool, private, body []byte) error {
+// addSaid takes in the contribution of a row to a profile, the rest of its entry in two pieces.
+func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, kind entryKind, first, rest []byte) error {
 	s := w.contributions
-	n := entryHead + len(id) + saidHead + len(private) + len(body)
-	b, err := w.space(len(w.shelves), s, s.part.Bucket(id[:]), n)
+	n := entryHead + len(id) + saidHead + len(first) + len(rest)
+	part := s.part.Bucket(id[:])
+	b, err := w.space(len(w.shelves), s, part, n)
 	if err != nil {
 		return err
 	}
-	kind := uint32(entrySays)
-	if repeats {
-		kind = entryRepeats
+	if part == w.among && w.engine != nil && kind != entryKnown {
+		w.mu.Lock()
+		w.void = append(w.void, id)
+		w.mu.Unlock()
 	}
-	putEntry(b, id[:], bucket, kind)
+	putEntry(b, id[:], bucket, uint32(kind))
 	b = b[entryHead+len(id):]
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
 	binary.LittleEndian.PutUint32(b[4:], uint32(row))
 	b[8] = byte(row >> 32)
-	copy(b[saidHead+copy(b[saidHead:], private):], body)
+	copy(b[saidHead+copy(b[saidHead:], first):], rest)
 	return nil
 }
 

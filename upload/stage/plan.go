@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 
@@ -53,6 +54,10 @@ type Plan struct {
 	keyed *index.Attrs
 	// seed is where the random bits of created ids come from.
 	seed uint64
+	// secret is the seed of fingerprints.
+	secret uint64
+	// live says whether an import counts whose contributions prints name; nil: no customer is recognised by a print.
+	live func(ctx context.Context, jobTime int64) (bool, error)
 }
 
 func (p *Plan) stamp(row int64) fold.Stamp { return fold.Stamp{Time: p.time, Row: row} }
@@ -82,6 +87,11 @@ type Facts struct {
 	Keys    []domain.Key // of the domain
 	// Dead tells the incarnations of object types whose objects count no more; nil: there are none.
 	Dead func(uint64) bool
+	// Secret is the seed of fingerprints, for all imports of the store; nobody who makes a file knows it.
+	Secret uint64
+	// Live says of the import that wrote with a time whether it has been applied as a whole, nobody has asked for its undo, and none of it has been compacted. It is
+	// asked from several goroutines; nil: every customer is read.
+	Live func(ctx context.Context, jobTime int64) (bool, error)
 }
 
 // NewPlan derives what the stages need to know.
@@ -89,7 +99,7 @@ func NewPlan(f Facts) *Plan {
 	p := &Plan{
 		arena: f.Arena, scratchDir: f.ScratchDir, store: f.Store, blobs: f.Blobs, log: f.Log, profiles: f.Profiles, inc: f.Incarnation, id: f.Job, dir: f.Dir, key: f.Key, attempt: f.Attempt,
 		time: f.Time, expires: f.Expires, country: f.Country, m: f.Mapping, own: f.Keys, dead: f.Dead, families: families(f.Mapping, f.Keys), family: map[string]int{},
-		keyed: index.NewAttrs(f.Keys), seed: xxh3.Hash(f.JobID[:]),
+		keyed: index.NewAttrs(f.Keys), seed: xxh3.Hash(f.JobID[:]), secret: f.Secret, live: f.Live,
 	}
 	for i, name := range p.families {
 		p.family[name] = i

@@ -76,6 +76,8 @@ type group struct {
 	hits    uint8   // index rows seen, up to maxHits
 	covered bool    // index rows of the match stand for those of the group
 	same    bool    // the match shows all of the group already
+	several bool    // the index names more than one profile
+	known   bool    // the match was recognised by its fingerprint, and its print stays
 	repeats source  // of the contribution to the match that says all of the group; none: no other says it
 }
 
@@ -220,6 +222,9 @@ func (b *Resolver) match(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.group, b.group))
 	})
 	all = slices.Compact(all) // a profile may have the key in several forms
+	if all, err = b.recognise(ctx, all); err != nil {
+		return err
+	}
 	if err := b.verifyAll(ctx, all); err != nil {
 		return err
 	}
@@ -268,6 +273,7 @@ func (b *Resolver) hits(ctx context.Context) (all []candidate, err error) {
 		}
 		c := candidate{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), uint32(hit.Index)}
 		if n := len(all); n == 0 || all[n-1] != c { // a profile may have a row of each class
+			g.several = n > 0 && all[n-1].group == c.group
 			all = append(all, c)
 		}
 	}
@@ -316,6 +322,7 @@ func (b *Resolver) otherHits(ctx context.Context, all []candidate) ([]candidate,
 		}
 		if id, _, ok := index.ParseRowKey(hit.Row.Key); ok {
 			all = append(all, candidate{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), forms[hit.Index].group})
+			b.groups[forms[hit.Index].group].several = true
 		}
 	}
 	return all, nil

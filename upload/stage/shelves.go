@@ -10,6 +10,7 @@ import (
 
 	"kith/internal/extsort"
 	"kith/profile"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -73,8 +74,12 @@ func (o *Output) Land(ctx context.Context, runs map[int]RunResult) error {
 	if err := o.engine.Land(ctx, tables...); err != nil || o.contributions.sizes[o.among] == 0 {
 		return err
 	}
+	voids, err := o.voidsOf(ctx, o.void)
+	if err != nil {
+		return err
+	}
 	a := &applier{Output: o, live: live}
-	return o.store.WriteRun(ctx, store.Run{Table: store.Profile, Rows: o.contributionRows(a, o.among)})
+	return o.store.WriteRun(ctx, store.Run{Table: store.Fingerprint, Rows: store.SortRows(voids)}, store.Run{Table: store.Profile, Rows: o.contributionRows(a, o.among)})
 }
 
 // writeTables writes tables on all cores; they are closed behind, for that waits for the disk.
@@ -95,18 +100,20 @@ func (o *Output) writeTables(ctx context.Context, todo []tablePart, live func(in
 				if ctx.Err() != nil {
 					return
 				}
-				tab, err := a.table(p)
+				tables, err := a.table(p)
 				if err != nil {
 					cancel(err)
 					return
 				}
-				slots <- struct{}{}
-				closers.Go(func() {
-					defer func() { <-slots }()
-					if err := tab.Close(); err != nil {
-						cancel(err)
-					}
-				})
+				for _, tab := range tables {
+					slots <- struct{}{}
+					closers.Go(func() {
+						defer func() { <-slots }()
+						if err := tab.Close(); err != nil {
+							cancel(err)
+						}
+					})
+				}
 			}
 		})
 	}
@@ -125,10 +132,10 @@ type applier struct {
 	sorter extsort.Sorter
 }
 
-// table writes a table of some parts of a shelf.
-func (a *applier) table(p tablePart) (store.Staged, error) {
+// table writes the table of some parts of a shelf. Contributions come with one of prints.
+func (a *applier) table(p tablePart) ([]store.Staged, error) {
 	if p.family < 0 {
-		return a.contributionTable(p)
+		return a.contributionTables(p)
 	}
 	tab, err := a.stage(store.Index, -1)
 	if err != nil {
@@ -147,32 +154,49 @@ func (a *applier) table(p tablePart) (store.Staged, error) {
 			return nil, err
 		}
 	}
-	return tab, nil
+	return []store.Staged{tab}, nil
 }
 
-func (a *applier) contributionTable(p tablePart) (store.Staged, error) {
+func (a *applier) contributionTables(p tablePart) ([]store.Staged, error) {
 	tab, err := a.stage(store.Profile, -1)
 	if err != nil {
 		return nil, err
 	}
+	tables := []store.Staged{tab}
+	printer := printer{Plan: a.Plan, put: func(id, print []byte) error {
+		if len(tables) == 1 {
+			prints, err := a.stage(store.Fingerprint, -1)
+			if err != nil {
+				return err
+			}
+			tables = append(tables, prints)
+		}
+		return tables[1].Add(id, fingerprint.PrintKey, print, nil)
+	}}
 	head := fold.Contribution{Expires: a.expires}
 	var key, value []byte
 	for n := p.from; n < p.to; n++ {
-		err := a.saidRows(n, func(id []byte, row int64, repeats bool, said []byte) error {
-			head.Stamp = a.Plan.stamp(row)
-			key = profile.AppendContributionKey(key[:0], a.time, row)
-			if repeats {
-				value = head.AppendRepeat(value[:0], said)
-				return tab.Add(id, key, value, nil)
+		err := a.saidRows(n, func(id []byte, s *said) error {
+			if err := printer.add(id, s); err != nil {
+				return err
 			}
-			value = head.AppendStamped(value[:0])
-			return tab.Add(id, key, value, said)
+			head.Stamp = a.Plan.stamp(s.row)
+			key = profile.AppendContributionKey(key[:0], a.time, s.row)
+			if s.kind == entrySays {
+				value = head.AppendStamped(value[:0])
+				return tab.Add(id, key, value, s.says)
+			}
+			value = head.AppendRepeat(value[:0], s.says)
+			return tab.Add(id, key, value, nil)
 		})
+		if err == nil {
+			err = printer.flush()
+		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return tab, nil
+	return tables, nil
 }
 
 // indexRows calls do for the index rows of a part of a shelf, in order, each once.
@@ -191,14 +215,12 @@ func (a *applier) indexRows(s *shelf, part int, do func(value []byte, id fold.ID
 }
 
 // saidRows calls do for the contributions of a part of their shelf, in order.
-func (a *applier) saidRows(part int, do func(id []byte, row int64, repeats bool, said []byte) error) error {
+func (a *applier) saidRows(part int, do func(id []byte, s *said) error) error {
 	return a.each(a.contributions, part, func(x, y []byte) int {
-		rx, _, _ := entrySaid(x)
-		ry, _, _ := entrySaid(y)
-		return cmp.Compare(rx, ry)
+		return cmp.Compare(entrySaid(x).row, entrySaid(y).row)
 	}, func(e []byte) error {
-		row, repeats, said := entrySaid(e)
-		return do(entryValue(e), row, repeats, said)
+		s := entrySaid(e)
+		return do(entryValue(e), &s)
 	})
 }
 
