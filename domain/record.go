@@ -310,6 +310,12 @@ func (s *Service) Live(ctx context.Context) ([]*Record, error) {
 	return all, nil
 }
 
+// Gone says whether an incarnation is no living domain's.
+func (s *Service) Gone(ctx context.Context, inc store.Incarnation) (bool, error) {
+	live, err := s.Live(ctx)
+	return err == nil && !slices.ContainsFunc(live, func(rec *Record) bool { return rec.Incarnation == inc }), err
+}
+
 // Dead lists the deleted domains whose rows are not all removed yet.
 func (s *Service) Dead(ctx context.Context) ([]store.Incarnation, error) {
 	var all []store.Incarnation

@@ -59,6 +59,7 @@ func TestWorkOfADeletedDomainIsNoWarning(t *testing.T) {
 				}
 				return []job.Domain{{Incarnation: inc}}, nil
 			}
+			r.Gone = func(context.Context, store.Incarnation) (bool, error) { return deleted.Load(), nil }
 			enqueue(t, st, inc, "w")
 			start(t, r)
 			<-begun

@@ -45,6 +45,9 @@ func runner(st store.Store, owner string, h job.Handler, domains ...store.Incarn
 			}
 			return all, nil
 		},
+		Gone: func(_ context.Context, inc store.Incarnation) (bool, error) {
+			return !slices.Contains(domains, inc), nil
+		},
 		Poll: 2 * time.Millisecond, Backoff: time.Millisecond, LeaseFor: 300 * time.Millisecond, Parallel: 8,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"kith/store"
@@ -174,7 +173,8 @@ func (r *Runner) rewrite(ctx context.Context, t *Task, ops func(a attempts, vers
 // lost strikes the taking of a task that lost its lease out of the attempts: its process did not die. Whoever has the work now may
 // write the row too; if it can't be done soon, the taking counts as one that left no word.
 func (r *Runner) lost(ctx context.Context, t *Task) {
-	if r.deleted(ctx, t.Incarnation) { // which takes leases away on purpose, that of the deletion itself with the last rows
+	gone, err := r.Gone(ctx, t.Incarnation)
+	if err == nil && gone { // its deletion takes leases away on purpose, its own with the last rows
 		r.Log.Info("background work ended with its domain", "kind", t.Kind, "work", t.ID)
 	} else {
 		r.Log.Warn("background work lost its lease", "kind", t.Kind, "work", t.ID)
@@ -192,12 +192,6 @@ func (r *Runner) lost(ctx context.Context, t *Task) {
 			return
 		}
 	}
-}
-
-// deleted says whether a domain is known to have been deleted.
-func (r *Runner) deleted(ctx context.Context, inc store.Incarnation) bool {
-	domains, err := r.Domains(ctx)
-	return err == nil && !slices.ContainsFunc(domains, func(d Domain) bool { return d.Incarnation == inc && !d.Dead })
 }
 
 // finish gives the lane on, if it is still the task's. Repeating it is harmless.

@@ -144,7 +144,7 @@ func Start(c Config) (*Node, error) {
 		n.runner.Wake()
 	}
 	n.runner.Store, n.runner.Now, n.runner.Log, n.runner.Owner, n.runner.Shared = c.Store, c.Now, c.Log, c.Owner, c.Shared
-	n.runner.Domains = n.Domains.Domains
+	n.runner.Domains, n.runner.Gone = n.Domains.Domains, n.Domains.Gone
 	n.runner.Passing = func(err error) bool {
 		return errors.Is(err, fault.ErrUnavailable) || errors.Is(err, store.ErrUnknown)
 	}

@@ -135,6 +135,7 @@ func TestSharedNodesFenceTheOneThatWasCutOff(t *testing.T) {
 				r := &job.Runner{
 					Store: stores[node], Owner: node, Now: time.Now, Log: slog.New(slog.DiscardHandler), LeaseFor: 3 * time.Second, Poll: 100 * time.Millisecond,
 					Domains:  func(context.Context) ([]job.Domain, error) { return []job.Domain{{Incarnation: 7}}, nil },
+					Gone:     func(context.Context, store.Incarnation) (bool, error) { return false, nil },
 					Handlers: map[string]job.Handler{"test": handler(run)},
 				}
 				ctx, cancel := context.WithCancel(context.Background())
