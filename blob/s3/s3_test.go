@@ -234,8 +234,11 @@ func parts(t *testing.T, address string) {
 	if err := s.Sweep(ctx, time.Hour); err != nil || uploads() != 1 {
 		t.Fatalf("a young upload was swept, %v", err)
 	}
-	if err := s.Sweep(ctx, -time.Second); err != nil || uploads() != 0 { // the server's times are rounded
-		t.Fatalf("%d uploads are left after the sweep, %v", uploads(), err)
+	// A part that was on its way can come behind the sweep, and brings the upload back: then the next one has it.
+	for left := 1; left > 0; left = uploads() {
+		if err := s.Sweep(ctx, -time.Second); err != nil { // the server's times are rounded
+			t.Fatal(err)
+		}
 	}
 }
 
