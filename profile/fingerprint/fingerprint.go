@@ -2,7 +2,8 @@
 // profile, with two rows:
 //
 //   - The mark is put by whoever gives the profile its first head or state row, before that row or with it, and stays: from then on others than imports have a say.
-//   - The print is put by imports. It names the contribution that was the profile's newest when it was put, and has a fingerprint of what that says.
+//   - The print is put by imports. It names the contribution that was the profile's newest when it was put, and has fingerprints of what that says, and of what
+//     says which keys it yields.
 //
 // A profile shows what its print says if
 //
@@ -36,7 +37,7 @@ var Families = []store.Family{
 	{Name: "mark of a profile", Table: store.Fingerprint, Partition: "{profile id:16}", Key: "m", Kind: store.WriteRows,
 		Value: "empty", Writers: "whoever gives a profile its first head or state row, before it or with it"},
 	{Name: "print of a profile", Table: store.Fingerprint, Partition: "{profile id:16}", Key: "p", Kind: store.WriteRows,
-		Value: "version, source and expiry of the contribution that was its newest, fingerprint of what that says (fingerprint.Print); empty: it can't be told", Writers: "imports; the sweep and DeleteProfile remove it"},
+		Value: "version, source and expiry of the contribution that was its newest, fingerprints of what that says (fingerprint.Print); empty: it can't be told", Writers: "imports; the sweep and DeleteProfile remove it"},
 }
 
 // Print says what the newest contribution of a profile was when it was put.
@@ -47,13 +48,25 @@ type Print struct {
 	Hash    Hash
 }
 
-// Hash is a fingerprint of what a contribution says: its encoded private keys and values.
-type Hash [16]byte
+// Hash has a fingerprint of what a contribution says, its encoded private keys and values (16 bytes), and one of what says which attributes it has and which keys
+// it yields (8, index.Attrs.AppendKeyed).
+type Hash [allSize + keyedSize]byte
+
+const (
+	allSize   = 16
+	keyedSize = 8
+)
+
+// Keyed is the second fingerprint.
+func (h *Hash) Keyed() [keyedSize]byte { return [keyedSize]byte(h[allSize:]) }
+
+// All is the first fingerprint.
+func (h *Hash) All() [allSize]byte { return [allSize]byte(h[:allSize]) }
 
 // Void is the value of a print that names nothing.
 var Void = []byte{}
 
-// Encoding of a print: version | time (8) | row (5) | expires (8) | hash (16), big-endian.
+// Encoding of a print: version | time (8) | row (5) | expires (8) | hash (24), big-endian.
 const (
 	version   = 1
 	printSize = 1 + 8 + 5 + 8 + len(Hash{})
@@ -80,9 +93,18 @@ func Parse(b []byte) (p Print, ok bool) {
 	return p, true
 }
 
-// HashOf returns the fingerprint of what a contribution says. The seed is not known to who has made the file: nobody can make two customers whose fingerprints
-// are the same, and by chance two of 10^12 are so with a probability of 10^-15.
-func HashOf(said []byte, seed uint64) Hash { return xxh3.Hash128Seed(said, seed).Bytes() }
+// HashOf returns the fingerprints of what a contribution says, given what says which keys it yields. The seed is not known to who has made the file: nobody can
+// make two customers whose fingerprints are the same. Only a profile's own are ever compared, so that by chance one of 10^12 comparisons finds keys that have
+// changed to be the same with a probability of 10^-7, and values with one of 10^-26.
+func HashOf(said, keyed []byte, seed uint64) (h Hash) {
+	all := AllOf(said, seed)
+	copy(h[:], all[:])
+	binary.BigEndian.PutUint64(h[allSize:], xxh3.HashSeed(keyed, seed))
+	return h
+}
+
+// AllOf returns the first of the two.
+func AllOf(said []byte, seed uint64) [allSize]byte { return xxh3.Hash128Seed(said, seed).Bytes() }
 
 // Mark is the mutation that marks a profile.
 func Mark(inc store.Incarnation, id fold.ID, at int64) store.PartitionWrite {

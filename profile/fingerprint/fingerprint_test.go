@@ -6,7 +6,7 @@ import (
 )
 
 func TestPrints(t *testing.T) {
-	for _, p := range []Print{{}, {Time: 1_790_000_000_123_456, Row: 1<<40 - 1, Expires: math.MaxInt64, Hash: HashOf([]byte("says"), 7)}, {Time: 1, Row: 1 << 32, Expires: 2}} {
+	for _, p := range []Print{{}, {Time: 1_790_000_000_123_456, Row: 1<<40 - 1, Expires: math.MaxInt64, Hash: HashOf([]byte("says"), []byte("key"), 7)}, {Time: 1, Row: 1 << 32, Expires: 2}} {
 		b := p.Append(nil)
 		got, ok := Parse(b)
 		if !ok || got != p {
@@ -28,8 +28,19 @@ func TestPrints(t *testing.T) {
 }
 
 func TestHashes(t *testing.T) {
-	said := []byte("says")
-	if HashOf(said, 1) == HashOf(said, 2) || HashOf(said, 1) == HashOf([]byte("said"), 1) || HashOf(said, 1) != HashOf([]byte("says"), 1) {
-		t.Error("fingerprints depend on what is said and on the seed, and on nothing else")
+	said, key := []byte("says"), []byte("key")
+	h := HashOf(said, key, 1)
+	if h != HashOf([]byte("says"), []byte("key"), 1) || h.All() != AllOf(said, 1) {
+		t.Error("fingerprints of the same are not the same")
+	}
+	for what, o := range map[string]struct {
+		Hash
+		all, keyed bool // differ
+	}{
+		"another seed": {HashOf(said, key, 2), true, true}, "another saying": {HashOf([]byte("said"), key, 1), true, false}, "other keys": {HashOf(said, []byte("keys"), 1), false, true},
+	} {
+		if (h.All() != o.All()) != o.all || (h.Keyed() != o.Keyed()) != o.keyed {
+			t.Errorf("%s: %x and %x", what, h, o.Hash)
+		}
 	}
 }

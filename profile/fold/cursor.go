@@ -10,7 +10,7 @@ import (
 // Cursor reads an encoded contribution value by value, without allocating: matching an import looks at most contributions of a domain
 // and needs one or two attributes of each. Its strings alias the bytes it reads.
 //
-// The zero Cursor has nothing to read. Open or OpenValues gives one that stands before its first value.
+// The zero Cursor has nothing to read. Open, OpenSaid and OpenValues give one that stands before its first value.
 type Cursor struct {
 	Expires int64 // of the contribution
 	Base    Stamp // of values that have none of their own
@@ -42,6 +42,17 @@ func Open(b []byte) (c Cursor, err error) {
 	c.compacted = b[0] == contributionV4
 	c.d.s = unsafeText(b[9:])
 	c.Base = c.d.stamp()
+	return c, c.skipPrivate()
+}
+
+// OpenSaid returns a Cursor over what an encoded contribution that is not compacted says: what stands behind its stamp.
+func OpenSaid(b []byte) (c Cursor, err error) {
+	c.d.s = unsafeText(b)
+	return c, c.skipPrivate()
+}
+
+// skipPrivate goes to the first value.
+func (c *Cursor) skipPrivate() error {
 	c.Private = int(c.d.uvarint())
 	for range c.Private {
 		c.d.text()
@@ -53,7 +64,7 @@ func Open(b []byte) (c Cursor, err error) {
 			break
 		}
 	}
-	return c, c.d.err
+	return c.d.err
 }
 
 // OpenValues returns a Cursor over encoded values alone, as an import's rows carry them.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -212,6 +213,29 @@ func (k *Attrs) has(id uint16, custom string) bool {
 		return k.custom[custom]
 	}
 	return int(id) < 64*len(k.ids) && k.ids[id/64]&(1<<(id%64)) != 0
+}
+
+// AppendKeyed appends, of what a contribution says (fold.OpenSaid), its private keys, the attributes it has, and the values of those that keys are made of, the
+// person's name among them. Of two contributions for which that is the same, one in the place of the other changes no key, neither its own nor, as far as it
+// shows, the person's; and it has a value for all that the other has one for.
+func (k *Attrs) AppendKeyed(dst, said []byte) ([]byte, error) {
+	c, err := fold.OpenSaid(said)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, said[:len(said)-len(c.Rest())]...)
+	for c.Next() {
+		dst = binary.AppendUvarint(dst, uint64(c.ID))
+		if c.ID == 0 {
+			dst = append(binary.AppendUvarint(dst, uint64(len(c.Custom))), c.Custom...)
+		}
+		if !k.has(c.ID, c.Custom) && (c.ID < schema.FirstName || c.ID > schema.LastName) {
+			continue
+		}
+		dst = binary.BigEndian.AppendUint16(dst, uint16(c.Country))
+		dst = append(binary.AppendUvarint(dst, uint64(len(c.Text))), c.Text...)
+	}
+	return dst, c.Err()
 }
 
 // Covers says whether an encoded contribution of an import yields all the keys that encoded values yield, so that the rows it must have

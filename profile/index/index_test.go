@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -140,13 +141,19 @@ func TestRowKeys(t *testing.T) {
 	}
 }
 
-// part returns a contribution of an import; some are compacted.
-func part(rng *rand.Rand, at int64) fold.Part {
+// said returns a contribution of an import.
+func said(rng *rand.Rand, at int64) fold.Part {
 	stamp := fold.Stamp{Time: at, Row: 1}
 	c := &fold.Contribution{Expires: at + 10 + rng.Int64N(40), Stamp: stamp, Values: values(rng, fold.Import, stamp, 0)}
 	if rng.IntN(6) == 0 {
 		c.Private = []Key{{Name: "upload:x", Value: fmt.Sprint(rng.IntN(3))}}
 	}
+	return fold.Part{Source: fmt.Sprint(at), Contribution: c}
+}
+
+// part returns a contribution of an import; some are compacted.
+func part(rng *rand.Rand, at int64) fold.Part {
+	c := said(rng, at).Contribution
 	if rng.IntN(3) == 0 {
 		older := fold.Stamp{Time: at - 1, Row: 1}
 		c = fold.CompactImports([]fold.Part{
@@ -280,6 +287,85 @@ func TestCovers(t *testing.T) {
 	}
 	if attrs.Covers([]byte{0}, nil) {
 		t.Error("damage covers nothing")
+	}
+}
+
+func keyed(t *testing.T, attrs *Attrs, p fold.Part) []byte {
+	t.Helper()
+	b, err := attrs.AppendKeyed(nil, append(fold.AppendPrivate(nil, p.Private), encoded(p.Values, p.Stamp)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A contribution with the same attributes and keys as the newest one of a profile calls for no index row that is not there; the profile confirms its keys, and shows
+// something else where it says something else.
+func TestKeyed(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 22))
+	attrs := NewAttrs(ownKeys)
+	german, _ := schema.ParseCountry("DE")
+	same, changed := 0, 0
+	for range 20_000 {
+		before := &fold.Member{}
+		for n := range rng.IntN(3) {
+			before.Parts = append(before.Parts, part(rng, int64(10+n)))
+		}
+		newest, next := said(rng, 20), said(rng, 30)
+		for _, p := range []fold.Part{newest, next} {
+			if rng.IntN(2) == 0 { // no key is made of it
+				p.Values = append(p.Values, fold.Value{Attr: schema.Attr{Custom: "tier"}, Text: fmt.Sprint(rng.IntN(3)), Kind: fold.Import, Stamp: p.Stamp})
+			}
+		}
+		if rng.IntN(4) > 0 {
+			next.Values = slices.Clone(newest.Values)
+			if rng.IntN(4) > 0 {
+				next.Private = newest.Private
+			}
+			if n := len(next.Values); n > 0 && rng.IntN(4) == 0 {
+				next.Values = next.Values[:n-1]
+			}
+			for range rng.IntN(3) {
+				if len(next.Values) > 0 {
+					next.Values[rng.IntN(len(next.Values))].Text += "1"
+				}
+			}
+		}
+		for i := range next.Values {
+			next.Values[i].Stamp = next.Stamp
+		}
+		for _, p := range []fold.Part{newest, next} {
+			if rng.IntN(4) == 0 {
+				ReadIn(p.Values, german, ownKeys)
+			}
+		}
+		if !bytes.Equal(keyed(t, attrs, newest), keyed(t, attrs, next)) {
+			continue
+		}
+		same++
+		before.Parts = append(before.Parts, newest)
+		after := &fold.Member{Parts: append(slices.Clone(before.Parts), next)}
+		if missing, excess := Difference(before, after, ownKeys); len(missing)+len(excess) > 0 {
+			t.Fatalf("%v are missing and %v in excess when %+v comes behind %+v", missing, excess, next, newest)
+		}
+		shown := before.Profile()
+		for _, k := range append(keysOf(next.Values), next.Private...) {
+			if k.Name != schema.KeyFullName && !Confirms(before, shown, k, ownKeys, nil, 1) {
+				t.Fatalf("%v is not confirmed by %+v", k, newest)
+			}
+		}
+		if !bytes.Equal(encoded(newest.Values, newest.Stamp), encoded(next.Values, next.Stamp)) {
+			changed++
+			if Keeps(shown, encoded(next.Values, next.Stamp)) {
+				t.Fatalf("%+v shows all of %+v", newest, next)
+			}
+		}
+	}
+	if same < 2000 || changed < 200 {
+		t.Errorf("only %d were the same, %d of them with other values: this test shows little", same, changed)
+	}
+	if _, err := attrs.AppendKeyed(nil, []byte{1}); err == nil {
+		t.Error("damage has keys")
 	}
 }
 

@@ -49,19 +49,31 @@ type daily struct {
 	jobs  []string
 }
 
-// customers of the file; the mail of some is another one.
 const dailyCustomers = 500
 
-func (d *daily) day(changed map[int]string) (read int64) {
+// dailyRow is a row of the file.
+type dailyRow struct{ first, last, mail, tier string }
+
+// mailed changes the mail of a customer.
+func mailed(c int, to string) func(int, *dailyRow) {
+	return func(n int, r *dailyRow) {
+		if n == c {
+			r.mail = to
+		}
+	}
+}
+
+// day imports the file, with what is changed, and returns how many rows of profiles were read to know the customers.
+func (d *daily) day(change func(int, *dailyRow)) (read int64) {
 	d.t.Helper()
 	var file strings.Builder
 	file.WriteString("id,first,last,mail,tier\n")
 	for c := range dailyCustomers {
-		mail := fmt.Sprintf("m%d@x.com", c)
-		if to, ok := changed[c]; ok {
-			mail = to
+		r := dailyRow{fmt.Sprintf("F%d", c), fmt.Sprintf("L%d", c), fmt.Sprintf("m%d@x.com", c), "1"}
+		if change != nil {
+			change(c, &r)
 		}
-		fmt.Fprintf(&file, "%d,F%d,L%d,%s,\n", c, c, c, mail)
+		fmt.Fprintf(&file, "%d,%s,%s,%s,%s\n", c, r.first, r.last, r.mail, r.tier)
 	}
 	before := d.store.found.Load()
 	j := d.run("d", undoSpec, file.String())
@@ -96,29 +108,33 @@ func newDaily(t *testing.T) *daily {
 // fewRead is more than a customer here and there, and fewer than all.
 const fewRead = dailyCustomers / 4
 
+// few imports the file, and fails if more than a few customers are read; all, if they are not read.
+func (d *daily) few(when string, change func(int, *dailyRow)) {
+	d.t.Helper()
+	if n := d.day(change); n > fewRead {
+		d.t.Fatalf("%s %d rows of customers are read", when, n)
+	}
+}
+
+func (d *daily) all(when string, change func(int, *dailyRow)) {
+	d.t.Helper()
+	if n := d.day(change); n < dailyCustomers/2 {
+		d.t.Fatalf("%s only %d rows of customers are read", when, n)
+	}
+}
+
 // From the third day on only those customers of a daily file are read that have changed, and a few more; the days before, and whatever happens to the
 // import whose values they show, all of them.
 func TestKnownCustomersAreNotRead(t *testing.T) {
 	t.Parallel()
 	d := newDaily(t)
-	few := func(when string, changed map[int]string) {
-		t.Helper()
-		if n := d.day(changed); n > fewRead {
-			t.Fatalf("%s %d rows of customers are read", when, n)
-		}
-	}
-	all := func(when string, changed map[int]string) {
-		t.Helper()
-		if n := d.day(changed); n < dailyCustomers/2 {
-			t.Fatalf("%s only %d rows of customers are read", when, n)
-		}
-	}
+	few, all := d.few, d.all
 	d.day(nil)
 	all("on the second day", nil)
 	few("on the third day", nil)
-	few("on the fourth day", map[int]string{7: "other@x.com"})
-	few("on the fifth day", map[int]string{8: "new@x.com"}) // the seventh is what it was
-	few("on the sixth day", map[int]string{8: "newer@x.com"})
+	few("on the fourth day", mailed(7, "other@x.com"))
+	few("on the fifth day", mailed(8, "new@x.com")) // the seventh is what it was
+	few("on the sixth day", mailed(8, "newer@x.com"))
 	for day, want := range []int64{0, dailyCustomers, dailyCustomers, dailyCustomers - 1, dailyCustomers - 2, dailyCustomers - 1} {
 		if got := api.Val(d.details("d", d.jobs[day]).UnchangedRecords); got != want {
 			t.Fatalf("on day %d nothing changed of %d customers, want %d", day+1, got, want)
@@ -134,6 +150,52 @@ func TestKnownCustomersAreNotRead(t *testing.T) {
 	few("on the next day", nil)
 	if got, want := d.mails(7, 8), []string{"m7@x.com", "m8@x.com"}; !slices.Equal(got, want) {
 		t.Fatalf("customers show %q, want %q", got, want)
+	}
+}
+
+// Customers who have changed are read only where a key, the name or what is known of them has: every import has the counters that it has when they are read,
+// finds customers by what they show then, and is taken back to what there was.
+func TestChangedCustomersAreNotRead(t *testing.T) {
+	t.Parallel()
+	d := newDaily(t)
+	d.day(nil)
+	d.all("on the second day", nil)
+	day := 2
+	changed := func(read func(string, func(int, *dailyRow)), what string, change func(int, *dailyRow)) {
+		t.Helper()
+		day++
+		read(fmt.Sprintf("on day %d, on which %s,", day, what), func(c int, r *dailyRow) {
+			if c%5 != 0 {
+				change(c, r)
+			}
+		})
+		want := int64(dailyCustomers / 5) // those who are what they were
+		if got := api.Val(d.details("d", d.jobs[day-1]).UnchangedRecords); got != want {
+			t.Fatalf("on day %d, on which %s, nothing changed of %d customers, want %d", day, what, got, want)
+		}
+	}
+	changed(d.few, "tiers change", func(_ int, r *dailyRow) { r.tier = "2" })
+	changed(d.few, "tiers change again", func(_ int, r *dailyRow) { r.tier = "3" })
+	shows := d.dump("d")
+	changed(d.few, "tiers change back", func(_ int, r *dailyRow) { r.tier = "1" })
+	changed(d.all, "first names change", func(_ int, r *dailyRow) { r.first = "Ann" })
+	changed(d.all, "last names change", func(_ int, r *dailyRow) { r.last = "Lee" })
+	changed(d.all, "mails change", func(c int, r *dailyRow) { r.mail = fmt.Sprintf("n%d@x.com", c) })
+	if got, want := d.mails(6, 10), []string{"n6@x.com", "m10@x.com"}; !slices.Equal(got, want) {
+		t.Fatalf("customers show %q, want %q", got, want)
+	}
+	if got := d.search("d", schema.KeyEmail, "n6@x.com", "m6@x.com"); !slices.Equal(got, []string{"6"}) {
+		t.Fatalf("by an address that is new, and the one before, %v are found", got)
+	}
+	d.all("on a day without mails", func(_ int, r *dailyRow) { r.mail = "" })
+	if got := api.Val(d.details("d", d.jobs[day]).UnchangedRecords); got != dailyCustomers {
+		t.Fatalf("a file that says less than customers show changes nothing of %d, want %d", got, dailyCustomers)
+	}
+	for n := day; n >= 4; n-- {
+		d.undone("d", d.jobs[n])
+	}
+	if got := d.dump("d"); !slices.Equal(got, shows) {
+		t.Fatalf("behind undos customers show\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(shows, "\n"))
 	}
 }
 

@@ -516,7 +516,10 @@ func (e *emitter) contribution(id fold.ID, g *group, f *frame) error {
 		if g.known {
 			return b.writer.addSaid(id, b.bucket, g.first, entryKnown, e.value, nil)
 		}
-		hash := b.hash(f)
+		hash, err := b.prints.hash(b.Plan, b.says(f))
+		if err != nil {
+			return err
+		}
 		return b.writer.addSaid(id, b.bucket, g.first, entryRepeats, e.value, hash[:])
 	}
 	if g.matches > 0 || e.profiles == nil {

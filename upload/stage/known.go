@@ -15,8 +15,8 @@ import (
 // compact. They are another stretch in each import, for single profiles all over the store cost many times as much.
 const readShare = 64
 
-// recognise settles the candidates that show what their groups say, by their fingerprints, and returns the others. Most customers of a file that is imported
-// every day are like that.
+// recognise settles the candidates that show what their groups say, or other values but the same keys, by their fingerprints, and returns the others. Most
+// customers of a file that is imported every day are like that.
 func (b *Resolver) recognise(ctx context.Context, all []candidate) ([]candidate, error) {
 	if b.dry != nil || b.live == nil {
 		return all, nil
@@ -49,35 +49,54 @@ func (b *Resolver) recognise(ctx context.Context, all []candidate) ([]candidate,
 	}
 	rest := all[:0]
 	for _, c := range all {
-		if !b.groups[c.group].known {
+		if b.groups[c.group].matches == 0 {
 			rest = append(rest, c)
 		}
 	}
 	return rest, nil
 }
 
-// recogniseBy settles a group by the print of its only candidate, if that says what the group says.
+// recogniseBy settles a group by the print of its only candidate, if that says what the group says, or has the same attributes and keys: then the candidate has
+// the group's key, the index rows that it needs are there, and one of its values changes.
 func (b *Resolver) recogniseBy(ctx context.Context, print []byte, g *group, id fold.ID) error {
 	p, ok := fingerprint.Parse(print)
 	if !ok || p.Time >= b.time || p.Expires <= b.time {
 		return nil
 	}
-	if p.Hash != b.hash(b.frame(g)) {
-		return nil
+	said := b.says(b.frame(g))
+	same := p.Hash.All() == fingerprint.AllOf(said, b.secret)
+	if !same {
+		h, err := b.prints.hash(b.Plan, said)
+		if err != nil || p.Hash.Keyed() != h.Keyed() {
+			return err
+		}
 	}
 	live, err := b.live(ctx, p.Time)
 	if err != nil || !live {
 		return err
 	}
-	g.matches, g.match, g.covered, g.same, g.known = 1, id, true, true, true
-	g.repeats = source{p.Time, p.Row}
+	g.matches, g.match, g.covered, g.same, g.known = 1, id, true, same, same
+	if same {
+		g.repeats = source{p.Time, p.Row}
+	}
 	return nil
 }
 
-// hash returns the fingerprint of what a frame says.
-func (b *Resolver) hash(f *frame) fingerprint.Hash {
+// says returns what the contribution of a frame says, until the next call.
+func (b *Resolver) says(f *frame) []byte {
 	b.norm = append(fold.AppendPrivate(b.norm[:0], b.private(f.key)), f.body...)
-	return fingerprint.HashOf(b.norm, b.secret)
+	return b.norm
+}
+
+// hasher makes fingerprints, using its memory again.
+type hasher struct{ keyed []byte }
+
+// hash returns the fingerprints of what a contribution says.
+func (h *hasher) hash(p *Plan, said []byte) (_ fingerprint.Hash, err error) {
+	if h.keyed, err = p.keyed.AppendKeyed(h.keyed[:0], said); err != nil {
+		return fingerprint.Hash{}, fmt.Errorf("fingerprint of a row: %w", err)
+	}
+	return fingerprint.HashOf(said, h.keyed, p.secret), nil
 }
 
 // printer makes the prints of profiles that contributions come to, given all contributions of the import to them, by profile.
@@ -89,7 +108,8 @@ type printer struct {
 	n     int    // its contributions
 	known bool   // it was recognised for all of them
 	print fingerprint.Print
-	buf   []byte
+	hasher
+	buf []byte
 }
 
 // add takes in a contribution. The bytes of id must stay as they are until the next call.
@@ -105,8 +125,14 @@ func (p *printer) add(id []byte, s *said) error {
 		return nil
 	}
 	p.known = false
-	if p.n == 1 {
-		p.print = fingerprint.Print{Time: p.time, Row: s.row, Expires: p.expires, Hash: p.hashOf(s)}
+	if p.n > 1 {
+		return nil
+	}
+	p.print = fingerprint.Print{Time: p.time, Row: s.row, Expires: p.expires, Hash: s.hash}
+	if s.kind == entrySays {
+		var err error
+		p.print.Hash, err = p.hash(p.Plan, s.says)
+		return err
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ type Output struct {
 // An index row's value is that of the index. A contribution's is the profile's id, which does not follow again; its counter is an entryKind, and then follow
 //
 //	size of the rest (4) | row (5) | encoded contribution behind its stamp (entrySays), the source of the one that it repeats (entryKnown), or that and
-//	the fingerprint of what it says (entryRepeats)
+//	the fingerprints of what it says (entryRepeats)
 type shelf struct {
 	part   *extsort.Partition
 	said   bool // of contributions
@@ -135,14 +135,6 @@ func entrySaid(b []byte) (s said) {
 		s.says, s.hash = s.says[:n], fingerprint.Hash(s.says[n:])
 	}
 	return s
-}
-
-// hashOf returns the fingerprint of what a contribution says that comes to a profile that was not recognised.
-func (p *Plan) hashOf(s *said) fingerprint.Hash {
-	if s.kind == entryRepeats {
-		return s.hash
-	}
-	return fingerprint.HashOf(s.says, p.secret)
 }
 
 // Bounds of what is sampled and of what a part of a shelf has.

@@ -111,6 +111,7 @@ type Resolver struct {
 	parts  [][]byte // of a frame, that its keys are made of
 	norm   []byte
 	values []fold.Value
+	prints hasher
 	// of a profile that is judged:
 	repeats fold.Repeats
 	whole   [][]byte // its contributions, with their values
