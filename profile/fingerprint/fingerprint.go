@@ -2,8 +2,7 @@
 // profile, with two rows:
 //
 //   - The mark is put by whoever gives the profile its first head or state row, before that row or with it, and stays: from then on others than imports have a say.
-//   - The print is put by imports. It names the contribution that was the profile's newest when it was put, and has fingerprints of what that says, and of what
-//     says which keys it yields.
+//   - The print is put by imports. It names the contribution that was the profile's newest when it was put, and has fingerprints of what that says, and of its outline.
 //
 // A profile shows what its print says if
 //
@@ -48,17 +47,17 @@ type Print struct {
 	Hash    Hash
 }
 
-// Hash has a fingerprint of what a contribution says, its encoded private keys and values (16 bytes), and one of what says which attributes it has and which keys
-// it yields (8, index.Attrs.AppendKeyed).
-type Hash [allSize + keyedSize]byte
+// Hash has a fingerprint of what a contribution says, its encoded private keys and values (16 bytes), and one of its outline (8): of what has to stay the same, so
+// that a row which says something else need not read the profile.
+type Hash [allSize + outlineSize]byte
 
 const (
-	allSize   = 16
-	keyedSize = 8
+	allSize     = 16
+	outlineSize = 8
 )
 
-// Keyed is the second fingerprint.
-func (h *Hash) Keyed() [keyedSize]byte { return [keyedSize]byte(h[allSize:]) }
+// Outline is the second fingerprint.
+func (h *Hash) Outline() [outlineSize]byte { return [outlineSize]byte(h[allSize:]) }
 
 // All is the first fingerprint.
 func (h *Hash) All() [allSize]byte { return [allSize]byte(h[:allSize]) }
@@ -93,13 +92,13 @@ func Parse(b []byte) (p Print, ok bool) {
 	return p, true
 }
 
-// HashOf returns the fingerprints of what a contribution says, given what says which keys it yields. The seed is not known to who has made the file: nobody can
-// make two customers whose fingerprints are the same. Only a profile's own are ever compared, so that by chance one of 10^12 comparisons finds keys that have
-// changed to be the same with a probability of 10^-7, and values with one of 10^-26.
-func HashOf(said, keyed []byte, seed uint64) (h Hash) {
+// HashOf returns the fingerprints of what a contribution says and of its outline. The seed is not known to who has made the file: nobody can make two customers
+// whose fingerprints are the same. Only a profile's own are ever compared, so that by chance one of 10^12 comparisons finds an outline that has changed to be the
+// same with a probability of 10^-7, and values with one of 10^-26.
+func HashOf(said, outline []byte, seed uint64) (h Hash) {
 	all := AllOf(said, seed)
 	copy(h[:], all[:])
-	binary.BigEndian.PutUint64(h[allSize:], xxh3.HashSeed(keyed, seed))
+	binary.BigEndian.PutUint64(h[allSize:], xxh3.HashSeed(outline, seed))
 	return h
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 func TestPrints(t *testing.T) {
-	for _, p := range []Print{{}, {Time: 1_790_000_000_123_456, Row: 1<<40 - 1, Expires: math.MaxInt64, Hash: HashOf([]byte("says"), []byte("key"), 7)}, {Time: 1, Row: 1 << 32, Expires: 2}} {
+	for _, p := range []Print{{}, {Time: 1_790_000_000_123_456, Row: 1<<40 - 1, Expires: math.MaxInt64, Hash: HashOf([]byte("says"), []byte("outline"), 7)}, {Time: 1, Row: 1 << 32, Expires: 2}} {
 		b := p.Append(nil)
 		got, ok := Parse(b)
 		if !ok || got != p {
@@ -28,18 +28,18 @@ func TestPrints(t *testing.T) {
 }
 
 func TestHashes(t *testing.T) {
-	said, key := []byte("says"), []byte("key")
-	h := HashOf(said, key, 1)
-	if h != HashOf([]byte("says"), []byte("key"), 1) || h.All() != AllOf(said, 1) {
+	said, outline := []byte("says"), []byte("outline")
+	h := HashOf(said, outline, 1)
+	if h != HashOf([]byte("says"), []byte("outline"), 1) || h.All() != AllOf(said, 1) {
 		t.Error("fingerprints of the same are not the same")
 	}
 	for what, o := range map[string]struct {
 		Hash
-		all, keyed bool // differ
+		all, outline bool // differ
 	}{
-		"another seed": {HashOf(said, key, 2), true, true}, "another saying": {HashOf([]byte("said"), key, 1), true, false}, "other keys": {HashOf(said, []byte("keys"), 1), false, true},
+		"another seed": {HashOf(said, outline, 2), true, true}, "another saying": {HashOf([]byte("said"), outline, 1), true, false}, "another outline": {HashOf(said, []byte("lines"), 1), false, true},
 	} {
-		if (h.All() != o.All()) != o.all || (h.Keyed() != o.Keyed()) != o.keyed {
+		if (h.All() != o.All()) != o.all || (h.Outline() != o.Outline()) != o.outline {
 			t.Errorf("%s: %x and %x", what, h, o.Hash)
 		}
 	}

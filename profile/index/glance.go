@@ -215,10 +215,10 @@ func (k *Attrs) has(id uint16, custom string) bool {
 	return int(id) < 64*len(k.ids) && k.ids[id/64]&(1<<(id%64)) != 0
 }
 
-// AppendKeyed appends, of what a contribution says (fold.OpenSaid), its private keys, the attributes it has, and the values of those that keys are made of, the
-// person's name among them. Of two contributions for which that is the same, one in the place of the other changes no key, neither its own nor, as far as it
-// shows, the person's; and it has a value for all that the other has one for.
-func (k *Attrs) AppendKeyed(dst, said []byte) ([]byte, error) {
+// AppendOutline appends, of what a contribution says (fold.OpenSaid), its private keys, the attributes it has, and the parts of the person's name. When one comes
+// behind another of the same outline, which was the profile's newest, the profile has no full name that neither has alone and that it had not before. And each has
+// a value for all that the other has one for, so that it changes something unless both say the same.
+func AppendOutline(dst, said []byte) ([]byte, error) {
 	c, err := fold.OpenSaid(said)
 	if err != nil {
 		return dst, err
@@ -226,14 +226,12 @@ func (k *Attrs) AppendKeyed(dst, said []byte) ([]byte, error) {
 	dst = append(dst, said[:len(said)-len(c.Rest())]...)
 	for c.Next() {
 		dst = binary.AppendUvarint(dst, uint64(c.ID))
-		if c.ID == 0 {
+		switch {
+		case c.ID == 0:
 			dst = append(binary.AppendUvarint(dst, uint64(len(c.Custom))), c.Custom...)
+		case c.ID >= schema.FirstName && c.ID <= schema.LastName:
+			dst = append(binary.AppendUvarint(dst, uint64(len(c.Text))), c.Text...)
 		}
-		if !k.has(c.ID, c.Custom) && (c.ID < schema.FirstName || c.ID > schema.LastName) {
-			continue
-		}
-		dst = binary.BigEndian.AppendUint16(dst, uint16(c.Country))
-		dst = append(binary.AppendUvarint(dst, uint64(len(c.Text))), c.Text...)
 	}
 	return dst, c.Err()
 }

@@ -511,20 +511,21 @@ func (e *emitter) group(i uint32, g *group) error {
 // contribution hands over the contribution of a group.
 func (e *emitter) contribution(id fold.ID, g *group, f *frame) error {
 	b := e.Resolver
-	if of := g.repeats; of.time != 0 {
-		e.value = profile.AppendImportSource(e.value[:0], of.time, of.row)
-		if g.known {
-			return b.writer.addSaid(id, b.bucket, g.first, entryKnown, e.value, nil)
-		}
-		hash, err := b.prints.hash(b.Plan, b.says(f))
+	if g.known {
+		e.value = profile.AppendImportSource(e.value[:0], g.repeats.time, g.repeats.row)
+		return b.writer.addSaid(id, b.bucket, g.first, entryKnown, e.value, nil)
+	}
+	if g.matches > 0 || e.profiles == nil {
+		says, kind := b.says(f), entrySays
+		hash, err := b.hash(g, says)
 		if err != nil {
 			return err
 		}
-		return b.writer.addSaid(id, b.bucket, g.first, entryRepeats, e.value, hash[:])
-	}
-	if g.matches > 0 || e.profiles == nil {
-		e.value = fold.AppendPrivate(e.value[:0], b.private(f.key))
-		return b.writer.addSaid(id, b.bucket, g.first, entrySays, e.value, f.body)
+		if of := g.repeats; of.time != 0 {
+			e.value = profile.AppendImportSource(e.value[:0], of.time, of.row)
+			says, kind = e.value, entryRepeats
+		}
+		return b.writer.addSaid(id, b.bucket, g.first, kind, says, hash[:])
 	}
 	e.head.Stamp = b.stamp(g.first)
 	e.key = profile.AppendContributionKey(e.key[:0], b.time, g.first)

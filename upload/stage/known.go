@@ -2,12 +2,14 @@ package stage
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"kith/internal/extsort"
 	"kith/profile/fingerprint"
 	"kith/profile/fold"
+	"kith/profile/index"
 	"kith/store"
 )
 
@@ -15,7 +17,7 @@ import (
 // compact. They are another stretch in each import, for single profiles all over the store cost many times as much.
 const readShare = 64
 
-// recognise settles the candidates that show what their groups say, or other values but the same keys, by their fingerprints, and returns the others. Most
+// recognise settles the candidates that show what their groups say, or say something else in the same outline, by their fingerprints, and returns the others. Most
 // customers of a file that is imported every day are like that.
 func (b *Resolver) recognise(ctx context.Context, all []candidate) ([]candidate, error) {
 	if b.dry != nil || b.live == nil {
@@ -56,8 +58,8 @@ func (b *Resolver) recognise(ctx context.Context, all []candidate) ([]candidate,
 	return rest, nil
 }
 
-// recogniseBy settles a group by the print of its only candidate, if that says what the group says, or has the same attributes and keys: then the candidate has
-// the group's key, the index rows that it needs are there, and one of its values changes.
+// recogniseBy settles a group by the print of its only candidate, if that says what the group says, or something else in the same outline: then it has the group's
+// key, one of its values changes, and the index rows that are missing, if any, are among those of the group's own values.
 func (b *Resolver) recogniseBy(ctx context.Context, print []byte, g *group, id fold.ID) error {
 	p, ok := fingerprint.Parse(print)
 	if !ok || p.Time >= b.time || p.Expires <= b.time {
@@ -66,8 +68,8 @@ func (b *Resolver) recogniseBy(ctx context.Context, print []byte, g *group, id f
 	said := b.says(b.frame(g))
 	same := p.Hash.All() == fingerprint.AllOf(said, b.secret)
 	if !same {
-		h, err := b.prints.hash(b.Plan, said)
-		if err != nil || p.Hash.Keyed() != h.Keyed() {
+		h, err := b.hash(g, said)
+		if err != nil || p.Hash.Outline() != h.Outline() {
 			return err
 		}
 	}
@@ -75,7 +77,7 @@ func (b *Resolver) recogniseBy(ctx context.Context, print []byte, g *group, id f
 	if err != nil || !live {
 		return err
 	}
-	g.matches, g.match, g.covered, g.same, g.known = 1, id, true, same, same
+	g.matches, g.match, g.covered, g.same, g.known = 1, id, same, same, same
 	if same {
 		g.repeats = source{p.Time, p.Row}
 	}
@@ -88,15 +90,14 @@ func (b *Resolver) says(f *frame) []byte {
 	return b.norm
 }
 
-// hasher makes fingerprints, using its memory again.
-type hasher struct{ keyed []byte }
-
-// hash returns the fingerprints of what a contribution says.
-func (h *hasher) hash(p *Plan, said []byte) (_ fingerprint.Hash, err error) {
-	if h.keyed, err = p.keyed.AppendKeyed(h.keyed[:0], said); err != nil {
-		return fingerprint.Hash{}, fmt.Errorf("fingerprint of a row: %w", err)
+// hash returns the fingerprints of what the contribution of a group says. Its outline has the key that it is matched by, too.
+func (b *Resolver) hash(g *group, said []byte) (_ fingerprint.Hash, err error) {
+	b.outline = append(append(b.outline[:0], b.m.index...), 0)
+	b.outline = append(binary.AppendUvarint(b.outline, uint64(len(b.keyOf(g)))), b.keyOf(g)...)
+	if b.outline, err = index.AppendOutline(b.outline, said); err != nil {
+		return fingerprint.Hash{}, fmt.Errorf("fingerprint of row %d: %w", g.first, err)
 	}
-	return fingerprint.HashOf(said, h.keyed, p.secret), nil
+	return fingerprint.HashOf(said, b.outline, b.secret), nil
 }
 
 // printer makes the prints of profiles that contributions come to, given all contributions of the import to them, by profile.
@@ -108,8 +109,7 @@ type printer struct {
 	n     int    // its contributions
 	known bool   // it was recognised for all of them
 	print fingerprint.Print
-	hasher
-	buf []byte
+	buf   []byte
 }
 
 // add takes in a contribution. The bytes of id must stay as they are until the next call.
@@ -125,14 +125,8 @@ func (p *printer) add(id []byte, s *said) error {
 		return nil
 	}
 	p.known = false
-	if p.n > 1 {
-		return nil
-	}
-	p.print = fingerprint.Print{Time: p.time, Row: s.row, Expires: p.expires, Hash: s.hash}
-	if s.kind == entrySays {
-		var err error
-		p.print.Hash, err = p.hash(p.Plan, s.says)
-		return err
+	if p.n == 1 {
+		p.print = fingerprint.Print{Time: p.time, Row: s.row, Expires: p.expires, Hash: s.hash}
 	}
 	return nil
 }

@@ -49,8 +49,8 @@ type Output struct {
 //
 // An index row's value is that of the index. A contribution's is the profile's id, which does not follow again; its counter is an entryKind, and then follow
 //
-//	size of the rest (4) | row (5) | encoded contribution behind its stamp (entrySays), the source of the one that it repeats (entryKnown), or that and
-//	the fingerprints of what it says (entryRepeats)
+//	size of the rest (4) | row (5) | encoded contribution behind its stamp (entrySays), or the source of the one that it repeats (entryRepeats, entryKnown) |
+//	the fingerprints of what it says (entrySays, entryRepeats)
 type shelf struct {
 	part   *extsort.Partition
 	said   bool // of contributions
@@ -122,7 +122,7 @@ type said struct {
 	row  int64
 	kind entryKind
 	says []byte           // behind its stamp; of a repeat the source of the one that it repeats
-	hash fingerprint.Hash // of entryRepeats
+	hash fingerprint.Hash // but of entryKnown
 }
 
 // entrySaid reads the entry of a contribution at the start of b.
@@ -130,7 +130,7 @@ func entrySaid(b []byte) (s said) {
 	s.kind = entryKind(binary.LittleEndian.Uint32(b[4:]))
 	b = b[entryHead+int(binary.LittleEndian.Uint16(b)):]
 	s.row, s.says = int64(binary.LittleEndian.Uint32(b[4:]))|int64(b[8])<<32, b[saidHead:4+binary.LittleEndian.Uint32(b)]
-	if s.kind == entryRepeats {
+	if s.kind != entryKnown {
 		n := len(s.says) - len(s.hash)
 		s.says, s.hash = s.says[:n], fingerprint.Hash(s.says[n:])
 	}
@@ -350,10 +350,10 @@ func putEntry(b, value []byte, bucket int, counter uint32) {
 	copy(b[entryHead:], value)
 }
 
-// addSaid takes in the contribution of a row to a profile, the rest of its entry in two pieces.
-func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, kind entryKind, first, rest []byte) error {
+// addSaid takes in the contribution of a row to a profile: what it says, or the source of the one that it repeats, and the fingerprints of what it says.
+func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, kind entryKind, says, hash []byte) error {
 	s := w.contributions
-	n := entryHead + len(id) + saidHead + len(first) + len(rest)
+	n := entryHead + len(id) + saidHead + len(says) + len(hash)
 	part := s.part.Bucket(id[:])
 	b, err := w.space(len(w.shelves), s, part, n)
 	if err != nil {
@@ -369,7 +369,7 @@ func (w *outputWriter) addSaid(id fold.ID, bucket int, row int64, kind entryKind
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
 	binary.LittleEndian.PutUint32(b[4:], uint32(row))
 	b[8] = byte(row >> 32)
-	copy(b[saidHead+copy(b[saidHead:], first):], rest)
+	copy(b[saidHead+copy(b[saidHead:], says):], hash)
 	return nil
 }
 

@@ -111,7 +111,8 @@ type Resolver struct {
 	parts  [][]byte // of a frame, that its keys are made of
 	norm   []byte
 	values []fold.Value
-	prints hasher
+	// outline is that of a contribution of which a fingerprint is made.
+	outline []byte
 	// of a profile that is judged:
 	repeats fold.Repeats
 	whole   [][]byte // its contributions, with their values
