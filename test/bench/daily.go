@@ -65,35 +65,31 @@ func (b *bench) daily() error {
 // changedFile makes a file of which one row in so many, counted from one on, has another e-mail address.
 func (b *bench) changedFile(name, path string, every, from int) (string, error) {
 	to := filepath.Join(b.dir, name)
-	if _, err := os.Stat(to); err == nil {
-		return to, nil
-	}
+	return to, once(to, func(out *os.File) error { return change(path, out, every, from) })
+}
+
+func change(path string, to io.Writer, every, from int) error {
 	in, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return "", err
-	}
-	defer out.Close()
-	r, buf := csv.NewReader(bufio.NewReaderSize(in, 1<<20)), bufio.NewWriterSize(out, 1<<20)
+	r, buf := csv.NewReader(bufio.NewReaderSize(in, 1<<20)), bufio.NewWriterSize(to, 1<<20)
 	w, column := csv.NewWriter(buf), slices.Index(sample.Header, "email")
 	for n := 0; ; n++ {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			w.Flush()
-			return to, errors.Join(w.Error(), buf.Flush())
+			return errors.Join(w.Error(), buf.Flush())
 		}
 		if err != nil {
-			return "", err
+			return err
 		}
 		if n%every == from%every {
 			row[column] = fmt.Sprintf("changed%d.%d@example.com", n, from)
 		}
 		if err := w.Write(row); err != nil {
-			return "", err
+			return err
 		}
 	}
 }

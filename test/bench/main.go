@@ -97,14 +97,22 @@ func (b *bench) run() error {
 // file writes a sample and returns its path.
 func (b *bench) file(name string, rows int, o sample.Options) (string, error) {
 	path := filepath.Join(b.dir, name)
+	return path, once(path, func(to *os.File) error { return sample.WriteWith(to, rows, 1, o) })
+}
+
+// once makes a file, unless an earlier run has.
+func once(path string, write func(to *os.File) error) error {
 	if _, err := os.Stat(path); err == nil {
-		return path, nil
+		return nil
 	}
-	f, err := os.Create(path)
+	f, err := os.Create(path + ".part")
 	if err != nil {
-		return "", err
+		return err
 	}
-	return path, errors.Join(sample.WriteWith(f, rows, 1, o), f.Close())
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // against imports new data, the same again, and the same with one row in a hundred changed, Kith and PostgreSQL in turn, for both orders of the file.

@@ -91,7 +91,7 @@ func (b *bench) matchSpeed(python string) error {
 		if err != nil {
 			return err
 		}
-		per := fmt.Sprintf("%.1f s (%.1f µs each), %d MB, F1 %.3f", ours.Seconds, 1e6*ours.Seconds/float64(n), ours.PeakMB, ours.At.F1)
+		per := fmt.Sprintf("%.1f s (%.1f µs each), %d MB, F1 %.3f (P %.3f, R %.3f)", ours.Seconds, 1e6*ours.Seconds/float64(n), ours.PeakMB, ours.At.F1, ours.At.Precision, ours.At.Recall)
 		if n > b.peerRows || python == "" {
 			b.add("matching "+set.name, per, "", "", "")
 			continue
@@ -148,18 +148,13 @@ func (b *bench) labelled() (sets []labelled, err error) {
 func (b *bench) generate(set labelled, o people.Options) (labelled, error) {
 	set.path = filepath.Join(b.dir, fmt.Sprintf("people-%d-%t.csv", o.Records, o.Households))
 	set.truth = set.path + ".truth"
-	if _, err := os.Stat(set.path); err == nil {
-		return set, nil
-	}
-	f, err := os.Create(set.path)
-	if err != nil {
-		return set, err
-	}
-	who, err := os.Create(set.truth)
-	if err != nil {
-		return set, err
-	}
-	return set, errors.Join(people.Write(f, who, o), f.Close(), who.Close())
+	return set, once(set.path, func(to *os.File) error {
+		who, err := os.Create(set.truth)
+		if err != nil {
+			return err
+		}
+		return errors.Join(people.Write(to, who, o), who.Close())
+	})
 }
 
 // prepare writes a public file anew: who is who goes into a file of its own, and records get numbers that say nothing of it.
