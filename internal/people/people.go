@@ -157,6 +157,10 @@ func (m *maker) country(person int) *country {
 	return countries[m.dice(home, 4).IntN(len(countries))]
 }
 
+// numbers returns how many numbers tell e-mail addresses of one name apart. An address is one person's or one household's, and more of these need more of them:
+// in a file of millions with a hundred numbers, very many of one name would share one.
+func (m *maker) numbers(few int) int { return max(few, few*m.persons/200_000) }
+
 // person returns the cells of a person without an error.
 func (m *maker) person(person int) []string {
 	home, size, place := m.household(person)
@@ -164,7 +168,7 @@ func (m *maker) person(person int) []string {
 	row := make([]string, len(Header))
 	family, mother := c.familyName(h), c.familyName(h)
 	address(h, c, row)
-	shared := mailName(family) + fmt.Sprint(h.IntN(1000)) + "@" + pick(h, providers)
+	shared := mailName(family) + fmt.Sprint(h.IntN(m.numbers(1000))) + "@" + pick(h, providers)
 	line := c.number10(h, false)
 	sharesMail, sharesLine, twins, born := h.IntN(2) == 0, h.IntN(10) < 6, h.IntN(3) == 0, h.IntN(25)
 	woman := place == 0 || place > 1 && r.IntN(2) == 0
@@ -192,7 +196,7 @@ func (m *maker) person(person int) []string {
 	}
 	row[gender] = map[bool]string{true: "F", false: "M"}[woman]
 	row[birth] = time.Date(2024-age, 1, 1+day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	row[email] = mailName(row[first]) + pick(r, []string{".", "", "_"}) + mailName(row[last]) + fmt.Sprint(r.IntN(100)) + "@" + pick(r, providers)
+	row[email] = mailName(row[first]) + pick(r, []string{".", "", "_"}) + mailName(row[last]) + fmt.Sprint(r.IntN(m.numbers(100))) + "@" + pick(r, providers)
 	row[phone] = c.number10(r, true)
 	if size > 1 && sharesMail {
 		row[email] = shared

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 
 	"kith/internal/sample"
 )
@@ -22,7 +22,7 @@ func (b *bench) daily() error {
 	}
 	files := []string{path}
 	for day := 2; day <= b.days; day++ {
-		next, err := b.changedFile(fmt.Sprintf("day%d.csv", day), files[len(files)-1], 100, day)
+		next, err := b.changedFile(files[len(files)-1], 100, day)
 		if err != nil {
 			return err
 		}
@@ -63,8 +63,8 @@ func (b *bench) daily() error {
 }
 
 // changedFile makes a file of which one row in so many, counted from one on, has another e-mail address.
-func (b *bench) changedFile(name, path string, every, from int) (string, error) {
-	to := filepath.Join(b.dir, name)
+func (b *bench) changedFile(path string, every, from int) (string, error) {
+	to := fmt.Sprintf("%s-%d.csv", strings.TrimSuffix(path, ".csv"), from)
 	return to, once(to, func(out *os.File) error { return change(path, out, every, from) })
 }
 

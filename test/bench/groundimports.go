@@ -29,7 +29,7 @@ func (g *ground) imports() error {
 	if err != nil {
 		return err
 	}
-	changed, err := g.changedFile("ground-changed.csv", first, 10, 1)
+	changed, err := g.changedFile(first, 10, 1)
 	if err != nil {
 		return err
 	}

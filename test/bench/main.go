@@ -96,7 +96,7 @@ func (b *bench) run() error {
 
 // file writes a sample and returns its path.
 func (b *bench) file(name string, rows int, o sample.Options) (string, error) {
-	path := filepath.Join(b.dir, name)
+	path := filepath.Join(b.dir, fmt.Sprint(rows, "-", name))
 	return path, once(path, func(to *os.File) error { return sample.WriteWith(to, rows, 1, o) })
 }
 
@@ -122,7 +122,7 @@ func (b *bench) against() error {
 		if err != nil {
 			return err
 		}
-		changed, err := b.changedFile("changed-"+order+".csv", path, 100, 1)
+		changed, err := b.changedFile(path, 100, 1)
 		if err != nil {
 			return err
 		}
