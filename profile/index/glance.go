@@ -173,6 +173,27 @@ func MayCombineNames(have []fold.Value, add []byte) bool {
 	return false
 }
 
+// AppendOutline appends, of what a contribution says (fold.OpenSaid), its private keys, the attributes it has, and the parts of the person's name. When one comes
+// behind another of the same outline, which was the profile's newest, the profile has no full name that neither has alone and that it had not before. And each has
+// a value for all that the other has one for, so that it changes something unless both say the same.
+func AppendOutline(dst, said []byte) ([]byte, error) {
+	c, err := fold.OpenSaid(said)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, said[:len(said)-len(c.Rest())]...)
+	for c.Next() {
+		dst = binary.AppendUvarint(dst, uint64(c.ID))
+		switch {
+		case c.ID == 0:
+			dst = append(binary.AppendUvarint(dst, uint64(len(c.Custom))), c.Custom...)
+		case c.ID >= schema.FirstName && c.ID <= schema.LastName:
+			dst = append(binary.AppendUvarint(dst, uint64(len(c.Text))), c.Text...)
+		}
+	}
+	return dst, c.Err()
+}
+
 // Attrs are the attributes that keys are made of, but for the person's name, which is looked at as a whole.
 type Attrs struct {
 	ids    [2]uint64 // a bit for each number
@@ -213,27 +234,6 @@ func (k *Attrs) has(id uint16, custom string) bool {
 		return k.custom[custom]
 	}
 	return int(id) < 64*len(k.ids) && k.ids[id/64]&(1<<(id%64)) != 0
-}
-
-// AppendOutline appends, of what a contribution says (fold.OpenSaid), its private keys, the attributes it has, and the parts of the person's name. When one comes
-// behind another of the same outline, which was the profile's newest, the profile has no full name that neither has alone and that it had not before. And each has
-// a value for all that the other has one for, so that it changes something unless both say the same.
-func AppendOutline(dst, said []byte) ([]byte, error) {
-	c, err := fold.OpenSaid(said)
-	if err != nil {
-		return dst, err
-	}
-	dst = append(dst, said[:len(said)-len(c.Rest())]...)
-	for c.Next() {
-		dst = binary.AppendUvarint(dst, uint64(c.ID))
-		switch {
-		case c.ID == 0:
-			dst = append(binary.AppendUvarint(dst, uint64(len(c.Custom))), c.Custom...)
-		case c.ID >= schema.FirstName && c.ID <= schema.LastName:
-			dst = append(binary.AppendUvarint(dst, uint64(len(c.Text))), c.Text...)
-		}
-	}
-	return dst, c.Err()
 }
 
 // Covers says whether an encoded contribution of an import yields all the keys that encoded values yield, so that the rows it must have

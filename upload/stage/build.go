@@ -15,6 +15,7 @@ import (
 	"kith/blob"
 	"kith/internal/extsort"
 	"kith/profile"
+	"kith/profile/fingerprint"
 	"kith/profile/fold"
 	"kith/profile/index"
 	"kith/store"
@@ -517,9 +518,12 @@ func (e *emitter) contribution(id fold.ID, g *group, f *frame) error {
 	}
 	if g.matches > 0 || e.profiles == nil {
 		says, kind := b.says(f), entrySays
-		hash, err := b.hash(g, says)
-		if err != nil {
-			return err
+		var hash fingerprint.Hash
+		if e.profiles != nil { // only tables have prints
+			var err error
+			if hash, err = b.hash(g, says); err != nil {
+				return err
+			}
 		}
 		if of := g.repeats; of.time != 0 {
 			e.value = profile.AppendImportSource(e.value[:0], of.time, of.row)

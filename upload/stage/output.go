@@ -122,7 +122,7 @@ type said struct {
 	row  int64
 	kind entryKind
 	says []byte           // behind its stamp; of a repeat the source of the one that it repeats
-	hash fingerprint.Hash // but of entryKnown
+	hash fingerprint.Hash // but of entryKnown; zero where no tables are built
 }
 
 // entrySaid reads the entry of a contribution at the start of b.
