@@ -367,3 +367,52 @@ func TestPrintsThatHoldNoMore(t *testing.T) {
 		unchanged(0, "SUCCEEDED 3/0/0", file)
 	})
 }
+
+// moved is an engine that builds tables until all that it has is moved to one that does not: kith copy takes prints along.
+type moved struct {
+	store.Store
+	over   atomic.Bool
+	prints atomic.Int64 // how often they were asked for since
+}
+
+// AsStager implements what store.StagerOf asks for.
+func (s *moved) AsStager() store.Stager {
+	if s.over.Load() {
+		return nil
+	}
+	return store.StagerOf(s.Store)
+}
+
+func (s *moved) Probe(ctx context.Context, t store.Table, inc store.Incarnation, probes iter.Seq[store.Probe]) iter.Seq2[store.Hit, error] {
+	if t == store.Fingerprint && s.over.Load() {
+		s.prints.Add(1)
+	}
+	return s.Store.Probe(ctx, t, inc, probes)
+}
+
+// Where no imports put prints, nothing keeps those true that came with a copy: nobody is recognised by them, and nobody asks for them.
+func TestCopiedPrintsAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	st := &moved{Store: newPebble(t)}
+	r := newRig(t, st, upload.Config{})
+	r.domain("d")
+	byMail := spec{key: "mail", fields: undoSpec.fields}
+	rows := func(s spec, want, mail, tier string) {
+		t.Helper()
+		r.expect(r.run("d", s, "id,first,last,mail,tier\n1,Ann,Lee,"+mail+","+tier+"\n"), want)
+	}
+	rows(byMail, "SUCCEEDED 1/0/0", "a@x.com", "1")
+	rows(byMail, "SUCCEEDED 0/1/0", "a@x.com", "1")
+	if n := r.rows(store.Fingerprint); n != 1 {
+		t.Fatalf("%d prints, want one", n)
+	}
+	st.over.Store(true)
+	rows(undoSpec, "SUCCEEDED 0/1/0", "b@x.com", "1")
+	rows(byMail, "SUCCEEDED 1/0/0", "a@x.com", "2")
+	if got := r.search("d", schema.KeyEmail, "a@x.com", "b@x.com"); len(got) != 2 {
+		t.Fatalf("%v are found, want two customers", got)
+	}
+	if n := st.prints.Load(); n > 0 {
+		t.Fatalf("prints were asked for %d times", n)
+	}
+}

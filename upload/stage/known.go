@@ -20,7 +20,7 @@ const readShare = 64
 // recognise settles the candidates that show what their groups say, or say something else in the same outline, by their fingerprints, and returns the others. Most
 // customers of a file that is imported every day are like that.
 func (b *Resolver) recognise(ctx context.Context, all []candidate) ([]candidate, error) {
-	if b.dry != nil || b.live == nil {
+	if b.dry != nil || b.live == nil || !b.keepsPrints() {
 		return all, nil
 	}
 	probes := func(yield func(store.Probe) bool) {
@@ -166,9 +166,13 @@ func (b *Resolver) voids(ctx context.Context) (rows []store.RunRow, err error) {
 	return b.voidsOf(ctx, ids)
 }
 
+// keepsPrints says that imports put prints and make them void: only tables have prints. Where the engine builds none there may be some all the same, which came with
+// a copy from one that does, and which nothing keeps true.
+func (p *Plan) keepsPrints() bool { return store.StagerOf(p.store) != nil }
+
 // voidsOf returns what makes the prints of some profiles void.
 func (p *Plan) voidsOf(ctx context.Context, ids []fold.ID) (rows []store.RunRow, err error) {
-	if len(ids) == 0 || store.StagerOf(p.store) == nil { // then there are none: only tables have prints
+	if len(ids) == 0 || !p.keepsPrints() {
 		return nil, nil
 	}
 	slices.SortFunc(ids, fold.ID.Compare)
