@@ -2,8 +2,10 @@ package write
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -202,13 +204,132 @@ func TestImportBesideCreation(t *testing.T) {
 func (w *world) merge(main, other fold.ID) error {
 	at := w.at.Add(1)
 	id := fold.NewMergeID(at, 1)
-	for profile, s := range map[fold.ID]*fold.State{
-		main:  {Merges: []fold.Merge{{ID: id, At: at, From: []fold.ID{other}}}},
-		other: {Into: &fold.Link{Merge: id, Main: main, At: at}},
-	} {
-		if _, err := w.raw.Swap(context.Background(), profilePartition(inc, profile), []store.Swap{{Key: stateKey, Value: s.Append(nil)}}); err != nil {
+	link := func(profile fold.ID, add func(*fold.State)) error {
+		s := &fold.State{}
+		row, err := w.raw.Get(context.Background(), profilePartition(inc, profile), stateKey)
+		if err == nil {
+			s, err = fold.DecodeState(row.Value)
+		} else if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
+		add(s)
+		_, err = w.raw.Swap(context.Background(), profilePartition(inc, profile), []store.Swap{{Key: stateKey, Value: s.Append(nil), Expect: row.Version}})
+		return err
 	}
-	return nil
+	return errors.Join(
+		link(main, func(s *fold.State) { s.Merges = append(s.Merges, fold.Merge{ID: id, At: at, From: []fold.ID{other}}) }),
+		link(other, func(s *fold.State) { s.Into = &fold.Link{Merge: id, Main: main, At: at} }))
+}
+
+// What an object made, and what an import made for the same key, may have become members of others before the import looks, or while it merges:
+// then those they belong to are merged.
+func TestReconcileFollowsMerges(t *testing.T) {
+	address := "new@x.de"
+	for _, c := range []struct {
+		name            string
+		object, imports bool // are members of another by the time the import looks
+		late            bool // the object's profile becomes one when the import is about to merge it
+		never           bool // they can't be merged
+	}{
+		{name: "nothing"}, {name: "object's", object: true}, {name: "import's", imports: true}, {name: "both", object: true, imports: true},
+		{name: "late", late: true}, {name: "late, import's", imports: true, late: true}, {name: "never", never: true},
+	} {
+		each(t, func(t *testing.T, w *world) {
+			w.complete()
+			since, err := w.sealer().Feed.Settled(t.Context(), inc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobTime := w.at.Load()
+			w.job.Store(jobTime)
+			put := func(id, address string) fold.ID {
+				r, err := w.writer(0).Put(t.Context(), name, "", object(id, orderKey(id), emailKey(address)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return r.ID
+			}
+			join := func(main, other fold.ID) {
+				if err := w.merge(main, other); err != nil {
+					t.Fatal(err)
+				}
+			}
+			created, ann, ben := put("o1", address), put("o2", "ann@x.de"), put("o3", "ben@x.de")
+			made := w.imports(jobTime, 1, address)
+			want := [][2]fold.ID{{created, made}}
+			if c.object {
+				join(ann, created)
+				want[0][0] = ann
+			}
+			if c.imports {
+				join(ben, made)
+				want[0][1] = ben
+			}
+			if c.late {
+				want = append(want, [2]fold.ID{ann, want[0][1]})
+			}
+			var got [][2]fold.ID
+			merged, err := w.writer(0).Reconcile(t.Context(), w.record(), Applied{Since: since, KeyName: emailKey("").Name,
+				Created: func(_ context.Context, id fold.ID) (bool, error) { return id == made, nil },
+				Merge: func(_ context.Context, main, imported fold.ID) error {
+					got = append(got, [2]fold.ID{main, imported})
+					switch {
+					case c.late && len(got) == 1:
+						join(ann, created)
+					case !c.never:
+						join(main, imported)
+					}
+					return nil
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: merged %v, want %v", c.name, got, want)
+			}
+			if want := int64(1); merged != want && !c.never || c.never && merged != 0 {
+				t.Errorf("%s: %d are counted", c.name, merged)
+			}
+		})
+	}
+}
+
+// Objects that come with the key while the profiles of the import and of an object are about to be merged find two, and make a third, wherever the
+// import's look at the feed is.
+func TestReconcileLooksAgain(t *testing.T) {
+	address := "new@x.de"
+	each(t, func(t *testing.T, w *world) {
+		w.complete()
+		since, err := w.sealer().Feed.Settled(t.Context(), inc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.job.Store(w.at.Load())
+		put := func(id string) fold.ID {
+			r, err := w.writer(0).Put(t.Context(), name, "", object(id, orderKey(id), emailKey(address)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.ID
+		}
+		persons := map[fold.ID]bool{put("o0"): true}
+		made := w.imports(w.job.Load(), 1, address)
+		merged, err := w.writer(0).Reconcile(t.Context(), w.record(), Applied{Since: since, KeyName: emailKey("").Name,
+			Created: func(_ context.Context, id fold.ID) (bool, error) { return id == made, nil },
+			Merge: func(_ context.Context, main, imported fold.ID) error {
+				if n := len(persons); n < 4 {
+					persons[put(fmt.Sprint("o", n))] = true
+				}
+				return w.merge(main, imported)
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.covered("reconciled").holders(w, emailKey(address)); len(got) != 1 || len(persons) != 4 || merged != 4 {
+			t.Errorf("%d profiles have the key; objects have made %d, and %d were merged", len(got), len(persons), merged)
+		}
+	})
 }

@@ -22,6 +22,10 @@ import (
 //	    not visible yet         a tombstone on its id keeps it from ever being: its call starts over, and finds the import's rows
 //	    visible                 it is merged with the profile that the import has made for the key
 //	    settled at the turn's beginning: it was visible then, and the import has found it, or it has never been
+//
+// Until the two are merged, more objects may come with that key. They find two profiles, so they attach to neither and make a third. A look at
+// the feed may have passed the place of such a one already, so it looks again until there is nothing to merge: then each of these keys has one
+// person, whom all later calls find.
 
 // Applied is an import that has been applied, but has not given up its turn.
 type Applied struct {
@@ -31,14 +35,25 @@ type Applied struct {
 	KeyName string
 	// Created says whether it made a profile.
 	Created func(ctx context.Context, id fold.ID) (bool, error)
-	// Merge merges a profile that the import made into one that an object made for the same key. It may be called again after it has done
-	// so; if one of them is gone, or no main profile any more, it does nothing.
+	// Merge merges the person of a profile that the import made into that of one that an object made for the same key; both are main profiles.
+	// It may be called again after it has done so. It does nothing if one of them is gone or no main profile any more, and if they would be
+	// larger together than persons may be.
 	Merge func(ctx context.Context, main, imported fold.ID) error
 }
 
 // Reconcile sees to it that objects which made a profile while an import was on its way have no other profile for its unique key than the
 // import has. It returns how many profiles were merged. It may be repeated.
 func (w *Writer) Reconcile(ctx context.Context, rec *domain.Record, a Applied) (merged int64, err error) {
+	for {
+		n, err := w.reconcileOnce(ctx, rec, a)
+		merged += n
+		if err != nil || n == 0 {
+			return merged, err
+		}
+	}
+}
+
+func (w *Writer) reconcileOnce(ctx context.Context, rec *domain.Record, a Applied) (merged int64, err error) {
 	if err := w.Feed.Ended(ctx, rec.Incarnation); err != nil {
 		return 0, err
 	}
@@ -72,20 +87,37 @@ func (w *Writer) reconcile(ctx context.Context, rec *domain.Record, a Applied, r
 			if err != nil || !alive {
 				return merged, err
 			}
-			ok, err := w.share(ctx, rec, row.ID, twin, part)
+			ok, err := w.join(ctx, rec, a, row.ID, twin, part)
 			if err != nil {
 				return merged, err
 			}
-			if !ok {
-				continue
+			if ok {
+				merged++
 			}
-			if err := a.Merge(ctx, row.ID, twin); err != nil {
-				return merged, err
-			}
-			merged++
 		}
 	}
 	return merged, nil
+}
+
+// join merges the persons of two profiles, if both have a key. Either may have become a member of another person meanwhile, by a caller, and
+// may become one at any moment: so it looks again until there is one person, or a second attempt at the same two could do no more.
+func (w *Writer) join(ctx context.Context, rec *domain.Record, a Applied, created, twin fold.ID, part string) (merged bool, err error) {
+	var before [2]fold.ID
+	for {
+		both, ok, err := w.share(ctx, rec, created, twin, part)
+		switch {
+		case err != nil:
+			return false, err
+		case !ok:
+			return before != [2]fold.ID{}, nil
+		case both == before:
+			return false, nil
+		}
+		if err := a.Merge(ctx, both[0], both[1]); err != nil {
+			return false, err
+		}
+		before = both
+	}
 }
 
 // madeBy returns the profiles that the import has made and the index names for a key, but for one.
@@ -149,16 +181,16 @@ func (w *Writer) stop(ctx context.Context, rec *domain.Record, id fold.ID) (aliv
 // byReconciling is who gives a tombstone to a profile that was never there.
 const byReconciling = "upload-job"
 
-// share says whether two profiles are of different persons that both have a key.
-func (w *Writer) share(ctx context.Context, rec *domain.Record, a, b fold.ID, part string) (bool, error) {
+// share says whether the persons that two profiles belong to are two and both have a key, and returns their main profiles.
+func (w *Writer) share(ctx context.Context, rec *domain.Record, a, b fold.ID, part string) (main [2]fold.ID, ok bool, err error) {
 	one, err := w.read(ctx, rec, a)
 	if err != nil {
-		return false, err
+		return main, false, err
 	}
 	other, err := w.read(ctx, rec, b)
 	if err != nil || one.ID() == other.ID() {
-		return false, err
+		return main, false, err
 	}
 	k, now := index.ParsePartitionKey(part), w.Now().UnixMicro()
-	return one.confirms(rec, k, now) && other.confirms(rec, k, now), nil
+	return [2]fold.ID{one.ID(), other.ID()}, one.confirms(rec, k, now) && other.confirms(rec, k, now), nil
 }

@@ -233,6 +233,44 @@ func clientOf(t *testing.T, data string) *customerprofiles.Client {
 		Credentials: credentials.NewStaticCredentialsProvider(l.AccessKeyID, l.SecretAccessKey, "")})
 }
 
+// uploadTo creates an upload job and gives it a file.
+func uploadTo(t *testing.T, c *customerprofiles.Client, in *customerprofiles.CreateUploadJobInput, f *os.File) (job string, size int64) {
+	t.Helper()
+	made, err := c.CreateUploadJob(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := c.GetUploadJobPath(t.Context(), &customerprofiles.GetUploadJobPathInput{DomainName: in.DomainName, JobId: made.JobId})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, *to.Url, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size, err = f.Seek(0, io.SeekEnd); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _ := base64.StdEncoding.DecodeString(*to.ClientToken)
+	sum := md5.Sum(token)
+	r.ContentLength = size
+	r.Header.Set("x-amz-server-side-encryption-customer-algorithm", "AES256")
+	r.Header.Set("x-amz-server-side-encryption-customer-key", *to.ClientToken)
+	r.Header.Set("x-amz-server-side-encryption-customer-key-MD5", base64.StdEncoding.EncodeToString(sum[:]))
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	return *made.JobId, size
+}
+
 // explosion is what became of a bomb.
 type explosion struct {
 	job  *customerprofiles.GetUploadJobOutput
@@ -260,43 +298,16 @@ func dropBomb(t *testing.T, c *customerprofiles.Client, domain, data string, pid
 		t.Fatal(err)
 	}
 	key, source, target := "id", "_source.id", "_profile.AccountNumber"
-	made, err := c.CreateUploadJob(t.Context(), &customerprofiles.CreateUploadJobInput{DomainName: &domain, DisplayName: &key, UniqueKey: &key,
-		Fields: map[string]types.ObjectTypeField{key: {Source: &source, Target: &target, ContentType: types.FieldContentTypeString}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := c.GetUploadJobPath(t.Context(), &customerprofiles.GetUploadJobPathInput{DomainName: &domain, JobId: made.JobId})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, *to.Url, f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e.size, err = f.Seek(0, io.SeekEnd); err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	token, _ := base64.StdEncoding.DecodeString(*to.ClientToken)
-	sum := md5.Sum(token)
-	r.ContentLength = e.size
-	r.Header.Set("x-amz-server-side-encryption-customer-algorithm", "AES256")
-	r.Header.Set("x-amz-server-side-encryption-customer-key", *to.ClientToken)
-	r.Header.Set("x-amz-server-side-encryption-customer-key-MD5", base64.StdEncoding.EncodeToString(sum[:]))
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Fatal(res.Status)
-	}
+	var job string
+	job, e.size = uploadTo(t, c, &customerprofiles.CreateUploadJobInput{DomainName: &domain, DisplayName: &key, UniqueKey: &key,
+		Fields: map[string]types.ObjectTypeField{key: {Source: &source, Target: &target, ContentType: types.FieldContentTypeString}}}, f)
 	start, before := time.Now(), diskUse(pid, data)-e.size
-	if _, err := c.StartUploadJob(t.Context(), &customerprofiles.StartUploadJobInput{DomainName: &domain, JobId: made.JobId}); err != nil {
+	if _, err := c.StartUploadJob(t.Context(), &customerprofiles.StartUploadJobInput{DomainName: &domain, JobId: &job}); err != nil {
 		t.Fatal(err)
 	}
 	for {
 		asked := time.Now()
-		e.job, err = c.GetUploadJob(t.Context(), &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: made.JobId})
+		e.job, err = c.GetUploadJob(t.Context(), &customerprofiles.GetUploadJobInput{DomainName: &domain, JobId: &job})
 		if err == nil {
 			_, err = c.SearchProfiles(t.Context(), &customerprofiles.SearchProfilesInput{DomainName: &domain, KeyName: aws.String("_account"), Values: []string{"1"}})
 		}
