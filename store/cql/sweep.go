@@ -110,6 +110,7 @@ func (b bounds) tokens() (low, high int64) {
 const (
 	// firstStep is the part of the ring that the first request of a sweep covers; later ones grow and shrink with the time they take.
 	firstStep = math.MaxUint64 / 4096
+	emptyStep = 20 * time.Millisecond // hardly any rows: so is most of the ring, for sweeps of a deleted domain above all
 	quickStep = 200 * time.Millisecond
 	slowStep  = 2 * time.Second
 )
@@ -153,7 +154,9 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 					return
 				}
 				continue
-			case took < quickStep && step < math.MaxUint64/16:
+			case took < emptyStep && step < math.MaxUint64/8:
+				step *= 8
+			case took < quickStep && step < math.MaxUint64/8:
 				step *= 2
 			case took > slowStep:
 				step = max(step/2, 1)
