@@ -116,7 +116,19 @@ func (c *compaction) compact(ctx context.Context, w *rewrite, p *stored) error {
 	if goes == nil {
 		return nil
 	}
-	w.complete(p.ID, after.Parts, func(source string) bool { return slices.Contains(goes, source) })
+	staying := after.Parts
+	if p.expired > 0 { // until they are swept, these may repeat what goes, too
+		all, err := c.readAll(ctx, c.rec.Incarnation, []ID{p.ID}, 0)
+		if err != nil {
+			return err
+		}
+		for _, part := range all[p.ID].Parts {
+			if part.Expires <= c.now {
+				staying = append(slices.Clip(staying), part)
+			}
+		}
+	}
+	w.complete(p.ID, staying, func(source string) bool { return slices.Contains(goes, source) })
 	// The reader's memory is used again before the rows are written: index keys are taken now, and the new contribution is encoded.
 	return w.replace(ctx, p.Member.Alone(), after, rows)
 }

@@ -460,3 +460,30 @@ func TestWhatIsCompactedIsNewer(t *testing.T) {
 		r.expect(r.run("d", by("mail"), "id,mail\n1,old@x.com\n"), "SUCCEEDED 1/0/0")
 	})
 }
+
+// What an expired contribution repeats, which nobody has swept yet, is compacted: customers can be read all the same, and imported and swept.
+func TestCompactionBeforeAnExpiredRepeatIsSwept(t *testing.T) {
+	t.Parallel()
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		short, long := undoSpec, undoSpec
+		short.expiry, long.expiry = 5, 1000
+		file := "id,first,last,mail,tier\n1,Ann,Lee,ann@x.com,gold\n"
+		r.run("d", long, file)
+		r.run("d", short, file)
+		r.run("d", long, strings.Replace(file, "gold", "tin", 1))
+		want := r.dump("d")
+		r.clock.add(31 * day)
+		r.compactNow(r.incarnation("d"))
+		if n := r.rows(store.Profile); n != 2 {
+			t.Fatalf("%d contributions are left, want the compacted and the expired one", n)
+		}
+		if got := r.dump("d"); !slices.Equal(got, want) {
+			t.Fatalf("shows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		r.sweep()
+		r.expect(r.run("d", long, file), "SUCCEEDED 0/1/0")
+		r.everyKeyFinds("d")
+	})
+}
