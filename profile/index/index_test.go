@@ -374,6 +374,15 @@ func TestOutlines(t *testing.T) {
 	if same < 2000 || changed < 200 || kept < 2000 {
 		t.Errorf("only %d were the same, %d of them with other values, with %d keys in all: this test shows little", same, changed, kept)
 	}
+	merged := func(at int64) fold.Part { // of two rows
+		p := said(rng, at)
+		p.Values = []fold.Value{{Attr: schema.Attr{ID: schema.EmailAddress}, Text: "a@x.com", Kind: fold.Import, Stamp: fold.Stamp{Time: at, Row: p.Stamp.Row + 1}}}
+		p.Private = nil
+		return p
+	}
+	if bytes.Equal(outline(t, merged(20)), outline(t, merged(30))) {
+		t.Error("contributions of several rows have the outline of another import's")
+	}
 	if _, err := AppendOutline(nil, []byte{1}); err == nil {
 		t.Error("damage has an outline")
 	}

@@ -416,3 +416,22 @@ func TestCopiedPrintsAreNotBelieved(t *testing.T) {
 		t.Fatalf("prints were asked for %d times", n)
 	}
 }
+
+// A customer of several rows with one unique key has the times of these in what is said of them: nobody takes that for another outline with other values.
+func TestSeveralRowsOfOneKey(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		for n, want := range []int64{0, 2, 2, 2, 0, 2} {
+			file := "id,first,last,mail,tier\n1,Ann,Lee,a@x.com,1\n1,Ann,Lee,b@x.com,2\n"
+			if n > 3 {
+				file = strings.Replace(file, ",2", ",3", 1)
+			}
+			j := r.run("d", undoSpec, file)
+			if got := api.Val(r.details("d", *j.JobId).UnchangedRecords); got != want {
+				t.Fatalf("nothing changed by %d rows of import %d, want %d", got, n, want)
+			}
+		}
+	})
+}
