@@ -19,6 +19,9 @@ func (c *comparer) names() {
 			family++
 		}
 	}
+	if given != missing && family == familyOther && numbered(fa) && numbered(fb) { // User 12 and User 13
+		given = givenOther
+	}
 	switch {
 	case given >= givenNear && family >= familyNear && sameName(ga, fb) && sameName(gb, fa):
 		given, family = givenSwapped, missing
@@ -131,6 +134,9 @@ func givenLevel(a, b []byte) int {
 	if bytes.Equal(a, b) || joined(a, b) {
 		return exact
 	}
+	if otherNumber(a, b) {
+		return givenOther
+	}
 	if len(a) > len(b) {
 		a, b = b, a
 	}
@@ -174,6 +180,9 @@ func familyLevel(a, b []byte) int {
 	if bytes.Equal(a, b) || joined(a, b) {
 		return exact
 	}
+	if otherNumber(a, b) {
+		return familyOther
+	}
 	if len(a) > len(b) {
 		a, b = b, a
 	}
@@ -191,6 +200,24 @@ func familyLevel(a, b []byte) int {
 		return familyNear
 	}
 	return familyOther
+}
+
+// otherNumber says whether names end with numbers that differ: what is numbered, as Guest 12 and Guest 13, is several.
+func otherNumber(a, b []byte) bool {
+	x, y := numberOf(a), numberOf(b)
+	return len(x) > 0 && len(y) > 0 && !bytes.Equal(x, y)
+}
+
+// numbered says whether a number is all that a name is.
+func numbered(name []byte) bool { return len(numberOf(name)) == len(name) }
+
+// numberOf is the number that a text ends with.
+func numberOf(text []byte) []byte {
+	at := len(text)
+	for at > 0 && text[at-1] >= '0' && text[at-1] <= '9' {
+		at--
+	}
+	return text[at:]
 }
 
 // sharesWord says whether one of several words is the same.

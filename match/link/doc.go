@@ -9,7 +9,7 @@
 // account number and custom attributes, if their values could tell persons apart: many differ, and some come again (stats.go). What stands with
 // persons of all kinds, as 1900-01-01, noreply@ and the number of the call centre do, is learned from a sample and is no value (habits.go). A field
 // of two records agrees in a level (level.go, compare*.go): the same, a typing error apart, forms of one name, exchanged, …, different. What one
-// of them lacks says nothing; that they are in letters which can't be compared does.
+// of them lacks says nothing; that they are in letters which can't be compared does. Names that end with numbers which differ, as Guest 12 and Guest 13, are different.
 //
 // # What it weighs
 //
@@ -36,7 +36,8 @@
 // m, the shares and the sizes of the classes are learned by EM (Winkler: Using the EM algorithm for weight computation, 1988; Enamorado, Fifield,
 // Imai: Using a probabilistic model to assist merging of large-scale administrative records, 2019), u from pairs by chance. All
 // pairs that might be of one person are in the sample, for they share a key, and the others count as two people: so it does not matter by what
-// pairs were found, and the prior is that of all pairs there are. Beliefs that count like a few pairs stand in for what is rare. What persons have
+// pairs were found, and the prior is that of all pairs there are. What nearly agrees in more pairs by chance than one person's errors can make does so by chance: numbers that were given out
+// one after the other are one digit apart (em.go: countChance). Beliefs that count like a few pairs stand in for what is rare. What persons have
 // answered is learned from, and obeyed.
 //
 // # Which pairs

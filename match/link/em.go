@@ -111,6 +111,8 @@ type learner struct {
 	named                float64
 	// twos are counts of random pairs that were set aside, by field and level.
 	twos [][]float64
+	// chance are how many random pairs agree nearly by chance at least, by field and level.
+	chance [][]float64
 }
 
 // learn runs EM. All pairs that might be of one person are in the pool, so it can be taken as all pairs but those that are
@@ -125,6 +127,7 @@ func (l *learner) learn() {
 	pool, random := l.pool, l.random
 	l.told() // of all random pairs
 	l.countNamed()
+	l.countChance()
 	for i := range iterations {
 		if l.iteration = i; i == warm {
 			l.setAside()
@@ -236,8 +239,9 @@ func (l *learner) maximise() {
 		homes += float64(l.pool.home[i])
 	}
 	ones, homes = ones*l.pool.weight, homes*l.pool.weight
-	l.priorM = float32(math.Log((ones + 0.5 + beliefCopies*l.profiles) / l.total))
-	l.priorH = float32(math.Log((homes + 0.5) / l.total))
+	seen := beliefCopies*l.profiles + 0.5 // what is believed counts as seen: of few profiles there are no more pairs than that
+	l.priorM = float32(math.Log((ones + seen) / (l.total + seen + 1)))
+	l.priorH = float32(math.Log((homes + 0.5) / (l.total + seen + 1)))
 	l.maximiseTogether()
 	_ = parallel(l.workers, l.fields(), func(_, f int) error {
 		if f == fAddress {
@@ -270,6 +274,9 @@ func (l *learner) counts(f int, one, two []float64) {
 	}
 	for i := range l.random.n {
 		two[l.random.level[i*l.random.fields+f]] += float64(max(0, 1-l.random.one[i]-l.random.home[i]))
+	}
+	for level, least := range l.chance[f] {
+		two[level] = max(two[level], least)
 	}
 }
 
@@ -322,7 +329,32 @@ func (l *learner) countNamed() {
 	l.named = given * family / max(1, comparable) / float64(max(1, l.random.n))
 }
 
+// countChance counts the random pairs that agree nearly, but are more than one person's can be: whoever errs is right more often, or there are few of them.
+// Where numbers are given out one after the other, all that begin alike are one digit apart, and would be taken for errors of each other.
+func (l *learner) countChance() {
+	l.chance = make([][]float64, l.fields())
+	few := (fewErrors + errorsEach*l.profiles) * float64(l.random.n) / max(1, l.total)
+	for f := range l.fields() {
+		l.chance[f] = make([]float64, levelsOf(f))
+		if f == fAddress {
+			continue
+		}
+		for i := range l.random.n {
+			l.chance[f][l.random.level[i*l.random.fields+f]]++
+		}
+		right := l.chance[f][exact]
+		for level := range l.chance[f] {
+			l.chance[f][level] = max(0, l.chance[f][level]-right-few)
+		}
+		l.chance[f][missing], l.chance[f][exact] = 0, 0
+	}
+}
+
 const (
+	// fewErrors, and errorsEach for each profile, are of how many pairs of one person's records a field has an error, if it is right of none.
+	fewErrors  = 2
+	errorsEach = 0.2
+
 	maxTogether    = 3
 	beliefTogether = 5
 )

@@ -135,7 +135,11 @@ func (m *Model) keepTerms(slot int, all []counted, personsKnown bool) {
 		if !personsKnown && (slot == sEmail || slot == sPhone) {
 			o *= othersShare
 		}
-		return (o + beliefTerm*m.usual(slot)) / (float64(rows) + beliefTerm)
+		belief := float64(beliefTerm)
+		if 4*n > rows && n > 2 { // what so many have is no usual term, however few they are
+			belief /= float64(n - 1)
+		}
+		return (o + belief*m.usual(slot)) / (float64(rows) + belief)
 	}
 	kept := 0
 	for kept < len(all) && kept < maxTerms && all[kept].n > 1 {
