@@ -716,6 +716,7 @@ func (x *GetProfileProvenanceRequest) check(v *restjson.Violations, p *restjson.
 type GetProfileProvenanceResponse struct {
 	ProfileId *string           `json:"ProfileId,omitzero"`
 	Fields    []FieldProvenance `json:"Fields,omitzero"`
+	Merges    []ProfileMerge    `json:"Merges,omitzero"`
 }
 
 // String keeps sensitive members out of logs and error texts.
@@ -987,6 +988,15 @@ type ProfileHistoryRecord struct {
 	ActionType             *ActionType    `json:"ActionType,omitzero"`
 	ProfileObjectUniqueKey *string        `json:"ProfileObjectUniqueKey,omitzero"`
 	PerformedBy            *string        `json:"PerformedBy,omitzero"`
+}
+
+// ProfileMerge is the model's shape ProfileMerge.
+type ProfileMerge struct {
+	MergeId       *string        `json:"MergeId,omitzero"`
+	MainProfileId *string        `json:"MainProfileId,omitzero"`
+	ProfileIds    []string       `json:"ProfileIds,omitzero"`
+	PerformedBy   *string        `json:"PerformedBy,omitzero"`
+	MergedAt      *restjson.Time `json:"MergedAt,omitzero"`
 }
 
 // ProvenanceKind is the model's enumeration ProvenanceKind.

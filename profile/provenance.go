@@ -34,9 +34,31 @@ func (s *Service) GetProfileProvenance(ctx context.Context, in *api.GetProfilePr
 	if mains[id] == nil {
 		return nil, fault.NotFoundf("Profile %s is not found in domain %s.", id, rec.Name)
 	}
-	out := &api.GetProfileProvenanceResponse{ProfileId: in.ProfileId}
+	out := &api.GetProfileProvenanceResponse{ProfileId: in.ProfileId, Merges: mergesOf(&mains[id].Member)}
 	out.Fields, err = s.provenance(ctx, rec, &mains[id].Member, maxLost)
 	return out, err
+}
+
+// mergesOf lists the merges that a person is made of, the newest first: with their ids they can be taken back.
+func mergesOf(person *fold.Member) []api.ProfileMerge {
+	all := []api.ProfileMerge{}
+	person.Walk(func(m *fold.Member) {
+		if m.State == nil {
+			return
+		}
+		for _, of := range m.State.Merges {
+			id, _ := of.ID.MarshalText()
+			merge := api.ProfileMerge{MergeId: api.Ptr(string(id)), MainProfileId: api.Ptr(m.ID.String()), PerformedBy: &of.By, MergedAt: api.Micros(of.At)}
+			for _, from := range of.From {
+				merge.ProfileIds = append(merge.ProfileIds, from.String())
+			}
+			all = append(all, merge)
+		}
+	})
+	slices.SortStableFunc(all, func(a, b api.ProfileMerge) int {
+		return cmp.Or(b.MergedAt.Time.Compare(a.MergedAt.Time), cmp.Compare(*a.MergeId, *b.MergeId))
+	})
+	return all
 }
 
 // provenance tells of each field of a person where its value comes from, and of the newest ones that lost, most at most.

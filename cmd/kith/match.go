@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
@@ -34,7 +35,7 @@ Nothing is merged unless --merge says which fields must be equal. Whatever is me
 		Example: "  kith match on\n  kith match start\n  kith match list\n  kith match explain 0a1b…\n  kith match on --merge LastName,EmailAddress\n  kith match start",
 	}
 	cmd.AddCommand(matchOnCommand(), matchOffCommand(), matchStartCommand(), matchRunsCommand(), matchListCommand(), matchOfCommand(), matchExplainCommand(),
-		matchAnswerCommand(), matchAnswersCommand(), matchPreviewCommand(), matchMergesCommand(), matchUndoCommand())
+		matchAnswerCommand(), matchAnswersCommand(), matchPreviewCommand(), matchMergesCommand(), matchUndoCommand(), matchRulesCommand())
 	return cmd
 }
 
@@ -51,22 +52,48 @@ func (f *mergeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.source, "source", "", "object type, or id of an import, whose values win where profiles differ (default: the newest win)")
 }
 
-func (f *mergeFlags) criteria() (list [][]string) {
-	for _, names := range f.merge {
-		var all []string
-		for name := range strings.SplitSeq(names, ",") {
-			all = append(all, strings.TrimSpace(name))
+// check refuses what would count for nothing.
+func (f *mergeFlags) check(cmd *cobra.Command) error {
+	for _, name := range []string{"min-score", "source"} {
+		if cmd.Flags().Changed(name) && len(f.merge) == 0 {
+			return usageError("--%s is about what is merged: say with --merge which fields must be equal, such as --merge LastName,EmailAddress", name)
 		}
-		list = append(list, all)
 	}
-	return list
+	return noBlankNames("merge", f.merge)
 }
 
-func (f *mergeFlags) resolution() *types.ConflictResolution {
-	if f.source == "" {
+// noBlankNames refuses lists of fields in which a name is missing.
+func noBlankNames(flag string, lists []string) error {
+	for i, names := range namesOf(lists) {
+		if slices.Contains(names, "") {
+			return usageError("--%s %q lacks a field: write such as --%s LastName,EmailAddress", flag, lists[i], flag)
+		}
+	}
+	return nil
+}
+
+// namesOf parts lists of fields at their commas.
+func namesOf(lists []string) (all [][]string) {
+	for _, list := range lists {
+		names := strings.Split(list, ",")
+		for i := range names {
+			names[i] = strings.TrimSpace(names[i])
+		}
+		all = append(all, names)
+	}
+	return all
+}
+
+func (f *mergeFlags) criteria() [][]string { return namesOf(f.merge) }
+
+func (f *mergeFlags) resolution() *types.ConflictResolution { return resolutionOf(f.source) }
+
+// resolutionOf says which value wins: those of a source, or the newest.
+func resolutionOf(source string) *types.ConflictResolution {
+	if source == "" {
 		return &types.ConflictResolution{ConflictResolvingModel: types.ConflictResolvingModelRecency}
 	}
-	return &types.ConflictResolution{ConflictResolvingModel: types.ConflictResolvingModelSource, SourceName: &f.source}
+	return &types.ConflictResolution{ConflictResolvingModel: types.ConflictResolvingModelSource, SourceName: &source}
 }
 
 func matchOnCommand() *cobra.Command {
@@ -79,6 +106,9 @@ func matchOnCommand() *cobra.Command {
 every week. Without --merge nothing is merged.`,
 		Example: "  kith match on\n  kith match on --merge LastName,EmailAddress --merge PhoneNumber \\\n    --min-score 0.9",
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
+			if err := m.check(cmd); err != nil {
+				return err
+			}
 			in := &types.MatchingRequest{Enabled: new(true)}
 			if cmd.Flags().Changed("day") || cmd.Flags().Changed("time") {
 				in.JobSchedule = &types.JobSchedule{DayOfTheWeek: types.JobScheduleDayOfTheWeek(strings.ToUpper(day)), Time: &at}
@@ -139,13 +169,16 @@ func matchPreviewCommand() *cobra.Command {
 			if len(m.merge) == 0 {
 				return usageError("say which fields must be equal, such as --merge LastName,EmailAddress")
 			}
+			if err := m.check(cmd); err != nil {
+				return err
+			}
 			in := &customerprofiles.GetAutoMergingPreviewInput{DomainName: &f.domain, Consolidation: &types.Consolidation{MatchingAttributesList: m.criteria()}, ConflictResolution: m.resolution()}
 			if m.score != 0 {
 				in.MinAllowedConfidenceScoreForMerging = &m.score
 			}
 			got, err := c.GetAutoMergingPreview(cmd.Context(), in)
 			if err != nil {
-				return fmt.Errorf("preview: %w", plain(err))
+				return fmt.Errorf("preview: %w", whetherOff(err, f.domain))
 			}
 			tell(cmd.OutOrStdout(), "", fmt.Sprintf("Of %s with %s, %s would take part in a merge",
 				count(got.NumberOfMatchesInSample, "match"), count(got.NumberOfProfilesInSample, "profile"), count(got.NumberOfProfilesWillBeMerged, "profile")))

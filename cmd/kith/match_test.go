@@ -143,8 +143,58 @@ func TestMatchFromAMessyFileAndBack(t *testing.T) {
 	}
 	out, _ = do(exitOK, "match", "off")
 	says(out, "Matching is off")
-	_, errs = do(exitError, "match", "list")
-	says(errs, "not enabled")
+	for _, args := range [][]string{{"match", "list"}, {"match", "preview", "--merge", "LastName"}, {"match", "of", one}, {"match", "start"}} {
+		_, errs = do(exitError, args...)
+		says(errs, "matching is off in domain customers; kith match on turns it on")
+	}
+}
+
+// What somebody has merged by hand, or a rule has, is found by the profile that it became a part of, and taken back by the merge or by a profile of it.
+func TestMergesOfAProfile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("two.csv", []byte("id,first,last,mail\n1,Ann,Lee,ann@example.com\n2,Anna,Lee,anna@example.com\n3,Bo,Poe,bo@example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do := func(want int, word string, args ...string) string {
+		t.Helper()
+		code, out, errs := kith(t, args...)
+		if code != want || !strings.Contains(out+errs, word) {
+			t.Fatalf("kith %s ends with %d, and %q is not in\n%s%s", strings.Join(args, " "), code, word, out, errs)
+		}
+		return out
+	}
+	do(exitOK, "3 created", "import", "two.csv", "--yes", "--key", "id")
+	do(exitOK, "Nothing was merged into profile", "match", "merges", "--of", "ann@example.com")
+	do(exitError, "nobody in domain customers has that", "match", "merges", "--of", "nobody@example.com")
+	do(exitError, "--merge-to is said with the rules", "match", "rules", "--merge-to", "1")
+	do(exitError, "say one of", "match", "rules", "--off", "--list")
+	do(exitError, "lacks a field", "match", "rules", "--rule", "LastName,")
+	do(exitError, "which no rule compares", "match", "rules", "--rule", "Surname")
+	do(exitOK, "is off in domain customers", "match", "rules")
+	do(exitOK, "active", "match", "rules", "--rule", "AccountNumber", "--rule", "LastName")
+	list := do(exitOK, "by rule 2", "match", "rules", "--list")
+	ids := strings.Fields(list)
+	do(exitOK, "matches   LastName", "match", "rules")
+	do(exitOK, "by rule 2", "match", "of", "anna@example.com")
+
+	do(exitOK, "merges    LastName", "match", "rules", "--rule", "LastName", "--merge-to", "1")
+	if list = do(exitOK, "", "match", "rules", "--list"); list != "" {
+		t.Fatalf("what was merged matches:\n%s", list)
+	}
+	merges := do(exitOK, "rule-based-matching/level-1", "match", "merges", "--of", "ann@example.com")
+	words := strings.Fields(merges)
+	gone := words[len(words)-1]
+	if !strings.Contains(strings.Join(ids, " "), gone) {
+		t.Fatalf("%s is none of\n%s", gone, list)
+	}
+	do(exitOK, "UNMERGED: 1 profile", "match", "undo", gone)
+	do(exitError, "is not one that was merged", "match", "undo", gone)
+	do(exitOK, "not the same", "match", "answers")
+	do(exitOK, "Nothing was merged into", "match", "merges", "--of", "ann@example.com")
+	do(exitOK, "active", "match", "rules")
+	do(exitOK, "Nothing was merged into", "match", "merges", "--of", "anna@example.com")
+	do(exitOK, "Matching by rules is off", "match", "rules", "--off")
+	do(exitError, "--min-score is about what is merged", "match", "on", "--min-score", "0.9")
 }
 
 // The last run is one that waits for whoever follows it, and one that has begun for who asks what it merged; never the one of the schedule.

@@ -37,7 +37,7 @@ func listMatches(ctx context.Context, c *client, f *matchFlags, most int, out, i
 		in.MaxResults = new(int32(min(100, max(1, most-shown))))
 		page, err := c.GetMatches(ctx, in)
 		if err != nil {
-			return fmt.Errorf("list matches: %w", plain(err))
+			return fmt.Errorf("list matches: %w", whetherOff(err, f.domain))
 		}
 		if shown == 0 && in.NextToken == nil {
 			switch {
@@ -94,12 +94,25 @@ func known(texts ...*string) (all []string) {
 func matchOfCommand() *cobra.Command {
 	var f matchFlags
 	cmd := &cobra.Command{
-		Use: "of PROFILE", Short: "Show who is like a profile, or who is in a match, by what was learned and by rules", Args: cobra.ExactArgs(1),
+		Use: "of PROFILE | MATCH", Short: "Show who is like a profile, or who is in a match, by what was learned and by rules", Args: cobra.ExactArgs(1),
+		Example: "  kith match of ann@example.com\n  kith match of 0b6c3f0e5d1f4a7c9be3c0de11aa22bb",
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
-			return similarTo(cmd.Context(), c, f.domain, args[0], cmd.OutOrStdout())
+			id, err := oneProfile(cmd.Context(), c, f.domain, args[0])
+			if err != nil {
+				return err
+			}
+			return similarTo(cmd.Context(), c, f.domain, id, cmd.OutOrStdout())
 		}),
 	}
 	return f.add(cmd, false)
+}
+
+// whetherOff says of a refusal how matching is turned on, if that is why.
+func whetherOff(err error, domain string) error {
+	if err = plain(err); strings.Contains(err.Error(), "Matching is not enabled") {
+		return fmt.Errorf("matching is off in domain %s; kith match on turns it on", domain)
+	}
+	return err
 }
 
 // similarTo shows the matches of a profile, of both kinds.
@@ -110,7 +123,7 @@ func similarTo(ctx context.Context, c *client, domain, id string, out io.Writer)
 		for _, key := range []string{"profileId", "matchId"} {
 			got, err := c.GetSimilarProfiles(ctx, &customerprofiles.GetSimilarProfilesInput{DomainName: &domain, MatchType: kind, SearchKey: &key, SearchValue: &id})
 			if err != nil {
-				refusals = append(refusals, plain(err))
+				refusals = append(refusals, whetherOff(err, domain))
 				continue
 			}
 			found = true
@@ -199,8 +212,8 @@ func matchAnswerCommand() *cobra.Command {
 	var same, notSame, forget bool
 	cmd := &cobra.Command{
 		Use: "answer PROFILE PROFILE", Short: "Say of two profiles that they are the same person, or not", Args: cobra.ExactArgs(2),
-		Long: `Say of two profiles that they are the same person, or not. Every later run of matching, and every rule, obeys it, until --forget takes it
-back. "kith match answers" lists what was said.`,
+		Long: `Say of two profiles that they are the same person, or not. Every later run of matching obeys it, and that they are not the same every rule, too, until
+--forget takes it back. "kith match answers" lists what was said.`,
 		Example: "  kith match answer --not-same 0b6c3f0e5d1f4a7c9be3c0de11aa22bb \\\n    5f0e4c2ad94b4f0d8b1a3c5e7f902b46",
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			if same == notSame && !forget || forget && (same || notSame) {

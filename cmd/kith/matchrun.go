@@ -28,11 +28,8 @@ func matchStartCommand() *cobra.Command {
 		RunE: withClient(func(cmd *cobra.Command, c *client, _ []string) error {
 			var out api.StartIdentityResolutionJobResponse
 			err := c.call(cmd.Context(), http.MethodPost, matchJobs(f.domain), nil, struct{}{}, &out)
-			if r, ok := errors.AsType[*refusal](err); ok && strings.Contains(r.text, "not enabled") {
-				return fmt.Errorf("matching is off in domain %s; kith match on turns it on", f.domain)
-			}
 			if err != nil {
-				return fmt.Errorf("start matching: %w", err)
+				return fmt.Errorf("start matching: %w", whetherOff(err, f.domain))
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "Run %s\n", *out.JobId)
 			if noWait {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,11 +16,20 @@ import (
 
 func matchMergesCommand() *cobra.Command {
 	var f matchFlags
+	var of string
 	cmd := &cobra.Command{
-		Use: "merges [RUN]", Short: "List what a run of matching has merged", Args: cobra.MaximumNArgs(1),
+		Use: "merges [RUN]", Short: "List what a run of matching has merged, or what one profile is made of", Args: cobra.MaximumNArgs(1),
 		Long: `List what a run of matching has merged: the merge, its score, and which profiles went into which. RUN is as for "kith match runs"; last, and none,
-are the newest that has begun. "kith match undo MERGE" takes a merge back.`,
+are the newest that has begun. With --of, list the merges that a profile is made of, whoever made them: a run, a rule, or somebody by hand.
+"kith match undo MERGE" takes a merge back.`,
+		Example: "  kith match merges last\n  kith match merges --of ann@example.com",
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
+			if of != "" {
+				if len(args) > 0 {
+					return usageError("give either a run, or --of PROFILE")
+				}
+				return mergesOf(cmd.Context(), c, &f, of, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
 			id, err := runID(cmd.Context(), c, f.domain, strings.Join(append(args, "last")[:1], ""), false)
 			if err != nil {
 				return err
@@ -30,11 +40,7 @@ are the newest that has begun. "kith match undo MERGE" takes a merge back.`,
 				if f.asJSON {
 					return writeJSON(cmd.OutOrStdout(), m)
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %.4f  %s\n  %s\n", *m.MergeId, api.Val(m.ConfidenceScore), strings.ToLower(string(*m.Status)), *m.MainProfileId)
-				for _, id := range m.ProfileIds {
-					fmt.Fprintf(cmd.OutOrStdout(), "  < %s\n", id)
-				}
-				return err
+				return showMerge(cmd.OutOrStdout(), *m.MergeId, fmt.Sprintf("%.4f  %s", api.Val(m.ConfidenceScore), strings.ToLower(string(*m.Status))), *m.MainProfileId, m.ProfileIds)
 			})
 			if err == nil && !any {
 				tell(cmd.ErrOrStderr(), "", fmt.Sprintf("Run %s has merged nothing.", id))
@@ -42,8 +48,63 @@ are the newest that has begun. "kith match undo MERGE" takes a merge back.`,
 			return err
 		}),
 	}
+	cmd.Flags().StringVar(&of, "of", "", "a profile, as for kith get: list what was merged into it")
 	return f.add(cmd, true)
 }
+
+// mergesOf lists the merges that a profile is made of.
+func mergesOf(ctx context.Context, c *client, f *matchFlags, what string, out, info io.Writer) error {
+	id, err := oneProfile(ctx, c, f.domain, what)
+	if err != nil {
+		return err
+	}
+	var from api.GetProfileProvenanceResponse
+	if err := c.call(ctx, http.MethodGet, domainPath(f.domain)+"/profiles/"+id+"/provenance", nil, nil, &from); err != nil {
+		return fmt.Errorf("look what profile %s is made of: %w", id, err)
+	}
+	for _, m := range from.Merges {
+		if f.asJSON {
+			err = writeJSON(out, &m)
+		} else {
+			err = showMerge(out, api.Val(m.MergeId), m.MergedAt.Local().Format(time.DateTime)+"  "+api.Val(m.PerformedBy), api.Val(m.MainProfileId), m.ProfileIds)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(from.Merges) == 0 {
+		tell(info, "", fmt.Sprintf("Nothing was merged into profile %s.", id))
+	}
+	return nil
+}
+
+func showMerge(out io.Writer, merge, how, main string, from []string) error {
+	_, err := fmt.Fprintf(out, "%s  %s\n  %s\n", merge, how, main)
+	for _, id := range from {
+		fmt.Fprintf(out, "  < %s\n", id)
+	}
+	return err
+}
+
+// oneProfile returns the id of the profile that a word names: the word itself, if it is an id, so that one that was merged is named, too.
+func oneProfile(ctx context.Context, c *client, domain, what string) (string, error) {
+	if isID(what) {
+		return what, nil
+	}
+	found, err := withKey(ctx, c, domain, what)
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", nobody(ctx, c, domain)
+	case len(found) > 1:
+		return "", fmt.Errorf("%d profiles have %s: name one by its id; kith get lists them", len(found), oneLine(what))
+	}
+	return api.Val(found[0].ProfileId), nil
+}
+
+// isID says whether a word has the form of the id of a profile, and of a match.
+func isID(word string) bool { return len(word) == 32 && strings.Trim(word, "0123456789abcdef") == "" }
 
 func eachMerge(ctx context.Context, c *client, domain, id string, do func(*api.MatchMerge) error) error {
 	path := matchJobs(domain) + "/" + url.PathEscape(id) + "/merges"
@@ -65,12 +126,12 @@ func matchUndoCommand() *cobra.Command {
 	var run string
 	cmd := &cobra.Command{
 		Use: "undo [MERGE]", Short: "Take a merge back, or all of a run, and never make it again", Args: cobra.MaximumNArgs(1),
-		Long: `Take back a merge that "kith match merges" lists, or with --run all that a run made: every profile is one by itself again. It is noted that they are not
-the same person, so that no later run merges them again.`,
+		Long: `Take back a merge that "kith match merges" lists, be it of a run, of a rule or by hand, or with --run all that a run made: every profile is one by itself
+again. The id of a profile that was merged into another will do, too. It is noted that they are not the same person, so that no later run and no rule merges them again.`,
 		Example: "  kith match undo 0006513ab2f94e10c0ffee12\n  kith match undo --run last",
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			if (run == "") == (len(args) == 0) {
-				return usageError("give either a merge that kith match merges lists, or --run RUN for all that a run made")
+				return usageError("give either a merge that kith match merges lists, or --run RUN for all that a run made; kith match merges --of PROFILE lists what a profile is made of")
 			}
 			if run == "" {
 				n, err := undoMerge(cmd.Context(), c, f.domain, args[0])
@@ -91,12 +152,30 @@ the same person, so that no later run merges them again.`,
 }
 
 func undoMerge(ctx context.Context, c *client, domain, merge string) (int, error) {
+	if isID(merge) {
+		return undoMergeOf(ctx, c, domain, merge)
+	}
 	if len(merge) != 24 || strings.Trim(merge, "0123456789abcdef") != "" {
 		return 0, usageError("%q is no merge: give an id that kith match merges lists", merge)
 	}
 	var out api.UnmergeMatchResponse
 	if err := c.call(ctx, http.MethodPost, domainPath(domain)+"/matches/unmerge", nil, &api.UnmergeMatchRequest{MergeId: &merge}, &out); err != nil {
 		return 0, fmt.Errorf("take the merge back: %w", err)
+	}
+	return len(out.Items), nil
+}
+
+// undoMergeOf takes back the merge by which a profile became a part of another one.
+func undoMergeOf(ctx context.Context, c *client, domain, profile string) (int, error) {
+	var out api.UnmergeProfilesResponse
+	if err := c.call(ctx, http.MethodPost, domainPath(domain)+"/profiles/unmerge", nil, &api.UnmergeProfilesRequest{ProfileIds: []string{profile}}, &out); err != nil {
+		return 0, fmt.Errorf("take the merge back: %w", err)
+	}
+	for _, u := range out.Items { // the server answers so itself where it merges by itself
+		in := api.PutMatchAnswerRequest{ProfileIds: []string{api.Val(u.MainProfileId), api.Val(u.ProfileId)}, Answer: new(api.MatchAnswerKindNotSame)}
+		if err := c.call(ctx, http.MethodPost, domainPath(domain)+"/match-answers", nil, &in, nil); err != nil {
+			return 0, fmt.Errorf("the merge was taken back, but not noted: %w", err)
+		}
 	}
 	return len(out.Items), nil
 }

@@ -50,6 +50,16 @@ def test_of_merged_profiles(client, kith, domain):  # noqa: F811
     assert [got[f]["Current"]["ProfileId"] for f in ("FirstName", "LastName")] == [main, other]
     assert [v["ProfileId"] for v in got["FirstName"]["Lost"]] == [other]
 
+    # What it is made of is told, also of a merge within a merge, and can be taken back by that.
+    last = create(client, domain, FirstName="Cy")
+    client.merge_profiles(DomainName=domain, MainProfileId=last, ProfileIdsToBeMerged=[main])
+    merges = kith.get_profile_provenance(DomainName=domain, ProfileId=last)["Merges"]
+    assert [(m["MainProfileId"], m["ProfileIds"]) for m in merges] == [(last, [main]), (main, [other])]
+    assert all(m["PerformedBy"].startswith("arn:aws:iam::000000000000:user/") for m in merges) and merges[0]["MergedAt"] > merges[1]["MergedAt"]
+    kith.unmerge_profiles(DomainName=domain, MergeId=merges[1]["MergeId"])
+    assert [m["ProfileIds"] for m in kith.get_profile_provenance(DomainName=domain, ProfileId=last)["Merges"]] == [[main]]
+    assert kith.get_profile_provenance(DomainName=domain, ProfileId=other)["Merges"] == []
+
 
 def test_of_many_values(client, kith, domain):  # noqa: F811
     for n in range(12):
