@@ -93,6 +93,9 @@ func TestMatchFromAMessyFileAndBack(t *testing.T) {
 		t.Fatalf("%s\n%s", byMatch, byProfile)
 	}
 	why, _ := do(exitOK, "match", "explain", match)
+	if ofProfile, _ := do(exitOK, "match", "explain", one); ofProfile != why {
+		t.Errorf("the match of a profile is explained otherwise:\n%s", ofProfile)
+	}
 	says(why, one, other, "together: a probability", "e-mail: the same", "birth date: the same", "any two profiles")
 	for line := range strings.Lines(why) {
 		if len([]rune(line)) > screen+1 {
@@ -176,6 +179,9 @@ func TestMergesOfAProfile(t *testing.T) {
 	ids := strings.Fields(list)
 	do(exitOK, "matches   LastName", "match", "rules")
 	do(exitOK, "by rule 2", "match", "of", "anna@example.com")
+	do(exitOK, "by rule 2: the same LastName", "match", "explain", "anna@example.com")
+	do(exitOK, "by rule 2: the same LastName", "match", "explain", ids[0])
+	do(exitError, "nothing was learned", "match", "explain", "bo@example.com")
 
 	do(exitOK, "merges    LastName", "match", "rules", "--rule", "LastName", "--merge-to", "1")
 	if list = do(exitOK, "", "match", "rules", "--list"); list != "" {

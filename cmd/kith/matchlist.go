@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -147,27 +148,80 @@ func similarTo(ctx context.Context, c *client, domain, id string, out io.Writer)
 func matchExplainCommand() *cobra.Command {
 	var f matchFlags
 	cmd := &cobra.Command{
-		Use: "explain MATCH | PROFILE PROFILE", Short: "Say why profiles seem to be of one person, or not", Args: cobra.RangeArgs(1, 2),
-		Long: `Say of each pair of a match, or of two profiles, what was compared, how it agrees, and what that weighs. Weights are bits: each doubles the odds that
-they are one person, a negative one halves them. They sum up, with what is known of any two profiles, to a probability. Profiles that were merged
-are told as they are by themselves.`,
-		Example: "  kith match explain 0b6c3f0e5d1f4a7c9be3c0de11aa22bb",
+		Use: "explain MATCH | PROFILE [PROFILE]", Short: "Say why profiles seem to be of one person, or not", Args: cobra.RangeArgs(1, 2),
+		Long: `Say of each pair of a match, of the match of a profile, or of two profiles, what was compared, how it agrees, and what that weighs. Weights are bits: each
+doubles the odds that they are one person, a negative one halves them. They sum up, with what is known of any two profiles, to a probability. Profiles
+that were merged are told as they are by themselves. Of a match by a rule it says the rule.`,
+		Example: "  kith match explain 0b6c3f0e5d1f4a7c9be3c0de11aa22bb\n  kith match explain ann@example.com anna@example.com",
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
+			for i := range args {
+				var err error
+				if args[i], err = oneProfile(cmd.Context(), c, f.domain, args[i]); err != nil {
+					return err
+				}
+			}
 			in := api.ExplainMatchRequest{MatchId: &args[0]}
 			if len(args) == 2 {
 				in = api.ExplainMatchRequest{ProfileIds: args}
 			}
-			var why api.ExplainMatchResponse
-			if err := c.call(cmd.Context(), http.MethodPost, domainPath(f.domain)+"/matches/explain", nil, &in, &why); err != nil {
-				return fmt.Errorf("explain: %w", err)
+			why, err := explain(cmd.Context(), c, f.domain, &in)
+			if r, ok := errors.AsType[*refusal](err); ok && len(args) == 1 && r.status < http.StatusInternalServerError {
+				return explainOther(cmd.Context(), c, &f, args[0], err, cmd.OutOrStdout())
+			}
+			if err != nil {
+				return err
 			}
 			if f.asJSON {
-				return writeJSON(cmd.OutOrStdout(), &why)
+				return writeJSON(cmd.OutOrStdout(), why)
 			}
-			return showWhy(&why, cmd.OutOrStdout())
+			return showWhy(why, cmd.OutOrStdout())
 		}),
 	}
 	return f.add(cmd, true)
+}
+
+func explain(ctx context.Context, c *client, domain string, in *api.ExplainMatchRequest) (*api.ExplainMatchResponse, error) {
+	why := &api.ExplainMatchResponse{}
+	if err := c.call(ctx, http.MethodPost, domainPath(domain)+"/matches/explain", nil, in, why); err != nil {
+		return nil, fmt.Errorf("explain: %w", err)
+	}
+	return why, nil
+}
+
+// explainOther explains what is no match that was learned: the match of a profile, or one by a rule. refused is what the server said of it.
+func explainOther(ctx context.Context, c *client, f *matchFlags, id string, refused error, out io.Writer) error {
+	for _, of := range []struct {
+		kind types.MatchType
+		key  string
+	}{{types.MatchTypeMlBasedMatching, "profileId"}, {types.MatchTypeRuleBasedMatching, "matchId"}, {types.MatchTypeRuleBasedMatching, "profileId"}} {
+		got, err := c.GetSimilarProfiles(ctx, &customerprofiles.GetSimilarProfilesInput{DomainName: &f.domain, MatchType: of.kind, SearchKey: &of.key, SearchValue: &id})
+		if err != nil || got.MatchId == nil || len(got.ProfileIds) == 0 {
+			continue
+		}
+		if of.kind == types.MatchTypeMlBasedMatching {
+			why, err := explain(ctx, c, f.domain, &api.ExplainMatchRequest{MatchId: got.MatchId})
+			switch {
+			case err != nil:
+				return err
+			case f.asJSON:
+				return writeJSON(out, why)
+			}
+			return showWhy(why, out)
+		}
+		d, err := c.GetDomain(ctx, &customerprofiles.GetDomainInput{DomainName: &f.domain})
+		if err != nil {
+			return fmt.Errorf("look at the rules: %w", plain(err))
+		}
+		level, rule := int(api.Val(got.RuleLevel)), []string{}
+		if d.RuleBasedMatching != nil && level > 0 && level <= len(d.RuleBasedMatching.MatchingRules) {
+			rule = d.RuleBasedMatching.MatchingRules[level-1].Rule
+		}
+		if f.asJSON {
+			return writeJSON(out, map[string]any{"MatchId": *got.MatchId, "ProfileIds": got.ProfileIds, "RuleLevel": level, "Rule": rule})
+		}
+		return showGroup(ctx, c, f.domain, *got.MatchId, fmt.Sprintf("by rule %d: the same %s", level, strings.Join(rule, ", ")), got.ProfileIds, out)
+	}
+	return refused
 }
 
 // showWhy prints what speaks for and against each pair.
