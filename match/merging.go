@@ -75,10 +75,10 @@ func (j *run) merge(ctx context.Context) error {
 		return err
 	}
 	for chunk := j.r.Chunks; chunk < j.r.Found.chunks(); chunk++ {
-		if rec, err := j.Domains.OfIncarnation(ctx, j.rec.Incarnation); err != nil {
+		if on, err := j.on(ctx); err != nil {
 			return err
-		} else if rec == nil || !rec.MatchingOn() {
-			return j.stopped(ctx, "Matching was disabled while the job ran.")
+		} else if !on {
+			return j.stopped(ctx, disabled)
 		}
 		c, err := j.mergeChunk(ctx, criteria, chunk)
 		if err != nil {

@@ -53,12 +53,19 @@ func (s Runner) Run(ctx context.Context, t *job.Task) error {
 		if r.Status == api.IdentityResolutionJobStatusPending {
 			return j.remove(ctx)
 		}
-		return j.stopped(ctx, "Matching was disabled while the job ran.")
+		return j.stopped(ctx, disabled)
 	}
 	if r.Found == nil {
-		if err := j.find(ctx); err != nil {
+		if err := j.find(ctx); errors.Is(err, errDisabled) {
+			return j.stopped(ctx, disabled)
+		} else if err != nil {
 			return err
 		}
+	}
+	if on, err := j.on(ctx); err != nil {
+		return err
+	} else if !on {
+		return j.stopped(ctx, disabled)
 	}
 	if j.r.merges() && !j.r.AllDone {
 		if err := j.merge(ctx); err != nil {
@@ -78,6 +85,16 @@ func (s Runner) Run(ctx context.Context, t *job.Task) error {
 	}
 	return s.CleanUp(ctx, rec)
 }
+
+// on says whether the domain still wants its profiles matched.
+func (j *run) on(ctx context.Context) (bool, error) {
+	rec, err := j.Domains.OfIncarnation(ctx, j.rec.Incarnation)
+	return rec != nil && rec.MatchingOn(), err
+}
+
+const disabled = "Matching was disabled while the job ran."
+
+var errDisabled = errors.New("matching was disabled")
 
 // GiveUp implements job.Handler.
 func (s Runner) GiveUp(ctx context.Context, t *job.Task, cause error) error {
@@ -131,8 +148,10 @@ func (s *Service) unlist(ctx context.Context, inc store.Incarnation, r *record) 
 // stopped ends a job that can't go on. What it merged is counted.
 func (j *run) stopped(ctx context.Context, reason string) error {
 	status := api.IdentityResolutionJobStatusFailed
-	if j.r.Status == api.IdentityResolutionJobStatusMerging || j.r.Merges > 0 {
+	if j.r.Found != nil {
 		status = api.IdentityResolutionJobStatusPartialSuccess
+	}
+	if j.r.Status == api.IdentityResolutionJobStatusMerging || j.r.Merges > 0 {
 		if err := j.countOpen(ctx); err != nil {
 			reason += " Merges of the last matches that it looked at may be missing in the counters."
 		}
@@ -224,10 +243,15 @@ func (j *run) find(ctx context.Context) error {
 		find = link.Find
 	}
 	var progress progress
-	stop := j.tell(ctx, &progress)
-	model, report, err := find(ctx, src, link.Options{Workers: j.workers(), Memory: j.Memory, Dir: j.Dir, Answers: answers, Progress: progress.note},
+	finding, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := j.tell(ctx, &progress, cancel)
+	model, report, err := find(finding, src, link.Options{Workers: j.workers(), Memory: j.Memory, Dir: j.Dir, Answers: answers, Progress: progress.note},
 		func(g *link.Group) error { f.add(g); return nil })
 	if err := errors.Join(err, stop()); err != nil {
+		if errors.Is(context.Cause(finding), errDisabled) {
+			return errDisabled
+		}
 		return err
 	}
 	f.rank()
@@ -264,8 +288,8 @@ func (p *progress) note(stage link.Stage, done int64) {
 	}
 }
 
-// tell publishes the progress of the matcher until stop is called.
-func (j *run) tell(ctx context.Context, p *progress) (stop func() error) {
+// tell publishes the progress of the matcher until stop is called, and cancels it when matching is disabled.
+func (j *run) tell(ctx context.Context, p *progress, cancel context.CancelCauseFunc) (stop func() error) {
 	done, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		tick := time.NewTicker(tellEvery)
@@ -283,6 +307,9 @@ func (j *run) tell(ctx context.Context, p *progress) (stop func() error) {
 				}
 				r.Reviewed, r.Compared = p.read.Load(), p.compared.Load()
 			})
+			if on, unknown := j.on(ctx); unknown == nil && !on {
+				cancel(errDisabled)
+			}
 			if err != nil {
 				<-done
 				ended <- err

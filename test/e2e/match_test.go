@@ -476,6 +476,49 @@ func TestIdentityResolutionIsDisabled(t *testing.T) {
 	})
 }
 
+// Who disables matching, and merges nothing, ends the job as well: while it looks, and before anything is written outside.
+func TestIdentityResolutionIsDisabledWithoutMerging(t *testing.T) {
+	t.Parallel()
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		began := make(chan struct{}, 1)
+		var looks bool
+		goOn := make(chan struct{})
+		r.Matches.Find = func(ctx context.Context, src link.Source, o link.Options, emit func(*link.Group) error) (*link.Model, *link.Report, error) {
+			began <- struct{}{}
+			if looks { // for long
+				<-ctx.Done()
+				return nil, nil, context.Cause(ctx)
+			}
+			<-goOn
+			return sameLast(ctx, src, o, emit)
+		}
+		r.domain("d")
+		r.run("d", mergeSpec, eight)
+		for _, c := range []struct {
+			looks bool
+			want  string
+		}{{true, "FAILED 0/0/0"}, {false, "PARTIAL_SUCCESS 8/3/0"}} {
+			looks = c.looks
+			r.matching("d")
+			out, err := r.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: api.Ptr("d")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-began
+			if _, err := r.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: api.Ptr("d"), Matching: &api.MatchingRequest{Enabled: api.Ptr(false)}}); err != nil {
+				t.Fatal(err)
+			}
+			if !looks {
+				goOn <- struct{}{}
+			}
+			if j := r.matched("d", *out.JobId); jobLine(j) != c.want || api.Val(j.Message) != "Matching was disabled while the job ran." {
+				t.Fatal(jobLine(j), api.Val(j.Message))
+			}
+		}
+	})
+}
+
 // An operator ends a job: nothing was merged, and it says so.
 func TestIdentityResolutionIsCancelled(t *testing.T) {
 	t.Parallel()
