@@ -196,6 +196,8 @@ func TestMergesOfAProfile(t *testing.T) {
 	do(exitOK, "UNMERGED: 1 profile", "match", "undo", gone)
 	do(exitError, "is not one that was merged", "match", "undo", gone)
 	do(exitOK, "not the same", "match", "answers")
+	do(exitOK, "Answered: the same", "match", "answer", "--same", "ann@example.com", "bo@example.com")
+	do(exitOK, "Forgotten", "match", "answer", "--forget", "bo@example.com", "_account=1")
 	do(exitOK, "Nothing was merged into", "match", "merges", "--of", "ann@example.com")
 	do(exitOK, "active", "match", "rules")
 	do(exitOK, "Nothing was merged into", "match", "merges", "--of", "anna@example.com")

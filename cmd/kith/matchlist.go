@@ -154,11 +154,8 @@ doubles the odds that they are one person, a negative one halves them. They sum 
 that were merged are told as they are by themselves. Of a match by a rule it says the rule.`,
 		Example: "  kith match explain 0b6c3f0e5d1f4a7c9be3c0de11aa22bb\n  kith match explain ann@example.com anna@example.com",
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
-			for i := range args {
-				var err error
-				if args[i], err = oneProfile(cmd.Context(), c, f.domain, args[i]); err != nil {
-					return err
-				}
+			if err := profilesNamed(cmd.Context(), c, f.domain, args); err != nil {
+				return err
 			}
 			in := api.ExplainMatchRequest{MatchId: &args[0]}
 			if len(args) == 2 {
@@ -272,6 +269,9 @@ func matchAnswerCommand() *cobra.Command {
 		RunE: withClient(func(cmd *cobra.Command, c *client, args []string) error {
 			if same == notSame && !forget || forget && (same || notSame) {
 				return usageError("say one of --same, --not-same and --forget")
+			}
+			if err := profilesNamed(cmd.Context(), c, f.domain, args); err != nil {
+				return err
 			}
 			in := api.PutMatchAnswerRequest{ProfileIds: args, Answer: new(api.MatchAnswerKindNotSame)}
 			if same {

@@ -103,6 +103,16 @@ func oneProfile(ctx context.Context, c *client, domain, what string) (string, er
 	return api.Val(found[0].ProfileId), nil
 }
 
+// profilesNamed puts the ids of the profiles that words name in their places.
+func profilesNamed(ctx context.Context, c *client, domain string, words []string) (err error) {
+	for i := range words {
+		if words[i], err = oneProfile(ctx, c, domain, words[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // isID says whether a word has the form of the id of a profile, and of a match.
 func isID(word string) bool { return len(word) == 32 && strings.Trim(word, "0123456789abcdef") == "" }
 
