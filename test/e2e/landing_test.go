@@ -446,3 +446,58 @@ func TestCallsBetweenLookAndLanding(t *testing.T) {
 		}
 	})
 }
+
+// An undo of an import whose prints another one has believed, or whose contributions it is about to repeat, waits for the end of that one, also when it is cut off before it
+// lands: what is left, and what the next import counts, is as if the undo had been asked for behind it.
+func TestUndoBetweenLookAndLanding(t *testing.T) {
+	t.Parallel()
+	onAllEngines(t, func(t *testing.T, base store.Store) {
+		faults := &faulty.Store{Store: base}
+		r := newRig(t, faults, upload.Config{})
+		const first = "id,first,last,mail,tier\n1,Ann,Lee,ann@x.com,gold\n2,Bob,,bob@x.com,\n3,Cy,Doe,,\n"
+		third := strings.NewReplacer("bob@", "rob@", "Cy", "Cyril").Replace(first)
+		at := moments(base)
+		for n := range 2 {
+			ground := func(name string) (id string) {
+				r.domain(name)
+				ids := []string{*r.run(name, undoSpec, first).JobId, *r.run(name, undoSpec, first).JobId}
+				return ids[n]
+			}
+			end := func(name, id string) (all []string) {
+				r.undone(name, id)
+				all = r.dump(name)
+				j := r.run(name, undoSpec, third)
+				r.everyKeyFinds(name)
+				return append(append(all, fmt.Sprint(outcome(j), api.Val(r.details(name, *j.JobId).UnchangedRecords))), r.dump(name)...)
+			}
+			order := fmt.Sprint("order", n)
+			id := ground(order)
+			r.run(order, undoSpec, third)
+			want := end(order, id)
+			for m := range at {
+				for _, killed := range []bool{false, true} {
+					name := fmt.Sprint("met", n, m, killed)
+					id := ground(name)
+					stall := faults.Stall(at[m])
+					t.Cleanup(stall.Release)
+					job := r.uploaded(name, undoSpec, strings.NewReader(third))
+					if err := r.startJob(name, job); err != nil {
+						t.Fatal(err)
+					}
+					arrived(t, r, stall)
+					if _, err := r.undo(name, id); err != nil {
+						t.Fatal(err)
+					}
+					if killed {
+						r.restart()
+					}
+					stall.Release()
+					r.expect(r.wait(name, job), "SUCCEEDED 0/3/0")
+					if got := end(name, id); !slices.Equal(got, want) {
+						t.Fatalf("undo of import %d at moment %d, killed: %t\n%s\nwant\n%s", n, m, killed, strings.Join(got, "\n"), strings.Join(want, "\n"))
+					}
+				}
+			}
+		}
+	})
+}
