@@ -23,9 +23,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
@@ -45,6 +47,8 @@ type Store struct {
 	session  *gocql.Session
 	limit    *limiter
 	versions store.Versions
+	// steps is the part of the ring that a request of the last sweep of each table covered: how dense a table is does not change much.
+	steps [math.MaxUint8 + 1]atomic.Uint64
 }
 
 // statements of a table.

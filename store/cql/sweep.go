@@ -2,6 +2,7 @@ package cql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -108,15 +109,18 @@ func (b bounds) tokens() (low, high int64) {
 }
 
 const (
-	// firstStep is the part of the ring that the first request of a sweep covers; later ones grow and shrink with the time they take.
-	firstStep = math.MaxUint64 / 4096
-	emptyStep = 20 * time.Millisecond // hardly any rows: so is most of the ring, for sweeps of a deleted domain above all
-	quickStep = 200 * time.Millisecond
-	slowStep  = 2 * time.Second
+	// firstStep is the part of the ring that the first request of a table's first sweep covers; later ones grow, up to largestStep, and shrink with
+	// the time they take.
+	firstStep   = math.MaxUint64 / 4096
+	largestStep = math.MaxUint64 / 4
+	emptyStep   = 20 * time.Millisecond // hardly any rows: so is most of the ring, for sweeps of a deleted domain above all
+	quickStep   = 200 * time.Millisecond
+	slowStep    = 2 * time.Second
 )
 
 // Sweep implements store.Store by ranges of tokens that take about as long each. In a shared table a sweep of one incarnation
-// has the replicas pass over the others' rows; a step that does so for too long is made smaller and tried again.
+// has the replicas pass over the others' rows; a step that does so for too long is made smaller and tried again. A sweep begins with the step
+// that the one before has ended with: most are of domains that have little in the table, so what a step takes depends on the table.
 func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.SweepRow, error] {
 	return func(yield func(store.SweepRow, error) bool) {
 		fail := func(err error) { yield(store.SweepRow{}, convert(ctx, err)) }
@@ -126,7 +130,8 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 			return
 		}
 		low, high := b.tokens()
-		step := uint64(firstStep)
+		step := cmp.Or(s.steps[r.Table].Load(), firstStep)
+		defer func() { s.steps[r.Table].Store(step) }()
 		deadline := time.Now().Add(patience)
 		for low < high {
 			end := high
@@ -154,10 +159,10 @@ func (s *Store) Sweep(ctx context.Context, r store.SweepRange) iter.Seq2[store.S
 					return
 				}
 				continue
-			case took < emptyStep && step < math.MaxUint64/8:
-				step *= 8
-			case took < quickStep && step < math.MaxUint64/8:
-				step *= 2
+			case took < emptyStep:
+				step = 8 * min(step, largestStep/8)
+			case took < quickStep:
+				step = 2 * min(step, largestStep/2)
 			case took > slowStep:
 				step = max(step/2, 1)
 			}
