@@ -160,7 +160,7 @@ func (r *Runner) lookStanding(ctx context.Context, inc store.Incarnation) (faile
 // forget forgets the standing work of domains that are gone. It goes through that of all domains, so it is called once per look. The lock is held.
 func (s *stand) forget(now time.Duration) {
 	for k, st := range s.all {
-		if st.cancel == nil && now-st.last > time.Hour && len(st.woken) == 0 {
+		if st.cancel == nil && now-st.last > time.Hour {
 			delete(s.all, k)
 		}
 	}
@@ -257,7 +257,8 @@ func (r *Runner) startStanding(ctx context.Context, s *Standing, st *standState,
 			default:
 			}
 		}
-		if len(st.woken) > 0 && ctx.Err() == nil {
+		// A domain that has been deleted may have left a lease that nobody can write: nobody looks at it again. Others are looked at soon.
+		if len(st.woken) > 0 && ctx.Err() == nil && !errors.Is(err, ErrLost) {
 			r.stand.stir(standKey{t.Incarnation, s.Name})
 		}
 		r.stand.mu.Unlock()
