@@ -32,6 +32,7 @@ type ingestion struct {
 	key    index.Key // by which the object is found
 	inc    store.Incarnation
 	new    fold.ID // of the profile that it makes
+	here   fold.ID // the profile that has the object; zero: none
 	// adopted are the claims that stayed for too long, with the profile they are for: it counts as one that has the key.
 	adopted map[string]fold.ID
 	// dead are the calls whose claims stayed.
@@ -65,6 +66,10 @@ func (c *ingestion) attempt(ctx context.Context, rec *domain.Record) (Result, er
 			return Result{}, err
 		}
 		return Result{}, errAgain
+	}
+	c.here = fold.ID{}
+	if len(at) > 0 {
+		c.here = at[0].id
 	}
 	p, creates, err := c.resolve(ctx, rec, named, seen)
 	if err != nil {
@@ -223,8 +228,10 @@ func (c *ingestion) partitions(keys []index.Key, others ...string) []string {
 	return others
 }
 
-// resolve finds the profile of the object. creates says that there is none: the person is one that has yet to be made.
+// resolve finds the profile of the object. creates says that there is none: the person is one that has yet to be made. An object that comes again and whose
+// keys lead to no one person stays where it is if one of them leads there too: else each time it came it would leave an empty profile behind.
 func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, named *hints, seen persons) (p *Person, creates bool, err error) {
+	var stays *Person
 	for list, keys := range [][]index.Key{c.object.Match, c.object.Fallback} {
 		for i, k := range keys {
 			if list == 0 {
@@ -237,6 +244,13 @@ func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, named *hint
 			if len(hits) == 1 {
 				return hits[0], false, nil
 			}
+			if len(hits) > 1 && stays == nil && c.here != (fold.ID{}) {
+				if at, err := c.person(ctx, rec, c.here, seen); err != nil {
+					return nil, false, err
+				} else if at.confirms(rec, k, c.Now().UnixMicro()) {
+					stays = at
+				}
+			}
 			if len(c.adopted) == 0 {
 				continue
 			}
@@ -247,6 +261,9 @@ func (c *ingestion) resolve(ctx context.Context, rec *domain.Record, named *hint
 				}
 			}
 		}
+	}
+	if stays != nil {
+		return stays, false, nil
 	}
 	if !c.object.Create {
 		return nil, false, ErrNoProfile

@@ -132,6 +132,19 @@ func TestResolution(t *testing.T) {
 				t.Errorf("%s: %v, want %v", c.name, r, c.want)
 			}
 		}
+		// What comes again stays, though others have its key too, and goes where another key leads.
+		again := object("again", k("shared"))
+		first, err := node.Put(ctx, name, "", again)
+		must(t, first, err)
+		if r, err := node.Put(ctx, name, "", again); must(t, r, err).ID != first.ID || r.Created || !first.Created {
+			t.Errorf("the object that made %v comes again, to %v", first, r)
+		}
+		if r, err := node.Put(ctx, name, "", object("again", k("shared"), k("b"))); must(t, r, err).ID != b {
+			t.Errorf("it goes to %v, want %v", r, b)
+		}
+		if r, err := node.Put(ctx, name, "", object("again", k("fall2"))); !must(t, r, err).Created {
+			t.Errorf("a key that nobody has leads to %v", r)
+		}
 		w.complete()
 		w.exact("settled")
 	})

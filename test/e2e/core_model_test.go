@@ -221,15 +221,27 @@ func (o corePut) keys() (carried, match []string) {
 	return carried, match
 }
 
-// put is 4.3: the first key that leads to one person decides; a key that leads to several is passed over.
+// put is 4.3: the first key that leads to one person decides; a key that leads to several is passed over. When none decides, an object that is with one of
+// the several stays there.
 func (c *core) put(at int, o corePut) {
 	carried, match := o.keys()
-	var p *coreProfile
+	var p, stays *coreProfile
 	for _, key := range match {
-		if found := c.find(key); len(found) == 1 {
+		found := c.find(key)
+		if len(found) == 1 {
 			p = found[0]
 			break
 		}
+		for _, of := range found {
+			of.walk(func(part *coreProfile) {
+				if _, has := part.objects[o.object()]; has && stays == nil {
+					stays = of
+				}
+			})
+		}
+	}
+	if p == nil {
+		p = stays
 	}
 	if p == nil && o.objectType != "maker" {
 		if c.letters == nil {
