@@ -240,7 +240,40 @@ func (b *Resolver) match(ctx context.Context) error {
 			}
 		}
 	}
+	for i := range b.groups {
+		if b.groups[i].matches > 1 {
+			if err := b.matchAgain(ctx, uint32(i)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// matchAgain judges a group once more whose key has seemed to lead to several persons. Its candidates were read one after another, so a person that was merged
+// into another meanwhile looked like two; now they are read together. A key that very many profiles have is left as it is.
+func (b *Resolver) matchAgain(ctx context.Context, i uint32) error {
+	g := &b.groups[i]
+	var ids []fold.ID
+	for _, text := range append(b.otherForms(b.keyOf(g)), string(b.keyOf(g))) {
+		part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: index.PartitionKey(index.Key{Name: b.m.index, Value: text})}
+		seen := 0
+		for row, err := range b.store.Scan(ctx, part, store.Range{Limit: maxHits}) {
+			if err != nil {
+				return fmt.Errorf("look at an ambiguous key again: %w", err)
+			}
+			if seen++; seen == maxHits {
+				return nil
+			}
+			if id, _, ok := index.ParseRowKey(row.Key); ok && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	delete(b.persons, i)
+	delete(b.names, i)
+	g.match, g.matches, g.covered, g.same, g.repeats = fold.ID{}, 0, false, false, source{}
+	return b.judgeAll(ctx, i, ids)
 }
 
 // hits lists the profiles that the index names for the groups' keys.
@@ -336,27 +369,6 @@ func (b *Resolver) matchRest(ctx context.Context, i uint32) error {
 	part := store.Partition{Table: store.Index, Incarnation: b.inc, Key: b.m.index + "\x01" + string(b.keyOf(g))}
 	previous, _, _ := index.ParseRowKey(b.last[i])
 	var ids []fold.ID
-	judge := func() error {
-		people, err := b.profiles.People(ctx, b.inc, ids)
-		if err != nil {
-			return fmt.Errorf("verify matches: %w", err)
-		}
-		for _, id := range ids {
-			person := people[id]
-			switch {
-			case person == nil:
-			case person.State != nil:
-				err = b.verifyPerson(person, id, i)
-			default:
-				err = b.verify(person, id, i, len(person.Parts))
-			}
-			if err != nil {
-				return err
-			}
-		}
-		ids = ids[:0]
-		return nil
-	}
 	for row, err := range b.store.Scan(ctx, part, store.Range{Start: append(bytes.Clone(b.last[i]), 0)}) {
 		if err != nil {
 			return fmt.Errorf("follow a popular key: %w", err)
@@ -369,9 +381,32 @@ func (b *Resolver) matchRest(ctx context.Context, i uint32) error {
 		if ids = append(ids, id); len(ids) < maxHits {
 			continue
 		}
-		if err := judge(); err != nil || g.matches > 1 {
+		if err := b.judgeAll(ctx, i, ids); err != nil || g.matches > 1 {
+			return err
+		}
+		ids = ids[:0]
+	}
+	return b.judgeAll(ctx, i, ids)
+}
+
+// judgeAll judges profiles that the index names for a group by the persons they belong to, who are read together.
+func (b *Resolver) judgeAll(ctx context.Context, i uint32, ids []fold.ID) error {
+	people, err := b.profiles.People(ctx, b.inc, ids)
+	if err != nil {
+		return fmt.Errorf("verify matches: %w", err)
+	}
+	for _, id := range ids {
+		person := people[id]
+		switch {
+		case person == nil:
+		case person.State != nil:
+			err = b.verifyPerson(person, id, i)
+		default:
+			err = b.verify(person, id, i, len(person.Parts))
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return judge()
+	return nil
 }
