@@ -157,10 +157,11 @@ func (r *Runner) lookStanding(ctx context.Context, inc store.Incarnation) (faile
 	return failed
 }
 
-// forget forgets the standing work of domains that are gone. It goes through that of all domains, so it is called once per look. The lock is held.
+// forget forgets the standing work of domains that are gone: nobody has looked at it for an hour, and what was woken is not about to be looked at for the
+// first time. It goes through that of all domains, so it is called once per look. The lock is held.
 func (s *stand) forget(now time.Duration) {
 	for k, st := range s.all {
-		if st.cancel == nil && now-st.last > time.Hour {
+		if st.cancel == nil && now-st.last > time.Hour && (st.last > 0 || len(st.woken) == 0) {
 			delete(s.all, k)
 		}
 	}

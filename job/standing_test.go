@@ -69,4 +69,10 @@ func TestStandingThatLosesItsLease(t *testing.T) {
 	if turn("deleted", 2); len(r.stand.all) > 0 {
 		t.Error("it is still known an hour later")
 	}
+	// A look does not take away the first wake of a domain that it has not listed yet.
+	r.WakeStanding(2, "s")
+	if err := r.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	turn("woken before the first look", 3)
 }
