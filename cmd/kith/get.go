@@ -82,7 +82,7 @@ func withKey(ctx context.Context, c *client, domain, what string) ([]api.Profile
 	switch {
 	case named && name != "" && value != "":
 		return searchKey(ctx, c, domain, name, value)
-	case len(what) == 32 && strings.Trim(what, "0123456789abcdef") == "":
+	case isID(what):
 		return searchKey(ctx, c, domain, schema.KeyProfileID, what)
 	}
 	var all []api.Profile

@@ -171,6 +171,7 @@ func TestMergesOfAProfile(t *testing.T) {
 	do(exitError, "nobody in domain customers has that", "match", "merges", "--of", "nobody@example.com")
 	do(exitError, "--merge-to is said with the rules", "match", "rules", "--merge-to", "1")
 	do(exitError, "say one of", "match", "rules", "--off", "--list")
+	do(exitError, "--source is about what is merged", "match", "rules", "--rule", "LastName", "--source", "crm")
 	do(exitError, "lacks a field", "match", "rules", "--rule", "LastName,")
 	do(exitError, "which no rule compares", "match", "rules", "--rule", "Surname")
 	do(exitOK, "is off in domain customers", "match", "rules")
@@ -184,7 +185,7 @@ func TestMergesOfAProfile(t *testing.T) {
 	do(exitError, "nothing was learned", "match", "explain", "bo@example.com")
 
 	do(exitOK, "merges    LastName", "match", "rules", "--rule", "LastName", "--merge-to", "1")
-	if list = do(exitOK, "", "match", "rules", "--list"); list != "" {
+	if list = do(exitOK, "No profiles match by rules", "match", "rules", "--list"); list != "" {
 		t.Fatalf("what was merged matches:\n%s", list)
 	}
 	merges := do(exitOK, "rule-based-matching/level-1", "match", "merges", "--of", "ann@example.com")

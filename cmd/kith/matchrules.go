@@ -40,7 +40,7 @@ Nothing is merged unless --merge-to says up to which level. "kith match merges -
 			}
 			switch {
 			case r.list:
-				return listRuleMatches(cmd.Context(), c, &f, r.most, cmd.OutOrStdout())
+				return listRuleMatches(cmd.Context(), c, &f, r.most, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			case r.off, len(r.rules) > 0:
 				return setRules(cmd.Context(), c, f.domain, r.block(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
@@ -80,6 +80,9 @@ func (r *ruleFlags) check(cmd *cobra.Command) error {
 		if cmd.Flags().Changed(name) && len(r.rules) == 0 {
 			return usageError("--%s is said with the rules, all of them: --rule EmailAddress --rule FirstName,LastName,BirthDate", name)
 		}
+	}
+	if r.source != "" && r.mergeTo == 0 {
+		return usageError("--source is about what is merged: say with --merge-to up to which level")
 	}
 	return noBlankNames("rule", r.rules)
 }
@@ -156,7 +159,7 @@ func showRules(domain string, b *types.RuleBasedMatchingResponse, out io.Writer)
 }
 
 // listRuleMatches prints matches by rules, each with its level and its profiles.
-func listRuleMatches(ctx context.Context, c *client, f *matchFlags, most int, out io.Writer) error {
+func listRuleMatches(ctx context.Context, c *client, f *matchFlags, most int, out, info io.Writer) error {
 	in := &customerprofiles.ListRuleBasedMatchesInput{DomainName: &f.domain}
 	for shown := 0; ; {
 		in.MaxResults = new(int32(min(100, max(1, most-shown))))
@@ -182,6 +185,9 @@ func listRuleMatches(ctx context.Context, c *client, f *matchFlags, most int, ou
 			shown++
 		}
 		if in.NextToken = page.NextToken; in.NextToken == nil || shown >= most {
+			if shown == 0 {
+				tell(info, "", "No profiles match by rules. kith match rules shows the rules.")
+			}
 			return nil
 		}
 	}
