@@ -9,7 +9,7 @@
 //	standing   Standing is there for every living domain at all times: consumers of feeds, retention, statistics. It is woken, or run now
 //	           and then, by one node at a time.
 //	parts      Work of either shape is cut into parts (Task.Claim) that any node does; a Helper is a Handler whose work the
-//	           nodes without the lease join.
+//	           nodes without the lease join. A Sharer divides the parts of a stage among workers and nodes.
 //
 // # Rows
 //

@@ -55,8 +55,8 @@ func (w *work) newResolver(indexed bool) *stage.Resolver {
 	return b
 }
 
-func (w *work) newSharer() *stage.Sharer {
-	return &stage.Sharer{Task: w.task, Store: w.Store, Room: w.waitForRoom, Poll: w.stopPollEvery(), Done: &w.done}
+func (w *work) newSharer() *job.Sharer {
+	return &job.Sharer{Task: w.task, Store: w.Store, Room: w.waitForRoom, Poll: w.stopPollEvery(), Done: &w.done}
 }
 
 // read fills w.buckets. It publishes what reading found, or returns what another run published before, which is prior, or nil when
@@ -123,11 +123,11 @@ func (w *work) resolve(ctx context.Context, read *stage.ReadResult, runs map[int
 			missing = append(missing, bucket)
 		}
 	}
-	return w.newSharer().Share(ctx, stage.Stage{
+	return w.newSharer().Share(ctx, job.Stage{
 		Name: "resolve", Row: runKey, Only: []store.Swap{w.unchanged()}, Workers: stage.ResolveWorkers(),
-		Worker: func() func(context.Context, int) (stage.Publisher, error) {
+		Worker: func() func(context.Context, int) (job.Publisher, error) {
 			b := w.newResolver(indexed)
-			return func(ctx context.Context, bucket int) (stage.Publisher, error) {
+			return func(ctx context.Context, bucket int) (job.Publisher, error) {
 				out, err := b.Resolve(ctx, bucket)
 				if err != nil {
 					return nil, err
@@ -224,11 +224,11 @@ func (w *work) apply(ctx context.Context, runs map[int]stage.RunResult) error {
 			missing = append(missing, bucket)
 		}
 	}
-	return w.newSharer().Share(ctx, stage.Stage{
+	return w.newSharer().Share(ctx, job.Stage{
 		Name: "apply", Row: appliedKey, Workers: 2,
-		Worker: func() func(context.Context, int) (stage.Publisher, error) {
+		Worker: func() func(context.Context, int) (job.Publisher, error) {
 			b := w.newResolver(false)
-			return func(ctx context.Context, bucket int) (stage.Publisher, error) {
+			return func(ctx context.Context, bucket int) (job.Publisher, error) {
 				run := runs[bucket]
 				err := b.Write(ctx, bucket, &run)
 				return func(ctx context.Context, part *job.Part) error {

@@ -11,7 +11,6 @@
 //	          in another order, and landed all at once (output.go, shelves.go). Where the engine builds no tables aside, Resolver.Write writes a
 //	          bucket's (apply.go). For an undo DropCreated takes back profiles that nobody else has contributed to (drop.go, dropsweep.go), and EachTouched lists those that
 //	          have to be looked at (undo.go; profile.Undo does that)
-//	Sharer    divides the buckets of a stage among workers and nodes
 //
 // A dry run is the first two with a Trial, which gathers what would happen.
 //
