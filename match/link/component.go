@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"sync"
 
 	"kith/internal/extsort"
 )
@@ -41,34 +40,32 @@ func eachEdge(parts *parted, part int, do func(edge)) error {
 // edges compares all pairs and returns those that count, in no order. What persons have answered is in the place of what was learned.
 func (s *run) edges(ctx context.Context, parts *pairParts) (*parted, error) {
 	all := newParted(s.o, 1, s.o.Memory/someShare)
-	var lock sync.Mutex
-	var failed error
-	var buf []byte
-	put := func(e edge) {
-		lock.Lock()
-		defer lock.Unlock()
-		if buf = e.append(buf); len(buf) >= leastChunk-edgeSize {
-			failed = cmp.Or(failed, all.add(0, buf))
-			buf = buf[:0]
+	put := func(rows []byte) error {
+		for some := range slices.Chunk(rows, leastChunk/edgeSize*edgeSize) {
+			if err := all.add(0, some); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	err := s.compareAll(ctx, parts, false, nil, func(_, _ int, p pair, c *comparer) {
+	err := s.compareRows(ctx, s.every(parts, false), func(dst []byte, p pair, c *comparer) []byte {
 		odds := s.m.odds(&c.evidence)
 		if _, asked := s.asked[p]; asked || odds < edgeFloor {
-			return
+			return dst
 		}
 		i, j := p.ends()
-		put(edge{uint32(i), uint32(j), odds})
-	})
+		return edge{uint32(i), uint32(j), odds}.append(dst)
+	}, put)
+	var answered []byte
 	for p, same := range s.asked {
 		i, j := p.ends()
 		e := edge{uint32(i), uint32(j), answeredNot}
 		if same {
 			e.odds = answeredSame
 		}
-		put(e)
+		answered = e.append(answered)
 	}
-	if err = cmp.Or(err, failed, all.add(0, buf)); err != nil {
+	if err = cmp.Or(err, put(answered)); err != nil {
 		all.close()
 		return nil, err
 	}
@@ -304,19 +301,19 @@ func (s *run) vectors(ctx context.Context, w *web) (*parted, error) {
 		return nil, err
 	}
 	vectors := newParted(s.o, max(1, w.batches()), s.o.Memory/someShare)
-	var lock sync.Mutex
-	var failed error
-	err := s.compareAll(ctx, parts, true, nil, func(_, _ int, p pair, c *comparer) {
+	err := s.compareRows(ctx, s.every(parts, true), func(dst []byte, p pair, c *comparer) []byte {
 		i, j := p.ends()
 		v := s.m.vector(uint32(i), uint32(j), &c.evidence)
-		var b [vectorSize]byte
-		if err := vectors.add(w.batchOf(v.i), v.append(b[:0])); err != nil {
-			lock.Lock()
-			defer lock.Unlock()
-			failed = err
+		return v.append(dst)
+	}, func(rows []byte) error {
+		for b := range slices.Chunk(rows, vectorSize) {
+			if err := vectors.add(w.batchOf(binary.LittleEndian.Uint32(b)), b); err != nil {
+				return err
+			}
 		}
+		return nil
 	})
-	if err = cmp.Or(err, failed); err != nil {
+	if err != nil {
 		vectors.close()
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func month(word string) int {
 }
 
 // dateOrder counts how dates are written whose parts tell: 31/12 or 12/31.
-type dateOrder struct{ dayFirst, monthFirst int64 }
+type dateOrder struct{ DayFirst, MonthFirst int64 }
 
 // parseDate reads a date in any usual way: year first, day first or month first, with or without separators, a month's name, or an ISO
 // time. Where day and month could be either, dayFirst decides; with points the day is first. 0: it is none, or none that is true of a person.
@@ -216,8 +216,8 @@ func (o *dateOrder) look(text string) {
 	switch {
 	case count < 3:
 	case n[0] > 12 && n[0] <= 31 && n[1] <= 12:
-		o.dayFirst++
+		o.DayFirst++
 	case n[1] > 12 && n[1] <= 31 && n[0] <= 12:
-		o.monthFirst++
+		o.MonthFirst++
 	}
 }

@@ -54,6 +54,13 @@ func (t *taste) add(p *fold.Profile, last string) {
 	}
 }
 
+// merge adds the sample of other profiles.
+func (t *taste) merge(o *taste) {
+	if t.all = append(t.all, o.all...); len(t.all) >= 2*tasteSize {
+		t.shrink()
+	}
+}
+
 func (t *taste) shrink() {
 	slices.SortFunc(t.all, func(a, b tasted) int {
 		return cmp.Or(cmp.Compare(a.hash, b.hash), slices.Compare(a.record, b.record))

@@ -46,6 +46,16 @@ func (p *pairParts) chunks(part int) (a, b int) {
 	return a, a + k - p.before(a)
 }
 
+// numbers are those of the first records of a part's pairs.
+func (p *pairParts) numbers(part int) numbers {
+	a, _ := p.chunks(part)
+	from, n, k := p.r.first[a], p.r.first[a+1]-p.r.first[a], part%p.ranges
+	return numbers{from + startOf(k, p.ranges, n), from + startOf(k+1, p.ranges, n)}
+}
+
+// startOf is where the k-th of some ranges of n numbers begins, i being in the range i*ranges/n.
+func startOf(k, ranges, n int) int { return (k*n + ranges - 1) / ranges }
+
 // pairMemory is room for the pairs of a part.
 type pairMemory struct {
 	raw        []byte

@@ -60,54 +60,93 @@ func place(hash uint64, n int) int {
 	return int(hi)
 }
 
-// gather reads all profiles.
-func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
+// gatherer gathers the records of profiles, in no order.
+type gatherer struct {
+	*parted
+	chunks int
+	atOnce int
+	all    []*gathering
+}
+
+// gathering is what one goroutine gathers.
+type gathering struct {
+	reader
+	bufs [][]byte // of each chunk
+	row  []byte
+}
+
+func newGatherer(o *Options, st *stats) *gatherer {
 	chunks := int(st.bytes/(o.Memory/chunkShare)) + 1
-	p := newParted(o, chunks, o.Memory/recordsShare)
-	defer p.close()
-	type worker struct {
-		reader
-		bufs [][]byte
-		done int64
+	g := &gatherer{parted: newParted(o, chunks, o.Memory/recordsShare), chunks: chunks, all: make([]*gathering, o.Workers)}
+	g.atOnce = min(15<<10, g.pool.Size()/2)
+	for i := range g.all {
+		g.all[i] = &gathering{reader: reader{custom: st.custom, habits: st.habits}, bufs: make([][]byte, chunks)}
 	}
-	atOnce := min(15<<10, p.pool.Size()/2)
-	all := make([]*worker, o.Workers)
-	for i := range all {
-		all[i] = &worker{reader: reader{custom: st.custom, habits: st.habits}, bufs: make([][]byte, chunks)}
-	}
-	var done atomic.Int64
-	err := src(ctx, func(w int, profile *fold.Profile) error {
-		k := all[w]
-		part := place(xxh3.Hash(profile.ID[:]), chunks)
-		b := append(k.bufs[part], profile.ID[:]...)
-		b = k.append(b, profile)
-		if k.done++; k.done%1000 == 0 {
-			o.Progress(Preprocessing, done.Add(1000))
+	return g
+}
+
+// row makes the row of a profile: its id and its record. It is good until the worker makes the next one.
+func (g *gatherer) row(worker int, p *fold.Profile) []byte {
+	k := g.all[worker]
+	k.row = k.append(append(k.row[:0], p.ID[:]...), p)
+	return k.row
+}
+
+// put keeps a row.
+func (g *gatherer) put(worker int, row []byte) error {
+	k := g.all[worker]
+	part := place(xxh3.Hash(row[:idSize]), g.chunks)
+	b := append(k.bufs[part], row...)
+	if len(b) > g.atOnce {
+		if err := g.add(part, b); err != nil {
+			return err
 		}
-		if len(b) > atOnce {
-			if err := p.add(part, b); err != nil {
+		b = b[:0]
+	}
+	k.bufs[part] = b
+	return nil
+}
+
+// flush keeps what is still in buffers.
+func (g *gatherer) flush() error {
+	for _, k := range g.all {
+		for part, b := range k.bufs {
+			if err := g.add(part, b); err != nil {
 				return err
 			}
-			b = b[:0]
-		}
-		k.bufs[part] = b
-		return nil
-	})
-	for _, k := range all {
-		for part, b := range k.bufs {
-			if err == nil {
-				err = p.add(part, b)
-			}
+			k.bufs[part] = nil
 		}
 	}
-	if err != nil {
+	return nil
+}
+
+// read gathers all profiles of a source.
+func (g *gatherer) read(ctx context.Context, src Source, o *Options) error {
+	var done atomic.Int64
+	since := make([]int64, o.Workers)
+	return src(ctx, func(w int, p *fold.Profile) error {
+		if since[w]++; since[w]%1000 == 0 {
+			o.Progress(Preprocessing, done.Add(1000))
+		}
+		return g.put(w, g.row(w, p))
+	})
+}
+
+// gather reads all profiles.
+func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
+	g := newGatherer(o, st)
+	defer g.close()
+	if err := g.read(ctx, src, o); err != nil {
 		return nil, err
 	}
-	r := &records{slots: all[0].slots(), first: []int{0}, answer: map[fold.ID]uint32{}}
+	if err := g.flush(); err != nil {
+		return nil, err
+	}
+	r := &records{slots: g.all[0].slots(), first: []int{0}, answer: map[fold.ID]uint32{}}
 	for _, a := range o.Answers {
 		r.answer[a.A], r.answer[a.B] = nobody, nobody
 	}
-	if err := r.arrange(o, p); err != nil {
+	if err := r.arrange(o, g.parted); err != nil {
 		r.close()
 		return nil, err
 	}
@@ -164,7 +203,7 @@ type ref struct {
 	at   int
 }
 
-// order puts records in the order of the hashes of their ids.
+// order puts records in the order of the hashes of their ids; those of one id, of a profile that was seen twice, in that of their bytes, whatever order they came in.
 func (r *records) order(raw []byte, refs []ref) []ref {
 	for at := 0; at < len(raw); {
 		refs = append(refs, ref{xxh3.Hash(raw[at : at+idSize]), at})
@@ -174,7 +213,11 @@ func (r *records) order(raw []byte, refs []ref) []ref {
 		if c := cmp.Compare(a.hash, b.hash); c != 0 {
 			return c
 		}
-		return bytes.Compare(raw[a.at:a.at+idSize], raw[b.at:b.at+idSize])
+		if c := bytes.Compare(raw[a.at:a.at+idSize], raw[b.at:b.at+idSize]); c != 0 {
+			return c
+		}
+		one, other := raw[a.at+idSize:], raw[b.at+idSize:]
+		return bytes.Compare(one[:recordLen(one, r.slots)], other[:recordLen(other, r.slots)])
 	})
 	return refs
 }

@@ -61,9 +61,9 @@ func (s *run) sampling(ctx context.Context, parts *pairParts) (*learner, error) 
 	type task struct{ part, task int }
 	samples := map[task]*sample{}
 	var lock sync.Mutex
-	err := s.compareAll(ctx, parts, true, func(p pair) bool {
-		return every == 1 || mix(uint64(p))%every == 0
-	}, func(part, t int, p pair, c *comparer) {
+	of := s.every(parts, true)
+	of.only = func(p pair) bool { return every == 1 || mix(uint64(p))%every == 0 }
+	err := s.compareAll(ctx, of, func(_, part, t int, p pair, c *comparer) error {
 		lock.Lock()
 		k := samples[task{part, t}]
 		if k == nil {
@@ -73,6 +73,7 @@ func (s *run) sampling(ctx context.Context, parts *pairParts) (*learner, error) 
 		lock.Unlock()
 		k.add(&c.evidence)
 		k.pairs = append(k.pairs, p)
+		return nil
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"slices"
 )
 
 // comparers are one for each worker.
@@ -32,21 +33,21 @@ func (b *between) read(p pair) {
 }
 
 // overParts calls do for the pairs of each part, sorted, in the order of the parts.
-func (s *run) overParts(ctx context.Context, parts *pairParts, do func(part int, ca, cb int, pairs []pair) error) error {
+func (s *run) overParts(ctx context.Context, c comparison, do func(part int, ca, cb int, pairs []pair) error) error {
 	var m pairMemory
-	for part := range parts.sizes {
-		if parts.sizes[part] == 0 {
+	for part, size := range c.parts.sizes {
+		if first := c.parts.numbers(part); size == 0 || first.from >= c.of.to || first.to <= c.of.from {
 			continue
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		pairs, err := parts.sorted(part, &m)
+		pairs, err := c.parts.sorted(part, &m)
 		if err != nil {
 			return err
 		}
-		a, b := parts.chunks(part)
-		if err := do(part, a, b, pairs); err != nil {
+		a, b := c.parts.chunks(part)
+		if err := do(part, a, b, c.of.of(pairs)); err != nil {
 			return err
 		}
 	}
@@ -78,28 +79,85 @@ func (k *chunkCache) close() {
 
 const pairStep = 4096
 
-// compareAll compares pairs and calls take for each that is not surely of two people, or for all; calls of one task come in order.
-func (s *run) compareAll(ctx context.Context, parts *pairParts, whole bool, choose func(pair) bool, take func(part, task int, p pair, e *comparer)) error {
+// numbers are those of some records: from one, below another.
+type numbers struct{ from, to int }
+
+// of returns the pairs, which are sorted, whose first records have these numbers.
+func (n numbers) of(pairs []pair) []pair {
+	at := func(number int) int {
+		k, _ := slices.BinarySearch(pairs, pair(number)<<32)
+		return k
+	}
+	return pairs[at(n.from):at(n.to)]
+}
+
+// comparison says which pairs are compared.
+type comparison struct {
+	parts *pairParts
+	of    numbers         // of first records
+	whole bool            // what is surely of two people is compared to the end, too
+	only  func(pair) bool // nil: all
+	done  func(pairs int) // is told how many pairs have been looked at, from any goroutine
+}
+
+// compareAll compares pairs and calls take for each that is not surely of two people, or for all; calls of one task come in order, from one worker.
+func (s *run) compareAll(ctx context.Context, c comparison, take func(worker, part, task int, p pair, e *comparer) error) error {
 	cs, cache := s.comparers(), &chunkCache{r: s.r}
 	defer cache.close()
-	return s.overParts(ctx, parts, func(part, a, b int, pairs []pair) error {
+	return s.overParts(ctx, c, func(part, a, b int, pairs []pair) error {
 		ca, cb, err := cache.get(a, b)
 		if err != nil {
 			return err
 		}
 		return parallel(s.o.Workers, (len(pairs)+pairStep-1)/pairStep, func(w, t int) error {
 			k := between{comparer: cs[w], r: s.r, ca: ca, cb: cb, fa: s.r.first[a], fb: s.r.first[b], last: -1}
-			for _, p := range pairs[t*pairStep : min(len(pairs), (t+1)*pairStep)] {
-				if choose != nil && !choose(p) {
+			some := pairs[t*pairStep : min(len(pairs), (t+1)*pairStep)]
+			for _, p := range some {
+				if c.only != nil && !c.only(p) {
 					continue
 				}
 				k.read(p)
-				if k.compare(whole) {
-					take(part, t, p, k.comparer)
+				if k.compare(c.whole) {
+					if err := take(w, part, t, p, k.comparer); err != nil {
+						return err
+					}
 				}
 			}
-			s.o.Progress(FindMatching, s.compared.Add(int64(min(len(pairs), (t+1)*pairStep)-t*pairStep)))
+			c.done(len(some))
 			return nil
 		})
 	})
+}
+
+// every is a comparison of all pairs.
+func (s *run) every(parts *pairParts, whole bool) comparison {
+	return comparison{parts: parts, of: numbers{0, s.r.n}, whole: whole, done: s.count}
+}
+
+// count counts pairs that were compared.
+func (s *run) count(pairs int) { s.o.Progress(FindMatching, s.compared.Add(int64(pairs))) }
+
+// say appends what is kept of a pair that was compared, a row of some fixed size, or nothing.
+type say func(dst []byte, p pair, c *comparer) []byte
+
+// slabSize is about how many bytes of rows are handed on at once.
+const slabSize = 64 << 10
+
+// compareRows compares pairs and hands on what say has to say of them, some whole rows at a time, from several goroutines, in no order.
+func (s *run) compareRows(ctx context.Context, c comparison, say say, put func(rows []byte) error) error {
+	bufs := make([][]byte, s.o.Workers)
+	err := s.compareAll(ctx, c, func(w, _, _ int, p pair, e *comparer) error {
+		if bufs[w] = say(bufs[w], p, e); len(bufs[w]) < slabSize {
+			return nil
+		}
+		err := put(bufs[w])
+		bufs[w] = bufs[w][:0]
+		return err
+	})
+	for _, b := range bufs {
+		if err == nil && len(b) > 0 {
+			err = put(b)
+		}
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package link
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,82 +31,85 @@ const maxNames = 1024
 // Counting distinct elements in a data stream, 2002). A hash that is among the smallest in the end always was, so its count is exact,
 // and sketches of parts make the sketch of the whole.
 type sketch struct {
-	n     int64
-	bytes int64
-	// named are how many contain the profile's given and family name: they say again what these say.
-	named  int64
-	counts map[uint64]int64
-	limit  uint64 // hashes above it are out
+	N     int64
+	Bytes int64
+	// Named are how many contain the profile's given and family name: they say again what these say.
+	Named  int64
+	Counts map[uint64]int64
+	Limit  uint64 // hashes above it are out
 }
 
 const sketchSize = 1024
 
 func (s *sketch) add(value string) {
-	s.n++
-	s.bytes += int64(len(value))
+	s.N++
+	s.Bytes += int64(len(value))
 	s.put(xxh3.HashString(value), 1)
 }
 
 func (s *sketch) put(h uint64, n int64) {
-	if s.counts == nil {
-		s.counts, s.limit = map[uint64]int64{}, 1<<64-1
+	if s.Counts == nil {
+		s.Counts, s.Limit = map[uint64]int64{}, 1<<64-1
 	}
-	if h > s.limit {
+	if h > s.Limit {
 		return
 	}
-	s.counts[h] += n
-	if len(s.counts) >= 2*sketchSize {
+	s.Counts[h] += n
+	if len(s.Counts) >= 2*sketchSize {
 		s.shrink()
 	}
 }
 
 func (s *sketch) shrink() {
-	if len(s.counts) <= sketchSize {
+	if len(s.Counts) <= sketchSize {
 		return
 	}
-	all := make([]uint64, 0, len(s.counts))
-	for h := range s.counts {
-		all = append(all, h)
-	}
-	slices.Sort(all)
-	s.limit = all[sketchSize-1]
-	for _, h := range all[sketchSize:] {
-		delete(s.counts, h)
-	}
+	all := slices.Sorted(maps.Keys(s.Counts))
+	s.cut(all[sketchSize-1])
 }
 
+// cut leaves hashes above a limit out.
+func (s *sketch) cut(limit uint64) {
+	s.Limit = limit
+	maps.DeleteFunc(s.Counts, func(h uint64, _ int64) bool { return h > limit })
+}
+
+// merge makes a sketch that of its own values and another's. In whatever order some are merged, the outcome is the same.
 func (s *sketch) merge(o *sketch) {
-	s.n += o.n
-	s.named += o.named
-	s.bytes += o.bytes
-	for h, n := range o.counts {
+	s.N += o.N
+	s.Named += o.Named
+	s.Bytes += o.Bytes
+	for h, n := range o.Counts {
 		s.put(h, n)
+	}
+	if len(o.Counts) > 0 && o.Limit < s.Limit { // the other has not counted what is above
+		s.cut(o.Limit)
 	}
 }
 
 // distinct estimates how many values there are, and repeated which share of them came more than once.
 func (s *sketch) distinct() (values float64, repeated float64) {
-	if s.n == 0 {
+	if s.N == 0 {
 		return 0, 0
 	}
 	s.shrink()
 	again := 0
-	for _, n := range s.counts {
+	for _, n := range s.Counts {
 		if n > 1 {
 			again++
 		}
 	}
-	values = float64(len(s.counts))
-	if len(s.counts) == sketchSize && s.limit < 1<<64-1 {
-		values = float64(sketchSize-1) / (float64(s.limit) / (1 << 64))
+	values = float64(len(s.Counts))
+	if len(s.Counts) == sketchSize && s.Limit < 1<<64-1 {
+		values = float64(sketchSize-1) / (float64(s.Limit) / (1 << 64))
 	}
-	return values, float64(again) / float64(len(s.counts))
+	return values, float64(again) / float64(len(s.Counts))
 }
 
 // identifies says whether an attribute with these values may tell persons apart: it has many values, and some of them come again.
 func (s *sketch) identifies(profiles int64) bool {
 	values, repeated := s.distinct()
-	return s.n*100 >= profiles && values >= 20 && repeated > 0 && s.bytes/s.n <= 2*maxValue && 2*s.named < s.n
+	return s.N*100 >= profiles && values >= 20 && repeated > 0 && s.Bytes/s.N <= 2*maxValue && 2*s.Named < s.N
 }
 
 // repeats says whether a text has a given and a family name in it.
@@ -117,82 +121,111 @@ func repeats(text, first, last string) bool {
 	return strings.Contains(text, strings.ToLower(first)) && strings.Contains(text, strings.ToLower(last))
 }
 
-// survey is the first pass.
-func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
-	type worker struct {
-		profiles, bytes int64
-		custom          map[string]*sketch
-		account         sketch
-		order           dateOrder
-		taste           taste
-		more            bool
-	}
-	all := make([]*worker, o.Workers)
-	for i := range all {
-		all[i] = &worker{custom: map[string]*sketch{}}
-	}
-	err := src(ctx, func(w int, p *fold.Profile) error {
-		k := all[w]
-		k.profiles++
-		k.bytes += int64(idSize + sCustom)
-		first, last := p.Get(schema.Attr{ID: schema.FirstName}), p.Get(schema.Attr{ID: schema.LastName})
-		k.taste.add(p, last)
-		for i := range p.Values {
-			v := &p.Values[i]
-			k.bytes += int64(min(len(v.Text), maxValue))
-			switch v.Attr.ID {
-			case schema.AccountNumber:
-				k.account.add(v.Text)
-			case schema.BirthDate:
-				k.order.look(v.Text)
-			case 0:
-				s := k.custom[v.Attr.Custom]
-				if s == nil {
-					if len(k.custom) == maxNames {
-						k.more = true
-						continue
-					}
-					s = &sketch{}
-					k.custom[v.Attr.Custom] = s
+// surveyed is what some of the profiles, or all, have shown to the first pass.
+type surveyed struct {
+	Profiles, Bytes int64
+	Custom          map[string]*sketch
+	Account         sketch
+	Order           dateOrder
+	Taste           taste
+	More            bool
+}
+
+func newSurveyed() *surveyed { return &surveyed{Custom: map[string]*sketch{}} }
+
+// see notes what a profile shows.
+func (k *surveyed) see(p *fold.Profile) {
+	k.Profiles++
+	k.Bytes += int64(idSize + sCustom)
+	first, last := p.Get(schema.Attr{ID: schema.FirstName}), p.Get(schema.Attr{ID: schema.LastName})
+	k.Taste.add(p, last)
+	for i := range p.Values {
+		v := &p.Values[i]
+		k.Bytes += int64(min(len(v.Text), maxValue))
+		switch v.Attr.ID {
+		case schema.AccountNumber:
+			k.Account.add(v.Text)
+		case schema.BirthDate:
+			k.Order.look(v.Text)
+		case 0:
+			s := k.Custom[v.Attr.Custom]
+			if s == nil {
+				if len(k.Custom) == maxNames {
+					k.More = true
+					continue
 				}
-				s.add(v.Text)
-				if repeats(v.Text, first, last) {
-					s.named++
-				}
+				s = &sketch{}
+				k.Custom[v.Attr.Custom] = s
+			}
+			s.add(v.Text)
+			if repeats(v.Text, first, last) {
+				s.Named++
 			}
 		}
+	}
+}
+
+// merge adds what others have shown. In whatever order some are merged, the outcome is the same.
+func (k *surveyed) merge(o *surveyed) {
+	k.Profiles += o.Profiles
+	k.Bytes += o.Bytes
+	k.More = k.More || o.More
+	k.Account.merge(&o.Account)
+	k.Taste.merge(&o.Taste)
+	k.Order.DayFirst += o.Order.DayFirst
+	k.Order.MonthFirst += o.Order.MonthFirst
+	for name, s := range o.Custom {
+		if k.Custom[name] == nil {
+			k.Custom[name] = &sketch{}
+		}
+		k.Custom[name].merge(s)
+	}
+	if len(k.Custom) > maxNames {
+		k.More = true
+		for _, name := range slices.Sorted(maps.Keys(k.Custom))[maxNames:] {
+			delete(k.Custom, name)
+		}
+	}
+}
+
+// learn returns what follows.
+func (k *surveyed) learn() *stats {
+	st := &stats{profiles: k.Profiles, bytes: k.Bytes, more: k.More}
+	st.dayFirst = k.Order.DayFirst > k.Order.MonthFirst
+	k.Taste.learn(&st.habits)
+	_, repeated := k.Account.distinct()
+	st.account = repeated > 0
+	st.choose(k.Custom)
+	return st
+}
+
+// look looks at the profiles of a source.
+func look(ctx context.Context, src Source, workers int) (*surveyed, error) {
+	all := make([]*surveyed, workers)
+	for i := range all {
+		all[i] = newSurveyed()
+	}
+	err := src(ctx, func(w int, p *fold.Profile) error {
+		all[w].see(p)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	first := all[0]
-	st := &stats{}
-	for i, k := range all {
-		st.profiles += k.profiles
-		st.bytes += k.bytes
-		st.more = st.more || k.more
-		if i == 0 {
-			continue
-		}
-		first.account.merge(&k.account)
-		first.taste.all = append(first.taste.all, k.taste.all...)
-		k.taste.all = nil
-		first.order.dayFirst += k.order.dayFirst
-		first.order.monthFirst += k.order.monthFirst
-		for name, s := range k.custom {
-			if first.custom[name] == nil {
-				first.custom[name] = &sketch{}
-			}
-			first.custom[name].merge(s)
-		}
+	for i, k := range all[1:] {
+		all[0].merge(k)
+		all[i+1] = nil
 	}
-	st.dayFirst = first.order.dayFirst > first.order.monthFirst
-	first.taste.learn(&st.habits)
-	_, repeated := first.account.distinct()
-	st.account = repeated > 0
-	st.choose(first.custom)
-	return st, nil
+	return all[0], nil
+}
+
+// survey is the first pass.
+func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
+	all, err := look(ctx, src, o.Workers)
+	if err != nil {
+		return nil, err
+	}
+	return all.learn(), nil
 }
 
 // choose chooses the custom attributes that tell most.
