@@ -48,7 +48,11 @@ func (s *run) edges(ctx context.Context, parts *pairParts) (*parted, error) {
 		}
 		return nil
 	}
-	err := s.compareRows(ctx, s.every(parts, false), func(dst []byte, p pair, c *comparer) []byte {
+	compare := s.compareRows
+	if s.toShare > 0 {
+		compare = s.compareTogether
+	}
+	err := compare(ctx, s.every(parts, false), func(dst []byte, p pair, c *comparer) []byte {
 		odds := s.m.odds(&c.evidence)
 		if _, asked := s.asked[p]; asked || odds < edgeFloor {
 			return dst

@@ -21,6 +21,7 @@ type run struct {
 	// asked are the answers by records.
 	asked    map[pair]bool
 	compared atomic.Int64
+	toShare  int    // of the times that all pairs are compared, how many a team will share
 	silent   string // what is said of profiles that say the same, and too little
 }
 
@@ -61,6 +62,9 @@ func (o *Options) defaults() {
 	}
 	if o.random == 0 {
 		o.random = randomPairs
+	}
+	if o.secondLook == 0 {
+		o.secondLook = secondLook
 	}
 	if o.Progress == nil {
 		o.Progress = func(Stage, int64) {}
@@ -143,8 +147,12 @@ func (s *run) search(ctx context.Context, found *clusters) error {
 		return err
 	}
 	l.learn()
+	if s.o.Team != nil {
+		s.toShare = 2
+	}
 	var again *pairParts // of whom it is not unlikely, for the second look
-	if s.r.n > secondLook {
+	if s.r.n > s.o.secondLook {
+		s.toShare = min(s.toShare, 1) // these few are compared as soon as shared
 		again = newPairParts(s.r, s.ranges(), s.o, someShare)
 		defer again.close()
 	}
@@ -169,7 +177,7 @@ func (s *run) search(ctx context.Context, found *clusters) error {
 }
 
 // ranges are into how many ranges a chunk's pairs are cut.
-func (s *run) ranges() int { return max(s.o.Workers*4, s.r.n/s.r.chunks()/200_000) }
+func (s *run) ranges() int { return s.whole(max(s.o.Workers*4, s.r.n/s.r.chunks()/200_000)) }
 
 // candidates finds the pairs that share a key: those that are learned from, and those to compare, unless there are so few profiles that all are.
 func (s *run) candidates(ctx context.Context) (*pairParts, error) {

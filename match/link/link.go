@@ -41,8 +41,12 @@ type Options struct {
 	Threshold float64
 	// Progress is told now and then how many profiles were read, or pairs compared. It may be called from any goroutine.
 	Progress func(stage Stage, done int64)
+	// Team is who makes the search together with this process; nil: nobody.
+	Team *Team
 	// random is about how many pairs by chance are learned from, for tests; 0: randomPairs.
 	random int
+	// secondLook is in place of the constant, for tests.
+	secondLook int
 	// sorted is how many entries are sorted at once, for tests; 0: mostSorted, or what fits.
 	sorted int
 	// spilled is told how many chunks went to files, for tests.

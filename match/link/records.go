@@ -136,7 +136,11 @@ func (g *gatherer) read(ctx context.Context, src Source, o *Options) error {
 func gather(ctx context.Context, src Source, o *Options, st *stats) (*records, error) {
 	g := newGatherer(o, st)
 	defer g.close()
-	if err := g.read(ctx, src, o); err != nil {
+	read := func() error { return g.read(ctx, src, o) }
+	if o.Team != nil {
+		read = func() error { return o.Team.gather(ctx, g, o) }
+	}
+	if err := read(); err != nil {
 		return nil, err
 	}
 	if err := g.flush(); err != nil {

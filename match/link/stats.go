@@ -221,7 +221,11 @@ func look(ctx context.Context, src Source, workers int) (*surveyed, error) {
 
 // survey is the first pass.
 func survey(ctx context.Context, src Source, o *Options) (*stats, error) {
-	all, err := look(ctx, src, o.Workers)
+	read := func() (*surveyed, error) { return look(ctx, src, o.Workers) }
+	if o.Team != nil {
+		read = func() (*surveyed, error) { return o.Team.survey(ctx, o) }
+	}
+	all, err := read()
 	if err != nil {
 		return nil, err
 	}
