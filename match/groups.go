@@ -203,8 +203,14 @@ func (w *written) lookup(jobID []byte, id [16]byte) string {
 
 func rankKey(rank int64) []byte { return binary.BigEndian.AppendUint32(nil, uint32(rank)) }
 
-// write writes all groups of a run, and what finds them.
+// write writes all groups of a run, and what finds them, side by side.
 func (f *found) write(ctx context.Context, st store.Store, inc store.Incarnation, w *written, at int64) error {
+	ended := make(chan error)
+	go func() { ended <- f.writeGroups(ctx, st, inc, w, at) }()
+	return errors.Join(f.writeLookups(ctx, st, inc, w, at), <-ended)
+}
+
+func (f *found) writeGroups(ctx context.Context, st store.Store, inc store.Incarnation, w *written, at int64) error {
 	var failed error
 	rows := func(yield func(store.RunRow, error) bool) {
 		for rank := range f.refs.All {
@@ -220,9 +226,10 @@ func (f *found) write(ctx context.Context, st store.Store, inc store.Incarnation
 			}
 		}
 	}
-	if err := st.WriteRun(ctx, store.Run{Table: store.Match, Rows: rows}); err != nil || failed != nil {
-		return errors.Join(err, failed)
-	}
+	return errors.Join(st.WriteRun(ctx, store.Run{Table: store.Match, Rows: rows}), failed)
+}
+
+func (f *found) writeLookups(ctx context.Context, st store.Store, inc store.Incarnation, w *written, at int64) error {
 	for from := 0; from < len(f.refs.All); from += lookupBatch {
 		var all []store.RunRow
 		add := func(kind byte, id [16]byte, rank int) {

@@ -374,7 +374,13 @@ func checkBatch(total int) error {
 // SortRows sorts rows of one table in place, leaves out repetitions, and streams them. Only for few rows.
 func SortRows(rows []RunRow) iter.Seq2[RunRow, error] {
 	slices.SortStableFunc(rows, func(a, b RunRow) int {
-		return cmp.Or(cmp.Compare(a.Incarnation, b.Incarnation), bytes.Compare(a.Partition, b.Partition), bytes.Compare(a.Mutation.Key, b.Mutation.Key))
+		if c := cmp.Compare(a.Incarnation, b.Incarnation); c != 0 {
+			return c
+		}
+		if c := bytes.Compare(a.Partition, b.Partition); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.Mutation.Key, b.Mutation.Key)
 	})
 	rows = slices.CompactFunc(rows, func(a, b RunRow) bool {
 		return a.Incarnation == b.Incarnation && bytes.Equal(a.Partition, b.Partition) && bytes.Equal(a.Mutation.Key, b.Mutation.Key)

@@ -149,7 +149,7 @@ func TestLargeBlocksAreRefinedInBounds(t *testing.T) {
 	if err := r.out.flush(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := parts.sorted(0, &pairMemory{})
+	got, err := parts.sorted(0, &pairMemory{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,13 +30,17 @@ const far = -7
 // compare compares the records in a and b. It returns false, and does not finish, when they are surely of two people.
 func (c *comparer) compare(whole bool) bool {
 	c.evidence = evidence{}
+	most := c.most
+	if !whole {
+		c.glance(&most)
+	}
 	rest := float32(0)
-	for _, m := range c.most {
+	for _, m := range &most {
 		rest += m
 	}
 	sum := c.priorM - c.priorU
 	step := func(f int) bool {
-		rest -= c.most[f]
+		rest -= most[f]
 		if c.level[f] != missing {
 			sum += c.logM[f][c.level[f]] - c.other(&c.evidence, f)
 		}
@@ -49,6 +53,13 @@ func (c *comparer) compare(whole bool) bool {
 		}
 	}
 	for _, f := range order {
+		if f == fEmail && !whole { // of most pairs it is known by now
+			rest -= most[fAddress]
+			most[fAddress] = c.mostOfAddress()
+			if rest += most[fAddress]; sum+rest <= far {
+				return false
+			}
+		}
 		switch f {
 		case fBirth:
 			c.birth()
@@ -76,6 +87,32 @@ func (c *comparer) compare(whole bool) bool {
 		}
 	}
 	return true
+}
+
+// glance lowers the most that fields can give by what is seen at once: that one of the two lacks it, or that they are not the same.
+func (c *comparer) glance(most *[maxFields]float32) {
+	most[fPhone] = c.mostOf(fPhone, sPhone)
+	most[fEmail] = c.mostOf(fEmail, sEmail)
+	for _, of := range [...][2]int{{fMiddle, sMiddle}, {fGender, sGender}, {fBirth, sBirth}, {fBusiness, sBusiness}, {fAccount, sAccount}} {
+		if !c.a.has(of[1]) || !c.b.has(of[1]) {
+			most[of[0]] = 0
+		}
+	}
+	for f := fCustom; f < c.fields(); f++ {
+		most[f] = c.mostOf(f, sCustom+f-fCustom)
+	}
+}
+
+// mostOf is the most that a field can give, as far as that is seen at once.
+func (c *comparer) mostOf(f, slot int) float32 {
+	a, b := c.a.slot(slot), c.b.slot(slot)
+	switch {
+	case len(a) == 0 || len(b) == 0:
+		return 0
+	case bytes.Equal(a, b) || several(a) || several(b):
+		return c.most[f]
+	}
+	return c.differ[f]
 }
 
 // comparable says whether there are two texts, and not one in Latin letters and one in a script that is not transliterated.

@@ -28,6 +28,79 @@ func (c *comparer) address() {
 	}
 }
 
+// A class of two addresses says of each part whether one of them lacks it, whether it is the same, or not the same: a number in base three. It is seen
+// without looking at letters, and bounds what they can say.
+const (
+	classMissing = iota
+	classSame
+	classOther
+	classLevels
+)
+
+const addressClasses = classLevels * classLevels * classLevels * classLevels * classLevels * classLevels
+
+// boundAddress computes the most that addresses can give, by class.
+func (m *Model) boundAddress() {
+	if len(m.logM[fAddress]) < addressPatterns {
+		return
+	}
+	for class := range m.addressMost {
+		m.addressMost[class] = 0
+	}
+	// Of each pattern all classes that may have it.
+	for pattern := 1; pattern < addressPatterns; pattern++ {
+		w := m.logM[fAddress][pattern] - m.logU[fAddress][pattern]
+		parts := partsOfPattern(pattern)
+		if parts[0] == exact || parts[3] == exact || parts[4] == exact { // rarity counts
+			w += mostRarity
+		}
+		if w <= 0 {
+			continue
+		}
+		m.raise(&parts, 0, 0, w)
+	}
+}
+
+// raise lets classes give so much whose parts, from one on, may have the levels of a pattern.
+func (m *Model) raise(parts *[addressParts]uint8, part, class int, w float32) {
+	if part == addressParts {
+		m.addressMost[class] = max(m.addressMost[class], w)
+		return
+	}
+	class *= classLevels
+	switch parts[part] {
+	case missing: // or in letters that can't be compared
+		m.raise(parts, part+1, class+classMissing, w)
+		m.raise(parts, part+1, class+classOther, w)
+	case exact:
+		m.raise(parts, part+1, class+classSame, w)
+	default:
+		m.raise(parts, part+1, class+classOther, w)
+	}
+}
+
+// mostOfAddress is the most that addresses can give, as far as that is seen at once.
+func (c *comparer) mostOfAddress() float32 {
+	if several(c.a.slot(sStreet)) || several(c.b.slot(sStreet)) { // and so is every other slot of addresses
+		return c.most[fAddress]
+	}
+	class := 0
+	for slot := sStreet; slot <= sState; slot++ {
+		class *= classLevels
+		switch a, b := c.a.slot(slot), c.b.slot(slot); {
+		case len(a) == 0 || len(b) == 0:
+		case bytes.Equal(a, b):
+			class += classSame
+		default:
+			class += classOther
+		}
+	}
+	return c.addressMost[class]
+}
+
+// several says whether there are several values in a slot.
+func several(b []byte) bool { return bytes.IndexByte(b, valueEnd) >= 0 }
+
 // addresses is how many addresses a record has.
 func addresses(v *view) int {
 	for slot := sStreet; slot <= sState; slot++ {
@@ -56,7 +129,12 @@ func nth(b []byte, n int) []byte {
 func (c *comparer) partsOf(i, j int) (parts [addressParts]uint8) {
 	var a, b [addressParts][]byte
 	for p := range addressParts {
-		a[p], b[p] = nth(c.a.slot(sStreet+p), i), nth(c.b.slot(sStreet+p), j)
+		a[p], b[p] = c.a.slot(sStreet+p), c.b.slot(sStreet+p)
+	}
+	if several(a[0]) || several(b[0]) {
+		for p := range addressParts {
+			a[p], b[p] = nth(a[p], i), nth(b[p], j)
+		}
 	}
 	for p := range addressParts {
 		parts[p] = partLevel(p, a[p], b[p])

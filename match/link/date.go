@@ -60,6 +60,23 @@ func month(word string) int {
 // dateOrder counts how dates are written whose parts tell: 31/12 or 12/31.
 type dateOrder struct{ DayFirst, MonthFirst int64 }
 
+// isoDate reads yyyy-mm-dd, as most dates are written.
+func isoDate(text string) (year, month, day int, ok bool) {
+	if len(text) != len("yyyy-mm-dd") || text[4] != '-' || text[7] != '-' {
+		return 0, 0, 0, false
+	}
+	for i, n := range [...]*int{&year, &year, &year, &year, nil, &month, &month, nil, &day, &day} {
+		if n == nil {
+			continue
+		}
+		if text[i] < '0' || text[i] > '9' {
+			return 0, 0, 0, false
+		}
+		*n = *n*10 + int(text[i]-'0')
+	}
+	return year, month, day, true
+}
+
 // parseDate reads a date in any usual way: year first, day first or month first, with or without separators, a month's name, or an ISO
 // time. Where day and month could be either, dayFirst decides; with points the day is first. 0: it is none, or none that is true of a person.
 func parseDate(text string, dayFirst bool) date {
@@ -69,6 +86,9 @@ func parseDate(text string, dayFirst bool) date {
 	text = strings.TrimSpace(text)
 	if i := strings.IndexByte(text, 'T'); i == 10 {
 		text = text[:i]
+	}
+	if y, m, d, ok := isoDate(text); ok {
+		return written(y, m, d)
 	}
 	for _, w := range words(text) {
 		for w != "" && count < 4 {

@@ -16,8 +16,9 @@ type reader struct {
 	habits
 	s   slots
 	buf []byte
-	// addresses are how many the record has that is being made.
+	// addresses are how many the record has that is being made; noAddress: it is to have none.
 	addresses int
+	noAddress bool
 }
 
 func (r *reader) slots() int { return sCustom + len(r.custom) }
@@ -45,6 +46,9 @@ func (r *reader) append(dst []byte, p *fold.Profile) []byte {
 	}
 	each := func(v *fold.Value) {
 		if b, part := v.Attr.AddressPart(); b != 0 {
+			if r.noAddress {
+				return
+			}
 			if b != base {
 				flush()
 				base = b

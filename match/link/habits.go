@@ -49,6 +49,7 @@ func (t *taste) add(p *fold.Profile, last string) {
 	if t.limit > 0 && h > t.limit {
 		return
 	}
+	t.noAddress = true // nothing is learned of it
 	if t.all = append(t.all, tasted{h, t.append(nil, p), last != ""}); len(t.all) >= 2*tasteSize {
 		t.shrink()
 	}
@@ -63,7 +64,10 @@ func (t *taste) merge(o *taste) {
 
 func (t *taste) shrink() {
 	slices.SortFunc(t.all, func(a, b tasted) int {
-		return cmp.Or(cmp.Compare(a.hash, b.hash), slices.Compare(a.record, b.record))
+		if c := cmp.Compare(a.hash, b.hash); c != 0 {
+			return c
+		}
+		return slices.Compare(a.record, b.record)
 	})
 	if len(t.all) > tasteSize {
 		clear(t.all[tasteSize:])
@@ -90,7 +94,7 @@ func (t *taste) learn(h *habits) {
 			continue
 		}
 		for k, slot := range slots {
-			eachTerm(&v, slot, func(term []byte) { seen[k] = append(seen[k], sighting{termHash(slot, term), who}) })
+			eachTerm(&v, slot, func(term []byte) { seen[k] = append(seen[k], sightingOf(termHash(slot, term), who)) })
 		}
 	}
 	var void []counted
@@ -171,17 +175,48 @@ func mostFrequent(terms []counted, most int) map[uint32]bool {
 }
 
 // nothing is what people write in names and addresses where they know nothing, as appendWords has it.
-var nothing = map[string]bool{"n a": true, "not available": true, "not provided": true, "not known": true, "no name": true, "no address": true, "no fixed address": true, "sin nombre": true}
-
-func init() {
-	for word := range set("unknown none null nil test xxx xx tbd undefined anonymous noname unbekannt desconocido desconocida inconnu inconnue sconosciuto onbekend nieznany nieznana neizvestno neizvestnyy desconhecido") {
-		nothing[word] = true
+var nothing = func() map[string]bool {
+	all := set("unknown none null nil test xxx xx tbd undefined anonymous noname unbekannt desconocido desconocida inconnu inconnue sconosciuto onbekend nieznany nieznana neizvestno neizvestnyy desconhecido")
+	for _, text := range []string{"n a", "not available", "not provided", "not known", "no name", "no address", "no fixed address", "sin nombre"} {
+		all[text] = true
 	}
+	return all
+}()
+
+// nothingLetters are the sums of the letters of nothing.
+var nothingLetters = func() map[uint32]bool {
+	all := map[uint32]bool{}
+	for text := range nothing {
+		sum, _ := sumLetters(text)
+		all[sum] = true
+	}
+	return all
+}()
+
+// sumLetters is a sum of the letters of a text without case, and says whether it has no others than those of ASCII.
+func sumLetters(text string) (sum uint32, all bool) {
+	for i := range len(text) {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			return 0, false
+		}
+		if c = asciiLetter[c]; c > ' ' {
+			sum = (sum ^ uint32(c)) * 16777619
+		}
+	}
+	return sum, true
 }
 
 // known is a text, or nothing where the text says that nothing is known.
 func known(text string) string {
-	if len(text) <= 40 && nothing[string(appendWords(make([]byte, 0, 48), text))] {
+	if len(text) > 40 {
+		return text
+	}
+	if sum, all := sumLetters(text); all && !nothingLetters[sum] { // of most it is seen at once
+		return text
+	}
+	var buf [48]byte
+	if nothing[string(appendWords(buf[:0], text))] {
 		return ""
 	}
 	return text

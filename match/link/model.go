@@ -28,8 +28,11 @@ type Model struct {
 	tail  [maxSlots]float32
 
 	// What follows is derived.
-	most [maxFields]float32   // the most evidence for one person that a field can give
-	logH [maxFields][]float32 // as logM, of two who live together
+	most   [maxFields]float32 // the most evidence for one person that a field can give
+	differ [maxFields]float32 // the same where the values are not the same, byte by byte
+	// addressMost is the most that addresses can give which agree like that, by addressClass.
+	addressMost [addressClasses]float32
+	logH        [maxFields][]float32 // as logM, of two who live together
 }
 
 // terms is a table of hashes of terms and logarithms of their frequencies: open addressing, 0 is empty.
@@ -84,7 +87,10 @@ func (m *Model) fields() int { return fCustom + len(m.custom) }
 func (m *Model) bound() {
 	for f := range m.fields() {
 		best := float32(0)
-		for l := 1; l < len(m.logM[f]); l++ {
+		for l := len(m.logM[f]) - 1; l > 0; l-- {
+			if l == exact {
+				m.differ[f] = best
+			}
 			best = max(best, m.logM[f][l]-m.logU[f][l])
 		}
 		switch f {
@@ -96,6 +102,7 @@ func (m *Model) bound() {
 		}
 		m.most[f] = best
 	}
+	m.boundAddress()
 }
 
 // other returns the logarithm of the probability of a field's agreement among two people.

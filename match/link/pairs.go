@@ -62,24 +62,29 @@ type pairMemory struct {
 	all, spare []pair
 }
 
-// sorted returns a part's pairs in order, each once. They are good until the memory is used again.
-func (p *pairParts) sorted(part int, m *pairMemory) ([]pair, error) {
+// sorted returns a part's pairs in order, each once, or only some of them. They are good until the memory is used again.
+func (p *pairParts) sorted(part int, m *pairMemory, only func(pair) bool) ([]pair, error) {
 	var err error
 	if m.raw, err = p.read(part, m.raw[:0]); err != nil {
 		return nil, err
 	}
-	n := len(m.raw) / 8
-	m.all = slices.Grow(m.all[:0], n)[:n]
-	for i := range m.all {
-		m.all[i] = pair(binary.LittleEndian.Uint64(m.raw[8*i:]))
+	m.all = m.all[:0]
+	if only == nil {
+		m.all = slices.Grow(m.all, len(m.raw)/8)
 	}
+	for b := m.raw; len(b) >= 8; b = b[8:] {
+		if pair := pair(binary.LittleEndian.Uint64(b)); only == nil || only(pair) {
+			m.all = append(m.all, pair)
+		}
+	}
+	n := len(m.all)
 	m.spare = slices.Grow(m.spare[:0], n)[:n]
-	sortPairs(m.all, m.spare)
+	sortNumbers(m.all, m.spare)
 	return slices.Compact(m.all), nil
 }
 
-// sortPairs is a radix sort that passes over bytes that all have in common. It needs as much room again.
-func sortPairs(all, spare []pair) {
+// sortNumbers is a radix sort that passes over bytes that all have in common. It needs as much room again.
+func sortNumbers[N ~uint64](all, spare []N) {
 	if len(all) < 256 {
 		slices.Sort(all)
 		return

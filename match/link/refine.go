@@ -29,6 +29,7 @@ type refinement struct {
 type refineMemory struct {
 	counts     [1 << 16]uint32 // of the values of a refiner: all 0
 	all, spare extsort.Table[uint32]
+	keys       []uint64 // of manyRecords at most
 }
 
 // copy returns a block of a list without its mark, good until the next one is copied.
@@ -125,13 +126,21 @@ func (r *refinement) neighbours(all []uint32) {
 }
 
 // manyRecords are from how many on counting the values of a refiner costs less than comparing them.
-const manyRecords = 16 << 10
+const manyRecords = 2 << 10
 
 // sort sorts records by a refiner. They are in their order, and of one value they stay so.
 func (r *refinement) sort(all []uint32, k int) {
 	refine := r.b.refine.All
 	if len(all) < manyRecords {
-		slices.SortFunc(all, func(x, y uint32) int { return cmp.Or(cmp.Compare(refine[x][k], refine[y][k]), cmp.Compare(x, y)) })
+		keys := r.keys[:0] // so that nothing is looked up while they are sorted
+		for _, i := range all {
+			keys = append(keys, uint64(refine[i][k])<<32|uint64(i))
+		}
+		slices.Sort(keys)
+		for n, key := range keys {
+			all[n] = uint32(key)
+		}
+		r.keys = keys
 		return
 	}
 	at, spare := &r.counts, r.spare.All[:len(all)]

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -54,12 +53,12 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 		for _, slot := range slots {
 			if slot == sBirth { // bytes, not parts
 				if d := v.slot(slot); len(d) > 0 {
-					all[w][slot].Append(sighting{termHash(slot, d), who})
+					all[w][slot].Append(sightingOf(termHash(slot, d), who))
 				}
 				continue
 			}
 			eachPart(v.slot(slot), valueEnd, func(part []byte) bool {
-				all[w][slot].Append(sighting{termHash(slot, part), who})
+				all[w][slot].Append(sightingOf(termHash(slot, part), who))
 				return true
 			})
 		}
@@ -91,8 +90,10 @@ func (m *Model) countTerms(r *records, workers int, person []uint32) error {
 	return nil
 }
 
-// sighting is a term of a record.
-type sighting struct{ hash, person uint32 }
+// sighting is a term of a record: its hash, and in the low half whose it is.
+type sighting uint64
+
+func sightingOf(hash, person uint32) sighting { return sighting(hash)<<32 | sighting(person) }
 
 // counted is how many persons have a term.
 type counted struct {
@@ -102,16 +103,24 @@ type counted struct {
 
 // count counts terms, once for each person, and returns the most frequent first.
 func count(list []sighting) (terms []counted) {
-	slices.SortFunc(list, func(a, b sighting) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.person, b.person)) })
-	for i, s := range list {
-		switch {
-		case i == 0 || s.hash != list[i-1].hash:
-			terms = append(terms, counted{s.hash, 1})
-		case s.person != list[i-1].person:
-			terms[len(terms)-1].n++
+	spare := make([]sighting, len(list))
+	sortNumbers(list, spare)
+	order := spare[:0] // of terms, by how frequent they are, and then by their hashes
+	for from := 0; from < len(list); {
+		to, persons := from+1, uint32(1)
+		for ; to < len(list) && list[to]>>32 == list[from]>>32; to++ {
+			if list[to] != list[to-1] {
+				persons++
+			}
 		}
+		order = append(order, sightingOf(math.MaxUint32-persons, uint32(list[from]>>32)))
+		from = to
 	}
-	slices.SortFunc(terms, func(a, b counted) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.hash, b.hash)) })
+	sortNumbers(order, list[:len(order)])
+	terms = make([]counted, 0, len(order))
+	for _, t := range order {
+		terms = append(terms, counted{uint32(t), math.MaxUint32 - int(t>>32)})
+	}
 	return terms
 }
 

@@ -32,32 +32,76 @@ func joiner(r rune) bool {
 // appendWords appends a text as words: lower case, without marks, in Latin letters where the script has a transliteration, one blank
 // between words. It appends nothing for a text without letters and digits.
 func appendWords(dst []byte, text string) []byte {
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			text = norm.NFKD.String(text)
-			break
-		}
-	}
 	from, gap := len(dst), false
-	put := func() {
+	put := func(c byte) {
 		if gap && len(dst) > from {
 			dst = append(dst, ' ')
 		}
 		gap = false
+		dst = append(dst, c)
 	}
-	for _, r := range text {
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf {
+			i++
+			switch c = asciiLetter[c]; c {
+			case 0:
+			case ' ':
+				gap = true
+			default:
+				put(c)
+			}
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(text[i:])
+		i += n
+		var buf [64]byte
+		letters := buf[:0]
+		if int(r) < len(lettersOf) {
+			letters = append(letters, lettersOf[r]...)
+		} else {
+			letters = appendLetters(letters, r)
+		}
+		for _, c := range letters {
+			if c == ' ' {
+				gap = true
+			} else {
+				put(c)
+			}
+		}
+	}
+	return dst
+}
+
+// lettersOf is what appendLetters says of most runes there are, Latin, Greek and Cyrillic ones, and asciiLetter the same of those that are a byte; 0: nothing.
+var (
+	lettersOf = func() (all [0x530]string) {
+		for r := range all {
+			all[r] = string(appendLetters(nil, rune(r)))
+		}
+		return all
+	}()
+	asciiLetter = func() (all [utf8.RuneSelf]byte) {
+		for r := range all {
+			if text := lettersOf[r]; text != "" {
+				all[r] = text[0]
+			}
+		}
+		return all
+	}()
+)
+
+// appendLetters appends what a rune is within words: letters and digits, a blank for what parts words, nothing for marks.
+func appendLetters(dst []byte, r rune) []byte {
+	switch {
+	case joiner(r): // some would decompose into a blank and a mark
+		return dst
+	case r >= 0x4e00 && r <= 0x9fff: // ideographs do not decompose
+		return utf8.AppendRune(dst, r)
+	}
+	for _, r := range norm.NFKD.String(string(r)) {
 		switch {
-		case r < utf8.RuneSelf && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9'):
-			put()
-			dst = append(dst, byte(r))
-		case r >= 'A' && r <= 'Z':
-			put()
-			dst = append(dst, byte(r)+'a'-'A')
-		case joiner(r) || r >= utf8.RuneSelf && unicode.Is(unicode.Mn, r):
-		case r < utf8.RuneSelf:
-			gap = true
+		case joiner(r) || unicode.Is(unicode.Mn, r):
 		case unicode.IsLetter(r):
-			put()
 			r = unicode.ToLower(r)
 			if s, ok := latin[r]; ok {
 				dst = append(dst, s...)
@@ -65,10 +109,9 @@ func appendWords(dst []byte, text string) []byte {
 				dst = utf8.AppendRune(dst, r)
 			}
 		case unicode.IsDigit(r):
-			put()
 			dst = append(dst, '0'+byte(digitOf(r)))
 		default:
-			gap = true
+			dst = append(dst, ' ')
 		}
 	}
 	return dst
@@ -84,7 +127,10 @@ func digitOf(r rune) int {
 }
 
 // words returns a text's words.
-func words(text string) []string { return strings.Fields(string(appendWords(nil, text))) }
+func words(text string) []string {
+	var buf [64]byte
+	return strings.Fields(string(appendWords(buf[:0], text)))
+}
 
 func ascii(b []byte) bool {
 	for _, c := range b {
