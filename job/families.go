@@ -8,7 +8,7 @@ var Families = []store.Family{
 		Value: "JSON: owner, length", Writers: "the node that does the work"},
 	{Name: "attempts at work", Table: store.Jobs, Partition: "work/{id}", Key: "attempts", Kind: store.SwapRows,
 		Value: "JSON: takings that have not ended, failures", Writers: "the node that does the work, and who did before"},
-	{Name: "claim of a part", Table: store.Jobs, Partition: "work/{id}", Key: PartPrefix + "{name}", Kind: store.SwapRows,
+	{Name: "claim of a part", Table: store.Jobs, Partition: "work/{id}", Key: PartPrefix + "{stage}/{part:5}", Kind: store.SwapRows,
 		Value: "as a lease", Writers: "the node that does the part"},
 	{Name: "lease of standing work", Table: store.Jobs, Partition: "standing/{name}", Key: "lease", Kind: store.SwapRows,
 		Value: "as a lease", Writers: "the node that does the work"},

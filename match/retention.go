@@ -22,6 +22,9 @@ const (
 
 // CleanUp removes the groups of jobs that are not the latest one, and jobs that ended long ago, or behind very many.
 func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
+	if err := s.tidyBlobs(ctx, rec.Incarnation); err != nil {
+		return err
+	}
 	all, err := s.list(ctx, rec.Incarnation)
 	if err != nil || len(all) == 0 {
 		return err
@@ -41,6 +44,9 @@ func (s *Service) CleanUp(ctx context.Context, rec *domain.Record) error {
 		r := records[i]
 		if r != nil && r.over() {
 			if err := job.DropRemains(ctx, s.Store, rec.Incarnation, r.id); err != nil {
+				return err
+			}
+			if err := s.deleteParts(ctx, rec.Incarnation, r.id, 0); err != nil {
 				return err
 			}
 		}

@@ -17,8 +17,6 @@ import (
 	"kith/domain"
 	"kith/job"
 	"kith/match/link"
-	"kith/profile"
-	"kith/profile/fold"
 	"kith/store"
 )
 
@@ -161,9 +159,17 @@ func (j *run) stopped(ctx context.Context, reason string) error {
 }
 
 func (j *run) end(ctx context.Context, status api.IdentityResolutionJobStatus, message string) error {
-	return j.set(ctx, func(r *record) {
+	ended, err := j.unplan(ctx)
+	if err != nil {
+		return err
+	}
+	err = j.set(ctx, func(r *record) {
 		r.Status, r.Message, r.Ended = status, cut(message, 2048), j.Now().UnixMicro()
-	})
+	}, ended...)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	return j.tidy(ctx, j.rec.Incarnation, j.r.id, 0)
 }
 
 func cut(text string, n int) string {
@@ -227,33 +233,11 @@ func (j *run) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	jobID, _ := hex.DecodeString(j.r.id)
-	answers, err := j.answers(ctx, j.rec.Incarnation)
+	f, model, report, err := j.search(ctx)
 	if err != nil {
 		return err
 	}
-	now := j.Now().UnixMicro()
-	src := func(ctx context.Context, do func(int, *fold.Profile) error) error {
-		return j.Profiles.Each(ctx, profile.Pass{Incarnation: j.rec.Incarnation, Now: now, Workers: j.workers(), Dir: j.Dir}, do)
-	}
-	f := &found{job: jobID}
 	defer f.close()
-	find := j.Find
-	if find == nil {
-		find = link.Find
-	}
-	var progress progress
-	finding, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := j.tell(ctx, &progress, cancel)
-	model, report, err := find(finding, src, link.Options{Workers: j.workers(), Memory: j.Memory, Dir: j.Dir, Answers: answers, Progress: progress.note},
-		func(g *link.Group) error { f.add(g); return nil })
-	if err := errors.Join(err, stop()); err != nil {
-		if errors.Is(context.Cause(finding), errDisabled) {
-			return errDisabled
-		}
-		return err
-	}
 	f.rank()
 	w := f.written(j.t.Fence())
 	if err := j.set(ctx, func(r *record) {
@@ -265,7 +249,11 @@ func (j *run) find(ctx context.Context) error {
 	if err := f.write(ctx, j.Store, j.rec.Incarnation, &w, j.Now().UnixMicro()); err != nil {
 		return fmt.Errorf("write groups of profiles: %w", err)
 	}
-	return j.set(ctx, func(r *record) {
+	ended, err := j.unplan(ctx)
+	if err != nil {
+		return err
+	}
+	err = j.set(ctx, func(r *record) {
 		r.Found, r.Reviewed, r.Compared, r.Pairs, r.Bounded = &w, report.Reviewed, report.Compared, report.Pairs, report.Refined
 		if text := f.bounded(); text != "" {
 			r.Bounded = append(slices.Clip(r.Bounded), text)
@@ -273,7 +261,41 @@ func (j *run) find(ctx context.Context) error {
 		for _, id := range report.Glued[:min(len(report.Glued), maxGlued)] {
 			r.Glued = append(r.Glued, id.String())
 		}
-	}, store.Swap{Key: modelKey, Value: model.Marshal()})
+	}, append(ended, store.Swap{Key: modelKey, Value: model.Marshal()})...)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	return j.tidy(ctx, j.rec.Incarnation, j.r.id, 0)
+}
+
+// search finds the groups, with other nodes where there are any.
+func (j *run) search(ctx context.Context) (_ *found, _ *link.Model, _ *link.Report, err error) {
+	answers, err := j.answers(ctx, j.rec.Incarnation)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	now := j.Now().UnixMicro()
+	team, err := j.together(ctx, now, answers)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	jobID, _ := hex.DecodeString(j.r.id)
+	f := &found{job: jobID}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	var progress progress
+	finding, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := j.tell(ctx, &progress, cancel)
+	o := link.Options{Workers: j.workers(), Memory: j.Memory, Dir: j.Dir, Answers: answers, Progress: progress.note, Team: team}
+	model, report, err := j.finder()(finding, j.source(j.rec.Incarnation, now, nil), o, func(g *link.Group) error { f.add(g); return nil })
+	if err = errors.Join(err, stop()); err != nil && errors.Is(context.Cause(finding), errDisabled) {
+		err = errDisabled
+	}
+	return f, model, report, err
 }
 
 // progress is how far the matcher is.

@@ -6,9 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"kith/access"
+	"kith/blob"
 	"kith/domain"
 	"kith/fault"
 	"kith/match/link"
@@ -24,6 +26,10 @@ type Config struct {
 	Workers int    // [number of cores]
 	Memory  int64  // of a job, bytes [768 MiB]
 	Dir     string // where a job puts what does not fit [the system's folder for temporary files]
+	// ShareFrom is how many profiles a domain has whose jobs nodes make together [100,000].
+	ShareFrom int64
+	// Program tells which nodes may do that: those of one program [a hash of its file]; tests may have another.
+	Program string
 	// Find is the matcher [link.Find]; tests may have another.
 	Find func(context.Context, link.Source, link.Options, func(*link.Group) error) (*link.Model, *link.Report, error)
 }
@@ -41,7 +47,12 @@ type Service struct {
 	Exports Exports
 	// Rules tells of matching by rules; nil: there is none.
 	Rules Rules
+	// Blobs is where nodes that make a job together put what they hand to each other, and Sealer seals the keys of that.
+	Blobs  blob.Store
+	Sealer *access.Sealer
 	Config
+
+	helped sync.Map // the search in which this node has helped last, by incarnation
 }
 
 // Exports is a place outside, such as S3.
@@ -68,6 +79,13 @@ func (s *Service) May(ctx context.Context, bucket, prefix string) error {
 }
 
 func (s *Service) merger() *merge.Merger { return &merge.Merger{Profiles: s.Profiles} }
+
+func (s *Service) finder() func(context.Context, link.Source, link.Options, func(*link.Group) error) (*link.Model, *link.Report, error) {
+	if s.Find != nil {
+		return s.Find
+	}
+	return link.Find
+}
 
 func (s *Service) workers() int { return cmp.Or(s.Workers, runtime.GOMAXPROCS(0)) }
 

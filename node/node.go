@@ -220,7 +220,7 @@ func (n *Node) services(sealer *access.Sealer) {
 	n.Privacy = &privacy.Service{Domains: n.Domains, Types: n.Types, Profiles: n.Profiles, Letters: n.Letters, Uploads: n.Uploads, Sealer: sealer, Now: c.Now}
 	n.Matches = &match.Service{
 		Store: c.Store, Domains: n.Domains, Profiles: n.Profiles, Now: c.Now, Log: c.Log, Wake: n.runner.Wake, Exports: c.Exports, Config: c.Match,
-		Rules: n.Rules,
+		Rules: n.Rules, Blobs: c.Blobs, Sealer: sealer,
 	}
 	n.Rules.Apart, n.Profiles.Apart, n.Privacy.Matches, n.Profiles.Unmerging = n.Matches.Apart, n.Matches.Apart, n.Matches, n.Matches.Unmerging
 	if c.Exports != nil {

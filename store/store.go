@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -101,6 +102,9 @@ func (t Table) String() string {
 
 // Incarnation is the life of a domain between its creation and its deletion; 0 belongs to no domain.
 type Incarnation uint64
+
+// Dir is what the names of all blobs of a domain begin with.
+func (inc Incarnation) Dir() string { return strconv.FormatUint(uint64(inc), 16) + "/" }
 
 // Partition names a partition.
 type Partition struct {

@@ -163,12 +163,7 @@ func listKey(createdAt int64, id string) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, math.MaxUint64-uint64(createdAt)), id...)
 }
 
-func blobDir(inc store.Incarnation, id string) string { return IncarnationDir(inc) + id + "/" }
-
-// IncarnationDir is the prefix of all blobs of a domain.
-func IncarnationDir(inc store.Incarnation) string {
-	return strconv.FormatUint(uint64(inc), 16) + "/"
-}
+func blobDir(inc store.Incarnation, id string) string { return inc.Dir() + id + "/" }
 
 // load returns a job, or fault.NotFound.
 func (s *Service) load(ctx context.Context, rec *domain.Record, id string) (*Job, error) {

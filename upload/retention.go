@@ -260,7 +260,7 @@ func (s *Service) needed(ctx context.Context, rec *domain.Record, j *Job) (map[s
 
 // DropDomain deletes all blobs of a deleted domain.
 func (s *Service) DropDomain(ctx context.Context, inc store.Incarnation) error {
-	for info, err := range s.Blobs.List(ctx, IncarnationDir(inc)) {
+	for info, err := range s.Blobs.List(ctx, inc.Dir()) {
 		if err != nil {
 			return err
 		}

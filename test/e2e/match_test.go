@@ -712,7 +712,7 @@ func TestRetentionMeetsTheEndOfAJob(t *testing.T) {
 		}
 		<-began
 		reads = 0
-		retention := &match.Service{Store: st, Domains: r.Domains, Profiles: r.Profiles, Now: r.clock.now}
+		retention := &match.Service{Store: st, Blobs: r.blobs, Domains: r.Domains, Profiles: r.Profiles, Now: r.clock.now}
 		slow := &faulty.Store{Store: st}
 		slow.Before(func(op faulty.Op, _ store.Partition) error {
 			if op != faulty.Get && op != faulty.Scan {

@@ -48,9 +48,11 @@ type rig struct {
 	room   upload.Room
 	server server.Config
 	finder finder // of identity resolution jobs; nil: link.Find
-	log    *strings.Builder
-	logMu  sync.Mutex
-	shared bool // other nodes work on the same engines
+	// matches is match.Config but for that.
+	matches match.Config
+	log     *strings.Builder
+	logMu   sync.Mutex
+	shared  bool // other nodes work on the same engines
 	// leaseFor is how long their leases are.
 	leaseFor time.Duration
 	// countAfter is node.Config.CountAfter; 0 is never.
@@ -165,12 +167,14 @@ const never = 10 * 365 * 24 * time.Hour
 
 func (r *rig) startNode(owner string, st store.Store) *node.Node {
 	r.t.Helper()
+	matches := r.matches
+	matches.Find = r.finder
 	runner := &job.Runner{Poll: 10 * time.Millisecond, Backoff: 5 * time.Millisecond}
 	if r.shared {
 		runner.LeaseFor = r.leaseFor
 	}
 	n, err := node.Start(node.Config{
-		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Match: match.Config{Find: r.finder}, Room: r.room, Server: r.server,
+		Store: st, Blobs: r.blobs, Master: make([]byte, 32), Owner: owner, Now: r.clock.now, Upload: r.config, Match: matches, Room: r.room, Server: r.server,
 		Log: slog.New(slog.NewTextHandler(r, nil)).With("node", owner), Job: runner, Shared: r.shared,
 		SweepEvery: never, CleanUpEvery: never, CountAfter: cmp.Or(r.countAfter, never), IndexEvery: -1, ScheduleEvery: -1, // whatever a test adds to the clock: it sweeps itself
 	})
