@@ -15,8 +15,8 @@
 //
 //	PENDING ─► PREPROCESSING ─► FIND_MATCHING ─► [MERGING] ─► COMPLETED or PARTIAL_SUCCESS; FAILED from wherever nothing was merged
 //
-//	find     link.Find reads all profiles. Its groups are ordered and written under the number of this taking of the lease (the fence), which
-//	         the record names beforehand, so that rows of an attempt that died are found and removed. One Swap of the record
+//	find     link.Find reads all profiles, with other nodes that share the store (share.go). Its groups are ordered and written under the number of
+//	         this taking of the lease (the fence), which the record names beforehand, so that rows of an attempt that died are found and removed. One Swap of the record
 //	         publishes them.
 //	merge    a chunk of groups after the other. Before a merge is made its id is written down; so after a kill it is known which were
 //	         made (profile.Service.Merged), and none is made or counted twice. What a group's criteria ask for is written with the first

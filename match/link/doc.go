@@ -74,5 +74,5 @@
 // each profile in a group. A block that all profiles share takes eight bytes more for each while it is refined.
 //
 // Everything is numbered by hashes of ids and summed in that order, so the outcome depends neither on the order of profiles nor on the
-// number of workers nor on what was spilled, to the last bit.
+// number of workers nor on what was spilled, to the last bit. So several processes can make one search together, and each knows what the others know (team.go).
 package link

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"kith/api"
 	"kith/blob"
@@ -43,9 +46,13 @@ type searchers struct {
 	// before is called before a node makes a piece: whether it helps tells it from the one that has the lease.
 	before func(ctx context.Context, node int, helps bool, step string, piece int) error
 
+	// around does what a node does with a piece, makes or takes it.
+	around func(step string, make bool, do func() error) error
+
 	mu       sync.Mutex
 	made     map[int]int // pieces, by node
 	searches map[int]int // begun with a team, by node
+	running  int         // of these
 }
 
 var errDead = errors.New("the node is dead")
@@ -63,22 +70,22 @@ func newSearchers(t *testing.T, leaseFor time.Duration) *searchers {
 		}
 	}
 	t.Cleanup(func() { _ = engine.Close() })
-	return newSearchersOn(t, leaseFor, engine, blobs)
+	return newSearchersOn(t, leaseFor, engine, blobs, 400)
 }
 
-func newSearchersOn(t *testing.T, leaseFor time.Duration, engine store.Store, blobs blob.Store) *searchers {
+func newSearchersOn(t *testing.T, leaseFor time.Duration, engine store.Store, blobs blob.Store, customers int) *searchers {
 	counted := &storetest.Census{Store: engine, Families: node.Families, Report: t.Errorf}
-	s := &searchers{made: map[int]int{}, searches: map[int]int{}}
+	s := &searchers{made: map[int]int{}, searches: map[int]int{}, around: func(_ string, _ bool, do func() error) error { return do() }}
 	s.rig = &rig{t: t, store: counted, blobs: blobs, clock: &clock{}, log: &strings.Builder{}, shared: true, leaseFor: leaseFor, config: upload.Config{CacheWait: 20 * time.Millisecond}}
 	s.matches.ShareFrom = 1 << 40 // nobody shares yet
 	s.start()
 	s.nodes = append(s.nodes, s.Node)
 	s.domain("d")
 	var file strings.Builder
-	if err := people.Write(&file, &strings.Builder{}, people.Options{Records: 400, Seed: 3, Repeats: 0.5}); err != nil {
+	if err := people.Write(&file, &strings.Builder{}, people.Options{Records: customers, Seed: 3, Repeats: 0.5}); err != nil {
 		t.Fatal(err)
 	}
-	s.expect(s.run("d", peopleSpec, file.String()), "SUCCEEDED 400/0/0")
+	s.expect(s.run("d", peopleSpec, file.String()), fmt.Sprintf("SUCCEEDED %d/0/0", customers))
 	s.matching("d")
 	return s
 }
@@ -113,7 +120,13 @@ func (s *searchers) find(node int) finder {
 		}
 		s.mu.Lock()
 		s.searches[node]++
+		s.running++
 		s.mu.Unlock()
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.running--
+		}()
 		team, share := *o.Team, o.Team.Share
 		team.Share = func(ctx context.Context, step string, n int, make func(context.Context, int, io.Writer) error, take func(int, io.Reader) error) error {
 			return share(ctx, step, n, func(ctx context.Context, piece int, w io.Writer) error {
@@ -125,8 +138,10 @@ func (s *searchers) find(node int) finder {
 				s.mu.Lock()
 				s.made[node]++
 				s.mu.Unlock()
-				return make(ctx, piece, w)
-			}, take)
+				return s.around(step, true, func() error { return make(ctx, piece, w) })
+			}, func(piece int, r io.Reader) error {
+				return s.around(step, false, func() error { return take(piece, r) })
+			})
 		}
 		o.Team = &team
 		return link.Find(ctx, src, o, emit)
@@ -319,16 +334,29 @@ func TestNodesDieWhileTheyShareASearch(t *testing.T) {
 	}
 }
 
-// A job whose domain does not want its profiles matched any more ends at all nodes.
+// A job whose domain does not want its profiles matched any more ends at all nodes. A piece that is made when it has ended counts nowhere.
 func TestNodesStopASearchTogether(t *testing.T) {
 	t.Parallel()
 	s := newSearchers(t, time.Minute)
 	var once sync.Once
-	ended := make(chan error, 100)
+	var id string
+	var leader atomic.Pointer[node.Node]
+	begun, ended, published := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	meet := atTwo()
 	s.before = func(ctx context.Context, node int, helps bool, step string, piece int) error {
+		<-begun
 		if err := meet(ctx, node, helps, step, piece); err != nil || step != "records" {
 			return err
+		}
+		if helps {
+			if leader.CompareAndSwap(nil, s.nodes[1-node]) {
+				s.until("the end of the job", func() bool {
+					j, err := leader.Load().Matches.GetIdentityResolutionJob(ctx, &api.GetIdentityResolutionJobRequest{DomainName: api.Ptr("d"), JobId: &id})
+					return err == nil && j.JobEndTime != nil
+				})
+				close(ended)
+			}
+			return nil
 		}
 		once.Do(func() {
 			if _, err := s.Domains.UpdateDomain(ctx, &api.UpdateDomainRequest{DomainName: api.Ptr("d"), Matching: &api.MatchingRequest{Enabled: api.Ptr(false)}}); err != nil {
@@ -336,16 +364,57 @@ func TestNodesStopASearchTogether(t *testing.T) {
 			}
 		})
 		<-ctx.Done()
-		ended <- context.Cause(ctx)
 		return context.Cause(ctx)
 	}
 	s.share(2)
-	id := s.begin()
+	id = s.begin()
+	calm := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.running == 0
+	}
+	for i, faults := range s.faults {
+		var once sync.Once
+		faults.Before(func(op faulty.Op, p store.Partition) error {
+			at := leader.Load()
+			switch {
+			case at == nil || p.Key != "work/"+id:
+			case at == s.nodes[i]:
+				if op != faulty.Scan {
+					break
+				}
+				if j, err := at.Matches.GetIdentityResolutionJob(ctx, &api.GetIdentityResolutionJobRequest{DomainName: api.Ptr("d"), JobId: &id}); err == nil && j.JobEndTime != nil {
+					s.until("the end of all searches, before what is left is removed", calm)
+					for row, err := range s.store.Scan(ctx, p, store.Prefix(job.PartPrefix)) {
+						if err != nil || strings.Contains(string(row.Key), "records=") {
+							t.Errorf("a piece was published when the job had ended: %s, %v", row.Key, err)
+						}
+					}
+					for info, err := range s.blobs.List(ctx, p.Incarnation.Dir()+"match/") {
+						if err != nil || strings.Contains(info.Name, "/records-") {
+							t.Errorf("who came too late has left a blob: %s, %v", info.Name, err)
+						}
+					}
+				}
+			case op == faulty.Get: // who helps does not know yet that the job has ended when it publishes its piece
+				<-published
+			case op == faulty.Swap:
+				select {
+				case <-ended:
+					once.Do(func() { close(published) })
+				default: // a heartbeat
+				}
+			}
+			return nil
+		})
+	}
+	close(begun)
 	if j := s.matched("d", id); *j.Status != api.IdentityResolutionJobStatusFailed || !strings.Contains(*j.Message, "disabled") {
 		t.Errorf("%s: %s", *j.Status, *j.Message)
 	}
-	for range 2 {
-		<-ended
+	s.until("the end of all searches", calm)
+	if s.searches[0] != 1 || s.searches[1] != 1 {
+		t.Errorf("searches: %v", s.searches)
 	}
 	s.nothingLeft(id)
 }
@@ -395,7 +464,7 @@ func TestNodesMeetADamagedPiece(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := &damaged{Store: files, dir: dir, within: of}
-			s := newSearchersOn(t, time.Minute, mem.New(), d)
+			s := newSearchersOn(t, time.Minute, mem.New(), d, 400)
 			want := s.found(s.begin())
 			s.share(2)
 			id := s.begin()
@@ -410,4 +479,47 @@ func TestNodesMeetADamagedPiece(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSharedSearchScale measures, with as many customers as KITH_SHARE says, which share of a search's processor time nodes divide among themselves: of a node that has
+// nobody beside it and works as in a team, what it does in pieces and what it does besides. Nobody but who asks for it runs it: it judges nothing.
+func TestSharedSearchScale(t *testing.T) {
+	n, _ := strconv.Atoi(os.Getenv("KITH_SHARE"))
+	if n == 0 {
+		t.Skip("KITH_SHARE says no number of customers")
+	}
+	blobs, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSearchersOn(t, time.Minute, mem.New(), blobs, n)
+	cpu := func() time.Duration {
+		var u unix.Rusage
+		_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	job := func() time.Duration {
+		before := cpu()
+		if j := s.matched("d", s.begin()); *j.Status != api.IdentityResolutionJobStatusCompleted {
+			t.Fatal(api.Val(j.Message))
+		}
+		return cpu() - before
+	}
+	t.Logf("%d customers: alone %v of a processor", n, job().Round(time.Millisecond))
+	var making, taking time.Duration
+	steps := map[string]time.Duration{}
+	s.around = func(step string, make bool, do func() error) error {
+		before := cpu()
+		err := do()
+		if spent := cpu() - before; make {
+			making += spent
+			steps[strings.TrimRight(step, "0123456789abcdef")] += spent
+		} else {
+			taking += spent
+		}
+		return err
+	}
+	s.share(1)
+	all := job()
+	t.Logf("in pieces %v of a processor: making them %v (%v), taking them %v", all.Round(time.Millisecond), making.Round(time.Millisecond), steps, taking.Round(time.Millisecond))
 }
