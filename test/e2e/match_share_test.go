@@ -53,6 +53,8 @@ type searchers struct {
 	made     map[int]int // pieces, by node
 	searches map[int]int // begun with a team, by node
 	running  int         // of these
+	leading  int         // of these, with the lease
+	at       map[int]int // of these, by node
 }
 
 var errDead = errors.New("the node is dead")
@@ -75,19 +77,25 @@ func newSearchers(t *testing.T, leaseFor time.Duration) *searchers {
 
 func newSearchersOn(t *testing.T, leaseFor time.Duration, engine store.Store, blobs blob.Store, customers int) *searchers {
 	counted := &storetest.Census{Store: engine, Families: node.Families, Report: t.Errorf}
-	s := &searchers{made: map[int]int{}, searches: map[int]int{}, around: func(_ string, _ bool, do func() error) error { return do() }}
+	s := &searchers{made: map[int]int{}, searches: map[int]int{}, at: map[int]int{}, around: func(_ string, _ bool, do func() error) error { return do() }}
 	s.rig = &rig{t: t, store: counted, blobs: blobs, clock: &clock{}, log: &strings.Builder{}, shared: true, leaseFor: leaseFor, config: upload.Config{CacheWait: 20 * time.Millisecond}}
 	s.matches.ShareFrom = 1 << 40 // nobody shares yet
 	s.start()
 	s.nodes = append(s.nodes, s.Node)
-	s.domain("d")
+	s.people("d", customers)
+	return s
+}
+
+// people makes a domain of people.
+func (s *searchers) people(domain string, customers int) {
+	s.t.Helper()
+	s.domain(domain)
 	var file strings.Builder
 	if err := people.Write(&file, &strings.Builder{}, people.Options{Records: customers, Seed: 3, Repeats: 0.5}); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s.expect(s.run("d", peopleSpec, file.String()), fmt.Sprintf("SUCCEEDED %d/0/0", customers))
-	s.matching("d")
-	return s
+	s.expect(s.run(domain, peopleSpec, file.String()), fmt.Sprintf("SUCCEEDED %d/0/0", customers))
+	s.matching(domain)
 }
 
 // share stops the node that was alone and starts those that work together.
@@ -119,13 +127,21 @@ func (s *searchers) find(node int) finder {
 			return link.Find(ctx, src, o, emit)
 		}
 		s.mu.Lock()
+		if o.Team.Helps && s.at[node] > 0 {
+			s.t.Error("a node that searches helps with another search")
+		}
 		s.searches[node]++
 		s.running++
+		s.at[node]++
+		if !o.Team.Helps {
+			s.leading++
+		}
 		s.mu.Unlock()
 		defer func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.running--
+			s.at[node]--
 		}()
 		team, share := *o.Team, o.Team.Share
 		team.Share = func(ctx context.Context, step string, n int, make func(context.Context, int, io.Writer) error, take func(int, io.Reader) error) error {
@@ -417,6 +433,48 @@ func TestNodesStopASearchTogether(t *testing.T) {
 		t.Errorf("searches: %v", s.searches)
 	}
 	s.nothingLeft(id)
+}
+
+// A node has memory for one search: while it makes its own, or helps, it helps with no other.
+func TestNodesHelpWithOneSearch(t *testing.T) {
+	t.Parallel()
+	s := newSearchers(t, time.Minute)
+	s.people("e", 300)
+	looked := make(chan struct{})
+	s.before = func(context.Context, int, bool, string, int) error {
+		<-looked
+		return nil
+	}
+	s.share(2)
+	ids := map[string]string{}
+	for _, domain := range []string{"d", "e"} {
+		out, err := s.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: &domain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[domain] = *out.JobId
+	}
+	s.until("the searches of both domains", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.leading == 2
+	})
+	var looks [2]atomic.Int64
+	for i, faults := range s.faults {
+		faults.Before(func(op faulty.Op, p store.Partition) error {
+			if op == faulty.Get && p.Table == store.Jobs && p.Key == "queue" { // a look for work
+				looks[i].Add(1)
+			}
+			return nil
+		})
+	}
+	s.until("looks for work", func() bool { return looks[0].Load() > 20 && looks[1].Load() > 20 })
+	close(looked)
+	for domain, id := range ids {
+		if j := s.matched(domain, id); *j.Status != api.IdentityResolutionJobStatusCompleted {
+			t.Errorf("%s: %s", domain, jobLine(j))
+		}
+	}
 }
 
 // damaged is a folder of blobs one of which is damaged before it is first read.
