@@ -19,7 +19,7 @@ import (
 // Team is several processes that make one search together. Each runs Find, of one program and with the same options but for workers, memory and folder, and what
 // one of them has made of a piece of a step, all of them take: so all know the same after each step, and make the rest of the search each for itself.
 //
-// Shared are the steps in which profiles are read, twice, and pairs compared. What is not shared, keys, blocks and learning, is about a third of the work, and what it
+// Shared are the steps in which profiles are read, twice, and pairs compared. What is not shared, keys, blocks and learning, is about half of the work, and what it
 // works on is so much that it would cost more to exchange it.
 type Team struct {
 	// Cuts are the source of the search in pieces: each profile is in one of them.

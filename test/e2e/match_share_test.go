@@ -61,8 +61,12 @@ var errDead = errors.New("the node is dead")
 
 // newSearchers has a mem engine, or a cluster's where there is one.
 func newSearchers(t *testing.T, leaseFor time.Duration) *searchers {
-	var engine store.Store = mem.New()
-	var blobs blob.Store
+	engine, blobs := searchEngines(t)
+	return newSearchersOn(t, leaseFor, engine, blobs, 400)
+}
+
+func searchEngines(t *testing.T) (engine store.Store, blobs blob.Store) {
+	engine = mem.New()
 	if os.Getenv("KITH_TEST_CQL") != "" {
 		engine, blobs = cluster.Engines(t)
 	} else {
@@ -72,7 +76,7 @@ func newSearchers(t *testing.T, leaseFor time.Duration) *searchers {
 		}
 	}
 	t.Cleanup(func() { _ = engine.Close() })
-	return newSearchersOn(t, leaseFor, engine, blobs, 400)
+	return engine, blobs
 }
 
 func newSearchersOn(t *testing.T, leaseFor time.Duration, engine store.Store, blobs blob.Store, customers int) *searchers {
@@ -546,11 +550,8 @@ func TestSharedSearchScale(t *testing.T) {
 	if n == 0 {
 		t.Skip("KITH_SHARE says no number of customers")
 	}
-	blobs, err := disk.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSearchersOn(t, time.Minute, mem.New(), blobs, n)
+	engine, blobs := searchEngines(t)
+	s := newSearchersOn(t, time.Minute, engine, blobs, n)
 	cpu := func() time.Duration {
 		var u unix.Rusage
 		_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
