@@ -242,7 +242,8 @@ func (c *crew) publish(ctx context.Context, part *job.Part, row []byte, name str
 		return fmt.Errorf("write a piece of a search: %w", err)
 	}
 	err := part.Publish(ctx, store.Swap{Key: row, Value: []byte(name)}, c.plan.unchanged())
-	if conflict := errors.Is(err, store.ErrConflict); conflict || errors.Is(err, job.ErrLost) {
+	gone := err != nil && errors.Is(context.Cause(ctx), errReplanned) // without the plan nothing can be published, however the call was cut off
+	if conflict := errors.Is(err, store.ErrConflict); conflict || gone || errors.Is(err, job.ErrLost) {
 		if dropErr := c.Blobs.Delete(context.WithoutCancel(ctx), name); dropErr != nil {
 			return dropErr
 		}
