@@ -543,6 +543,58 @@ func TestNodesMeetADamagedPiece(t *testing.T) {
 	}
 }
 
+// What processes that died have left of searches goes, and what a search works with stays.
+func TestNodesLeaveNoPieces(t *testing.T) {
+	t.Parallel()
+	s := newSearchers(t, time.Minute)
+	var id string
+	var once sync.Once
+	begun := make(chan struct{})
+	s.before = func(ctx context.Context, _ int, _ bool, step string, _ int) error {
+		<-begun
+		if !strings.HasPrefix(step, "pairs") {
+			return nil
+		}
+		once.Do(func() {
+			dir := s.incarnation().Dir() + "match/"
+			left := []string{dir + id + "/0000000000000001/records-0001-left", dir + strings.Repeat("a", 32) + "/0000000000000001/records-0001-left"}
+			for _, name := range left {
+				w, err := s.blobs.CreateScratch(ctx, name, blob.Key{})
+				if err == nil {
+					_, err = w.Commit()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if err := s.CleanUp(ctx); err != nil {
+				t.Error(err)
+			}
+			mine := 0
+			for info, err := range s.blobs.List(ctx, dir) {
+				if err != nil || slices.Contains(left, info.Name) {
+					t.Errorf("%s is left, %v", info.Name, err)
+				}
+				mine++
+			}
+			if mine < 32 { // what profiles show, and their records
+				t.Errorf("%d pieces of the search are there", mine)
+			}
+		})
+		return nil
+	}
+	s.share(1)
+	id = s.begin()
+	close(begun)
+	got := s.found(id)
+	s.nothingLeft(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !strings.Contains(got, "COMPLETED 400/") || s.searches[0] != 1 {
+		t.Errorf("searches: %v\n%.2000s", s.searches, got)
+	}
+}
+
 // TestSharedSearchScale measures, with as many customers as KITH_SHARE says, which share of a search's processor time nodes divide among themselves: of a node that has
 // nobody beside it and works as in a team, what it does in pieces and what it does besides. Nobody but who asks for it runs it: it judges nothing.
 func TestSharedSearchScale(t *testing.T) {
