@@ -80,6 +80,38 @@ func TestLanes(t *testing.T) {
 	until(t, "the end", func() bool { return nothingLeft(t, st) })
 }
 
+// Of a kind that is bounded no more than so many run at a time, led or helped with, whatever the domains; other kinds do not wait for it.
+func TestAtMost(t *testing.T) {
+	st := mem.New()
+	var here, most atomic.Int64
+	var free atomic.Bool
+	end := make(chan struct{})
+	wide := funcs{run: func(context.Context, *job.Task) error {
+		most.Store(max(most.Load(), here.Add(1)))
+		defer here.Add(-1)
+		<-end
+		return nil
+	}}
+	incs := []store.Incarnation{1, 2, 3, 4, 5}
+	r := runner(st, "n", wide, incs...)
+	r.Handlers["free"] = funcs{run: func(context.Context, *job.Task) error { free.Store(true); return nil }}
+	r.AtMost = map[string]int{"k": 2}
+	for _, inc := range incs {
+		for _, kind := range []string{"k", "free"}[:1+inc/5] {
+			if err := job.Enqueue(ctx, st, job.Work{Kind: kind, ID: kind, Lane: job.Lane(kind), Incarnation: inc}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	start(t, r)
+	until(t, "two and the other kind", func() bool { return here.Load() == 2 && free.Load() })
+	close(end)
+	until(t, "the end", func() bool { return nothingLeft(t, st) })
+	if n := most.Load(); n != 2 {
+		t.Errorf("%d ran at a time, want 2", n)
+	}
+}
+
 // A time of day that is set back, on a new node, holds nothing: the work of a node that died is taken over after a lease's length.
 func TestClockSetBackHoldsNothing(t *testing.T) {
 	st := mem.New()

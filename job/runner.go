@@ -59,6 +59,8 @@ type Runner struct {
 	Backoff  time.Duration // 1 s, doubled with every failure up to a minute
 	Parallel int           // 4 turns of domains at a time; and as many others are helped with
 	Side     int           // 8 pieces of work of other lanes at a time
+	// AtMost is how many pieces of work of a kind this node runs or helps with at a time, for kinds that take much memory each.
+	AtMost map[string]int
 
 	once    sync.Once
 	life    string // names this process in takings
@@ -227,7 +229,7 @@ func (r *Runner) look(ctx context.Context) error {
 			continue
 		}
 		for _, it := range q.heads() {
-			busy, mayRun, mayHelp := r.capacity(d.Incarnation, it.Lane)
+			busy, mayRun, mayHelp := r.capacity(&it.Work)
 			if busy || !mayRun && !mayHelp {
 				continue
 			}
@@ -249,13 +251,16 @@ func (r *Runner) look(ctx context.Context) error {
 	return failed
 }
 
-// capacity says whether something runs in a lane here, and whether this node may run or help with one more piece of work. What it
-// helps with keeps no work of its own waiting, nor do other lanes the turn.
-func (r *Runner) capacity(inc store.Incarnation, l Lane) (busy, mayRun, mayHelp bool) {
+// capacity says whether something runs in the lane of a piece of work here, and whether this node may run it or help with it. What it
+// helps with keeps no work of its own waiting, nor do other lanes the turn, but for kinds that AtMost bounds.
+func (r *Runner) capacity(w *Work) (busy, mayRun, mayHelp bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	helping, turns, side := 0, 0, 0
+	helping, turns, side, alike := 0, 0, 0, 0
 	for at, here := range r.running {
+		if here.work.Kind == w.Kind {
+			alike++
+		}
 		switch {
 		case here.helping:
 			helping++
@@ -266,10 +271,14 @@ func (r *Runner) capacity(inc store.Incarnation, l Lane) (busy, mayRun, mayHelp 
 		}
 	}
 	mayRun = turns < r.Parallel
-	if l != Turn {
+	if w.Lane != Turn {
 		mayRun = side < r.Side
 	}
-	return r.running[lane{inc, l}] != nil, mayRun, r.Shared && helping < r.Parallel
+	mayHelp = r.Shared && helping < r.Parallel
+	if most, bounded := r.AtMost[w.Kind]; bounded && alike >= most {
+		mayRun, mayHelp = false, false
+	}
+	return r.running[lane{w.Incarnation, w.Lane}] != nil, mayRun, mayHelp
 }
 
 // next returns the task of the head of a lane if this node may run it now, or help with it.

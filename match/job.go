@@ -19,7 +19,7 @@ import (
 	"kith/store"
 )
 
-// Kind is the kind of background work of a job.
+// Kind is the kind of background work of a job. A node does one at a time (job.Runner.AtMost): each search takes as much memory as Config says.
 const Kind = "identity-resolution"
 
 // lane is where jobs of a domain wait for each other.

@@ -270,8 +270,6 @@ func (j *run) find(ctx context.Context) error {
 
 // search finds the groups, with other nodes where there are any.
 func (j *run) search(ctx context.Context) (_ *found, _ *link.Model, _ *link.Report, err error) {
-	j.searching.Add(1)
-	defer j.searching.Add(-1)
 	answers, err := j.answers(ctx, j.rec.Incarnation)
 	if err != nil {
 		return nil, nil, nil, err

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"kith/access"
@@ -53,8 +52,7 @@ type Service struct {
 	Sealer *access.Sealer
 	Config
 
-	helped    sync.Map     // the search in which this node has helped last, by incarnation
-	searching atomic.Int64 // searches that run here, each with memory of its own
+	helped sync.Map // the search in which this node has helped last, by incarnation
 }
 
 // Exports is a place outside, such as S3.

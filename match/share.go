@@ -405,7 +405,7 @@ type helped struct {
 
 var errReplanned = errors.New("the plan of the search stands no more")
 
-// Help implements job.Helper: it makes pieces of a search whose job another node has the lease of. A node that searches has no memory for that.
+// Help implements job.Helper: it makes pieces of a search whose job another node has the lease of.
 func (s Runner) Help(ctx context.Context, t *job.Task) error {
 	r, err := s.load(ctx, t.Incarnation, t.ID)
 	if err != nil || r == nil || r.over() || r.Found != nil {
@@ -419,10 +419,6 @@ func (s Runner) Help(ctx context.Context, t *job.Task) error {
 	if last, _ := s.helped.Load(t.Incarnation); last == this {
 		return nil
 	}
-	if !s.searching.CompareAndSwap(0, 1) {
-		return nil
-	}
-	defer s.searching.Add(-1)
 	c, err := s.newCrew(t, p)
 	if err != nil {
 		return err

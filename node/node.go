@@ -148,7 +148,7 @@ func Start(c Config) (*Node, error) {
 	n.runner.Passing = func(err error) bool {
 		return errors.Is(err, fault.ErrUnavailable) || errors.Is(err, store.ErrUnknown)
 	}
-	n.runner.Handlers = n.handlers()
+	n.runner.Handlers, n.runner.AtMost = n.handlers(), map[string]int{match.Kind: 1}
 	n.runner.Undertakers = map[string]bool{domain.UndertakerKind: true}
 	n.runner.Standing, n.runner.Died = n.standing(), c.Died
 

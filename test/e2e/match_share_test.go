@@ -53,7 +53,6 @@ type searchers struct {
 	made     map[int]int // pieces, by node
 	searches map[int]int // begun with a team, by node
 	running  int         // of these
-	leading  int         // of these, with the lease
 	at       map[int]int // of these, by node
 }
 
@@ -131,15 +130,12 @@ func (s *searchers) find(node int) finder {
 			return link.Find(ctx, src, o, emit)
 		}
 		s.mu.Lock()
-		if o.Team.Helps && s.at[node] > 0 {
-			s.t.Error("a node that searches helps with another search")
+		if s.at[node] > 0 {
+			s.t.Error("a node makes or helps with two searches at a time")
 		}
 		s.searches[node]++
 		s.running++
 		s.at[node]++
-		if !o.Team.Helps {
-			s.leading++
-		}
 		s.mu.Unlock()
 		defer func() {
 			s.mu.Lock()
@@ -439,11 +435,12 @@ func TestNodesStopASearchTogether(t *testing.T) {
 	s.nothingLeft(id)
 }
 
-// A node has memory for one search: while it makes its own, or helps, it helps with no other.
-func TestNodesHelpWithOneSearch(t *testing.T) {
+// A node has memory for one search: while it makes one, or helps with one, other domains wait, unless another node is free.
+func TestNodesMakeOneSearchEach(t *testing.T) {
 	t.Parallel()
 	s := newSearchers(t, time.Minute)
 	s.people("e", 300)
+	s.people("f", 200)
 	looked := make(chan struct{})
 	s.before = func(context.Context, int, bool, string, int) error {
 		<-looked
@@ -451,17 +448,17 @@ func TestNodesHelpWithOneSearch(t *testing.T) {
 	}
 	s.share(2)
 	ids := map[string]string{}
-	for _, domain := range []string{"d", "e"} {
+	for _, domain := range []string{"d", "e", "f"} {
 		out, err := s.Matches.StartIdentityResolutionJob(ctx, &api.StartIdentityResolutionJobRequest{DomainName: &domain})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids[domain] = *out.JobId
 	}
-	s.until("the searches of both domains", func() bool {
+	s.until("a search of each node", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.leading == 2
+		return s.at[0] == 1 && s.at[1] == 1
 	})
 	var looks [2]atomic.Int64
 	for i, faults := range s.faults {
