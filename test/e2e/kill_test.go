@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -52,13 +53,16 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// TestMain removes what binary built. Tests run side by side, for many of them wait; those on a cluster share a keyspace, so there they follow each other.
+// TestMain removes what binary built. Tests run side by side, more than there are processors, for many of them wait; those on a cluster share a keyspace, so there they
+// follow each other.
 func TestMain(m *testing.M) {
 	flag.Parse()
+	sideBySide := 2 * runtime.GOMAXPROCS(0)
 	if os.Getenv("KITH_TEST_CQL") != "" {
-		if err := flag.Set("test.parallel", "1"); err != nil {
-			panic(err)
-		}
+		sideBySide = 1
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(sideBySide)); err != nil {
+		panic(err)
 	}
 	debug.SetGCPercent(400) // the heaps of tests are small, and collecting them was a fourth of the work
 	debug.SetMemoryLimit(1 << 30)

@@ -442,9 +442,12 @@ func TestNodesMakeOneSearchEach(t *testing.T) {
 	s.people("e", 300)
 	s.people("f", 200)
 	looked := make(chan struct{})
-	s.before = func(context.Context, int, bool, string, int) error {
-		<-looked
-		return nil
+	s.before = func(ctx context.Context, _ int, _ bool, _ string, _ int) error {
+		select {
+		case <-looked:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
 	}
 	s.share(2)
 	ids := map[string]string{}
