@@ -57,7 +57,7 @@ CORE ?= 2000
 core:       ## CORE random lives of a domain against the model of the core, calm and with power failures
 	KITH_TEST_CORE=$(CORE) $(GO) test ./test/e2e -run 'TestCoreIsWhat|TestCoreSurvives' -timeout 90m
 
-SEEDS ?= 20
+SEEDS ?= 40
 random:     ## SEEDS times as many random runs as every day, on both engines
 	KITH_TEST_SEEDS=$(SEEDS) $(GO) test ./test/e2e -run 'AtRandom|InAnyOrder|WhateverGoes|AtAnyMoment|TestAnyTwoMeet|TestUnmergeGivesBack|LeavesTheStoreAsItWas|TestTwoYears' -timeout 90m
 

@@ -463,7 +463,7 @@ func TestCoreIsWhatTheModelSays(t *testing.T) {
 	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		t.Cleanup(func() { _ = st.Close() })
-		coreSeeds(t, seeds(t, 6), func(t *testing.T, seed uint64) { newCoreWorld(t, &shared{Store: st}, seed).live() })
+		coreSeeds(t, seeds(t, 3), func(t *testing.T, seed uint64) { newCoreWorld(t, &shared{Store: st}, seed).live() })
 	})
 }
 

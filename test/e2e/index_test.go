@@ -169,7 +169,7 @@ func TestEveryKeyFindsWhateverGoes(t *testing.T) {
 	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
-		for seed := range seeds(t, 10) {
+		for seed := range seeds(t, 5) {
 			rnd := rand.New(rand.NewPCG(seed, 11))
 			domain := fmt.Sprint("d", seed)
 			r.domain(domain)

@@ -199,7 +199,7 @@ func TestPrintsDecideNothing(t *testing.T) {
 	}
 	with, without := rig(true), rig(false)
 	recognised := 0
-	for seed := range seeds(t, 3) {
+	for seed := range seeds(t, 2) {
 		all := []*script{{rig: with}, {rig: without}}
 		for _, s := range all {
 			s.domain, s.rnd, s.spec = fmt.Sprint("d", seed), rand.New(rand.NewPCG(seed, 23)), scriptSpecs[0]

@@ -425,7 +425,7 @@ func TestCallsBetweenLookAndLanding(t *testing.T) {
 				o.check(g, fmt.Sprintf("at moment %d, killed: %t", m, killed), nil)
 			}
 		}
-		for seed := range seeds(t, 6) {
+		for seed := range seeds(t, 3) {
 			rnd := rand.New(rand.NewPCG(seed, 29))
 			from := rnd.IntN(len(at) - 1)
 			to := from + 1 + rnd.IntN(len(at)-1-from)

@@ -574,7 +574,7 @@ func TestAnyTwoMeet(t *testing.T) {
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		faults := &faulty.Store{Store: st}
 		r, other := crewOf(t, faults, os.Getenv("KITH_TEST_MEET_NODES") == "2")
-		n, from := seeds(t, 8), uint64(1)
+		n, from := seeds(t, 4), uint64(1)
 		if many, err := strconv.ParseUint(os.Getenv("KITH_TEST_MEET"), 10, 64); err == nil {
 			n = many
 		}

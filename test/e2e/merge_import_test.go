@@ -134,7 +134,7 @@ func TestMergesAtAnyMomentOfImports(t *testing.T) {
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		faults := &faulty.Store{Store: st}
 		r := newRig(t, faults, upload.Config{BucketBytes: 512, MemoryBytes: 1})
-		for seed := range seeds(t, 12) {
+		for seed := range seeds(t, 6) {
 			rnd := rand.New(rand.NewPCG(seed, 5))
 			name := fmt.Sprint("d", seed)
 			r.domain(name)

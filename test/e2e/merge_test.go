@@ -244,7 +244,7 @@ func TestMergesAndUndosInAnyOrder(t *testing.T) {
 	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
-		for seed := range seeds(t, 12) {
+		for seed := range seeds(t, 6) {
 			rnd := rand.New(rand.NewPCG(seed, 7))
 			got, want := fmt.Sprint("got", seed), fmt.Sprint("want", seed)
 			const customers = 12

@@ -318,7 +318,7 @@ func TestUnmergeGivesBack(t *testing.T) {
 
 // randomSeeds are a few, and one that found something that few do.
 func randomSeeds(t *testing.T) (all []uint64) {
-	for seed := range seeds(t, 6) {
+	for seed := range seeds(t, 4) {
 		all = append(all, seed)
 	}
 	return append(all, 38)

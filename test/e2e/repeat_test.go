@@ -267,7 +267,7 @@ func TestRepeatsCountLikeOthers(t *testing.T) {
 	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		repeats := 0
-		for seed := range seeds(t, 8) {
+		for seed := range seeds(t, 4) {
 			t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 				config := upload.Config{}
 				if seed%2 == 1 {
@@ -298,7 +298,7 @@ func TestRepeatsCountLikeOthers(t *testing.T) {
 				}
 			})
 		}
-		if repeats < min(10, 4*int(seeds(t, 8))) {
+		if repeats < min(10, 4*int(seeds(t, 4))) {
 			t.Errorf("%d contributions repeat another one: too few to tell", repeats)
 		}
 	})

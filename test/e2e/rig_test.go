@@ -405,7 +405,7 @@ func onAllEngines(t *testing.T, test func(t *testing.T, st store.Store)) {
 }
 
 // seeds is how many random runs a test makes: a third of them on Pebble too, for what they do is hardly a matter of the engine, and few on a cluster, where
-// each takes long. KITH_TEST_SEEDS is how many times as many they are (make random).
+// each takes long. KITH_TEST_SEEDS is how many times as many they are (.ci/run, make random).
 func seeds(t *testing.T, n uint64) uint64 {
 	switch {
 	case strings.HasSuffix(t.Name(), "/cql"):

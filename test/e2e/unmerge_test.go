@@ -101,7 +101,7 @@ func TestUnmergeGivesBackWhatWasWritten(t *testing.T) {
 	t.Parallel()
 	onAllEngines(t, func(t *testing.T, st store.Store) {
 		r := newRig(t, st, upload.Config{BucketBytes: 256, MemoryBytes: 1})
-		for seed := range seeds(t, 6) {
+		for seed := range seeds(t, 3) {
 			plain, merged := newCustomers(r, fmt.Sprint("plain", seed), seed), newCustomers(r, fmt.Sprint("merged", seed), seed)
 			both := []*customers{merged, plain}
 			for step := range 30 {
