@@ -170,6 +170,16 @@ func (m *Member) Walk(do func(*Member)) {
 	m.eachMember(func(of *Member) { of.Walk(do) })
 }
 
+// Find returns m or the member below it that has an id, or nil.
+func (m *Member) Find(id ID) (found *Member) {
+	m.Walk(func(of *Member) {
+		if of.ID == id {
+			found = of
+		}
+	})
+	return found
+}
+
 // EndOfTime is later than everything.
 const EndOfTime = int64(1)<<62 - 1
 

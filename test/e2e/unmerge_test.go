@@ -351,35 +351,67 @@ func TestProvenanceAfterAnUnmerge(t *testing.T) {
 }
 
 // What is imported for a customer who was merged into another goes to that customer's profile, also when the other one has an object that carries
-// its key: taken back, each has what is its own, and the next import finds one.
+// its key, and when that profile has it by an object, too: taken back, each has what is its own, and the next import finds one.
 func TestImportOfAMergedCustomerAfterAnObject(t *testing.T) {
 	t.Parallel()
-	for name, said := range map[string][]fold.Value{"key": nil, "key and value": {{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "2"}}} {
+	k := index.Key{Name: schema.KeyAccount, Value: "2"}
+	for name, c := range map[string]struct {
+		said   []fold.Value
+		second string // what the second customer comes from
+	}{
+		"key":                         {nil, "import"},
+		"key and value":               {[]fold.Value{{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "2"}}, "import"},
+		"key of an object":            {nil, "object"},
+		"key and value of an object":  {[]fold.Value{{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "2"}}, "object"},
+		"key of an object, two above": {nil, "object below another"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, mem.New(), upload.Config{})
 			r.domain("d")
-			s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:t:Attributes.tier"}}
-			r.run("d", s, "id,t\n1,tin\n2,tin\n")
-			main, left := r.id("d", "1"), r.id("d", "2")
-			r.merge("d", "1", "2")
-			k := index.Key{Name: schema.KeyAccount, Value: "2"}
-			o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k}, Match: []index.Key{k}, Values: said}
-			if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
-				t.Fatal(err)
+			s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:t:Attributes.tier", "m:m:EmailAddress"}}
+			put := func(id string) {
+				o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: id, JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k}, Match: []index.Key{k}, Values: c.said, Create: true}
+				if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
+					t.Fatal(err)
+				}
 			}
-			r.expect(r.run("d", s, "id,t\n2,gold\n"), "SUCCEEDED 0/1/0")
+			file, customers := "id,t,m\n1,tin,1@x.com\n3,tin,3@x.com\n", "id,t,m\n3,c,3@x.com\n1,a,1@x.com\n2,b,2@x.com\n"
+			if c.second == "import" {
+				file += "2,tin,2@x.com\n"
+			}
+			r.run("d", s, file)
+			if c.second != "import" {
+				put("before")
+			}
+			top, left := "1", r.id("d", "2")
+			r.merge("d", "1", "2")
+			if c.second == "object below another" {
+				put("between")
+				r.merge("d", "3", "1")
+				top = "3"
+			}
+			main := r.id("d", top)
+			put("while")
+			r.expect(r.run("d", s, "id,t,m\n2,gold,2@x.com\n"), "SUCCEEDED 0/1/0")
+			r.expect(r.run("d", s, customers), "SUCCEEDED 0/3/0")
+			for _, key := range []string{"1", "2"} {
+				if got := r.find("d", "_email", key+"@x.com"); *got.ProfileId != main {
+					t.Errorf("the e-mail address of customer %s finds %s while merged, not %s", key, *got.ProfileId, main)
+				}
+			}
+			r.expect(r.run("d", s, "id,t,m\n2,gold,2@x.com\n"), "SUCCEEDED 0/1/0")
 			if got := r.find("d", "_account", "2"); *got.ProfileId != main {
 				t.Errorf("the customer is %s while merged, not %s", *got.ProfileId, main)
 			}
 			if _, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: api.Ptr("d"), ProfileIds: []string{left}}); err != nil {
 				t.Fatal(err)
 			}
-			for n, want := range map[string]string{"1": "tin", "2": "gold"} {
+			for n, want := range map[string]string{"1": "a", "2": "gold"} {
 				if p := r.find("d", "_account", n); p.Attributes["tier"] != want {
 					t.Errorf("customer %s has the tier %q, want %q", n, p.Attributes["tier"], want)
 				}
 			}
-			r.expect(r.run("d", s, "id,t\n1,a\n2,b\n"), "SUCCEEDED 0/2/0")
+			r.expect(r.run("d", s, customers), "SUCCEEDED 0/3/0")
 		})
 	}
 }

@@ -287,7 +287,8 @@ func (b *Resolver) verifyMerged(ctx context.Context) error {
 
 // verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
 // holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key. One that has
-// the key by objects only comes behind one that has it otherwise: when the merge is taken back objects go where their keys are.
+// the key by objects only comes behind one that has it otherwise, and behind a member of its own that has it by objects, too: what is put of
+// a member while a merge holds goes to the main profile, and when the merge is taken back to where its keys are.
 func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
@@ -304,12 +305,6 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 		g.matches = 2
 		return nil
 	}
-	var member *fold.Member
-	person.Walk(func(m *fold.Member) {
-		if m.ID == id {
-			member = m
-		}
-	})
 	if !known {
 		if b.persons == nil {
 			b.persons = map[uint32]fold.ID{}
@@ -317,13 +312,9 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 		b.persons[i] = person.ID
 		g.matches, g.match = 1, person.ID
 	}
-	var match *fold.Member
-	person.Walk(func(m *fold.Member) {
-		if m.ID == g.match {
-			match = m
-		}
-	})
-	if is, was := b.holdsItself(member, f), b.holdsItself(match, f); is > was || is == was && is > 0 && id == person.ID {
+	match := person.Find(g.match)
+	switch is, was := b.holdsItself(person.Find(id), f), b.holdsItself(match, f); {
+	case is > was, is == was && is == byItself && id == person.ID, is == was && is == byObjects && match.Find(id) != nil:
 		g.match = id
 	}
 	if known {
@@ -340,23 +331,32 @@ func (b *Resolver) confirms(m *fold.Member, p *fold.Profile, f *frame) bool {
 	return confirms(string(f.key)) || slices.ContainsFunc(b.otherForms(f.key), confirms)
 }
 
-// holdsItself says whether a profile has the key of a frame without those that were merged into it: 0 no, 1 by objects only, 2 otherwise.
-func (b *Resolver) holdsItself(m *fold.Member, f *frame) int {
+// holds says how a profile has a key without those that were merged into it.
+type holds int
+
+const (
+	not       holds = iota
+	byObjects       // only
+	byItself
+)
+
+// holdsItself says how a profile has the key of a frame without those that were merged into it.
+func (b *Resolver) holdsItself(m *fold.Member, f *frame) holds {
 	if m == nil {
-		return 0
+		return not
 	}
 	own := m.Alone()
 	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
-		return 0
+		return not
 	}
 	if own.Head == nil {
-		return 2
+		return byItself
 	}
 	own.Head = own.Head.WithoutObjects()
 	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
-		return 1
+		return byObjects
 	}
-	return 2
+	return byItself
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
