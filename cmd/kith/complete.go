@@ -199,6 +199,8 @@ func addCompletion(cmd *cobra.Command) {
 	case cmd.ValidArgsFunction != nil: // it completes them itself
 	case strings.Trim(takes, "[]") == "JOB":
 		cmd.ValidArgsFunction = completing(listJobWords)
+	case strings.HasPrefix(takes, "DOMAIN"):
+		cmd.ValidArgsFunction = completing(listDomains)
 	case !strings.Contains(takes, "FILE") && !strings.Contains(takes, "DIR") && !cmd.HasSubCommands():
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}

@@ -111,7 +111,7 @@ only the endpoint changed. Start with "kith demo".`,
 		return usageError("%w; %s --help lists what there is", err, cmd.CommandPath())
 	})
 	root.DisableSuggestions = true // noCommand makes them a part of the sentence
-	root.AddCommand(serveCommand(), importCommand(), countryCommand(), jobsCommand(), rejectsCommand(), stopCommand(), undoCommand(), getCommand(), searchCommand(), matchCommand(), profilesCommand(), exportCommand(), deadLettersCommand(), exportPersonCommand(), forgetCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
+	root.AddCommand(serveCommand(), importCommand(), countryCommand(), jobsCommand(), rejectsCommand(), stopCommand(), undoCommand(), getCommand(), searchCommand(), matchCommand(), domainsCommand(), profilesCommand(), exportCommand(), deadLettersCommand(), exportPersonCommand(), forgetCommand(), purgeCommand(), keysCommand(), sampleCommand(), demoCommand(),
 		backupCommand(), restoreCommand(), migrateCommand(), copyCommand(), checkCommand(), conformanceCommand(), healthCommand(), manCommand(), versionCommand())
 	addCompletion(root)
 	wordArguments(root)
