@@ -30,8 +30,8 @@
 //  2. Room is bounded without counters: whoever has kept a sixteenth of the room since it looked last counts, and removes the oldest
 //     letters that are too many. So a domain holds at most its room and a sixteenth of it for each node.
 //  3. A replayed letter is deleted after its object has been attached, never before. An object put twice replaces itself.
-//  4. An object has one letter, with what was put last, however often it is put in vain: the letter is written before its row in "dead-objects"
-//     changes, and the older one goes after that. Who is cut off between leaves one letter too many, never one too few. A row whose
-//     letter has gone is removed when room is made.
+//  4. An object has one letter, with what was put last, however often it is put in vain: one Commit writes the letter, changes its row in "dead-objects", and
+//     removes the older one. Where a store does not commit as a whole it comes in that order, and who is cut off between leaves one letter too many, never
+//     one too few. A row whose letter has gone is removed when room is made.
 //  5. Nothing of a letter is logged but its domain and how many there were.
 package deadletter

@@ -103,48 +103,49 @@ func (s *Service) Keep(ctx context.Context, rec *domain.Record, l Letter) error 
 	if l.At == 0 {
 		l.At = s.Now().UnixMicro()
 	}
+	id := newID(l.At)
+	letter, size, err := l.rows(rec, id)
+	if err != nil {
+		return err
+	}
 	if l.UniqueKey == "" {
-		_, err := s.write(ctx, rec, &l)
-		return err
+		err = s.Store.Write(ctx, letter.Partition, letter.Mutations)
+	} else {
+		old, known := note{}, false
+		if old, err = s.ofObject(ctx, rec, &l); err == nil {
+			known, err = s.stands(ctx, rec, old.id, &l)
+		}
+		if known {
+			return nil
+		}
+		if err == nil {
+			err = s.replace(ctx, rec, &l, old, id, letter)
+		}
 	}
-	old, err := s.ofObject(ctx, rec, &l)
 	if err != nil {
-		return err
-	}
-	if same, err := s.stands(ctx, rec, old.id, &l); same || err != nil {
-		return err
-	}
-	id, err := s.write(ctx, rec, &l)
-	if err != nil {
-		return err
-	}
-	return s.replace(ctx, rec, &l, old, id)
-}
-
-// write writes the rows of a letter, and has it sent.
-func (s *Service) write(ctx context.Context, rec *domain.Record, l *Letter) (letterID, error) {
-	m := &meta{id: newID(l.At), Type: l.ObjectType, Reason: l.Reason, Bytes: int64(len(l.Object))}
-	value, err := m.encode()
-	if err != nil {
-		return m.id, err
-	}
-	ms := []store.Mutation{
-		{Key: rowKey(metaRow, m.id), Value: value, Time: l.At},
-		{Key: rowKey(objectRow, m.id), Value: []byte(l.Object), Time: l.At},
-	}
-	if rec.DeadLetterQueueURL != "" {
-		ms = append(ms, store.Mutation{Key: rowKey(queueRow, m.id), Time: l.At})
-	}
-	p := store.Partition{Table: store.Resource, Incarnation: rec.Incarnation, Key: m.id.partition()}
-	if err := s.Store.Write(ctx, p, ms); err != nil {
-		return m.id, fmt.Errorf("keep a dead letter: %w", err)
+		return fmt.Errorf("keep a dead letter: %w", err)
 	}
 	s.stats.kept.Add(1)
 	if rec.DeadLetterQueueURL != "" && s.Wake != nil {
 		s.Wake(rec.Incarnation)
 	}
-	s.crowd(context.WithoutCancel(ctx), rec, m.Bytes)
-	return m.id, nil
+	s.crowd(context.WithoutCancel(ctx), rec, size)
+	return nil
+}
+
+// rows returns what writes a letter, and the size of its object.
+func (l *Letter) rows(rec *domain.Record, id letterID) (store.PartitionWrite, int64, error) {
+	m := &meta{id: id, Type: l.ObjectType, Reason: l.Reason, Bytes: int64(len(l.Object))}
+	w := store.PartitionWrite{Partition: store.Partition{Table: store.Resource, Incarnation: rec.Incarnation, Key: id.partition()}}
+	value, err := m.encode()
+	w.Mutations = []store.Mutation{
+		{Key: rowKey(metaRow, id), Value: value, Time: l.At},
+		{Key: rowKey(objectRow, id), Value: []byte(l.Object), Time: l.At},
+	}
+	if rec.DeadLetterQueueURL != "" {
+		w.Mutations = append(w.Mutations, store.Mutation{Key: rowKey(queueRow, id), Time: l.At})
+	}
+	return w, m.Bytes, err
 }
 
 // crowd makes room when much has been kept since that was done last. What goes wrong is left to the next letter and to CleanUp.

@@ -62,32 +62,38 @@ func (s *Service) stands(ctx context.Context, rec *domain.Record, id letterID, l
 	return ok && object == l.Object, err
 }
 
-// replace makes a letter that has been written that of its object, and removes the one before. Of two calls that bring the same object
-// side by side the letter of the later one stays.
-func (s *Service) replace(ctx context.Context, rec *domain.Record, l *Letter, old note, id letterID) error {
-	for {
-		if old.id == id {
-			return nil
-		}
+// replace writes a letter, makes it that of its object, and removes the one before: by one Commit, as a whole where the store does that. Of two calls that bring the
+// same object side by side the letter of the later one stays.
+func (s *Service) replace(ctx context.Context, rec *domain.Record, l *Letter, old note, id letterID, letter store.PartitionWrite) error {
+	for tried := false; ; tried = true {
 		if bytes.Compare(old.id[:], id[:]) > 0 {
+			if !tried {
+				return nil
+			}
 			return erase(ctx, s.Store, rec.Incarnation, []letterID{id}, s.Now())
 		}
-		_, err := s.Store.Swap(ctx, notes(rec), []store.Swap{{Key: noteKey(l), Value: id[:], Expect: old.version}})
+		g := store.Group{Before: []store.PartitionWrite{letter}, Partition: notes(rec), Swap: []store.Swap{{Key: noteKey(l), Value: id[:], Expect: old.version}}}
+		if old.id != (letterID{}) {
+			g.After = []store.PartitionWrite{erasing(rec.Incarnation, []letterID{old.id}, s.Now())}
+		}
+		version, err := s.Store.Commit(ctx, g)
 		switch {
-		case err == nil && old.id == letterID{}:
-			return nil
 		case err == nil:
-			return erase(ctx, s.Store, rec.Incarnation, []letterID{old.id}, s.Now())
-		case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnknown):
-			return fmt.Errorf("keep a dead letter: %w", err)
+			return nil
+		case version == 0 && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnknown):
+			return err
 		}
 		before := old.id
 		if old, err = s.ofObject(ctx, rec, l); err != nil {
 			return err
 		}
-		if old.id == id && before != (letterID{}) { // it has happened, and the answer was lost
-			return erase(ctx, s.Store, rec.Incarnation, []letterID{before}, s.Now())
+		if old.id != id {
+			continue
 		}
+		if before == (letterID{}) { // it has happened, and the answer was lost
+			return nil
+		}
+		return erase(ctx, s.Store, rec.Incarnation, []letterID{before}, s.Now())
 	}
 }
 

@@ -158,18 +158,26 @@ func erasure(kind byte, id letterID, now time.Time) store.Mutation {
 // erase removes letters, which ascend.
 func erase(ctx context.Context, st store.Store, inc store.Incarnation, ids []letterID, now time.Time) error {
 	for len(ids) > 0 {
-		p := ids[0].partition()
-		var ms []store.Mutation
-		n := 0
-		for ; n < len(ids) && n < 1000 && ids[n].partition() == p; n++ {
-			for _, kind := range []byte{metaRow, objectRow, queueRow} {
-				ms = append(ms, erasure(kind, ids[n], now))
-			}
+		n := 1
+		for n < len(ids) && n < 1000 && ids[n].partition() == ids[0].partition() {
+			n++
 		}
-		if err := st.Write(ctx, store.Partition{Table: store.Resource, Incarnation: inc, Key: p}, ms); err != nil {
+		w := erasing(inc, ids[:n], now)
+		if err := st.Write(ctx, w.Partition, w.Mutations); err != nil {
 			return fmt.Errorf("remove dead letters: %w", err)
 		}
 		ids = ids[n:]
 	}
 	return nil
+}
+
+// erasing returns what removes letters of one day.
+func erasing(inc store.Incarnation, ids []letterID, now time.Time) store.PartitionWrite {
+	w := store.PartitionWrite{Partition: store.Partition{Table: store.Resource, Incarnation: inc, Key: ids[0].partition()}}
+	for _, id := range ids {
+		for _, kind := range []byte{metaRow, objectRow, queueRow} {
+			w.Mutations = append(w.Mutations, erasure(kind, id, now))
+		}
+	}
+	return w
 }
