@@ -10,8 +10,12 @@ import (
 	"testing"
 
 	"kith/api"
+	"kith/profile/fold"
+	"kith/profile/index"
+	"kith/profile/write"
 	"kith/schema"
 	"kith/store"
+	"kith/store/mem"
 	"kith/upload"
 )
 
@@ -82,4 +86,70 @@ func TestPersonsAreMergedWhileKeysAreResolved(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An object of a customer who was merged into another, or a hand, hides the other's account number, and then that one is merged into a third, before an import or at any
+// moment of it. Rows of each go to the customer whose they are: everybody is found by his account number as long as the merges hold, and when they are taken back.
+func TestHiddenAccountsOfMergedCustomers(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"object", "hand"} {
+		t.Run(by, func(t *testing.T) { hiddenAccounts(t, by) })
+	}
+}
+
+func hiddenAccounts(t *testing.T, by string) {
+	st := &looks{Store: mem.New()}
+	r := newRig(t, st, upload.Config{})
+	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:t:Attributes.tier"}}
+	const all = "id,t\n3,c\n2,b\n1,a\n"
+	for n := range int64(6) { // 0: before the import
+		d := fmt.Sprint("d", n)
+		r.domain(d)
+		r.run(d, s, "id,t\n1,tin\n2,tin\n3,tin\n")
+		var ids [4]string
+		for c := 1; c < 4; c++ {
+			ids[c] = r.id(d, fmt.Sprint(c))
+		}
+		r.merge(d, "1", "2")
+		k := index.Key{Name: schema.KeyAccount, Value: "2"}
+		o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k}, Match: []index.Key{k}, Create: true,
+			Values: []fold.Value{{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "2"}}}
+		if by == "object" {
+			if _, err := r.Writer.Put(ctx, d, "", o); err != nil {
+				t.Fatal(err)
+			}
+		} else if _, err := r.Profiles.UpdateProfile(ctx, &api.UpdateProfileRequest{DomainName: &d, ProfileId: &ids[1], AccountNumber: api.Ptr("9")}); err != nil {
+			t.Fatal(err)
+		}
+		st.do = func() {
+			if err := r.tryMerge(d, nil, ids[3], ids[1]); err != nil {
+				t.Error(err)
+			}
+		}
+		if n == 0 {
+			st.do()
+		}
+		st.n.Store(n)
+		r.expect(r.run(d, s, all), "SUCCEEDED 0/3/0")
+		if st.n.Swap(0) > 0 { // it looked less often
+			st.do()
+		}
+		r.expect(r.run(d, s, all), "SUCCEEDED 0/3/0")
+		for c := 1; c < 4; c++ {
+			if got := r.id(d, fmt.Sprint(c)); got != ids[3] {
+				t.Errorf("%d: customer %d is %s, not %s", n, c, got, ids[3])
+			}
+		}
+		for _, id := range ids[1:3] {
+			if _, err := r.Profiles.UnmergeProfiles(ctx, &api.UnmergeProfilesRequest{DomainName: &d, ProfileIds: []string{id}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for c, tier := range map[int]string{1: "a", 2: "b", 3: "c"} {
+			if p := r.find(d, "_account", fmt.Sprint(c)); *p.ProfileId != ids[c] || p.Attributes["tier"] != tier {
+				t.Errorf("%d: customer %d is %s with the tier %q, not %s with %q", n, c, *p.ProfileId, p.Attributes["tier"], ids[c], tier)
+			}
+		}
+		r.expect(r.run(d, s, all), "SUCCEEDED 0/3/0")
+	}
 }

@@ -288,7 +288,8 @@ func (b *Resolver) verifyMerged(ctx context.Context) error {
 // verifyPerson notes a person, to whom a candidate leads, as a match of the group. The group's contribution goes to the member that
 // holds the key by itself, to the main profile if it does: so a merge that is taken back leaves no two profiles with the key. One that has
 // the key by objects only comes behind one that has it otherwise, and behind a member of its own that has it by objects, too: what is put of
-// a member while a merge holds goes to the main profile, and when the merge is taken back to where its keys are.
+// a member while a merge holds goes to the main profile, and when the merge is taken back to where its keys are. It never goes to a profile that the index
+// does not name for the key: there it would hide the key that rows of that profile are matched by.
 func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error {
 	g := &b.groups[i]
 	if g.matches > 1 {
@@ -310,11 +311,11 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 			b.persons = map[uint32]fold.ID{}
 		}
 		b.persons[i] = person.ID
-		g.matches, g.match = 1, person.ID
+		g.matches, g.match = 1, id
 	}
 	match := person.Find(g.match)
 	switch is, was := b.holdsItself(person.Find(id), f), b.holdsItself(match, f); {
-	case is > was, is == was && is == byItself && id == person.ID, is == was && is == byObjects && match.Find(id) != nil:
+	case is > was, is == was && is != byObjects && id == person.ID, is == was && is == byObjects && match.Find(id) != nil:
 		g.match = id
 	}
 	if known {
@@ -346,17 +347,19 @@ func (b *Resolver) holdsItself(m *fold.Member, f *frame) holds {
 		return not
 	}
 	own := m.Alone()
-	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
-		return not
+	if own.Head != nil { // what objects say hides no key of what else says it
+		own.Head = own.Head.WithoutObjects()
 	}
-	if own.Head == nil {
+	if p := own.Profile(); p != nil && b.confirms(own, p, f) {
 		return byItself
 	}
-	own.Head = own.Head.WithoutObjects()
-	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
-		return byObjects
+	if own.Head != nil {
+		own = m.Alone()
+		if p := own.Profile(); p != nil && b.confirms(own, p, f) {
+			return byObjects
+		}
 	}
-	return byItself
+	return not
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
