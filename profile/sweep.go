@@ -420,17 +420,14 @@ func (s *Service) EachWithKey(ctx context.Context, inc store.Incarnation, key do
 	return s.eachMain(ctx, inc, now, func(p *stored) error {
 		var keys index.Set
 		add := func(shown *fold.Profile) {
-			if shown == nil {
-				return
-			}
 			for _, k := range index.OwnKeys(shown, []domain.Key{key}) {
 				keys.Add(k)
 			}
 		}
-		add(p.Profile())
-		if len(p.Of) > 0 { // what members show alone are keys, too (index.Confirms)
-			p.Walk(func(of *fold.Member) { add(of.Alone().Profile()) })
+		if shown := p.Profile(); shown != nil {
+			add(shown)
 		}
+		index.EachHidden(&p.Member, add)
 		for _, k := range keys.Keys() {
 			if err := do(p.ID, k.Value); err != nil {
 				return err

@@ -229,6 +229,11 @@ func (h *Head) HasType(is func(incarnation uint64) bool) bool {
 	return false
 }
 
+// ObjectsSay says whether a value is what an object says.
+func (h *Head) ObjectsSay() bool {
+	return slices.ContainsFunc(h.Values, func(v Value) bool { return v.Kind == Object })
+}
+
 // WithoutObjects returns a copy without objects and what they say.
 func (h *Head) WithoutObjects() *Head {
 	c := *h

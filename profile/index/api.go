@@ -9,26 +9,45 @@ import (
 	"kith/schema"
 )
 
-// Confirms says whether a person has a key, given by its index value: by what it shows, by what a member of it would show alone, or by
-// what hands say, and objects whose types are alive. It confirms the hints of the index; p is the fold of m. dead tells incarnations of
+// Confirms says whether a person has a key, given by its index value: by what it shows, by what a member of it would show alone, by what it would show without
+// objects, or by what hands say, and objects whose types are alive. It confirms the hints of the index; p is the fold of m. dead tells incarnations of
 // types that are not alive; nil: all are.
 //
 // What a member shows alone is a key of its person: else a value that lost to another member's could be found by nothing, and an import
-// that goes by it would make a second profile. Not so its id: that of a merged profile is unknown.
+// that goes by it would make a second profile. Likewise what an import or a hand says and an object's value hides: objects' keys count beside those of
+// others, not in their place. Not so its id: that of a merged profile is unknown.
 func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, dead func(uint64) bool, now int64) bool {
 	if p == nil {
 		return false
 	}
 	found := Has(p, k.Name, schema.IndexValue(k.Value), own)
-	merged := m.State != nil && len(m.State.Merges) > 0 && k.Name != schema.KeyProfileID && k.Name != schema.KeyFullName // which is that of the fold
 	m.Walk(func(of *fold.Member) {
 		found = found || of.Head != nil && of.Head.Carries(k, now, dead)
-		if !found && merged {
-			alone := of.Alone().Profile()
-			found = alone != nil && Has(alone, k.Name, schema.IndexValue(k.Value), own)
+	})
+	if !found && k.Name != schema.KeyProfileID && k.Name != schema.KeyFullName { // which is that of the fold
+		EachHidden(m, func(p *fold.Profile) { found = found || Has(p, k.Name, schema.IndexValue(k.Value), own) })
+	}
+	return found
+}
+
+// EachHidden calls do for what yields keys of a person besides its fold: what its profiles show alone, if there are several, and without objects.
+func EachHidden(m *fold.Member, do func(*fold.Profile)) {
+	show := func(of *fold.Member) {
+		if p := of.Profile(); p != nil {
+			do(p)
+		}
+	}
+	merged := m.State != nil && len(m.State.Merges) > 0
+	m.Walk(func(of *fold.Member) {
+		alone := of.Alone()
+		if merged {
+			show(alone)
+		}
+		if of.Head != nil && of.Head.ObjectsSay() {
+			alone.Head = of.Head.WithoutObjects()
+			show(alone)
 		}
 	})
-	return found
 }
 
 // Required tells which index rows of class ByAPI a profile must have.

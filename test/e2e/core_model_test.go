@@ -137,8 +137,8 @@ func addKeys(keys map[string]bool, shown map[string]said) {
 	}
 }
 
-// keys returns the keys of a person: what it shows, what its profiles showed when they were merged and show alone, what objects carry, and what
-// was added by hand.
+// keys returns the keys of a person: what it shows, what its profiles showed when they were merged, show alone and show without objects, what objects carry, and
+// what was added by hand.
 func (p *coreProfile) keys() map[string]bool {
 	keys := map[string]bool{}
 	var seen []map[string]said
@@ -156,6 +156,7 @@ func (p *coreProfile) keys() map[string]bool {
 		if len(p.merges) > 0 {
 			addKeys(keys, of.alone())
 		}
+		addKeys(keys, (&coreProfile{said: slices.DeleteFunc(slices.Clone(of.said), func(v said) bool { return v.kind == 'o' })}).alone())
 	})
 	return keys
 }

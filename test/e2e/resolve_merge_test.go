@@ -153,3 +153,38 @@ func hiddenAccounts(t *testing.T, by string) {
 		r.expect(r.run(d, s, all), "SUCCEEDED 0/3/0")
 	}
 }
+
+// A value of an object hides no key that an import says: the customer is found by it, and the import finds him again. A hand's does.
+func TestObjectsHideNoKeysOfImports(t *testing.T) {
+	t.Parallel()
+	onAllEngines(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, upload.Config{})
+		r.domain("d")
+		s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "m:m:EmailAddress"}}
+		const file = "id,m\n1,a@x.com\n"
+		r.expect(r.run("d", s, file), "SUCCEEDED 1/0/0")
+		id := r.id("d", "1")
+		k := index.Key{Name: schema.KeyEmail, Value: "a@x.com"}
+		o := &write.Object{Type: "order", Incarnation: 1, UniqueKey: "o", JSON: []byte("{}"), Life: 1000 * day, Keys: []index.Key{k}, Match: []index.Key{k},
+			Values: []fold.Value{{Attr: schema.Attr{ID: schema.AccountNumber}, Text: "77"}, {Attr: schema.Attr{ID: schema.EmailAddress}, Text: "b@x.com"}}}
+		if _, err := r.Writer.Put(ctx, "d", "", o); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range [][2]string{{"_account", "1"}, {"_account", "77"}, {"_email", "a@x.com"}, {"_email", "b@x.com"}, {"AccountNumber", "1"}} {
+			if p := r.find("d", key[0], key[1]); *p.ProfileId != id || *p.AccountNumber != "77" {
+				t.Errorf("%s=%s finds %s with %s", key[0], key[1], *p.ProfileId, *p.AccountNumber)
+			}
+		}
+		r.expect(r.run("d", s, file), "SUCCEEDED 0/1/0")
+		if _, err := r.Profiles.UpdateProfile(ctx, &api.UpdateProfileRequest{DomainName: api.Ptr("d"), ProfileId: &id, AccountNumber: api.Ptr("5")}); err != nil {
+			t.Fatal(err)
+		}
+		for _, gone := range []string{"1", "77"} {
+			out, err := r.Profiles.SearchProfiles(ctx, &api.SearchProfilesRequest{DomainName: api.Ptr("d"), KeyName: api.Ptr("_account"), Values: []string{gone}})
+			if err != nil || len(out.Items) > 0 {
+				t.Errorf("account %s, which a hand has replaced, finds %d profiles, %v", gone, len(out.Items), err)
+			}
+		}
+		r.expect(r.run("d", s, file), "SUCCEEDED 1/0/0")
+	})
+}
