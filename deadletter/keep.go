@@ -103,38 +103,43 @@ func (s *Service) Keep(ctx context.Context, rec *domain.Record, l Letter) error 
 	if l.At == 0 {
 		l.At = s.Now().UnixMicro()
 	}
-	id := newID(l.At)
-	letter, size, err := l.rows(rec, id)
-	if err != nil {
-		return err
-	}
-	if l.UniqueKey == "" {
-		err = s.Store.Write(ctx, letter.Partition, letter.Mutations)
-	} else {
-		old, known := note{}, false
-		if old, err = s.ofObject(ctx, rec, &l); err == nil {
-			known, err = s.stands(ctx, rec, old.id, &l)
-		}
-		if known {
-			return nil
-		}
-		if err == nil {
-			err = s.replace(ctx, rec, &l, old, id, letter)
-		}
-	}
+	kept, err := s.write(ctx, rec, &l)
 	if err != nil {
 		return fmt.Errorf("keep a dead letter: %w", err)
+	}
+	if !kept {
+		return nil
 	}
 	s.stats.kept.Add(1)
 	if rec.DeadLetterQueueURL != "" && s.Wake != nil {
 		s.Wake(rec.Incarnation)
 	}
-	s.crowd(context.WithoutCancel(ctx), rec, size)
+	s.crowd(context.WithoutCancel(ctx), rec, int64(len(l.Object)))
 	return nil
 }
 
-// rows returns what writes a letter, and the size of its object.
-func (l *Letter) rows(rec *domain.Record, id letterID) (store.PartitionWrite, int64, error) {
+// write writes a letter; kept is false when one that says the same stands.
+func (s *Service) write(ctx context.Context, rec *domain.Record, l *Letter) (kept bool, err error) {
+	id := newID(l.At)
+	letter, err := l.rows(rec, id)
+	if err != nil {
+		return false, err
+	}
+	if l.UniqueKey == "" {
+		return true, s.Store.Write(ctx, letter.Partition, letter.Mutations)
+	}
+	old, err := s.ofObject(ctx, rec, l)
+	if err != nil {
+		return false, err
+	}
+	if same, err := s.stands(ctx, rec, old.id, l); same || err != nil {
+		return false, err
+	}
+	return true, s.replace(ctx, rec, l, old, id, letter)
+}
+
+// rows returns what writes a letter.
+func (l *Letter) rows(rec *domain.Record, id letterID) (store.PartitionWrite, error) {
 	m := &meta{id: id, Type: l.ObjectType, Reason: l.Reason, Bytes: int64(len(l.Object))}
 	w := store.PartitionWrite{Partition: store.Partition{Table: store.Resource, Incarnation: rec.Incarnation, Key: id.partition()}}
 	value, err := m.encode()
@@ -145,7 +150,7 @@ func (l *Letter) rows(rec *domain.Record, id letterID) (store.PartitionWrite, in
 	if rec.DeadLetterQueueURL != "" {
 		w.Mutations = append(w.Mutations, store.Mutation{Key: rowKey(queueRow, id), Time: l.At})
 	}
-	return w, m.Bytes, err
+	return w, err
 }
 
 // crowd makes room when much has been kept since that was done last. What goes wrong is left to the next letter and to CleanUp.

@@ -65,11 +65,8 @@ func (s *Service) stands(ctx context.Context, rec *domain.Record, id letterID, l
 // replace writes a letter, makes it that of its object, and removes the one before: by one Commit, as a whole where the store does that. Of two calls that bring the
 // same object side by side the letter of the later one stays.
 func (s *Service) replace(ctx context.Context, rec *domain.Record, l *Letter, old note, id letterID, letter store.PartitionWrite) error {
-	for tried := false; ; tried = true {
-		if bytes.Compare(old.id[:], id[:]) > 0 {
-			if !tried {
-				return nil
-			}
+	for {
+		if bytes.Compare(old.id[:], id[:]) > 0 { // and what attempts on a cluster have left goes
 			return erase(ctx, s.Store, rec.Incarnation, []letterID{id}, s.Now())
 		}
 		g := store.Group{Before: []store.PartitionWrite{letter}, Partition: notes(rec), Swap: []store.Swap{{Key: noteKey(l), Value: id[:], Expect: old.version}}}
