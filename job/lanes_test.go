@@ -80,17 +80,20 @@ func TestLanes(t *testing.T) {
 	until(t, "the end", func() bool { return nothingLeft(t, st) })
 }
 
-// Of a kind that is bounded no more than so many run at a time, led or helped with, whatever the domains; other kinds do not wait for it.
+// Of a kind that is bounded no more than so many run at a time, led or helped with, whatever the domains; other kinds do not wait for it, nor does what is cancelled.
 func TestAtMost(t *testing.T) {
 	st := mem.New()
 	var here, most atomic.Int64
 	var free atomic.Bool
 	end := make(chan struct{})
-	wide := funcs{run: func(context.Context, *job.Task) error {
+	wide := funcs{run: func(ctx context.Context, _ *job.Task) error {
 		most.Store(max(most.Load(), here.Add(1)))
 		defer here.Add(-1)
-		<-end
-		return nil
+		select {
+		case <-end:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
 	}}
 	incs := []store.Incarnation{1, 2, 3, 4, 5}
 	r := runner(st, "n", wide, incs...)
@@ -105,6 +108,10 @@ func TestAtMost(t *testing.T) {
 	}
 	start(t, r)
 	until(t, "two and the other kind", func() bool { return here.Load() == 2 && free.Load() })
+	if _, ok, err := r.Cancel(ctx, 4, "k"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	until(t, "the end of what was cancelled while it waited", idle(t, st, 4, "k"))
 	close(end)
 	until(t, "the end", func() bool { return nothingLeft(t, st) })
 	if n := most.Load(); n != 2 {

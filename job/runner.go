@@ -229,7 +229,7 @@ func (r *Runner) look(ctx context.Context) error {
 			continue
 		}
 		for _, it := range q.heads() {
-			busy, mayRun, mayHelp := r.capacity(&it.Work)
+			busy, mayRun, mayHelp := r.capacity(d, &it)
 			if busy || !mayRun && !mayHelp {
 				continue
 			}
@@ -252,8 +252,8 @@ func (r *Runner) look(ctx context.Context) error {
 }
 
 // capacity says whether something runs in the lane of a piece of work here, and whether this node may run it or help with it. What it
-// helps with keeps no work of its own waiting, nor do other lanes the turn, but for kinds that AtMost bounds.
-func (r *Runner) capacity(w *Work) (busy, mayRun, mayHelp bool) {
+// helps with keeps no work of its own waiting, nor do other lanes the turn, but for kinds that AtMost bounds; of these what is only to be given up does not wait.
+func (r *Runner) capacity(d Domain, w *item) (busy, mayRun, mayHelp bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	helping, turns, side, alike := 0, 0, 0, 0
@@ -275,10 +275,10 @@ func (r *Runner) capacity(w *Work) (busy, mayRun, mayHelp bool) {
 		mayRun = side < r.Side
 	}
 	mayHelp = r.Shared && helping < r.Parallel
-	if most, bounded := r.AtMost[w.Kind]; bounded && alike >= most {
+	if most, bounded := r.AtMost[w.Kind]; bounded && alike >= most && !d.Dead && !w.Cancelled {
 		mayRun, mayHelp = false, false
 	}
-	return r.running[lane{w.Incarnation, w.Lane}] != nil, mayRun, mayHelp
+	return r.running[lane{d.Incarnation, w.Lane}] != nil, mayRun, mayHelp
 }
 
 // next returns the task of the head of a lane if this node may run it now, or help with it.
