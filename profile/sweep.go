@@ -419,10 +419,11 @@ func eachProfile(rows iter.Seq2[store.SweepRow, error], r *Reader, settle func(I
 func (s *Service) EachWithKey(ctx context.Context, inc store.Incarnation, key domain.Key, now int64, do func(ID, string) error) error {
 	return s.eachMain(ctx, inc, now, func(p *stored) error {
 		var keys index.Set
-		add := func(shown *fold.Profile) {
+		add := func(shown *fold.Profile) bool {
 			for _, k := range index.OwnKeys(shown, []domain.Key{key}) {
 				keys.Add(k)
 			}
+			return true
 		}
 		if shown := p.Profile(); shown != nil {
 			add(shown)

@@ -25,27 +25,31 @@ func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, dead fun
 		found = found || of.Head != nil && of.Head.Carries(k, now, dead)
 	})
 	if !found && k.Name != schema.KeyProfileID && k.Name != schema.KeyFullName { // which is that of the fold
-		EachHidden(m, func(p *fold.Profile) { found = found || Has(p, k.Name, schema.IndexValue(k.Value), own) })
+		EachHidden(m, func(p *fold.Profile) bool {
+			found = Has(p, k.Name, schema.IndexValue(k.Value), own)
+			return !found
+		})
 	}
 	return found
 }
 
-// EachHidden calls do for what yields keys of a person besides its fold: what its profiles show alone, if there are several, and without objects.
-func EachHidden(m *fold.Member, do func(*fold.Profile)) {
+// EachHidden calls do for what yields keys of a person besides its fold, until do returns false: what its profiles show alone, if there are several, and without
+// objects.
+func EachHidden(m *fold.Member, do func(*fold.Profile) bool) {
+	merged, more := m.State != nil && len(m.State.Merges) > 0, true
 	show := func(of *fold.Member) {
 		if p := of.Profile(); p != nil {
-			do(p)
+			more = do(p)
 		}
 	}
-	merged := m.State != nil && len(m.State.Merges) > 0
 	m.Walk(func(of *fold.Member) {
-		alone := of.Alone()
-		if merged {
-			show(alone)
+		if more && merged {
+			show(of.Alone())
 		}
-		if of.Head != nil && of.Head.ObjectsSay() {
-			alone.Head = of.Head.WithoutObjects()
-			show(alone)
+		if more && of.Head != nil && of.Head.ObjectsSay() {
+			bare := of.Alone()
+			bare.Head = of.Head.WithoutObjects()
+			show(bare)
 		}
 	})
 }

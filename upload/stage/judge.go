@@ -347,19 +347,17 @@ func (b *Resolver) holdsItself(m *fold.Member, f *frame) holds {
 		return not
 	}
 	own := m.Alone()
-	if own.Head != nil { // what objects say hides no key of what else says it
-		own.Head = own.Head.WithoutObjects()
+	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
+		return not
 	}
-	if p := own.Profile(); p != nil && b.confirms(own, p, f) {
+	if own.Head == nil {
 		return byItself
 	}
-	if own.Head != nil {
-		own = m.Alone()
-		if p := own.Profile(); p != nil && b.confirms(own, p, f) {
-			return byObjects
-		}
+	own.Head = own.Head.WithoutObjects()
+	if p := own.Profile(); p == nil || !b.confirms(own, p, f) {
+		return byObjects
 	}
-	return not
+	return byItself
 }
 
 // combineNames notes the full names that a person will show when a group's contribution has come to one of its members, and that the
