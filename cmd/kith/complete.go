@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
 	"github.com/spf13/cobra"
 
 	"kith/api"
@@ -78,19 +77,13 @@ func listDomains(ctx context.Context, cmd *cobra.Command, _ []string) (names []c
 		})
 		return names
 	}
-	in := &customerprofiles.ListDomainsInput{}
-	for {
-		page, err := c.ListDomains(ctx, in)
-		if err != nil {
-			return names
+	for name, err := range eachDomain(ctx, c) {
+		if err != nil || len(names) > 10*mostCompleted {
+			break
 		}
-		for _, d := range page.Items {
-			names = append(names, *d.DomainName)
-		}
-		if in.NextToken = page.NextToken; in.NextToken == nil || len(names) > 10*mostCompleted {
-			return names
-		}
+		names = append(names, name)
 	}
+	return names
 }
 
 // listJobWords lists the newest imports of the domain, as the beginnings of their ids, each with its file.

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/customerprofiles"
+	"github.com/aws/aws-sdk-go-v2/service/customerprofiles/types"
 	"github.com/spf13/cobra"
 )
 
@@ -41,13 +43,16 @@ type domainLine struct {
 func tellDomains(cmd *cobra.Command, c *client, asJSON bool) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	n := 0
-	for name, err := range eachDomain(cmd, c) {
+	for name, err := range eachDomain(cmd.Context(), c) {
 		if err != nil {
-			return err
+			return fmt.Errorf("list the domains: %w", plain(err))
 		}
 		d, err := c.GetDomain(cmd.Context(), &customerprofiles.GetDomainInput{DomainName: &name})
+		if _, gone := errors.AsType[*types.ResourceNotFoundException](err); gone { // deleted meanwhile
+			continue
+		}
 		if err != nil {
-			return fmt.Errorf("look at domain %s: %w", name, plain(err))
+			return fmt.Errorf("look at domain %s: %w", oneLine(name), plain(err))
 		}
 		line := domainLine{Name: name, DefaultExpirationDays: aws.ToInt32(d.DefaultExpirationDays), Matching: d.Matching != nil && aws.ToBool(d.Matching.Enabled), CreatedAt: aws.ToTime(d.CreatedAt)}
 		if s := d.Stats; s != nil {
@@ -66,7 +71,7 @@ func tellDomains(cmd *cobra.Command, c *client, asJSON bool) error {
 		if line.Matching {
 			matching = "on"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d days\t%s\t%s\n", oneLine(name), line.Profiles, line.Objects, strconv.FormatFloat(float64(line.Bytes)/1e6, 'f', 1, 64),
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%d days\t%s\t%s\n", oneLine(name), line.Profiles, line.Objects, float64(line.Bytes)/1e6,
 			line.DefaultExpirationDays, matching, line.CreatedAt.Local().Format(time.DateTime))
 	}
 	if n == 0 && !asJSON {
@@ -76,13 +81,13 @@ func tellDomains(cmd *cobra.Command, c *client, asJSON bool) error {
 }
 
 // eachDomain streams the names of all domains.
-func eachDomain(cmd *cobra.Command, c *client) iter.Seq2[string, error] {
+func eachDomain(ctx context.Context, c *client) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		pages := customerprofiles.ListDomainsInput{MaxResults: aws.Int32(100)}
 		for {
-			page, err := c.ListDomains(cmd.Context(), &pages)
+			page, err := c.ListDomains(ctx, &pages)
 			if err != nil {
-				yield("", fmt.Errorf("list the domains: %w", plain(err)))
+				yield("", err)
 				return
 			}
 			for _, d := range page.Items {

@@ -58,6 +58,11 @@ var binary = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	sideBySide := 2 * runtime.GOMAXPROCS(0)
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "test.parallel" { // somebody has said it
+			sideBySide, _ = strconv.Atoi(f.Value.String())
+		}
+	})
 	if os.Getenv("KITH_TEST_CQL") != "" {
 		sideBySide = 1
 	}
