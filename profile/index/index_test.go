@@ -249,6 +249,42 @@ func TestRequiredByAPI(t *testing.T) {
 	}
 }
 
+// What an object's value hides stays a key; what a later import's or a hand's hides does not, nor what an object says and another value hides.
+func TestHiddenKeysAreConfirmed(t *testing.T) {
+	account := func(text string, kind fold.Kind, at int64) fold.Value {
+		return fold.Value{Attr: schema.Attr{ID: schema.AccountNumber}, Text: text, Kind: kind, Stamp: fold.Stamp{Time: at}, Expires: 100}
+	}
+	imported := func(text string, at int64) fold.Part {
+		return fold.Part{Source: fmt.Sprint("i", at), Contribution: &fold.Contribution{Expires: 100, Stamp: fold.Stamp{Time: at}, Values: []fold.Value{account(text, 0, at)}}}
+	}
+	head := func(values ...fold.Value) *fold.Head {
+		h := &fold.Head{Time: 9, Expires: 100}
+		for _, v := range values {
+			h.Write([]fold.Value{v}, fold.Barriers{})
+		}
+		return h
+	}
+	for name, c := range map[string]struct {
+		m      fold.Member
+		has    []string
+		hasNot []string
+	}{
+		"import, then an object":         {fold.Member{Parts: []fold.Part{imported("1", 1)}, Head: head(account("2", fold.Object, 2))}, []string{"1", "2"}, []string{"3"}},
+		"two imports, then an object":    {fold.Member{Parts: []fold.Part{imported("1", 1), imported("2", 2)}, Head: head(account("3", fold.Object, 3))}, []string{"2", "3"}, []string{"1"}},
+		"an object, then an import":      {fold.Member{Parts: []fold.Part{imported("1", 2)}, Head: head(account("2", fold.Object, 1))}, []string{"1"}, []string{"2"}},
+		"import, then a hand":            {fold.Member{Parts: []fold.Part{imported("1", 1)}, Head: head(account("2", fold.Manual, 2))}, []string{"2"}, []string{"1"}},
+		"import, an object, then a hand": {fold.Member{Parts: []fold.Part{imported("1", 1)}, Head: head(account("2", fold.Object, 2), account("3", fold.Manual, 3))}, []string{"3"}, []string{"1", "2"}},
+	} {
+		c.m.ID = fold.ID{1}
+		p := c.m.Profile()
+		for _, text := range append(slices.Clone(c.has), c.hasNot...) {
+			if got := Confirms(&c.m, p, Key{Name: schema.KeyAccount, Value: text}, nil, nil, 5); got != slices.Contains(c.has, text) {
+				t.Errorf("%s: the key %s is confirmed: %t", name, text, got)
+			}
+		}
+	}
+}
+
 func encoded(vs []fold.Value, base fold.Stamp) (b []byte) {
 	for _, v := range vs {
 		b = fold.AppendValue(b, v, base)

@@ -15,7 +15,6 @@ import (
 	"kith/profile/write"
 	"kith/schema"
 	"kith/store"
-	"kith/store/mem"
 	"kith/upload"
 )
 
@@ -93,12 +92,14 @@ func TestPersonsAreMergedWhileKeysAreResolved(t *testing.T) {
 func TestHiddenAccountsOfMergedCustomers(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"object", "hand"} {
-		t.Run(by, func(t *testing.T) { hiddenAccounts(t, by) })
+		t.Run(by, func(t *testing.T) {
+			onAllEngines(t, func(t *testing.T, st store.Store) { hiddenAccounts(t, st, by) })
+		})
 	}
 }
 
-func hiddenAccounts(t *testing.T, by string) {
-	st := &looks{Store: mem.New()}
+func hiddenAccounts(t *testing.T, engine store.Store, by string) {
+	st := &looks{Store: engine}
 	r := newRig(t, st, upload.Config{})
 	s := spec{key: "id", expiry: 1000, fields: []string{"id:id:AccountNumber", "t:t:Attributes.tier"}}
 	const all = "id,t\n3,c\n2,b\n1,a\n"
