@@ -24,13 +24,18 @@ func Confirms(m *fold.Member, p *fold.Profile, k Key, own []domain.Key, dead fun
 	m.Walk(func(of *fold.Member) {
 		found = found || of.Head != nil && of.Head.Carries(k, now, dead)
 	})
-	if !found && k.Name != schema.KeyProfileID && k.Name != schema.KeyFullName { // which is that of the fold
+	if !found && YieldedByMembers(k.Name) {
 		EachHidden(m, func(p *fold.Profile) bool {
 			found = Has(p, k.Name, schema.IndexValue(k.Value), own)
 			return !found
 		})
 	}
 	return found
+}
+
+// YieldedByMembers says whether a person has a key of this name when a member has it alone. The id of a merged profile is unknown, and a full name is that of the fold.
+func YieldedByMembers(name string) bool {
+	return name != schema.KeyProfileID && name != schema.KeyFullName
 }
 
 // EachHidden calls do for what yields keys of a person besides its fold, until do returns false: what its profiles show alone, if there are several, and without

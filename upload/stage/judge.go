@@ -297,7 +297,8 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 	}
 	p := person.Profile()
 	f := b.frame(g)
-	if p == nil || !b.confirms(person, p, f) {
+	is := b.holdsItself(person.Find(id), f)
+	if p == nil || (is == not || !index.YieldedByMembers(b.m.index)) && !b.confirms(person, p, f) { // a person has up to 500 members to ask
 		return nil
 	}
 	g.same = index.Keeps(p, f.body)
@@ -314,7 +315,7 @@ func (b *Resolver) verifyPerson(person *fold.Member, id fold.ID, i uint32) error
 		g.matches, g.match = 1, id
 	}
 	match := person.Find(g.match)
-	switch is, was := b.holdsItself(person.Find(id), f), b.holdsItself(match, f); {
+	switch was := b.holdsItself(match, f); {
 	case is > was, is == was && is != byObjects && id == person.ID, is == was && is == byObjects && match.Find(id) != nil:
 		g.match = id
 	}
