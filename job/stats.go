@@ -42,3 +42,9 @@ func (r *Runner) Stats() (out Stats) {
 	out.Troubles = r.calm.Count()
 	return out
 }
+
+// Running says whether work of a kind runs on this node, or is helped with.
+func (r *Runner) Running(kind string) (runs bool) {
+	r.stats.change(func(s *Stats) { runs = s.Running[kind] > 0 })
+	return runs
+}

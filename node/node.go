@@ -202,7 +202,8 @@ func (n *Node) services(sealer *access.Sealer) {
 	if !c.Shared && c.Store.Whole() {
 		feed.Local = &change.Local{}
 	}
-	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed, Types: n.Types}
+	n.Profiles = &profile.Service{Store: c.Store, Domains: n.Domains, Now: c.Now, Feed: feed, Types: n.Types,
+		Importing: func() bool { return n.runner.Running(upload.Kind) }}
 	n.Writer = &write.Writer{Store: c.Store, Feed: feed, Lookup: n.Domains.Lookup, Now: c.Now, Settle: n.Profiles.SettleLinks, Quotas: c.Objects}
 	n.Uploads = &upload.Service{
 		Store: c.Store, Blobs: c.Blobs, Domains: n.Domains, Profiles: n.Profiles, Sealer: sealer, Now: c.Now, Log: c.Log,

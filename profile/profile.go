@@ -32,6 +32,8 @@ type Service struct {
 	Writer *write.Writer
 	// Types are the object types, which define keys; nil: there are none.
 	Types *objecttype.Service
+	// Importing says whether an import runs on this node, which counting makes way for; nil: none does.
+	Importing func() bool
 	// Letters keep objects that can't be attached to a profile.
 	Letters DeadLetters
 	// Apart returns the pairs among some persons, whose ids ascend, of which somebody has said that they are not the same; nil: nobody says so. No

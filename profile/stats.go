@@ -27,6 +27,11 @@ const (
 	// core at most, however much is written.
 	countShare = 20
 	maxPause   = 30 * time.Minute
+	// countPatience is for how long counting makes way for imports, and countYield when it looks again.
+	countPatience = 2 * time.Minute
+	countYield    = 5 * time.Second
+	// countStride is how many profiles are counted between two looks at whether an import has begun.
+	countStride = 1024
 )
 
 var countKey = []byte("profiles")
@@ -41,8 +46,11 @@ type count struct {
 	Took     int64 // microseconds
 }
 
-// errEnough ends a pass that has seen as much as it was to see.
-var errEnough = errors.New("enough was seen")
+// errEnough ends a pass that has seen as much as it was to see, and errYield one that makes way for an import.
+var (
+	errEnough = errors.New("enough was seen")
+	errYield  = errors.New("an import has begun")
+)
 
 // Stats counts the visible profiles of a small domain, and returns the kept figure of a large one (CountProfiles).
 func (s *Service) Stats(ctx context.Context, inc store.Incarnation) (*api.DomainStats, error) {
@@ -114,6 +122,8 @@ func (s *Service) kept(ctx context.Context, inc store.Incarnation) (c count, ver
 
 // CountProfiles is the standing work: it counts the visible profiles of a domain, looking at none of their attributes, and keeps the
 // figure, unless that was done so lately that it would take too much of the machine to do it again; then it says when to come back.
+// Where an import runs on this node it waits or stops, for countPatience at most: of two files, one after the other, it
+// would make the second one wait.
 func (s *Service) CountProfiles(ctx context.Context, t *job.Task) (again time.Duration, err error) {
 	last, version, err := s.kept(ctx, t.Incarnation)
 	if err != nil {
@@ -121,18 +131,44 @@ func (s *Service) CountProfiles(ctx context.Context, t *job.Task) (again time.Du
 	}
 	now := s.Now()
 	stands := min(countShare*time.Duration(last.Took)*time.Microsecond, maxPause)
-	if age := now.Sub(time.UnixMicro(last.At)); age >= 0 && age < stands {
+	age := time.Duration(0) // of a domain that was never counted, too
+	if last.At != 0 {
+		age = now.Sub(time.UnixMicro(last.At))
+	}
+	if age >= 0 && age < stands {
 		return stands - age, nil
+	}
+	keep := func(c count) error {
+		value, err := json.Marshal(c)
+		if err == nil {
+			_, err = t.Swap(ctx, store.Swap{Key: countKey, Value: value, Expect: version})
+		}
+		return err
+	}
+	importing := func() bool { return age < stands+countPatience && s.Importing != nil && s.Importing() }
+	yield := func() (time.Duration, error) {
+		if last.At != 0 {
+			return countYield, nil
+		}
+		return countYield, keep(count{At: now.UnixMicro()}) // it has waited since now
+	}
+	if importing() {
+		return yield()
 	}
 	next, start := count{At: now.UnixMicro()}, time.Now()
 	pass := Pass{Incarnation: t.Incarnation, Now: now.UnixMicro(), Attrs: fold.NewAttrSet(), Workers: 1} // requests and imports come first
-	if err := s.Each(ctx, pass, func(_ int, p *fold.Profile) error { next.add(p); return nil }); err != nil {
+	err = s.Each(ctx, pass, func(_ int, p *fold.Profile) error {
+		if next.add(p); next.Profiles%countStride == 0 && importing() {
+			return errYield
+		}
+		return nil
+	})
+	if errors.Is(err, errYield) {
+		return yield()
+	}
+	if err != nil {
 		return 0, fmt.Errorf("count profiles: %w", err)
 	}
 	next.Took = time.Since(start).Microseconds()
-	value, err := json.Marshal(next)
-	if err == nil {
-		_, err = t.Swap(ctx, store.Swap{Key: countKey, Value: value, Expect: version})
-	}
-	return 0, err
+	return 0, keep(next)
 }
