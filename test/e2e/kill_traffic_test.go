@@ -25,35 +25,50 @@ import (
 )
 
 const (
-	trafficCustomers = 16_000
-	trafficWorkers   = 4
-	trafficDomain    = "customers"
-	trafficType      = "visit"
+	trafficDomain = "customers"
+	trafficType   = "visit"
 )
+
+// densities take turns: many customers, so that imports take their time, and few of whom each meets many writes and merges.
+var densities = []density{
+	{customers: 1500, workers: 6, acts: 300, pause: 120 * time.Millisecond},
+	{customers: 16_000, workers: 4, acts: 2000, pause: 400 * time.Millisecond},
+}
+
+// density is how many customers and clients there are, how much each client does in a round, and the longest time from one kill to the next.
+type density struct {
+	customers, workers, acts int
+	pause                    time.Duration
+}
 
 // The program is killed with SIGKILL at random moments of imports of new, of the same, of changed and of half new files, while clients edit, merge and
 // delete the same customers and put objects to them. In the end what was acknowledged is there, once, and everybody shows what the last file says.
 // KITH_TORTURE is how often it is killed in all.
 func TestKillDuringTraffic(t *testing.T) {
 	t.Parallel()
-	want, acts := 3, 2000 // what clients have done is all looked at in the end, so a slow import must not mean that they do more
+	want, long := 3, false
 	if text := os.Getenv("KITH_TORTURE"); text != "" {
 		var err error
 		if want, err = strconv.Atoi(text); err != nil {
 			t.Fatal(err)
 		}
-		acts = math.MaxInt
+		long = true
 	}
 	dir := t.TempDir()
 	for kills, round := 0, 0; kills < want; round++ {
-		tr := &traffic{t: t, acts: acts, data: filepath.Join(dir, fmt.Sprint("killed", round)), rnd: rand.New(rand.NewPCG(rand.Uint64(), 0))}
-		n := min(want-kills, 12)
+		of := densities[round%len(densities)]
+		if long {
+			of.acts = math.MaxInt // else a slow import means that clients do more, and all that they have done is looked at in the end
+		}
+		tr := &traffic{t: t, density: of, mails: make([]int, of.customers), known: make([]acknowledged, of.customers), put: make([]bool, of.customers),
+			data: filepath.Join(dir, fmt.Sprint("killed", round)), rnd: rand.New(rand.NewPCG(rand.Uint64(), 0))}
+		n := min(want-kills, (want+1)/2, 12) // so that each has its turn
 		tr.round(n)
 		kills += n
 		if err := os.RemoveAll(tr.data); err != nil {
 			t.Fatal(err)
 		}
-		if want > 100 && round%10 == 0 {
+		if want > 100 && round%5 == 0 {
 			t.Logf("%d kills; in this round %d edits, %d objects, %d merges, %d deletions; of %d calls %d were cut off", kills,
 				tr.edits.Load(), tr.puts.Load(), tr.merges.Load(), tr.deletions.Load(), tr.calls.Load(), tr.cut.Load())
 		}
@@ -62,18 +77,18 @@ func TestKillDuringTraffic(t *testing.T) {
 
 // traffic is a server with clients that write to it while files are imported.
 type traffic struct {
+	density
 	t      *testing.T
-	acts   int // that a worker does in a round at most
 	data   string
 	rnd    *rand.Rand // of the imports and kills; each worker has its own
 	server *exec.Cmd
 	client atomic.Pointer[customerprofiles.Client]
 	// mails is the version of each customer's e-mail address in the newest file that names it; versions only rise.
-	mails [trafficCustomers]int
-	// known is what workers know of their customers, who are those of their number modulo trafficWorkers.
-	known [trafficCustomers]acknowledged
+	mails []int
+	// known is what workers know of their customers, who are those of their number modulo workers.
+	known []acknowledged
 	// put says who has got an object. It may have made a profile while an import made another; then the two were made one, which keeps the keys of both.
-	put [trafficCustomers]bool
+	put []bool
 	// kills are left for this round.
 	kills                                      int
 	edits, puts, merges, deletions, calls, cut atomic.Int64
@@ -98,7 +113,7 @@ func (tr *traffic) round(kills int) {
 		workers.Wait()
 	})
 	defer end()
-	for w := range trafficWorkers {
+	for w := range tr.workers {
 		workers.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(w), uint64(time.Now().UnixNano())))
 			for n := range tr.acts {
@@ -111,7 +126,7 @@ func (tr *traffic) round(kills int) {
 			}
 		})
 	}
-	half, all := trafficCustomers/2, trafficCustomers
+	half, all := tr.customers/2, tr.customers
 	tr.load(0, half, 0)
 	for tr.kills > 0 && !tr.t.Failed() {
 		switch tr.rnd.IntN(4) {
@@ -194,7 +209,7 @@ func (tr *traffic) load(from, to, changed int) {
 		tr.t.Fatal(err)
 	}
 	for range min(tr.kills, 1+tr.rnd.IntN(4)) {
-		time.Sleep(time.Duration(tr.rnd.IntN(400)) * time.Millisecond)
+		time.Sleep(time.Duration(tr.rnd.Int64N(int64(tr.pause))))
 		kill(tr.t, tr.server)
 		tr.serve()
 		tr.kills--
@@ -277,7 +292,7 @@ func (tr *traffic) person(c int) int {
 // act does something to customers of a worker, the nth thing it does. Who has no profile at the moment, or two because an import has just made a
 // second one that goes again, is left alone.
 func (tr *traffic) act(worker, n int, rnd *rand.Rand) {
-	pick := func() int { return rnd.IntN(trafficCustomers/trafficWorkers)*trafficWorkers + worker }
+	pick := func() int { return rnd.IntN(tr.customers/tr.workers)*tr.workers + worker }
 	c := pick()
 	if do := rnd.IntN(20); do < 8 {
 		tr.visit(c, fmt.Sprintf("V%d-%d", worker, n))
@@ -372,7 +387,7 @@ func (tr *traffic) remove(p int, id string) {
 		return
 	}
 	var all []int
-	for c := p % trafficWorkers; c < trafficCustomers; c += trafficWorkers {
+	for c := p % tr.workers; c < tr.customers; c += tr.workers {
 		if tr.person(c) == p {
 			all = append(all, c)
 		}
@@ -394,7 +409,7 @@ func (tr *traffic) check() {
 	t := tr.t
 	t.Helper()
 	members := map[int][]int{}
-	for c := range trafficCustomers {
+	for c := range tr.customers {
 		members[tr.person(c)] = append(members[tr.person(c)], c)
 	}
 	shown := tr.export()
