@@ -6,9 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// The words of a name that belong to the family name behind them, and those that are no part of it.
+// The words of a name that belong to the family name behind them, or before them, and those that are no part of it.
 var (
 	particles = wordSet("van von der den de del della di da dos das du la le los ter ten zu zum zur af av bin ibn al el st st. mac mc o")
+	suffixes  = wordSet("jr. Jr Jr. JR JR. sr. Sr Sr. SR SR. II III IV")
+	degrees   = wordSet("PhD PHD Ph.D. Ph.D MD M.D. Esq Esq.")
 	titles    = wordSet("dr dr. prof prof. mr mr. mrs mrs. ms ms. miss herr frau fr. hr. mme m. mlle sr. sra. sig. dott. dott.ssa ing. dipl.-ing. sir")
 )
 
@@ -21,13 +23,16 @@ func wordSet(words string) map[string]bool {
 }
 
 // SplitName splits the name of a person into given and family names. "Lee, Ann" has the family name first, as names in Chinese characters and in Hangul
-// have; else it is the last word, with the particles before it. A name of one word is a given name, but for Korean ones, which are written so. Titles are left out.
+// have; else it is the last word, with the particles before it. A name of one word is a given name, but for Korean ones, which are written so. Titles and degrees are left out.
 func SplitName(full string) (given, family string) {
-	full = ColumnName(full)
+	full, behind := cutSuffixes(ColumnName(full))
 	if last, first, ok := strings.Cut(full, ","); ok && strings.TrimSpace(first) != "" {
-		return strings.Join(untitled(first), " "), strings.Join(untitled(last), " ")
+		return strings.Join(untitled(first), " "), strings.Join(append(untitled(last), behind...), " ")
 	}
 	words := untitled(strings.TrimSuffix(full, ","))
+	if len(words) < 2 && behind != nil {
+		return strings.Join(append(words, behind...), " "), ""
+	}
 	if len(words) < 2 {
 		return splitWord(strings.Join(words, ""), unicode.Hangul)
 	}
@@ -38,7 +43,39 @@ func SplitName(full string) (given, family string) {
 	for at > 1 && particles[strings.ToLower(words[at-1])] {
 		at--
 	}
-	return strings.Join(words[:at], " "), strings.Join(words[at:], " ")
+	return strings.Join(words[:at], " "), strings.Join(append(words[at:], behind...), " ")
+}
+
+// SplitFamilyFirst is SplitName for names that begin with the family name, with the particles before it, without a comma: "Lee Ann", "van Gogh Vincent".
+func SplitFamilyFirst(full string) (given, family string) {
+	if strings.Contains(full, ",") {
+		return SplitName(full)
+	}
+	words := untitled(ColumnName(full))
+	if len(words) < 2 {
+		return SplitName(full)
+	}
+	at := 1
+	for at < len(words)-1 && particles[strings.ToLower(words[at-1])] {
+		at++
+	}
+	return strings.Join(words[at:], " "), strings.Join(words[:at], " ")
+}
+
+// cutSuffixes returns a name without the degrees at its end, and what else stands behind family names: "Ray, Jr.".
+func cutSuffixes(name string) (rest string, behind []string) {
+	for rest = name; ; {
+		i := strings.LastIndexAny(rest, " ,") + 1
+		word := rest[i:]
+		before := strings.TrimRight(rest[:i], " ,")
+		switch {
+		case before == "" || !suffixes[word] && !degrees[word]:
+			return rest, behind
+		case suffixes[word]:
+			behind = append([]string{word}, behind...)
+		}
+		rest = before
+	}
 }
 
 // SplitChineseName is SplitName for names in Chinese characters that are written as one word, as Chinese ones are. Japanese ones are too, and only people

@@ -115,8 +115,10 @@ var helpers = map[string]func(string) string{
 	"givenName":        func(text string) string { given, _ := SplitName(text); return given },
 	"familyName":       func(text string) string { _, family := SplitName(text); return family },
 
-	"chineseGivenName":  func(text string) string { given, _ := SplitChineseName(text); return given },
-	"chineseFamilyName": func(text string) string { _, family := SplitChineseName(text); return family },
+	"familyFirstGivenName":  func(text string) string { given, _ := SplitFamilyFirst(text); return given },
+	"familyFirstFamilyName": func(text string) string { _, family := SplitFamilyFirst(text); return family },
+	"chineseGivenName":      func(text string) string { given, _ := SplitChineseName(text); return given },
+	"chineseFamilyName":     func(text string) string { _, family := SplitChineseName(text); return family },
 }
 
 // node is a piece of a template: text, a variable, or a block.
@@ -209,7 +211,7 @@ func (p *parser) open(tag string, depth int) (node, error) {
 	default:
 		switch {
 		case helpers[kind] == nil:
-			return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each, removeExtraSpace, givenName, familyName, chineseGivenName and chineseFamilyName", kind)
+			return n, fmt.Errorf("{{#%s}} is not a known block; known are if, unless, with, each, removeExtraSpace, givenName, familyName, familyFirstGivenName, familyFirstFamilyName, chineseGivenName and chineseFamilyName", kind)
 		case strings.TrimSpace(subject) != "":
 			return n, fmt.Errorf("{{#%s}} takes no argument", kind)
 		}

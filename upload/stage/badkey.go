@@ -26,17 +26,20 @@ var placeholders = func() map[string]bool {
 	return all
 }()
 
-const placeholderList = `n/a|n\a|\n|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|
+const placeholderList = `n/a|n\a|\n|na|n.a|#n/a|#n/v|#nv|#n/d|#n/b|#н/д|#yok|null|nil|none|nan|undefined|unknown|missing|empty|blank|tbd|tba|not available|not applicable|not provided|not known|not given|not specified|unspecified|none given|no id|no number|
 no value|kein|nomail|keine mail|keinemail|sinemail|xxx|xxxx|xxxxx|loading|object object|undefined undefined|null null|anonymous|no data|no email|noemail|no e-mail|no mail|no phone|not set|
-unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|keine telefonnummer|kein telefon|entfällt|entfaellt|unbek|
-sans|inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|
-desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|sin teléfono|no tiene|
-desconhecido|desconhecida|nenhum|nenhuma|vazio|n/d|não informado|nao informado|sem dados|não disponível|não tem|sem email|sem telefone|não se aplica|
-sconosciuto|sconosciuta|nessuno|nessuna|vuoto|n.d|nd|non disponibile|non disp|non pervenuto|non applicabile|nessuna email|nessun telefono|
+unbekannt|keine|keiner|fehlt|leer|k.a|k. a|keine angabe|nicht vorhanden|nicht bekannt|keine e-mail|keine email|keine telefonnummer|kein telefon|entfällt|entfaellt|unbek|ohne|ohne angabe|nicht angegeben|folgt|
+sans|inconnu|inconnue|aucun|aucune|néant|vide|n.c|s.o|non renseigné|non renseignée|non disponible|sans objet|non connu|pas d'email|pas de téléphone|non communiqué|non précisé|non fourni|non spécifié|
+desconocido|desconocida|ninguno|ninguna|vacío|s/d|sin datos|no disponible|no aplica|sin correo|sin email|sin teléfono|no tiene|sin especificar|no especificado|
+desconhecido|desconhecida|nenhum|nenhuma|vazio|n/d|não informado|nao informado|sem dados|não disponível|não tem|sem email|sem telefone|não se aplica|não especificado|não consta|
+sconosciuto|sconosciuta|nessuno|nessuna|vuoto|n.d|nd|non disponibile|non disp|non pervenuto|non applicabile|nessuna email|nessun telefono|non specificato|
 onbekend|geen|leeg|n.v.t|nvt|niet beschikbaar|niet bekend|niet van toepassing|geen e-mail|geen email|geen telefoon|
 brak|nieznany|nieznana|nieznane|puste|nie dotyczy|nie podano|nie podał|nie podała|b.d|brak danych|brak emaila|brak telefonu|nie ma|
 yok|bilinmiyor|boş|belirtilmemiş|mevcut değil|bilgi yok|yoktur|girilmemiş|e-posta yok|telefon yok|
-нет|неизвестно|н/д|отсутствует|не указано|не указан|
+нет|неизвестно|н/д|отсутствует|не указано|не указан|не указана|не определено|немає|невідомо|не вказано|
+saknas|okänd|okänt|ingen|inget|ej angivet|ej angiven|ukendt|ukjent|ikke oplyst|ikke oppgitt|mangler|ei ole|ei tiedossa|tuntematon|puuttuu|
+neuvedeno|neznámý|neznámé|není|chybí|neuvedené|neznáme|nie je|nincs|ismeretlen|nincs megadva|necunoscut|nu are|nespecificat|
+δεν υπάρχει|άγνωστο|κενό|لا يوجد|غير معروف|غير متوفر|אין|לא ידוע|ללא|
 なし|無し|不明|未登録|未定|該当なし|未入力|未記入|未設定|無記入|
 无|無|未知|不详|不詳|暂无|暫無|空|没有|沒有|未填|未填写|未填寫|未提供|不适用|不適用|
 없음|미상|알수없음|알 수 없음|해당없음|해당 없음|정보없음|정보 없음|미입력|미등록|모름`
@@ -71,6 +74,9 @@ func (m *mapper) badRow(f *boundField, v []byte) (sentence string) {
 	if name := m.header[f.column]; len(v) == len(name) && strings.EqualFold(string(v), name) {
 		return "The unique key is the name of its column: the row explains the table, or is its header again. Leave it out."
 	}
+	if isType(v) && allTypes(m.cells) {
+		return "The row has the types of the columns, and no customer. Leave it out."
+	}
 	isName := f.place >= 0 && m.fields[f.place].attr.ID != schema.AccountNumber // who says that a name is the key means words
 	if len(m.header) < 3 || isName || f.ct == schema.Phone || f.ct == schema.Email || !remark(v) {
 		return ""
@@ -81,6 +87,43 @@ func (m *mapper) badRow(f *boundField, v []byte) (sentence string) {
 		}
 	}
 	return "The row seems to be a remark above or below the table: it has nothing but words, in the column of the unique key. Leave it out; if it is a customer, fill in another cell of the row."
+}
+
+// types are those of columns, as databases and programs name them.
+var types = func() map[string]bool {
+	all := map[string]bool{}
+	for t := range strings.FieldsSeq("int integer bigint smallint tinyint long short varchar nvarchar char nchar text longtext mediumtext string str number numeric decimal float double real date datetime timestamp time boolean bool bit uuid guid uniqueidentifier money currency json object email phone") {
+		all[t] = true
+	}
+	return all
+}()
+
+// isType says whether a value names a type of columns, with its length or without: varchar(255).
+func isType(v []byte) bool {
+	var word [16]byte
+	n := 0
+	for ; n < len(v) && v[n] != '('; n++ {
+		c := v[n] | 0x20
+		if n == len(word) || c < 'a' || c > 'z' {
+			return false
+		}
+		word[n] = c
+	}
+	return types[string(word[:n])] && (n == len(v) || v[len(v)-1] == ')')
+}
+
+// allTypes says whether several cells have something in them, and all of these name types.
+func allTypes(cells [][]byte) bool {
+	n := 0
+	for _, c := range cells {
+		if c = schema.Trim(c); len(c) == 0 {
+			continue
+		}
+		if n++; !isType(c) {
+			return false
+		}
+	}
+	return n > 1
 }
 
 // NoKey says whether a value, which is not blank, can't be part of a unique key.
@@ -189,7 +232,7 @@ func bracketed(text string) bool {
 }
 
 // remark says whether a text, in the column of the key, reads like a line above or below a table if nothing else is in its row: "Contacts report",
-// "Page 1 of 7", "Anzahl Datensätze: 2". Numbers of customers have digits, and no more than one word beside them.
+// "Page 1 of 7", "Anzahl Datensätze: 2", "Exported: 2026-11-27". Numbers of customers have digits, and no more than one word beside them.
 func remark(v []byte) bool {
 	digit, letters, words := false, false, 0
 	for _, c := range v {
@@ -207,7 +250,7 @@ func remark(v []byte) bool {
 			letters = false
 		}
 	}
-	return words > 0 && !digit || words > 1 && bytes.IndexByte(v, ' ') > 0
+	return words > 0 && !digit || words > 1 && bytes.IndexByte(v, ' ') > 0 || words > 0 && bytes.Contains(v, []byte(": "))
 }
 
 // maxPlaceholder is how long a placeholder is at most, in bytes.

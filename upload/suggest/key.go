@@ -11,7 +11,7 @@ import (
 // account number.
 func (p *Proposal) rankIDs() {
 	for i := range p.Columns {
-		if c := &p.Columns[i]; c.Target == "AccountNumber" || c.usable() && !c.settled && isID(c.Name) {
+		if c := &p.Columns[i]; c.Target == "AccountNumber" || c.usable() && !c.settled && (isID(c.Name) || c.isNumberOfCustomer()) {
 			p.ids = append(p.ids, i)
 		}
 	}
@@ -42,6 +42,14 @@ func (p *Proposal) rankIDs() {
 	c.Target, c.Why = "AccountNumber", "its name says that it is an id"
 }
 
+// isNumberOfCustomer says whether a column that is named like a customer has numbers of theirs, as the column Kunde of SAP does.
+func (c *Column) isNumberOfCustomer() bool {
+	return aCustomer[fold(c.Name)] && c.Filled > 0 && c.mostly(c.codes) && c.mostly(c.digit) && c.several == 0
+}
+
+// aCustomer are words for a customer.
+var aCustomer = words("customer client kunde kunden klient cliente debitor kund klant musteri клиент клієнт")
+
 // asked is why something is so that a person has decided.
 const asked = "it was asked for"
 
@@ -67,7 +75,7 @@ func (p *Proposal) chooseKey(wish string) error {
 		if err := p.takeKey(wish); err != nil {
 			return err
 		}
-	case account >= 0 && (mail < 0 || p.Columns[account].tellsApart(p.Rows) || p.Columns[account].Good >= p.Columns[mail].Good):
+	case account >= 0 && (mail < 0 || !p.loses(account, mail) && (p.Columns[account].tellsApart(p.Rows) || p.Columns[account].Good >= p.Columns[mail].Good)):
 		p.Key, p.Why = account, "an id"
 		if p.Columns[account].unique(p.Rows) && p.Rows > 1 {
 			p.Why = "an id whose values don't repeat"
@@ -85,6 +93,11 @@ func (p *Proposal) chooseKey(wish string) error {
 	}
 	p.nameOthers(append(slices.Clone(p.ids), account, mail, phone))
 	return nil
+}
+
+// loses says whether an id has no value in more than a few rows, all of which have an e-mail address of their own.
+func (p *Proposal) loses(id, mail int) bool {
+	return 20*(p.Rows-p.Columns[id].Filled) > p.Rows && p.Columns[mail].unique(p.Rows)
 }
 
 // tellsApart says whether the values of a column don't repeat, and most rows have one.

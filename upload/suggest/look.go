@@ -34,6 +34,7 @@ type Seen struct {
 	several int   // values of several words of letters, as whole names are
 	firms   int   // values with the legal form of a firm
 	codes   int   // values that may be ids
+	flags   int   // 0 and 1
 	states  int   // words for what state something is in
 	spoilt  int   // what a spreadsheet made of long numbers
 	han     int   // a few Chinese characters, as names of people are
@@ -151,7 +152,9 @@ func (s *Seen) count(v string) {
 	}
 	local, host, at := strings.Cut(v, "@")
 	plus(&s.at, at)
-	plus(&s.mails, at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;<>\n") && !strings.Contains(host, "@") && !strings.HasPrefix(v, "mailto:"))
+	mail := at && local != "" && strings.Contains(host, ".") && !strings.ContainsAny(v, " ,;<>\n") && !strings.Contains(host, "@") && !strings.HasPrefix(v, "mailto:")
+	plus(&s.mails, mail)
+	s.odd.addressed.count(v, at && !mail)
 	plus(&s.phones, isPhone(v))
 	plus(&s.abroad, international.MatchString(v))
 	plus(&s.bare, bare.MatchString(v))
@@ -164,6 +167,7 @@ func (s *Seen) count(v string) {
 	plus(&s.several, words > 1 && words < 7 && lettersOnly && letters > 0)
 	plus(&s.firms, firm || strings.Contains(v, "株式会社") || strings.Contains(v, "有限公司") || strings.Contains(v, "주식회사"))
 	plus(&s.codes, !at && (words < 2 || digits > 0) && (digits > 0 || len(v) >= 12 && words == 1 || isCode(v)))
+	plus(&s.flags, v == "0" || v == "1")
 	plus(&s.states, letters > 0 && stateWords[fold(v)])
 	plus(&s.han, letters > 1 && letters < 5 && utf8.RuneCountInString(v) == letters && strings.IndexFunc(v, func(r rune) bool { return !unicode.Is(unicode.Han, r) }) < 0)
 	plus(&s.hangul, letters > 1 && letters < 5 && utf8.RuneCountInString(v) == letters && strings.IndexFunc(v, func(r rune) bool { return !unicode.Is(unicode.Hangul, r) }) < 0)
@@ -200,7 +204,7 @@ func (c *Column) fits(target string) bool {
 	case strings.HasSuffix(target, "EmailAddress"):
 		return half(c.at)
 	case strings.HasSuffix(target, "PhoneNumber"):
-		return half(c.digit) && !half(c.at)
+		return half(c.digit) && !half(c.at) && !(half(c.flags) && c.Filled > 1)
 	case target == "BirthDate":
 		return half(c.digit)
 	case part == "PostalCode":

@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,17 +53,29 @@ var names = map[string]string{
 }
 
 // targets are the attributes by the names that mean them.
-var targets = invert(names)
+var targets = func() map[string]string {
+	all := invert(moreNames)
+	maps.Copy(all, invert(names))
+	return all
+}()
 
 // others are what names mean where the values don't fit what they mean first: a cep is a postal code in Brazil, and a mobile phone in Turkey.
 var others = map[string]string{"cep": "MobilePhoneNumber"}
 
 // fullNames are the names of columns that hold the whole name of a person.
-var fullNames = words("name fullname customername clientname contactname displayname personname customer client kunde kundenname vollstandigername vollername nomcomplet nometprenom nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim cognomeenome nomprenom prenometnom prenomnom nomprenoms vorundnachname vorundzuname namevorname nachnamevorname vornamename apellidosynombre apellidosynombres imienazwisko nazwiskoiimie 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas ansprechpartner ansprechperson kontaktperson contactperson interlocuteur personadecontacto personacontacto referente contactpersoonnaam osobakontaktowa yetkilikisi 担当者 担当者名 联系人 聯絡人 담당자")
+var fullNames = words(`name fullname customername clientname contactname displayname personname customer client kunde kundenname vollstandigername vollername nomcomplet nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim prenometnom prenomnom vorundnachname vorundzuname vornamename apellidosynombre apellidosynombres imienazwisko 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas ansprechpartner ansprechperson kontaktperson contactperson interlocuteur personadecontacto personacontacto referente contactpersoonnaam osobakontaktowa yetkilikisi 担当者 担当者名 联系人 聯絡人 담당자
+	name1 billingname namn fullstandigtnamn kundnamn navn fuldenavn fulltnavn kundenavn nimi kokonimi asiakkaannimi jmenoaprijmeni celejmeno menoapriezvisko numecomplet numesiprenume полноеимя имяифамилия имяфамилия імятапрізвище ονοματεπωνυμο الاسم الاسمالكامل اسمالعميل שם שםמלא שםלקוח` + " " + familyFirstNames)
+
+// familyFirst are the names of columns of whole names whose first word is the family name.
+var familyFirst = words(familyFirstNames)
+
+const familyFirstNames = `namevorname nachnamevorname nomprenom nomprenoms nometprenom nometprenoms cognomeenome cognomenome nazwiskoiimie prijmeniajmeno prijmenijmeno priezviskoameno nev teljesnev numeprenume
+	фио фамилияимяотчество фамилияимя фамилияиимя піб прізвищеімя прізвищетаімя επωνυμοονομα`
 
 // ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
 var ids = words(`accountnumber accountno customerid customerno customernumber custid custno clientid clientno memberid memberno membernumber contactid personid leadid subscriberid
 	kundennummer kundnr kundnummer kdnummer debitor debitornr debitorennr kundennr kundenid kdnr mitgliedsnummer debitorennummer numeroclient nclient numclient idclient noclient codeclient numerodecliente numerocliente idcliente codigocliente codcliente numerodocliente codicecliente
+	kundnummer kundnr kundenr kundeid kundenummer medlemsnummer medlemsnr asiakasnumero asiakasnro ugyfelszam ugyfelkod ugyfelazonosito 顧客コード 会員コード 得意先コード 得意先番号 お客様コード 客户编码 客户代码 會員代碼 고객코드 회원코드
 	klantnummer klantid klantnr numerklienta idklienta musterino musterinumarasi musteriid 顧客番号 顧客id 会員番号 お客様番号 客户编号 客户id 客戶編號 會員編號 会员编号 會員號 顧客編號 会员号 고객번호 회원번호
 	id uuid guid key userid recordid recid externalid personnumber identifier accountid 番号 编号 번호 identifiant identificador identificatie`)
 
@@ -89,6 +102,7 @@ var blockWords = func() (all []string) {
 // filling are words that say nothing.
 var filling = words(`s d l default primary main the your my of and contact customer client person user account member subscriber value field required optional enter please
 	kunde kunden kundin haupt ihr ihre ihren der die das des dem bitte pflichtfeld kontakt du de la le les des votre vos cliente clientes principal contacto su del el los
+	kund kundens asiakkaan zakaznika ugyfel clientului клиента клиент покупателя контакта ваш ваше ваша клієнта πελατη العميل לקוח הלקוח
 	contato da do dos sua seu obrigatorio contatto della di il vostro suo klant uw van contactpersoon klienta twoj twoja klient musteri musterinin kisi`)
 
 // people are words of East Asian languages before what they say of a customer.
@@ -114,7 +128,7 @@ func invert(lists map[string]string) map[string]string {
 }
 
 // spelt replaces letters that have no accent to drop, and that people spell in ASCII.
-var spelt = strings.NewReplacer("º", "o", "ª", "a", "№", "no", "ß", "ss", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
+var spelt = strings.NewReplacer("º", "o", "ª", "a", "№", "no", "ß", "ss", "ς", "σ", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
 
 // fold drops case, accents, and everything but letters and digits.
 func fold(name string) string {
@@ -248,7 +262,7 @@ func ofWords(words []string, weak bool) string {
 }
 
 // addressWords are those before a part of an address: "Address City", "Address 1: ZIP".
-var addressWords = []string{"address1", "address", "adresse1", "adresse", "direccion1", "endereco1", "indirizzo1", "adres1", "addr", "anschrift", "direccion", "endereco", "indirizzo", "adres", "住所", "地址", "주소"}
+var addressWords = []string{"address1", "address", "adresse1", "adresse", "direccion1", "endereco1", "indirizzo1", "adres1", "addr", "anschrift", "direccion", "endereco", "indirizzo", "adres", "home", "residential", "residence", "住所", "地址", "주소"}
 
 // isAddress are the words that are an address as a whole.
 var isAddress = words("address adresse addr anschrift adr direccion endereco indirizzo adres adresi adresie 住所 地址 주소")
@@ -282,6 +296,11 @@ func isFullName(name string) bool {
 	return false
 }
 
+// isFamilyFirst says whether a name is that of a column of whole names whose first word is the family name.
+func isFamilyFirst(name string) bool {
+	return familyFirst[fold(name)] || familyFirst[fold(bracketed.ReplaceAllString(name, " "))]
+}
+
 // isChineseName says whether a name is that of a column of whole names in Chinese.
 func isChineseName(name string) bool {
 	return strings.HasSuffix(name, "姓名") || strings.HasPrefix(name, "客户") || strings.HasPrefix(name, "客戶")
@@ -310,9 +329,10 @@ var secrets = words("cvv cvc cvv2 cvc2 cardcvv cardcvc securitycode password pas
 
 // idWords are words for a number that tells apart, and ofCustomers those for whom.
 var (
-	idWords     = words("id nr no num number nummer numero numeris code codigo codice guid uuid key ref reference 番号 编号 번호")
+	idWords     = words("id nr no num number nummer numero numeris code codigo codice cod cislo kod tunnus numero szam azonosito номер код ид идентификатор κωδικοσ αριθμοσ رقم מספר guid uuid key ref reference 番号 编号 번호")
 	records     = words("record external unique datensatz registro fiche informations enregistrement rekordu rekord kayit レコード 记录 記錄 레코드")
 	ofCustomers = words(`cust mitgl kd kdn customer client member user contact person subscriber patient guest donor student buyer kunde kunden mitglied mitglieds patienten teilnehmer
+		kund kundens medlem asiakas asiakkaan zakaznik zakaznika ugyfel clientului клиент клиента покупатель покупателя контакта пользователя абонента клієнта покупця користувача πελατη العميل عميل العضو לקוח הלקוח
 		cliente socio paciente usuario utente membre adherent patient abonne klant lid klienta czlonka musteri uye hasta`)
 )
 

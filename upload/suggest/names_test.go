@@ -2,7 +2,7 @@ package suggest
 
 import "testing"
 
-// Names of columns mean attributes in twelve languages: without case, accents, signs, filling words and what stands in brackets.
+// Names of columns mean attributes in the first twelve languages: without case, accents, signs, filling words and what stands in brackets.
 func TestNamesOfColumns(t *testing.T) {
 	for target, all := range map[string][]string{
 		"FirstName":                 {"First Name", "FIRST_NAME", "firstName", "Customer's First Name", "Contact first name *", "Vorname des Kunden", "Prénom du client", "PRENOM", "Primer nombre", "Primeiro nome", "Voornaam", "Imię", "Adı", "名", "이름", "First name (required)"},
@@ -27,6 +27,42 @@ func TestNamesOfColumns(t *testing.T) {
 			if got := meaning(name); got != target {
 				t.Errorf("%q means %q, not %q", name, got, target)
 			}
+		}
+	}
+}
+
+// So they do in the languages that came later.
+func TestNamesOfColumnsInOtherLanguages(t *testing.T) {
+	for language, all := range map[string]map[string]string{
+		"Swedish":   {"Förnamn": "FirstName", "Efternamn": "LastName", "E-postadress": "EmailAddress", "Mobiltelefon": "MobilePhoneNumber", "Gatuadress": "Address.Address1", "Postnummer": "Address.PostalCode", "Ort": "Address.City", "Födelsedatum": "BirthDate", "Företag": "BusinessName"},
+		"Danish":    {"Fornavn": "FirstName", "Efternavn": "LastName", "Mobil": "MobilePhoneNumber", "Adresse": "Address.Address1", "Postnr.": "Address.PostalCode", "By": "Address.City", "Fødselsdato": "BirthDate"},
+		"Norwegian": {"Etternavn": "LastName", "Epost": "EmailAddress", "Poststed": "Address.City", "Kjønn": "GenderString"},
+		"Finnish":   {"Etunimi": "FirstName", "Sukunimi": "LastName", "Sähköposti": "EmailAddress", "Puhelin": "PhoneNumber", "Katuosoite": "Address.Address1", "Postinumero": "Address.PostalCode", "Postitoimipaikka": "Address.City", "Maa": "Address.Country"},
+		"Czech":     {"Jméno": "FirstName", "Příjmení": "LastName", "Ulice": "Address.Address1", "Město": "Address.City", "PSČ": "Address.PostalCode", "Země": "Address.Country", "Datum narození": "BirthDate"},
+		"Hungarian": {"Vezetéknév": "LastName", "Keresztnév": "FirstName", "E-mail cím": "EmailAddress", "Telefonszám": "PhoneNumber", "Irányítószám": "Address.PostalCode", "Város": "Address.City", "Születési dátum": "BirthDate"},
+		"Romanian":  {"Prenume": "FirstName", "Nume": "LastName", "Adresă de e-mail": "EmailAddress", "Oraș": "Address.City", "Județ": "Address.County", "Cod poștal": "Address.PostalCode", "Țară": "Address.Country"},
+		"Russian":   {"Имя": "FirstName", "Имя клиента": "FirstName", "Фамилия": "LastName", "Отчество": "MiddleName", "Электронная почта": "EmailAddress", "Эл. почта": "EmailAddress", "Номер телефона": "PhoneNumber", "Мобильный телефон": "MobilePhoneNumber", "Город": "Address.City", "Адрес": "Address.Address1", "Индекс": "Address.PostalCode", "Дата рождения": "BirthDate", "Пол": "GenderString", "Компания": "BusinessName"},
+		"Ukrainian": {"Ім'я": "FirstName", "Прізвище": "LastName", "По батькові": "MiddleName", "Електронна пошта": "EmailAddress", "Місто": "Address.City"},
+		"Greek":     {"Όνομα": "FirstName", "Επώνυμο": "LastName", "ΕΠΩΝΥΜΟ": "LastName", "Τηλέφωνο": "PhoneNumber", "Κινητό": "MobilePhoneNumber", "Πόλη": "Address.City", "Διεύθυνση": "Address.Address1", "Οδός": "Address.Address1", "ΟΔΟΣ": "Address.Address1", "Τ.Κ.": "Address.PostalCode", "Χώρα": "Address.Country"},
+		"Arabic":    {"الاسم الأول": "FirstName", "اسم العائلة": "LastName", "البريد الإلكتروني": "EmailAddress", "رقم الهاتف": "PhoneNumber", "رقم الجوال": "MobilePhoneNumber", "المدينة": "Address.City", "الدولة": "Address.Country", "تاريخ الميلاد": "BirthDate"},
+		"Hebrew":    {"שם פרטי": "FirstName", "שם משפחה": "LastName", "דוא\"ל": "EmailAddress", "טלפון": "PhoneNumber", "נייד": "MobilePhoneNumber", "עיר": "Address.City", "מיקוד": "Address.PostalCode"},
+		"Spanish":   {"Primer apellido": "LastName", "Apellido paterno": "LastName", "Calle y número": "Address.Address1"},
+		"products":  {"Home Address 1": "Address.Address1", "Home City": "Address.City", "Street Address 2": "Address.Address2", "Person - Phone - Mobile": "MobilePhoneNumber", "Phone Numbers": "PhoneNumber", "Created by": "", "Home page": ""},
+	} {
+		for name, target := range all {
+			if got := meaning(name); got != target {
+				t.Errorf("%s: %q means %q, not %q", language, name, got, target)
+			}
+		}
+	}
+	for _, name := range []string{"Kundnummer", "Kundenr.", "Číslo zákazníka", "Asiakasnumero", "Ügyfélszám", "Cod client", "Номер клиента", "Код клиента", "Номер клієнта", "Κωδικός πελάτη", "رقم العميل", "מספר לקוח", "顧客コード", "客户编码"} {
+		if !isID(name) {
+			t.Errorf("%q is not taken for an id", name)
+		}
+	}
+	for _, name := range []string{"Номер телефона", "Номер заказа", "Код товара", "Telefonszám", "Číslo objednávky", "رقم الطلب"} {
+		if isID(name) {
+			t.Errorf("%q is taken for an id", name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"html"
 	"regexp"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
+
+	"kith/schema"
 )
 
 // odd is a way in which values of a column are not what they were: how many there are, and the first.
@@ -27,16 +30,17 @@ func (o *odd) count(v string, is bool) {
 
 // oddities are what other programs have done to values before they came here.
 type oddities struct {
-	misread odd // read in a wrong encoding
-	lost    odd // letters became U+FFFD
-	asks    odd // letters may have become question marks
-	escaped odd // letters are written as HTML has them
-	guarded odd // an apostrophe keeps a spreadsheet from taking the value for a number; in a column where all values have it it is gone already
-	several odd // phone numbers
-	serial  odd // days as spreadsheets count them
-	whole   odd // whole numbers with a fraction, 1001.0
-	cut     odd // whole numbers whose digits end behind the fifteenth
-	long    int // whole numbers of more than fifteen digits
+	misread   odd // read in a wrong encoding
+	lost      odd // letters became U+FFFD
+	asks      odd // letters may have become question marks
+	escaped   odd // letters are written as HTML has them
+	guarded   odd // an apostrophe keeps a spreadsheet from taking the value for a number; in a column where all values have it it is gone already
+	addressed odd // more than a plain e-mail address
+	several   odd // phone numbers
+	serial    odd // days as spreadsheets count them
+	whole     odd // whole numbers with a fraction, 1001.0
+	cut       odd // whole numbers whose digits end behind the fifteenth
+	long      int // whole numbers of more than fifteen digits
 }
 
 var (
@@ -168,8 +172,11 @@ func (c *Column) warnOfOddities(add func(level Level, code, column, format strin
 }
 
 // headerIsStrange says what is doubtful about the header itself: that it is a column of names which the table has for lines, or a customer like the others.
-func (p *Proposal) headerIsStrange(add func(level Level, code, column, format string, args ...any)) {
+func (p *Proposal) headerIsStrange(t Table, add func(level Level, code, column, format string, args ...any)) {
 	known := func(name string) bool { return meaning(name) != "" || isID(name) || isFullName(name) }
+	if v := p.explained(t, known); v != "" {
+		add(Doubt, "row-explains", "", "The first row below the header seems to explain the columns, as %q does, and would become a customer: take that line out of the file, or say that it is the header.", short(v))
+	}
 	if c := &p.Columns[0]; known(c.Name) && c.Filled > 0 && c.Distinct == c.Filled && c.Filled == p.Rows && p.Rows < maxFields {
 		names := 0
 		for _, v := range c.Samples {
@@ -190,4 +197,30 @@ func (p *Proposal) headerIsStrange(add func(level Level, code, column, format st
 	if p.Key >= 0 {
 		add(Doubt, "header-unknown", "", "None of the names in the header is known, as if %s belonged to a customer and not to columns. If so, write the names of the columns above it; else say what the columns are.", some([]string{p.Columns[p.Key].Name}, 1))
 	}
+}
+
+// explained returns a cell of the first row that is another name of its column, if most cells of the row are.
+func (p *Proposal) explained(t Table, known func(name string) bool) (v string) {
+	if len(t.Rows) == 0 {
+		return ""
+	}
+	names, filled := 0, 0
+	for _, c := range p.Columns {
+		if c.Number >= len(t.Rows[0]) || c.split() && c.Target == "LastName" {
+			continue
+		}
+		cell := schema.ColumnName(t.Rows[0][c.Number])
+		if cell == "" {
+			continue
+		}
+		filled++
+		if known(cell) && known(c.Name) && (meaning(cell) == meaning(c.Name) || isFullName(cell) && isFullName(c.Name)) {
+			names++
+			v = cmp.Or(v, cell)
+		}
+	}
+	if names < 2 || 3*names < 2*filled {
+		return ""
+	}
+	return v
 }

@@ -206,8 +206,29 @@ var products = []product{
 		address1_country: Address.Country
 		parentcustomerid: -
 		description: AdditionalInformation`},
+	{name: "Square customers", has: "Reference ID|Square Customer ID", to: `
+		Square Customer ID: #
+		Reference ID: -
+		Nickname: -
+		Memo: AdditionalInformation`},
+	{name: "Brevo contacts", has: "EMAIL|SMS|WHATSAPP", to: brevo},
+	{name: "Brevo contacts", has: "EMAIL|SMS|DOUBLE_OPT-IN", to: brevo},
+	{name: "Shopify orders", has: "Name|Email|Financial Status|Fulfillment Status", to: `
+		Email: EmailAddress
+		Id: -
+		Name: -
+		Phone: PhoneNumber
+		Billing Phone: PhoneNumber
+		Billing Street: -
+		Shipping Street: -
+		Billing Company: BusinessName`},
 	{name: "WordPress users", has: "user_login|user_email", to: wordPress},
 }
+
+const brevo = `
+		EMAIL: EmailAddress
+		SMS: MobilePhoneNumber
+		WHATSAPP: -`
 
 const hubSpot = `
 		Record ID: #

@@ -280,7 +280,10 @@ func (p *Proposal) by(target string) int {
 // splitNames splits a column of whole names into given and family name, if nothing else fills these.
 func (p *Proposal) splitNames() {
 	first, last := p.by("FirstName"), p.by("LastName")
-	whole := slices.IndexFunc(p.Columns, func(c Column) bool { return c.usable() && !c.settled && isFullName(c.Name) })
+	whole := slices.IndexFunc(p.Columns, func(c Column) bool { return c.maybeWhole() && !aCustomer[fold(c.Name)] })
+	if whole < 0 {
+		whole = slices.IndexFunc(p.Columns, func(c Column) bool { return c.maybeWhole() })
+	}
 	switch {
 	case first >= 0 && last >= 0:
 		return
@@ -288,6 +291,9 @@ func (p *Proposal) splitNames() {
 		whole = max(first, last) // "Nombre" and "Nom" are the whole name where nothing else has the rest
 	case first >= 0 && whole >= 0:
 		p.Columns[whole].Target, p.Columns[whole].Why = "LastName", "its name, beside a column of given names"
+		return
+	case last >= 0 && whole >= 0 && justName[fold(p.Columns[whole].Name)] && 2*p.Columns[whole].several < p.Columns[whole].Filled:
+		p.Columns[whole].Target, p.Columns[whole].Why = "FirstName", "its name, beside a column of family names"
 		return
 	case last >= 0 || whole < 0:
 		return
@@ -300,6 +306,9 @@ func (p *Proposal) splitNames() {
 		}
 		source := "{{_source." + c.Name + "}}"
 		given, family := "givenName", "familyName"
+		if isFamilyFirst(c.Name) {
+			given, family = "familyFirstGivenName", "familyFirstFamilyName"
+		}
 		if chinese {
 			given, family = "chineseGivenName", "chineseFamilyName"
 		}
@@ -317,6 +326,12 @@ func (p *Proposal) splitNames() {
 	}
 }
 
+// maybeWhole says whether a column's name is one of whole names.
+func (c *Column) maybeWhole() bool { return c.usable() && !c.settled && isFullName(c.Name) }
+
+// justName are words for a name, which people say for the given one beside the family name.
+var justName = words("name naam namn navn nimi")
+
 // japanese says whether a name of the header has Japanese syllables: then names in Chinese characters without a blank are Japanese, and nobody can tell
 // where their parts end.
 func (p *Proposal) japanese() bool {
@@ -326,7 +341,7 @@ func (p *Proposal) japanese() bool {
 }
 
 // couldBeWhole says whether a name that means the family name is also said for the whole name.
-func (c *Column) couldBeWhole() bool { return fold(c.Name) == "nom" }
+func (c *Column) couldBeWhole() bool { return fold(c.Name) == "nom" || fold(c.Name) == "nume" }
 
 // byContent finds a column of e-mail addresses whose name does not say so, one of phone numbers, one of dates of birth whose name says nothing, and one of
 // firms under the name of a customer.

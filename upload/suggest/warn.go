@@ -22,7 +22,7 @@ func (p *Proposal) warn(t Table) {
 	if p.Rows+t.Rejected == 0 {
 		add(Doubt, "no-rows", "", "There is no row below the header.")
 	}
-	p.headerIsStrange(add)
+	p.headerIsStrange(t, add)
 	p.warnOfColumns(add)
 	p.warnOfKey(add)
 	var beyond []string
@@ -57,7 +57,7 @@ func (p *Proposal) warnOfColumns(add func(level Level, code, column, format stri
 			add(Doubt, "values-spoilt", c.Name, "Of column %q, values of %s were spoilt by a spreadsheet, as 4.47911E+11 is; they are stored as they are. Format the column as text, or as a number without decimals, and export it again.", short(c.Name), rows(c.spoilt))
 		}
 		if n := c.at - c.mails; n > 0 && c.Target != "" && strings.HasSuffix(c.Target, "EmailAddress") {
-			add(Doubt, "more-than-an-address", c.Name, "Of column %q, values of %s hold more than one e-mail address, as \"Ann <a@x.example>\" does: they are stored as they are, and by the address in them nobody is found.", short(c.Name), rows(n))
+			add(Doubt, "more-than-an-address", c.Name, "Of column %q, values of %s hold more than one plain e-mail address, as %q does: they are stored as they are, and by the address in them nobody is found.", short(c.Name), rows(n), short(c.odd.addressed.sample))
 		}
 		if !c.split() || c.Target == "FirstName" {
 			c.warnOfOddities(add)

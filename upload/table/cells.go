@@ -7,6 +7,8 @@ type Split struct {
 	Delim byte
 	// Spaced says that blanks may stand before the quote that opens a cell, as in: 1, "Ann", "Lee".
 	Spaced bool
+	// Escaped says that a backslash stands before quotes, and backslashes, that belong to a quoted cell: "say \"hi\"".
+	Escaped bool
 }
 
 // opens returns where the quote is that opens the cell at the start of b; -1: none does.
@@ -52,7 +54,12 @@ func (d Split) Cells(text []byte, dst [][]byte, scratch []byte) ([][]byte, []byt
 				if j < 0 {
 					j = len(text) - i
 				}
-				scratch = appendLF(scratch, text[i:i+j])
+				if d.Escaped {
+					j = closing(text[i:])
+					scratch = appendUnescaped(scratch, text[i:i+j])
+				} else {
+					scratch = appendLF(scratch, text[i:i+j])
+				}
 				i += j + 1
 				if i < len(text) && text[i] == '"' {
 					scratch = append(scratch, '"')
@@ -62,6 +69,9 @@ func (d Split) Cells(text []byte, dst [][]byte, scratch []byte) ([][]byte, []byt
 				break
 			}
 			dst = append(dst, scratch[from:len(scratch):len(scratch)])
+			for i < len(text) && text[i] != delim { // blanks
+				i++
+			}
 		} else {
 			j := bytes.IndexByte(text[i:], delim)
 			if j < 0 {
@@ -74,6 +84,45 @@ func (d Split) Cells(text []byte, dst [][]byte, scratch []byte) ([][]byte, []byt
 			return dst, scratch
 		}
 		i++ // the delimiter
+	}
+}
+
+// closing returns where the next quote is that has no backslash before it, or the length of b.
+func closing(b []byte) int {
+	for from := 0; ; {
+		j := bytes.IndexByte(b[from:], '"')
+		switch {
+		case j < 0:
+			return len(b)
+		case !isEscaped(b[:from+j]):
+			return from + j
+		}
+		from += j + 1
+	}
+}
+
+// isEscaped says whether what follows a text has a backslash before it that is none of two.
+func isEscaped(before []byte) bool {
+	n := len(before)
+	for n > 0 && before[n-1] == '\\' {
+		n--
+	}
+	return (len(before)-n)%2 == 1
+}
+
+// appendUnescaped appends a part of a quoted cell without the backslashes before its quotes and backslashes.
+func appendUnescaped(dst, b []byte) []byte {
+	for {
+		i := bytes.IndexByte(b, '\\')
+		if i < 0 || i+1 == len(b) {
+			return appendLF(dst, b)
+		}
+		if c := b[i+1]; c == '"' || c == '\\' {
+			dst = append(appendLF(dst, b[:i]), c)
+		} else {
+			dst = appendLF(dst, b[:i+2])
+		}
+		b = b[i+2:]
 	}
 }
 

@@ -42,7 +42,7 @@ func (s *Scanner) Header(l Layout, bind func(names []string) error) error {
 	}
 	var unreadable, likely, first error
 	for _, v := range t.votes {
-		t.delim, t.spaced = v.delim, v.spaced
+		t.obey(v)
 		for i, c := range t.candidates(v.width) {
 			err := c.err
 			if err == nil {
@@ -71,7 +71,7 @@ func (s *Scanner) LikelyHeader(l Layout) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t.delim, t.spaced = t.votes[0].delim, t.votes[0].spaced
+	t.obey(t.votes[0])
 	all := t.candidates(t.votes[0].width)
 	if len(all) == 0 {
 		return nil, t.nothing()
@@ -129,8 +129,19 @@ func (s *Scanner) openTop(l Layout) (t *top, err error) {
 		t.votes = append(t.votes, t.vote(delim))
 	}
 	slices.SortStableFunc(t.votes, func(a, b vote) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.width, a.width)) })
+	for _, delim := range []byte(rareDelimiters) {
+		if t.votes[0].width > 1 && t.votes[0].score > 0.5 {
+			break
+		}
+		if v := t.vote(delim); v.unanimous && (v.width > 2 || delim != ':') {
+			t.votes = slices.Insert(t.votes, 0, v)
+		}
+	}
 	return t, nil
 }
+
+// obey reads the text as a vote says.
+func (t *top) obey(v vote) { t.delim, t.spaced, t.escaped = v.delim, v.spaced, v.escaped }
 
 // lies says whether a line "sep=" names what separates nothing, while something else separates nearly all records.
 func (t *top) lies(delim byte) bool {
@@ -365,8 +376,11 @@ func (t *top) guarded(from, columns int) (all []bool) {
 	return all
 }
 
-// Unguard returns a value without what keeps a spreadsheet from taking it for a number ('007 or ="007"), the apostrophes that some programs use for quotes ('Ann'), and the
-// fraction of a whole number (1001.0).
+// mailto stands before the address of a link.
+const mailto = "mailto:"
+
+// Unguard returns a value without what keeps a spreadsheet from taking it for a number ('007 or ="007"), the apostrophes that some programs use for quotes ('Ann'), the
+// fraction of a whole number (1001.0), and what makes an e-mail address a link (mailto:ann@x.example).
 func Unguard(v []byte) []byte {
 	n := len(v)
 	switch {
@@ -379,6 +393,8 @@ func Unguard(v []byte) []byte {
 		return v
 	case n > 1 && v[0] == '\'' && bytes.IndexByte(v[1:], '\'') < 0:
 		return v[1:]
+	case n > len(mailto) && bytes.EqualFold(v[:len(mailto)], []byte(mailto)):
+		return v[len(mailto):]
 	case isWhole(v):
 		return v[:n-2]
 	}
@@ -396,10 +412,12 @@ const longWhole = len("1001.0")
 
 // vote is what speaks for a delimiter.
 type vote struct {
-	delim  byte
-	spaced bool
-	score  float64
-	width  int
+	delim           byte
+	spaced, escaped bool
+	score           float64
+	width           int
+	// unanimous says that there are several records, and all have the same number of cells.
+	unanimous bool
 }
 
 // spacedQuotes says whether blanks stand before quotes that open cells, and in most of the cells that have them.
@@ -419,10 +437,41 @@ func spacedQuotes(text []byte, delim byte) bool {
 	return spaced > plain
 }
 
+// escapes says whether backslashes stand before quotes that belong to cells: fewer records are unsound if they do.
+func (t *top) escapes() bool {
+	if t.sheet || !bytes.Contains(t.window, []byte(`\"`)) {
+		return false
+	}
+	without := t.unsound()
+	t.escaped = true
+	with := t.unsound()
+	t.escaped = false
+	return with < without
+}
+
+// unsound counts those of the first records that can't be read.
+func (t *top) unsound() (n int) {
+	var known ahead
+	for at, records := 0, 0; at < len(t.window) && records < layoutRecords; records++ {
+		p, first := t.recordAt(at, &known)
+		switch {
+		case p.how == ended:
+			at += p.at
+			continue
+		case p.how == notYet && !t.last:
+			return n // it goes on behind the window
+		}
+		n++
+		at += first
+	}
+	return n
+}
+
 // vote says how many of the first records have the same number of cells, if it is more than one; blank cells at a record's end don't count. Where
 // cells begin with a blank, or hold what else may be a delimiter, it is more likely a sign within a text.
 func (t *top) vote(delim byte) vote {
-	t.delim, t.spaced = delim, !t.known.Strict && spacedQuotes(t.window, delim)
+	t.delim, t.spaced, t.escaped = delim, !t.known.Strict && spacedQuotes(t.window, delim), false
+	t.escaped = !t.known.Strict && t.escapes()
 	widths := map[int]int{}
 	records, cells, doubtful := 0, 0, 0
 	t.records(0, func(row [][]byte) {
@@ -439,12 +488,13 @@ func (t *top) vote(delim byte) vote {
 		}
 		widths[n]++
 	})
-	v := vote{delim: delim, spaced: t.spaced}
+	v := vote{delim: delim, spaced: t.spaced, escaped: t.escaped}
 	for n, times := range widths {
 		if score := float64(times) / float64(records); n > 1 && (score > v.score || score == v.score && n > v.width) {
 			v.score, v.width = score, n
 		}
 	}
+	v.unanimous = records > 1 && v.width > 1 && len(widths) == 1
 	if v.width > 1 {
 		v.score = math.Max(0.01, v.score-float64(doubtful)/float64(2*cells))
 	}

@@ -148,3 +148,62 @@ func TestGuards(t *testing.T) {
 		}
 	}
 }
+
+// Quotes as programs write them, beyond those of RFC 4180: with blanks around them, and with backslashes before those that belong to the cell.
+func TestQuotesOfPrograms(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string // cells between bars
+	}{
+		"blanks on both sides":        {"id, \"name\" , \"city\"\n1, \"Ann\" , \"Bonn, Rhein\" \n2, \"a\nb\"  , \"Ulm\"\n", []string{"1|Ann|Bonn, Rhein", "2|a\nb|Ulm"}},
+		"blanks behind":               {"id,\"name\" ,city\n1,\"Ann\"\t,Bonn\n2,\"Bea\" ,Ulm\n", []string{"1|Ann|Bonn", "2|Bea|Ulm"}},
+		"blanks behind, and a text":   {"id,name\n1,\"Ann\" B\n2,\"Bea\" \"C\"\n3,\"Cleo\"\n", []string{"bad-quote", "bad-quote", "3|Cleo"}},
+		"backslashes":                 {"id,note\n1,\"say \\\"hi\\\", now\"\n2,\"plain\"\n3,\"a \\\\ b\\\\\"\n4,\"\\\"x\\\"\"\n5,\"a \"\"b\"\"\"\n", []string{`1|say "hi", now`, "2|plain", `3|a \ b\`, `4|"x"`, `5|a "b"`}},
+		"backslashes before others":   {"id,note\n1,\"\\N \\n \\\"\r\n\\\"\"\n2,c:\\d\\\n3,\"\\\"x\\\"\"\n", []string{"1|\\N \\n \"\n\"", `2|c:\d\`, `3|"x"`}},
+		"a backslash at a cell's end": {"id,path,city\n1,\"c:\\a, b\\\",Bonn\n2,\"c:\\\",Ulm\n", []string{`1|c:\a, b\|Bonn`, `2|c:\|Ulm`}},
+		"one of each":                 {"id,path,city\n1,\"c:\\\",Bonn\n2,\"c:\\\",Ulm\n3,\"a \\\" b\",Kiel\n", []string{`1|c:\|Bonn`, `2|c:\|Ulm`, "bad-quote"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sc := NewScanner(strings.NewReader(c.text))
+			if _, err := sc.LikelyHeader(Layout{}); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for rec, err := sc.Next(); !errors.Is(err, io.EOF); rec, err = sc.Next() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				var cells []string
+				all, _ := sc.Split().Cells(rec.Text, nil, nil)
+				for _, cell := range all {
+					cells = append(cells, strings.TrimSpace(string(cell)))
+				}
+				if got = append(got, strings.Join(cells, "|")); rec.Fault != "" {
+					got[len(got)-1] = string(rec.Fault)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Signs that seldom separate cells do where nothing else does, and all records have as many.
+func TestRareDelimiters(t *testing.T) {
+	for text, want := range map[string]byte{
+		"id^name^city\n1^Ann^Bonn, Rhein\n2^Bea^Ulm\n": '^',
+		"id~city\n1~Bonn\n2~Ulm\n":                     '~',
+		"id:name:city\n1:Ann:Bonn\n2:Bea:Ulm\n":        ':',
+		"id:city\n1:Bonn\n2:Ulm\n":                     ',', // a text with a colon
+		"id^name^city\n1^Ann^Bonn\n2^Bea\n":            ',',
+		"id^1,city\n1,Bonn\n2,Ulm\n":                   ',',
+		"a^b\n":                                        ',',
+		"email\na@x.example\n":                         ',',
+	} {
+		sc := NewScanner(strings.NewReader(text))
+		if _, err := sc.LikelyHeader(Layout{}); err != nil || sc.Delimiter() != want {
+			t.Errorf("%q is separated by %q, %v; want %q", text, sc.Delimiter(), err, want)
+		}
+	}
+}

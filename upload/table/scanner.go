@@ -20,6 +20,9 @@ const (
 // Delimiters are what may separate cells, in the order in which they are tried.
 const Delimiters = ",;\t|"
 
+// rareDelimiters are what may separate cells where nothing else does, and every record has as many of them.
+const rareDelimiters = "^~:"
+
 // MaySeparate says whether a byte can separate cells.
 func MaySeparate(c byte) bool {
 	return 0 < c && c < utf8.RuneSelf && c != '"' && c != '\n' && c != '\r'
@@ -66,14 +69,16 @@ type Scanner struct {
 	r      io.Reader
 	delim  byte
 	spaced bool // Split.Spaced
-	max    int  // bytes of a record
-	buf    []byte
-	start  int // of the unread bytes in buf
-	end    int
-	off    int64 // of start, in the text
-	eof    bool
-	line   int64
-	ahead  ahead
+	// escaped is Split.Escaped.
+	escaped bool
+	max     int // bytes of a record
+	buf     []byte
+	start   int // of the unread bytes in buf
+	end     int
+	off     int64 // of start, in the text
+	eof     bool
+	line    int64
+	ahead   ahead
 	// header is the text of the header's record. lenient passes over what repeats it, and records of blank cells.
 	header  []byte
 	lenient bool
@@ -137,7 +142,7 @@ func (s *Scanner) Ragged() bool { return s.sheet }
 func (s *Scanner) Delimiter() byte { return s.delim }
 
 // Split is how the records are divided into cells.
-func (s *Scanner) Split() Split { return Split{s.delim, s.spaced} }
+func (s *Scanner) Split() Split { return Split{s.delim, s.spaced, s.escaped} }
 
 // Next returns the next record that is no empty line, or io.EOF. Behind a header that was not asked for strictly it is the next one that has a
 // cell with something in it and does not repeat the header.
@@ -307,13 +312,21 @@ func (s *Scanner) follow(b []byte, p place, last bool) place {
 			return place{at: len(b), quoted: true}
 		}
 		q += p.at
+		if s.escaped && isEscaped(b[:q]) {
+			p.at = q + 1
+			continue
+		}
+		quote := q
+		if q+1 < len(b) && b[q+1] <= ' ' {
+			q += s.blanks(b[q+1:])
+		}
 		next := b[q+1:]
 		switch {
 		case !last && (len(next) == 0 || len(next) == 1 && next[0] == '\r'):
-			return place{at: q, quoted: true} // what follows tells what the quote is
+			return place{at: quote, quoted: true} // what follows tells what the quote is
 		case len(next) == 0:
 			return place{at: q + 1, how: ended}
-		case next[0] == '"':
+		case next[0] == '"' && q == quote:
 			p.at = q + 2
 		case next[0] == s.delim:
 			p.at, p.quoted = q+2, false
@@ -325,6 +338,14 @@ func (s *Scanner) follow(b []byte, p place, last bool) place {
 			return place{at: q + 1, how: badQuote}
 		}
 	}
+}
+
+// blanks counts the blanks at the start of b, behind a closing quote, that are no part of any cell.
+func (s *Scanner) blanks(b []byte) (n int) {
+	for s.lenient && n < len(b) && (b[n] == ' ' || b[n] == '\t') && b[n] != s.delim {
+		n++
+	}
+	return n
 }
 
 // opening returns the first quote in b, from a place on, that opens a cell, or -1.
