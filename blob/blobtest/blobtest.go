@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"kith/blob"
@@ -76,6 +77,7 @@ func Run(t *testing.T, e Engine) {
 	t.Run("DamageIsRefused", func(t *testing.T) { damage(t, e) })
 	t.Run("StoresNoPlaintext", func(t *testing.T) { sealed(t, e) })
 	t.Run("ListsAndDeletes", func(t *testing.T) { lists(t, e) })
+	t.Run("NeighboursComeAndGo", func(t *testing.T) { neighbours(t, e) })
 	t.Run("RefusesBadNames", func(t *testing.T) { names(t, e) })
 }
 
@@ -303,6 +305,28 @@ func lists(t *testing.T, e Engine) {
 	if got := list(""); !slices.Equal(got, []string{"a/2", "a/b/3", "ab/4"}) {
 		t.Fatalf("List after Delete: %v", got)
 	}
+}
+
+// neighbours: the last blob of a folder goes while others come into it.
+func neighbours(t *testing.T, e Engine) {
+	s := e.New(t)
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			for range 50 {
+				name := fmt.Sprintf("a/b/c/%d", n)
+				w, err := s.Create(ctx, name, key)
+				if err == nil {
+					_, err = w.Commit()
+				}
+				if err := errors.Join(err, s.Delete(ctx, name)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func names(t *testing.T, e Engine) {

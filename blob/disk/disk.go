@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"kith/blob"
 )
@@ -23,6 +24,8 @@ const tmpDir = ".tmp"
 type Store struct {
 	dir  string
 	hook Hook
+	// folders is held by a Commit from making the folder until its blob is in it, and alone by whoever removes folders that have become empty.
+	folders sync.RWMutex
 }
 
 // Hook is asked before every operation on files that changes something: "create", "write", "sync", "rename", "sync folder",
@@ -161,25 +164,36 @@ func (w *writer) commit() (blob.Info, error) {
 	if err != nil {
 		return blob.Info{}, err
 	}
-	path := w.s.path(w.name)
-	if err := w.s.mkdir(filepath.Dir(path)); err != nil {
-		return blob.Info{}, err
-	}
 	if err := w.s.hook.ask("rename", w.name); err != nil {
 		return blob.Info{}, err
 	}
-	if err := os.Rename(w.file.Name(), path); err != nil {
+	path := w.s.path(w.name)
+	if err := w.s.place(w.file.Name(), path); err != nil {
 		return blob.Info{}, err
 	}
 	w.done = true
 	err = w.file.Close()
 	if w.durable {
-		err = errors.Join(err, w.s.hook.ask("sync folder", w.name), syncDir(filepath.Dir(path)))
+		synced := syncDir(filepath.Dir(path))
+		if errors.Is(synced, fs.ErrNotExist) { // whoever has deleted the blob by now has removed its folder
+			synced = nil
+		}
+		err = errors.Join(err, w.s.hook.ask("sync folder", w.name), synced)
 	}
 	if err != nil {
 		return blob.Info{}, err
 	}
 	return blob.Info{Name: w.name, Size: w.size, ModTime: stat.ModTime()}, nil
+}
+
+// place gives a file its name.
+func (s *Store) place(file, path string) error {
+	s.folders.RLock()
+	defer s.folders.RUnlock()
+	if err := s.mkdir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return os.Rename(file, path)
 }
 
 // mkdir makes a directory below the store's and syncs every parent that gained one.
@@ -247,6 +261,8 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete a blob: %w", err)
 	}
+	s.folders.Lock()
+	defer s.folders.Unlock()
 	for dir := filepath.Dir(path); len(dir) > len(s.dir); dir = filepath.Dir(dir) {
 		if os.Remove(dir) != nil {
 			break
