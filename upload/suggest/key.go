@@ -11,7 +11,7 @@ import (
 // account number.
 func (p *Proposal) rankIDs() {
 	for i := range p.Columns {
-		if c := &p.Columns[i]; c.Target == "AccountNumber" || c.usable() && !c.settled && (isID(c.Name) || c.isNumberOfCustomer()) {
+		if c := &p.Columns[i]; c.Target == "AccountNumber" || c.usable() && !c.settled && c.couldBeID() {
 			p.ids = append(p.ids, i)
 		}
 	}
@@ -40,6 +40,12 @@ func (p *Proposal) rankIDs() {
 	}
 	c := &p.Columns[p.ids[0]]
 	c.Target, c.Why = "AccountNumber", "its name says that it is an id"
+}
+
+// couldBeID says whether a column may be the id of customers: by its name, unless it has their phone numbers, as a "Contact number" may.
+func (c *Column) couldBeID() bool {
+	called := c.mostly(c.phones) || c.mostly(c.phones+c.bare) && meaning(c.Name) == "PhoneNumber"
+	return isID(c.Name) && !called || c.isNumberOfCustomer()
 }
 
 // isNumberOfCustomer says whether a column that is named like a customer has numbers of theirs, as the column Kunde of SAP does.

@@ -11,7 +11,7 @@ var moreNames = map[string]string{
 		emails emailaddresses электроннаяпочта электронныйадрес элпочта эпочта почта адресэлектроннойпочты емейл имейл електроннапошта
 		елпошта электроннаяадреса ηλεκτρονικοταχυδρομειο διευθυνσηemail البريدالإلكتروني بريدإلكتروني الإيميل דואל דואראלקטרוני אימייל
 		כתובתמייל מייל`,
-	"PhoneNumber": `phonenumbers phones telefon1 telephone1number tel1 telefono1 telefone1 tlf tlfnr puhelin puhelinnumero telefonnicislo telefonszam
+	"PhoneNumber": `contactnumber contactno contactnr contactphonenumber phonenumbers phones telefon1 telephone1number tel1 telefono1 telefone1 tlf tlfnr puhelin puhelinnumero telefonnicislo telefonszam
 		numardetelefon nrdetelefon nrtelefon телефон номертелефона контактныйтелефон тел номертелефону контактнийтелефон τηλεφωνο τηλ
 		αριθμοστηλεφωνου رقمالهاتف الهاتف هاتف טלפון מספרטלפון`,
 	"MobilePhoneNumber": `phonemobile phonecell mobiltlf matkapuhelin kannykka mobilszam mobiltelefonszam mobilnitelefon telefonmobil мобильный мобильныйтелефон

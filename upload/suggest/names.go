@@ -64,12 +64,12 @@ var others = map[string]string{"cep": "MobilePhoneNumber"}
 
 // fullNames are the names of columns that hold the whole name of a person.
 var fullNames = words(`name fullname customername clientname contactname displayname personname customer client kunde kundenname vollstandigername vollername nomcomplet nombrecompleto nombreyapellidos nomecompleto nomeecognome nominativo volledigenaam naam imieinazwisko adsoyad adisoyadi adsoyadi adivesoyadi isimsoyisim prenometnom prenomnom vorundnachname vorundzuname vornamename apellidosynombre apellidosynombres imienazwisko 客戶姓名 客户姓名 會員姓名 成員姓名 성함 氏名 名前 お名前 顧客名 姓名 客户名称 성명 고객명 fileas ansprechpartner ansprechperson kontaktperson contactperson interlocuteur personadecontacto personacontacto referente contactpersoonnaam osobakontaktowa yetkilikisi 担当者 担当者名 联系人 聯絡人 담당자
-	name1 billingname namn fullstandigtnamn kundnamn navn fuldenavn fulltnavn kundenavn nimi kokonimi asiakkaannimi jmenoaprijmeni celejmeno menoapriezvisko numecomplet numesiprenume полноеимя имяифамилия имяфамилия імятапрізвище ονοματεπωνυμο الاسم الاسمالكامل اسمالعميل שם שםמלא שםלקוח` + " " + familyFirstNames)
+	name1 billingname guestname gastname patientname attendeename participantname studentname donorname buyername passengername firstlastname firstnamelastname firstandlastname namesurname vornamenachname namn fullstandigtnamn kundnamn navn fuldenavn fulltnavn kundenavn nimi kokonimi asiakkaannimi jmenoaprijmeni celejmeno menoapriezvisko numecomplet numesiprenume полноеимя имяифамилия имяфамилия імятапрізвище ονοματεπωνυμο الاسم الاسمالكامل اسمالعميل שם שםמלא שםלקוח` + " " + familyFirstNames)
 
 // familyFirst are the names of columns of whole names whose first word is the family name.
 var familyFirst = words(familyFirstNames)
 
-const familyFirstNames = `namevorname nachnamevorname nomprenom nomprenoms nometprenom nometprenoms cognomeenome cognomenome nazwiskoiimie prijmeniajmeno prijmenijmeno priezviskoameno nev teljesnev numeprenume
+const familyFirstNames = `lastnamefirstname lastfirstname surnamefirstname surnamename namevorname nachnamevorname nomprenom nomprenoms nometprenom nometprenoms cognomeenome cognomenome nazwiskoiimie prijmeniajmeno prijmenijmeno priezviskoameno nev teljesnev numeprenume
 	фио фамилияимяотчество фамилияимя фамилияиимя піб прізвищеімя прізвищетаімя επωνυμοονομα`
 
 // ids are the names of columns that tell customers apart: first those that say so themselves, then those that say that they are some id.
@@ -128,7 +128,7 @@ func invert(lists map[string]string) map[string]string {
 }
 
 // spelt replaces letters that have no accent to drop, and that people spell in ASCII.
-var spelt = strings.NewReplacer("º", "o", "ª", "a", "№", "no", "ß", "ss", "ς", "σ", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
+var spelt = strings.NewReplacer("〒", "郵便番号", "º", "o", "ª", "a", "№", "no", "ß", "ss", "ς", "σ", "ł", "l", "Ł", "l", "ı", "i", "İ", "i", "ø", "o", "æ", "ae")
 
 // fold drops case, accents, and everything but letters and digits.
 func fold(name string) string {
@@ -336,6 +336,9 @@ var (
 		cliente socio paciente usuario utente membre adherent patient abonne klant lid klienta czlonka musteri uye hasta`)
 )
 
+// eastIDs are words for the id of whom another word before them names, in East Asian languages: 会員ID.
+var eastIDs = words("id no 番号 編號 编号 號碼 号 號 コード 编码 代码 代碼 번호 코드")
+
 // isID says whether a name is that of an id.
 func isID(name string) bool {
 	if ids[fold(name)] {
@@ -353,6 +356,11 @@ func isID(name string) bool {
 			continue
 		}
 		rest = append(rest, w)
+	}
+	for _, p := range people {
+		if after, ok := strings.CutPrefix(fold(name), p); ok && eastIDs[after] {
+			return true
+		}
 	}
 	return ids[strings.Join(rest, "")] || whose && what && len(rest) == 2
 }

@@ -164,7 +164,7 @@ func (c *Column) warnOfOddities(add func(level Level, code, column, format strin
 		add(Doubt, "dates-are-numbers", c.Name, "Column %q has numbers, as spreadsheets count days (%s would be %s): they are stored as they are. Format the column as dates, and export it again.", name, o.sample, serialDay(o.sample))
 	}
 	if o := c.odd.several; o.rows > 0 && strings.HasSuffix(c.Target, "PhoneNumber") {
-		add(Doubt, "more-than-a-number", c.Name, "Of column %q, values of %s hold more than one phone number, as %q does: they are stored as they are, and by the second one nobody is found.", name, rows(o.rows), short(o.sample))
+		add(Doubt, "more-than-a-number", c.Name, "Of column %q, values of %s hold more than one phone number, as %q does: they are stored as they are. Where their country is known people are found by the first one, else by neither.", name, rows(o.rows), short(o.sample))
 	}
 	if o := c.odd.cut; o.rows > 0 && o.rows == c.odd.long && strings.HasSuffix(o.sample, "00") {
 		add(Doubt, "values-spoilt", c.Name, "Of column %q, numbers of %s have zeros from the sixteenth digit on, as %s has: a spreadsheet keeps fifteen digits of a number. If there were others, format the column as text, and export it again.", name, rows(o.rows), short(o.sample))

@@ -240,6 +240,10 @@ func (p *Proposal) target() {
 			}
 		}
 		first, again := taken[t]
+		if second := secondOf(t, c.Name); again && second != "" && p.Columns[first].Filled > 0 {
+			t = second
+			first, again = taken[t]
+		}
 		switch {
 		case t == "":
 			c.toCustom(taken, i, "no attribute of the standard profile is named so")
@@ -255,6 +259,24 @@ func (p *Proposal) target() {
 			c.Target, c.Why, taken[t] = t, "its name", i
 		}
 	}
+}
+
+// seconds are the attributes that a second address or number is, by a word of its name.
+var seconds = map[string]map[string]string{
+	"EmailAddress": {"home": "PersonalEmailAddress", "private": "PersonalEmailAddress", "personal": "PersonalEmailAddress", "privat": "PersonalEmailAddress", "domicile": "PersonalEmailAddress",
+		"work": "BusinessEmailAddress", "office": "BusinessEmailAddress", "business": "BusinessEmailAddress", "company": "BusinessEmailAddress", "geschaftlich": "BusinessEmailAddress", "dienstlich": "BusinessEmailAddress", "bureau": "BusinessEmailAddress"},
+	"PhoneNumber": {"home": "HomePhoneNumber", "private": "HomePhoneNumber", "privat": "HomePhoneNumber", "domicile": "HomePhoneNumber", "work": "BusinessPhoneNumber", "office": "BusinessPhoneNumber", "business": "BusinessPhoneNumber",
+		"geschaftlich": "BusinessPhoneNumber", "dienstlich": "BusinessPhoneNumber", "bureau": "BusinessPhoneNumber", "mobile": "MobilePhoneNumber", "cell": "MobilePhoneNumber", "mobil": "MobilePhoneNumber"},
+}
+
+// secondOf returns the attribute that a column is whose name means another one, which is filled already, or "": "Email (home)" beside "Email (work)".
+func secondOf(target, name string) string {
+	for _, w := range parts(name) {
+		if t := seconds[target][w]; t != "" {
+			return t
+		}
+	}
+	return ""
 }
 
 // toCustom makes a column, that has number i, an attribute of its own name, unless another one is it.
@@ -287,7 +309,7 @@ func (p *Proposal) splitNames() {
 	switch {
 	case first >= 0 && last >= 0:
 		return
-	case first >= 0 && whole < 0 && p.Columns[first].mostly(p.Columns[first].several), last >= 0 && first < 0 && whole < 0 && p.Columns[last].mostly(p.Columns[last].several) && p.Columns[last].couldBeWhole():
+	case first >= 0 && whole < 0 && p.Columns[first].mostly(p.Columns[first].several) && !givenOnly[fold(p.Columns[first].Name)], last >= 0 && first < 0 && whole < 0 && p.Columns[last].mostly(p.Columns[last].several) && p.Columns[last].couldBeWhole():
 		whole = max(first, last) // "Nombre" and "Nom" are the whole name where nothing else has the rest
 	case first >= 0 && whole >= 0:
 		p.Columns[whole].Target, p.Columns[whole].Why = "LastName", "its name, beside a column of given names"
@@ -328,6 +350,9 @@ func (p *Proposal) splitNames() {
 
 // maybeWhole says whether a column's name is one of whole names.
 func (c *Column) maybeWhole() bool { return c.usable() && !c.settled && isFullName(c.Name) }
+
+// givenOnly are names that nobody gives to whole names: people of two given names have them there.
+var givenOnly = words("firstname givenname forename vorname prenom primernombre voornaam fornamn fornavn etunimi keresztnev prenume krestnijmeno givennames")
 
 // justName are words for a name, which people say for the given one beside the family name.
 var justName = words("name naam namn navn nimi")

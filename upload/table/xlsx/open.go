@@ -21,7 +21,7 @@ type File interface {
 
 // Options are what is known of a workbook.
 type Options struct {
-	// Sheet is the name of the sheet to be read, or its number, from 1; empty is the first visible one with something in it.
+	// Sheet is the name of the sheet to be read, or its number, from 1; empty is the first visible one with something in it that is no note.
 	Sheet string
 	// Spill keeps the shared strings that memory is not to hold, as write writes them; nil: there may not be so many.
 	Spill func(write func(io.Writer) error) (Spill, error)
@@ -293,7 +293,7 @@ func (b *Book) readMain(main, rels string) (sheets []entry, err error) {
 	return sheets, err
 }
 
-// choose opens the sheet that is asked for, or the first one that has something in it.
+// choose opens the sheet that is asked for, or the first one that has something in it: a table rather than a note, and a visible one rather than a hidden one.
 func (b *Book) choose(sheets []entry, asked string) error {
 	if asked != "" {
 		s, ok := find(sheets, asked)
@@ -303,13 +303,26 @@ func (b *Book) choose(sheets []entry, asked string) error {
 		sheets = []entry{s}
 	}
 	for _, hidden := range []bool{false, true} {
-		for _, s := range sheets {
+		var note *entry
+		for i, s := range sheets {
 			if s.hidden != hidden && asked == "" {
 				continue
 			}
-			if filled, err := b.openSheet(s); filled || err != nil {
+			filled, err := b.openSheet(s)
+			switch {
+			case err != nil:
 				return err
+			case filled && asked == "" && b.sheet.isNote():
+				if note == nil {
+					note = &sheets[i]
+				}
+			case filled:
+				return nil
 			}
+		}
+		if note != nil {
+			_, err := b.openSheet(*note)
+			return err
 		}
 	}
 	if asked != "" {
@@ -329,7 +342,7 @@ func (b *Book) openSheet(e entry) (filled bool, err error) {
 		return false, err
 	}
 	s := &sheet{Book: b, p: newParser(r), close: done}
-	b.sheet, b.Sheet = s, e.name
+	b.sheet, b.Sheet, b.Uncalculated = s, e.name, 0
 	for blank := []byte(nil); !s.ended; {
 		if err := s.more(); err != nil {
 			return false, err

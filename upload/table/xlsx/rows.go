@@ -34,6 +34,9 @@ type sheet struct {
 	column int // of the last cell of this one
 	filled bool
 	ended  bool
+	// Of the first rows: whether one has several cells, and how many have a single one, and a sentence in it.
+	several           bool
+	single, sentences int
 
 	out   []byte
 	cells []cell
@@ -205,6 +208,9 @@ func (s *sheet) endRow() error {
 	if !slices.IsSortedFunc(s.cells, byColumn) {
 		slices.SortStableFunc(s.cells, byColumn)
 	}
+	if s.row <= noteRows {
+		s.judge()
+	}
 	from, column := len(s.out), 1
 	for i, c := range s.cells {
 		if i+1 < len(s.cells) && s.cells[i+1].column == c.column {
@@ -221,6 +227,32 @@ func (s *sheet) endRow() error {
 	s.out = append(s.out, '\n')
 	return nil
 }
+
+// noteRows is how many rows tell whether a sheet is a note.
+const noteRows = 100
+
+// judge looks at the row as one of a note.
+func (s *sheet) judge() {
+	filled, sentence := 0, false
+	for _, c := range s.cells {
+		if text := bytes.TrimSpace(s.line[c.from:c.to]); len(text) > 0 {
+			filled++
+			sentence = bytes.IndexByte(text, ' ') > 0
+		}
+	}
+	switch {
+	case filled > 1:
+		s.several = true
+	case filled == 1:
+		s.single++
+		if sentence {
+			s.sentences++
+		}
+	}
+}
+
+// isNote says whether the first rows are sentences below each other, as of a sheet that explains the others, and no table.
+func (s *sheet) isNote() bool { return !s.several && 2*s.sentences > s.single }
 
 func byColumn(a, b cell) int { return cmp.Compare(a.column, b.column) }
 

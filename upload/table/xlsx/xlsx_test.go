@@ -234,6 +234,24 @@ func TestSheets(t *testing.T) {
 			t.Errorf("sheet %q: %q, %v; want %q", c.sheet, got, err, c.want)
 		}
 	}
+	note := `<row r="1"><c t="str"><v>Customer export</v></c></row><row r="3"><c r="B3" t="str"><v>see sheet S2</v></c></row>`
+	table := `<row r="1"><c t="str"><v>id</v></c><c t="str"><v>city</v></c></row>`
+	for name, c := range map[string]struct {
+		sheets []string
+		want   string
+	}{
+		"a note first":     {[]string{note, table}, "S2"},
+		"two notes first":  {[]string{note, note, row("id")}, "S3"},
+		"notes alone":      {[]string{note, note}, "S1"},
+		"a table first":    {[]string{table, note}, "S1"},
+		"a list first":     {[]string{row("email") + row("a@x.example"), table}, "S1"},
+		"a title, a table": {[]string{note + table, table}, "S1"},
+	} {
+		got, b, err := read(t, book(c.sheets...), "")
+		if err != nil || b.Sheet != c.want {
+			t.Errorf("%s: sheet %q is read, %q, %v; want %s", name, b.Sheet, got, err, c.want)
+		}
+	}
 	hidden := book(row("one"))
 	hidden["xl/workbook.xml"] = strings.Replace(hidden["xl/workbook.xml"], `name="S1"`, `name="S1" state="veryHidden"`, 1)
 	if got, _, err := read(t, hidden, ""); got != "one\n" || err != nil {
