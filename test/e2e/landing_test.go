@@ -410,7 +410,10 @@ func TestCallsBetweenLookAndLanding(t *testing.T) {
 		r := newRig(t, faults, upload.Config{})
 		at := moments(base)
 		for m := range at {
-			for _, killed := range []bool{false, true} {
+			for k, killed := range []bool{false, true} {
+				if !often(m + k) {
+					continue
+				}
 				g := newGround(r, base, fmt.Sprint("m", m, killed))
 				stall := faults.Stall(at[m])
 				t.Cleanup(stall.Release)

@@ -419,6 +419,9 @@ func seeds(t *testing.T, n uint64) uint64 {
 	return n
 }
 
+// often says whether the nth of many cases that are much alike, and take long, is tried every day: half of them are, and all by .ci/run.
+func often(n int) bool { return n%2 == 0 || os.Getenv("KITH_TEST_SEEDS") != "" }
+
 // compactNow compacts the old imports of a domain.
 func (r *rig) compactNow(inc store.Incarnation) {
 	r.t.Helper()
