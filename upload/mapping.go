@@ -203,7 +203,7 @@ func look(ctx context.Context, file table.File, cut bool, more []byte, o Options
 	text.Reader = endsAtCut{text.Reader, &ended}
 	sc := table.NewScanner(text)
 	layout := o.layout()
-	layout.Strict = strict
+	layout.Strict, layout.Known = strict, suggest.Knows
 	l := &looked{}
 	if l.Header, err = sc.LikelyHeader(layout); err != nil {
 		return nil, err

@@ -234,7 +234,10 @@ func (m *mapper) uniqueValue(f *boundField) []byte {
 	return m.value(f)
 }
 
-// value returns a field's value in the current record without outer blanks, nil where nothing is left. In strict mode it is as it is in the file, nil
+// absent is what the exports of databases have for no value.
+const absent = `\N`
+
+// value returns a field's value in the current record without outer blanks, nil where nothing is left, and for absent. In strict mode it is as it is in the file, nil
 // where it is blank.
 func (m *mapper) value(f *boundField) []byte {
 	var v []byte
@@ -255,6 +258,8 @@ func (m *mapper) value(f *boundField) []byte {
 		return nil
 	case m.strict:
 		return v
+	case len(trimmed) == len(absent) && string(trimmed) == absent:
+		return nil
 	}
 	return trimmed
 }

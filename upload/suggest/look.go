@@ -50,7 +50,7 @@ func look(rows [][]string, column int, bad func([]byte) bool) (s Seen) {
 			continue
 		}
 		v := string(schema.Trim([]byte(row[column])))
-		if v == "" {
+		if v == "" || v == `\N` { // as databases write that there is none
 			continue
 		}
 		s.Filled++

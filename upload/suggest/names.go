@@ -301,6 +301,9 @@ func isFamilyFirst(name string) bool {
 	return familyFirst[fold(name)] || familyFirst[fold(bracketed.ReplaceAllString(name, " "))]
 }
 
+// Knows says whether a name is known to be that of a column of customers.
+func Knows(name string) bool { return meaning(name) != "" || isID(name) || isFullName(name) }
+
 // isChineseName says whether a name is that of a column of whole names in Chinese.
 func isChineseName(name string) bool {
 	return strings.HasSuffix(name, "姓名") || strings.HasPrefix(name, "客户") || strings.HasPrefix(name, "客戶")

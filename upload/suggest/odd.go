@@ -173,14 +173,13 @@ func (c *Column) warnOfOddities(add func(level Level, code, column, format strin
 
 // headerIsStrange says what is doubtful about the header itself: that it is a column of names which the table has for lines, or a customer like the others.
 func (p *Proposal) headerIsStrange(t Table, add func(level Level, code, column, format string, args ...any)) {
-	known := func(name string) bool { return meaning(name) != "" || isID(name) || isFullName(name) }
-	if v := p.explained(t, known); v != "" {
+	if v := p.explained(t); v != "" {
 		add(Doubt, "row-explains", "", "The first row below the header seems to explain the columns, as %q does, and would become a customer: take that line out of the file, or say that it is the header.", short(v))
 	}
-	if c := &p.Columns[0]; known(c.Name) && c.Filled > 0 && c.Distinct == c.Filled && c.Filled == p.Rows && p.Rows < maxFields {
+	if c := &p.Columns[0]; Knows(c.Name) && c.Filled > 0 && c.Distinct == c.Filled && c.Filled == p.Rows && p.Rows < maxFields {
 		names := 0
 		for _, v := range c.Samples {
-			if known(v) && meaning(v) != meaning(c.Name) {
+			if Knows(v) && meaning(v) != meaning(c.Name) {
 				names++
 			}
 		}
@@ -190,7 +189,7 @@ func (p *Proposal) headerIsStrange(t Table, add func(level Level, code, column, 
 		}
 	}
 	for i := range p.Columns {
-		if c := &p.Columns[i]; c.settled || c.asked || c.Twice || known(c.Name) || c.Name != "" && saysNothing(c.Name) {
+		if c := &p.Columns[i]; c.settled || c.asked || c.Twice || Knows(c.Name) || c.Name != "" && saysNothing(c.Name) {
 			return
 		}
 	}
@@ -200,7 +199,7 @@ func (p *Proposal) headerIsStrange(t Table, add func(level Level, code, column, 
 }
 
 // explained returns a cell of the first row that is another name of its column, if most cells of the row are.
-func (p *Proposal) explained(t Table, known func(name string) bool) (v string) {
+func (p *Proposal) explained(t Table) (v string) {
 	if len(t.Rows) == 0 {
 		return ""
 	}
@@ -214,7 +213,7 @@ func (p *Proposal) explained(t Table, known func(name string) bool) (v string) {
 			continue
 		}
 		filled++
-		if known(cell) && known(c.Name) && (meaning(cell) == meaning(c.Name) || isFullName(cell) && isFullName(c.Name)) {
+		if Knows(cell) && Knows(c.Name) && (meaning(cell) == meaning(c.Name) || isFullName(cell) && isFullName(c.Name)) {
 			names++
 			v = cmp.Or(v, cell)
 		}

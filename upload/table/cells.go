@@ -9,6 +9,9 @@ type Split struct {
 	Spaced bool
 	// Escaped says that a backslash stands before quotes, and backslashes, that belong to a quoted cell: "say \"hi\"".
 	Escaped bool
+	// Width is how many cells the header has. A record that stands in quotes as a whole, as spreadsheets write rows that they have taken for one cell, is
+	// divided once more if it has as many then.
+	Width int
 }
 
 // opens returns where the quote is that opens the cell at the start of b; -1: none does.
@@ -81,10 +84,31 @@ func (d Split) Cells(text []byte, dst [][]byte, scratch []byte) ([][]byte, []byt
 			i += j
 		}
 		if i >= len(text) {
+			if len(dst) == 1 && d.Width > 1 {
+				if inner := d.unwrap(dst[0]); len(inner) == d.Width {
+					return append(dst[:0], inner...), scratch
+				}
+			}
 			return dst, scratch
 		}
 		i++ // the delimiter
 	}
+}
+
+// unwrap returns the cells of a record that was taken for a cell, or nil if it is none: what separates its cells has no blank behind it, as within a text.
+func (d Split) unwrap(cell []byte) [][]byte {
+	d.Width = 0
+	s := Scanner{delim: d.Delim, spaced: d.Spaced, escaped: d.Escaped, lenient: true}
+	if p := s.follow(cell, place{}, true); p.how != ended || p.at != len(cell) {
+		return nil
+	}
+	all, _ := d.Cells(bytes.Clone(cell), nil, nil)
+	for i, c := range all {
+		if i > 0 && len(c) > 1 && c[0] == ' ' {
+			return nil
+		}
+	}
+	return all
 }
 
 // closing returns where the next quote is that has no backslash before it, or the length of b.

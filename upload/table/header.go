@@ -23,6 +23,8 @@ type Layout struct {
 	Delimiter byte
 	// Line is the physical line that the header begins at; 0 is found out.
 	Line int64
+	// Known says whether a name is that of a column of customers; nil: of no name that is known.
+	Known func(name string) bool
 }
 
 // How much of a text tells its layout.
@@ -30,6 +32,7 @@ const (
 	layoutBytes   = 256 << 10
 	layoutRecords = 1000
 	maxTitle      = 20 // records before the header
+	minWrapped    = 3  // cells of a record that stands in quotes as a whole where others do not
 )
 
 // Header finds the header: the first record whose cells bind accepts, among the first that are not blank. Its delimiter is the one by which
@@ -80,12 +83,25 @@ func (s *Scanner) LikelyHeader(l Layout) (names []string, err error) {
 	if at+1 < len(all) && all[at+1].likely && all[at].groups() && !all[at+1].groups() {
 		at++
 	}
+	if at+1 < len(all) && all[at+1].likely && l.count(all[at+1].names) > 1+2*l.count(all[at].names) {
+		at++ // a title of several cells is above it
+	}
 	c := all[at]
 	if c.err != nil {
 		return nil, c.err
 	}
 	t.take(c)
 	return c.names, nil
+}
+
+// count counts the names that are known.
+func (l *Layout) count(names []string) (n int) {
+	for _, name := range names {
+		if l.Known != nil && l.Known(name) {
+			n++
+		}
+	}
+	return n
 }
 
 // nothing is the error for a text in which no record can be the header.
@@ -141,7 +157,12 @@ func (s *Scanner) openTop(l Layout) (t *top, err error) {
 }
 
 // obey reads the text as a vote says.
-func (t *top) obey(v vote) { t.delim, t.spaced, t.escaped = v.delim, v.spaced, v.escaped }
+func (t *top) obey(v vote) {
+	t.delim, t.spaced, t.escaped, t.width = v.delim, v.spaced, v.escaped, 0
+	if v.wrapped {
+		t.width = v.width
+	}
+}
 
 // lies says whether a line "sep=" names what separates nothing, while something else separates nearly all records.
 func (t *top) lies(delim byte) bool {
@@ -330,6 +351,9 @@ func LooksLikeHeader(cells []string) bool {
 // take makes a candidate the header and consumes it.
 func (t *top) take(c candidate) {
 	t.HeaderLine, t.Passed = c.line, c.passed
+	if t.width > 0 || len(c.names) >= minWrapped && !t.known.Strict && !t.sheet {
+		t.width = len(c.names)
+	}
 	t.header = bytes.Clone(c.text)
 	t.Above = t.linesAbove(t.window[:max(0, bytes.LastIndex(t.window[:c.to], c.text))])
 	if t.lenient {
@@ -416,6 +440,7 @@ type vote struct {
 	spaced, escaped bool
 	score           float64
 	width           int
+	wrapped         bool // every record stands in quotes as a whole
 	// unanimous says that there are several records, and all have the same number of cells.
 	unanimous bool
 }
@@ -471,7 +496,7 @@ func (t *top) unsound() (n int) {
 // cells begin with a blank, or hold what else may be a delimiter, it is more likely a sign within a text.
 func (t *top) vote(delim byte) vote {
 	t.delim, t.spaced, t.escaped = delim, !t.known.Strict && spacedQuotes(t.window, delim), false
-	t.escaped = !t.known.Strict && t.escapes()
+	t.escaped, t.width = !t.known.Strict && t.escapes(), 0
 	widths := map[int]int{}
 	records, cells, doubtful := 0, 0, 0
 	t.records(0, func(row [][]byte) {
@@ -494,11 +519,38 @@ func (t *top) vote(delim byte) vote {
 			v.score, v.width = score, n
 		}
 	}
+	if n := t.wrapped(); v.width < 2 && n > 1 {
+		v.wrapped, v.width, v.score = true, n, 1
+	}
 	v.unanimous = records > 1 && v.width > 1 && len(widths) == 1
-	if v.width > 1 {
+	if v.width > 1 && !v.wrapped {
 		v.score = math.Max(0.01, v.score-float64(doubtful)/float64(2*cells))
 	}
 	return v
+}
+
+// wrapped returns how many cells all the first records have that stand in quotes as a whole, or 0.
+func (t *top) wrapped() (width int) {
+	if t.known.Strict || t.sheet || len(t.window) == 0 || t.window[0] != '"' {
+		return 0
+	}
+	records := 0
+	t.records(0, func(cells [][]byte) {
+		n := 0
+		if len(cells) == 1 {
+			n = len(t.Split().unwrap(cells[0]))
+		}
+		if records++; records == 1 {
+			width = n
+		}
+		if n != width {
+			width = 0
+		}
+	})
+	if records < 2 {
+		return 0
+	}
+	return width
 }
 
 // records calls yield with the cells of the first records from a place of the window on that are sound and not blank.

@@ -189,6 +189,61 @@ func TestQuotesOfPrograms(t *testing.T) {
 	}
 }
 
+// Rows that a program has taken for one cell, all of them or those with quotes, are rows; texts with commas are not.
+func TestRowsInQuotes(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string // cells between bars, the header's first
+	}{
+		"all":                {"\"id,name\"\n\"1,\"\"Lee, Ann\"\"\"\n\"2,Bea\"\n", []string{"id|name", "1|Lee, Ann", "2|Bea"}},
+		"all, by semicolons": {"\"id;name;city\"\n\"1;Ann;Bonn, Rhein\"\n", []string{"id|name|city", "1|Ann|Bonn, Rhein"}},
+		"those with quotes":  {"id,name,city\n1,Ann,Bonn\n\"2,\"\"Bob, Jr.\"\",\"\"a \"\"\"\"b\"\"\"\"\"\"\"\n", []string{"id|name|city", "1|Ann|Bonn", `2|Bob, Jr.|a "b"`}},
+		"too few cells":      {"id,name,city\n\"1,Ann\"\n\"1,Ann,Bonn,x\"\n", []string{"id|name|city", "1,Ann", "1,Ann,Bonn,x"}},
+		"unsound within":     {"id,name,city\n\"1,\"\"Ann\"\" B,Bonn\"\n\"1,Ann\nBea,Bonn\"\n", []string{"id|name|city", "1,\"Ann\" B,Bonn", "1,Ann\nBea,Bonn"}},
+		"a text":             {"text,name,city\n\"one, two, three\"\n", []string{"text|name|city", "one, two, three"}},
+		"two columns":        {"name,city\n\"Lee,Ann\"\n", []string{"name|city", "Lee,Ann"}},
+		"one column":         {"name\n\"Lee,Ann\"\n\"Roth,Bea\"\n", []string{"name", "Lee,Ann", "Roth,Bea"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sc := NewScanner(strings.NewReader(c.text))
+			names, err := sc.LikelyHeader(Layout{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := []string{strings.Join(names, "|")}
+			for _, text := range all(t, sc) {
+				var cells []string
+				parts, _ := sc.Split().Cells([]byte(text), nil, nil)
+				for _, cell := range parts {
+					cells = append(cells, string(cell))
+				}
+				got = append(got, strings.Join(cells, "|"))
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A title as wide as the table is told from its header by who knows names.
+func TestHeaderIsKnown(t *testing.T) {
+	known := func(name string) bool {
+		return slices.Contains([]string{"id", "name", "city", "email", "region"}, name)
+	}
+	for text, want := range map[string]int64{
+		"report,customers,all,region\nid,name,email,city\n1,Ann,a@x.de,Bonn\n": 2,
+		"id,name,email,city\nnumber,name,address,town\n1,Ann,a@x.de,Bonn\n":    1,
+		"x,y,z,t\nid,u,v,w\n1,2,3,4\n":                                         1,
+		"report,customers,all,region\n1,Ann,a@x.de,Bonn\nid,name,email,city\n": 1,
+	} {
+		sc := NewScanner(strings.NewReader(text))
+		if _, err := sc.LikelyHeader(Layout{Known: known}); err != nil || sc.HeaderLine != want {
+			t.Errorf("the header of %q is line %d, %v; want %d", text, sc.HeaderLine, err, want)
+		}
+	}
+}
+
 // Signs that seldom separate cells do where nothing else does, and all records have as many.
 func TestRareDelimiters(t *testing.T) {
 	for text, want := range map[string]byte{

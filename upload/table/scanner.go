@@ -71,14 +71,16 @@ type Scanner struct {
 	spaced bool // Split.Spaced
 	// escaped is Split.Escaped.
 	escaped bool
-	max     int // bytes of a record
-	buf     []byte
-	start   int // of the unread bytes in buf
-	end     int
-	off     int64 // of start, in the text
-	eof     bool
-	line    int64
-	ahead   ahead
+	// width is Split.Width.
+	width int
+	max   int // bytes of a record
+	buf   []byte
+	start int // of the unread bytes in buf
+	end   int
+	off   int64 // of start, in the text
+	eof   bool
+	line  int64
+	ahead ahead
 	// header is the text of the header's record. lenient passes over what repeats it, and records of blank cells.
 	header  []byte
 	lenient bool
@@ -142,7 +144,7 @@ func (s *Scanner) Ragged() bool { return s.sheet }
 func (s *Scanner) Delimiter() byte { return s.delim }
 
 // Split is how the records are divided into cells.
-func (s *Scanner) Split() Split { return Split{s.delim, s.spaced, s.escaped} }
+func (s *Scanner) Split() Split { return Split{s.delim, s.spaced, s.escaped, s.width} }
 
 // Next returns the next record that is no empty line, or io.EOF. Behind a header that was not asked for strictly it is the next one that has a
 // cell with something in it and does not repeat the header.
