@@ -235,6 +235,9 @@ func (p *Proposal) target() {
 		t := ""
 		if !c.settled {
 			t = meaning(c.Name)
+			if shyNames[fold(c.Name)] && !p.elsewhere() {
+				t = ""
+			}
 			if o := others[fold(c.Name)]; o != "" && !c.fits(t) {
 				t = o
 			}

@@ -157,6 +157,7 @@ func TestQuotesOfPrograms(t *testing.T) {
 	}{
 		"blanks on both sides":        {"id, \"name\" , \"city\"\n1, \"Ann\" , \"Bonn, Rhein\" \n2, \"a\nb\"  , \"Ulm\"\n", []string{"1|Ann|Bonn, Rhein", "2|a\nb|Ulm"}},
 		"blanks behind":               {"id,\"name\" ,city\n1,\"Ann\"\t,Bonn\n2,\"Bea\" ,Ulm\n", []string{"1|Ann|Bonn", "2|Bea|Ulm"}},
+		"many blanks behind":          {"id,name\n1,\"Ann\"" + strings.Repeat(" ", maxBlanks) + "\n2,\"Bea\"" + strings.Repeat(" ", maxBlanks+1) + "\n", []string{"1|Ann", "bad-quote"}},
 		"blanks behind, and a text":   {"id,name\n1,\"Ann\" B\n2,\"Bea\" \"C\"\n3,\"Cleo\"\n", []string{"bad-quote", "bad-quote", "3|Cleo"}},
 		"backslashes":                 {"id,note\n1,\"say \\\"hi\\\", now\"\n2,\"plain\"\n3,\"a \\\\ b\\\\\"\n4,\"\\\"x\\\"\"\n5,\"a \"\"b\"\"\"\n", []string{`1|say "hi", now`, "2|plain", `3|a \ b\`, `4|"x"`, `5|a "b"`}},
 		"backslashes before others":   {"id,note\n1,\"\\N \\n \\\"\r\n\\\"\"\n2,c:\\d\\\n3,\"\\\"x\\\"\"\n", []string{"1|\\N \\n \"\n\"", `2|c:\d\`, `3|"x"`}},

@@ -342,9 +342,12 @@ func (s *Scanner) follow(b []byte, p place, last bool) place {
 	}
 }
 
+// maxBlanks is how many blanks may stand behind a closing quote: where a window ends among them they are looked at once more for each line.
+const maxBlanks = 64
+
 // blanks counts the blanks at the start of b, behind a closing quote, that are no part of any cell.
 func (s *Scanner) blanks(b []byte) (n int) {
-	for s.lenient && n < len(b) && (b[n] == ' ' || b[n] == '\t') && b[n] != s.delim {
+	for s.lenient && n < min(len(b), maxBlanks) && (b[n] == ' ' || b[n] == '\t') && b[n] != s.delim {
 		n++
 	}
 	return n

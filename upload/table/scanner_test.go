@@ -159,6 +159,49 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
+// Nor must it where blanks stand around quotes, and backslashes before them; and each record's cells hold all of its letters, in their order.
+func TestQuotesOfProgramsDoNotDependOnReads(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	alphabet := []string{"a", "b", ",", ",", "\"", "\"", "\n", "\r\n", "\"\"", "\\", "\\\"", " ", "\t", ",\"", "\","}
+	read := func(r io.Reader, longest int, how Split) (all []string) {
+		sc := newScanner(r, longest)
+		sc.lenient, sc.spaced, sc.escaped = true, how.Spaced, how.Escaped
+		for {
+			rec, err := sc.Next()
+			if errors.Is(err, io.EOF) {
+				return all
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := string(rec.Fault)
+			if rec.Fault == "" {
+				cells, _ := sc.Split().Cells(rec.Text, nil, nil)
+				line = string(bytes.Join(cells, []byte("|")))
+				letters := func(s string) string {
+					return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r != 'a' && r != 'b' }), "")
+				}
+				if got, want := letters(line), letters(string(rec.Text)); got != want {
+					t.Fatalf("%q has the letters %q, and its cells %q", rec.Text, want, line)
+				}
+			}
+			all = append(all, line)
+		}
+	}
+	for round := range 3000 {
+		var b strings.Builder
+		for range rng.IntN(60) {
+			b.WriteString(alphabet[rng.IntN(len(alphabet))])
+		}
+		how := Split{Spaced: round%2 == 0, Escaped: round%3 > 0}
+		longest := 1 + rng.IntN(120)
+		whole := read(strings.NewReader(b.String()), longest, how)
+		if parts := read(iotest.OneByteReader(strings.NewReader(b.String())), longest, how); !slices.Equal(whole, parts) {
+			t.Fatalf("%q: %q and %q", b.String(), whole, parts)
+		}
+	}
+}
+
 // Cutting the stream anywhere must not change what is read.
 func TestScannerDoesNotDependOnReads(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
