@@ -70,7 +70,30 @@ func look(rows [][]string, column int, bad func([]byte) bool) (s Seen) {
 		s.count(v)
 	}
 	s.Distinct = len(seen)
+	s.unpadded(seen)
 	return s
+}
+
+// unpadded counts the numbers that are shorter than those with zeros before them, if these are all of one length: their zeros may be lost.
+func (s *Seen) unpadded(seen map[string]bool) {
+	padded := 0
+	for v := range seen {
+		if v[0] != '0' || strings.Trim(v, "0123456789") != "" || strings.Trim(v, "0") == "" {
+			continue
+		}
+		if padded > 0 && len(v) != padded {
+			return
+		}
+		padded = len(v)
+		s.odd.padded = max(s.odd.padded, v)
+	}
+	for v := range seen {
+		if len(v) < padded && v[0] != '0' && strings.Trim(v, "0123456789") == "" {
+			if s.odd.short.rows++; s.odd.short.rows == 1 || v < s.odd.short.sample {
+				s.odd.short.sample = v
+			}
+		}
+	}
 }
 
 // A phone number as one writes it for other countries.

@@ -30,17 +30,19 @@ func (o *odd) count(v string, is bool) {
 
 // oddities are what other programs have done to values before they came here.
 type oddities struct {
-	misread   odd // read in a wrong encoding
-	lost      odd // letters became U+FFFD
-	asks      odd // letters may have become question marks
-	escaped   odd // letters are written as HTML has them
-	guarded   odd // an apostrophe keeps a spreadsheet from taking the value for a number; in a column where all values have it it is gone already
-	addressed odd // more than a plain e-mail address
-	several   odd // phone numbers
-	serial    odd // days as spreadsheets count them
-	whole     odd // whole numbers with a fraction, 1001.0
-	cut       odd // whole numbers whose digits end behind the fifteenth
-	long      int // whole numbers of more than fifteen digits
+	misread   odd    // read in a wrong encoding
+	lost      odd    // letters became U+FFFD
+	asks      odd    // letters may have become question marks
+	escaped   odd    // letters are written as HTML has them
+	guarded   odd    // an apostrophe keeps a spreadsheet from taking the value for a number; in a column where all values have it it is gone already
+	addressed odd    // more than a plain e-mail address
+	several   odd    // phone numbers
+	serial    odd    // days as spreadsheets count them
+	whole     odd    // whole numbers with a fraction, 1001.0
+	cut       odd    // whole numbers whose digits end behind the fifteenth
+	short     odd    // different numbers that are shorter than those with zeros before them
+	padded    string // one of these
+	long      int    // whole numbers of more than fifteen digits
 }
 
 var (

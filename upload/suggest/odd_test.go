@@ -79,3 +79,33 @@ func TestStrangeHeadersAreTold(t *testing.T) {
 		}
 	}
 }
+
+// Where some numbers of customers may have lost the zeros before them, the same customer may be there twice.
+func TestLostZerosAreTold(t *testing.T) {
+	for values, want := range map[string]string{
+		"000123|123|000124":        `as "000124", and others are shorter, as "123"`,
+		"0001|0002|17|5":           `as "0002", and others are shorter, as "17"`,
+		"001|002|099|100":          "",
+		"001|002|1000":             "",
+		"001|0002|7":               "", // of several lengths: not one that a program has given them
+		"0|7|12":                   "",
+		"C01|007|008":              "",
+		"K7|K007":                  "",
+		"+49 171 1234567|01711234": "",
+	} {
+		var rows [][]string
+		for v := range strings.SplitSeq(values, "|") {
+			rows = append(rows, []string{v})
+		}
+		p := propose(t, []string{"Customer No"}, rows, true)
+		got := ""
+		for _, w := range p.Warnings {
+			if w.Code == "key-zeros" && w.Level == Doubt {
+				got = w.Text
+			}
+		}
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", values, got, want)
+		}
+	}
+}

@@ -113,6 +113,9 @@ func (p *Proposal) warnOfKey(add func(level Level, code, column, format string, 
 	if n := c.Filled - c.Suspicious - c.Good; n > 0 {
 		add(few(n), "key-repeats", c.Name, "Of %d rows looked at, %s a value in %q that an earlier row has; rows of one value become one customer.", p.Rows, has(n), short(c.Name))
 	}
+	if o := c.odd.short; o.rows > 0 && c.ContentType != schema.Phone {
+		add(Doubt, "key-zeros", c.Name, "In column %q numbers of one length have zeros before them, as %q, and others are shorter, as %q: if a spreadsheet has taken zeros off, the same customer may be there twice. Format the column as text, and export it again.", short(c.Name), c.odd.padded, o.sample)
+	}
 	if c.ofPeople() && !c.mostly(c.codes) {
 		add(Doubt, "key-is-a-name", c.Name, "Column %q identifies customers, and holds names: strangers of one name become one customer.", short(c.Name))
 	}
