@@ -307,22 +307,26 @@ func lists(t *testing.T, e Engine) {
 	}
 }
 
-// neighbours: the last blob of a folder goes while others come into it.
+// neighbours: the last blob of a folder goes while others come into it. An S3 server that keeps objects as files may ask to do it again.
 func neighbours(t *testing.T, e Engine) {
 	s := e.New(t)
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {
-			for range 50 {
-				name := fmt.Sprintf("a/b/c/%d", n)
+			name := fmt.Sprintf("a/b/c/%d", n)
+			for done := 0; done < 50; {
 				w, err := s.Create(ctx, name, key)
 				if err == nil {
 					_, err = w.Commit()
+				}
+				if errors.Is(err, blob.ErrUnavailable) {
+					continue
 				}
 				if err := errors.Join(err, s.Delete(ctx, name)); err != nil {
 					t.Error(err)
 					return
 				}
+				done++
 			}
 		})
 	}

@@ -155,7 +155,7 @@ func convert(ctx context.Context, err error) error {
 		switch {
 		case e.Code == "NoSuchKey" || e.StatusCode == http.StatusNotFound:
 			return blob.ErrNotFound
-		case e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests:
+		case e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusConflict: // with another call: it may be made again
 			return fmt.Errorf("%w: %w", blob.ErrUnavailable, err)
 		}
 		return fmt.Errorf("bucket: %w", err)
