@@ -174,11 +174,7 @@ func (w *writer) commit() (blob.Info, error) {
 	w.done = true
 	err = w.file.Close()
 	if w.durable {
-		synced := syncDir(filepath.Dir(path))
-		if errors.Is(synced, fs.ErrNotExist) { // whoever has deleted the blob by now has removed its folder
-			synced = nil
-		}
-		err = errors.Join(err, w.s.hook.ask("sync folder", w.name), synced)
+		err = errors.Join(err, w.s.hook.ask("sync folder", w.name), syncFolderOf(path))
 	}
 	if err != nil {
 		return blob.Info{}, err
@@ -194,6 +190,14 @@ func (s *Store) place(file, path string) error {
 		return err
 	}
 	return os.Rename(file, path)
+}
+
+// syncFolderOf syncs the folder of a blob, unless that is gone: whoever has deleted the blob meanwhile has removed it.
+func syncFolderOf(path string) error {
+	if err := syncDir(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // mkdir makes a directory below the store's and syncs every parent that gained one.

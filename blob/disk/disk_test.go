@@ -51,3 +51,24 @@ func TestCrashLeavesNothing(t *testing.T) {
 		t.Fatalf("%d unfinished files left, %v", len(left), err)
 	}
 }
+
+// A blob that is deleted as soon as it has its name, and its folder with it, is committed all the same.
+func TestDeletedBeforeItsFolderIsSynced(t *testing.T) {
+	var s *disk.Store
+	s, err := disk.OpenWith(t.TempDir(), func(op, name string) error {
+		if op == "sync folder" {
+			return s.Delete(t.Context(), name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.Create(t.Context(), "d/e/x", blob.Key{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
