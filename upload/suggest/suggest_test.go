@@ -122,6 +122,22 @@ func TestProposals(t *testing.T) {
 	}
 }
 
+// Whole names are split the way round that the name of their column says.
+func TestSplitsOfNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"Full name|E-mail\nAnn Lee|a@x.de\nBea Roth|b@x.de":    "givenName",
+		"ФИО|E-mail\nИванова Анна|a@x.de\nПетров Олег|b@x.de":  "familyFirstGivenName",
+		"Name Vorname|E-Mail\nRoth Bea|a@x.de\nLee Ann|b@x.de": "familyFirstGivenName",
+		"姓名|邮箱\n王小明|a@x.cn\n李白|b@x.cn":                         "chineseGivenName",
+	} {
+		header, rows := table(text)
+		p := propose(t, header, rows, true)
+		if got, want := p.Columns[0].Source, "{{#"+want+"}}{{_source."+header[0]+"}}{{/"+want+"}}"; got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+	}
+}
+
 // What is proposed is accepted: sources and targets are valid, labels are legal and differ, and no attribute is filled twice.
 func TestProposalsAreAccepted(t *testing.T) {
 	var header []string

@@ -129,6 +129,8 @@ func TestGuards(t *testing.T) {
 		"marks":                  {[]string{"1.0", "5.0"}, nil},
 		"prices":                 {[]string{"1001.0", "7.5"}, nil},
 		"versions":               {[]string{"1001.0", "v2.0"}, nil},
+		"links":                  {[]string{"mailto:ann@x.example", "MAILTO:bea@x.example"}, []string{"ann@x.example", "bea@x.example"}},
+		"some links":             {[]string{"mailto:ann@x.example", "bea@x.example"}, nil},
 	} {
 		text := "x\n"
 		for _, cell := range c.cells {
