@@ -46,10 +46,8 @@ var shyNames = words("by tara maa cim ceg gata grad")
 
 // elsewhere says whether a name of the header is one that only the languages of moreNames have.
 func (p *Proposal) elsewhere() bool {
-	more := invert(moreNames)
-	first := invert(names)
 	for i := range p.Columns {
-		if f := fold(p.Columns[i].Name); more[f] != "" && first[f] == "" && !shyNames[f] {
+		if f := fold(p.Columns[i].Name); inMore[f] != "" && inFirst[f] == "" && !shyNames[f] {
 			return true
 		}
 	}

@@ -52,12 +52,16 @@ var names = map[string]string{
 	"Address.PostalCode": "pincode zip zipcode zippostal zippostalcode postal postalcode postalzipcode postcode plz postleitzahl codepostal cp codigopostal cep cap codiceavviamentopostale postnummer kodpocztowy postakodu 郵便番号 邮编 邮政编码 郵遞區號 우편번호",
 }
 
-// targets are the attributes by the names that mean them.
-var targets = func() map[string]string {
-	all := invert(moreNames)
-	maps.Copy(all, invert(names))
-	return all
-}()
+// targets are the attributes by the names that mean them: those of names, before those of moreNames.
+var (
+	inFirst = invert(names)
+	inMore  = invert(moreNames)
+	targets = func() map[string]string {
+		all := maps.Clone(inMore)
+		maps.Copy(all, inFirst)
+		return all
+	}()
+)
 
 // others are what names mean where the values don't fit what they mean first: a cep is a postal code in Brazil, and a mobile phone in Turkey.
 var others = map[string]string{"cep": "MobilePhoneNumber"}
@@ -344,7 +348,8 @@ var eastIDs = words("id no 番号 編號 编号 號碼 号 號 コード 编码 
 
 // isID says whether a name is that of an id.
 func isID(name string) bool {
-	if ids[fold(name)] {
+	folded := fold(name)
+	if ids[folded] {
 		return true
 	}
 	var rest []string
@@ -361,7 +366,7 @@ func isID(name string) bool {
 		rest = append(rest, w)
 	}
 	for _, p := range people {
-		if after, ok := strings.CutPrefix(fold(name), p); ok && eastIDs[after] {
+		if after, ok := strings.CutPrefix(folded, p); ok && eastIDs[after] {
 			return true
 		}
 	}

@@ -216,6 +216,7 @@ func (p *Proposal) target() {
 			taken[c.Target] = i
 		}
 	}
+	elsewhere := p.elsewhere()
 	for i := range p.Columns {
 		c := &p.Columns[i]
 		if c.Target != "" {
@@ -235,7 +236,7 @@ func (p *Proposal) target() {
 		t := ""
 		if !c.settled {
 			t = meaning(c.Name)
-			if shyNames[fold(c.Name)] && !p.elsewhere() {
+			if shyNames[fold(c.Name)] && !elsewhere {
 				t = ""
 			}
 			if o := others[fold(c.Name)]; o != "" && !c.fits(t) {
